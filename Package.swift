@@ -1,0 +1,70 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// What every target of ours is compiled with: Swift 6 mode, no warning tolerated.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+]
+
+extension Target.Dependency {
+    static let argumentParser: Self = .product(name: "ArgumentParser", package: "swift-argument-parser")
+    static let grdb: Self = .product(name: "GRDB", package: "GRDB.swift")
+    static let httpTypes: Self = .product(name: "HTTPTypes", package: "swift-http-types")
+    static let hummingbird: Self = .product(name: "Hummingbird", package: "hummingbird")
+    static let logging: Self = .product(name: "Logging", package: "swift-log")
+    static let nioCore: Self = .product(name: "NIOCore", package: "swift-nio")
+    static let serviceLifecycle: Self = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+    static let unixSignals: Self = .product(name: "UnixSignals", package: "swift-service-lifecycle")
+}
+
+// Targets stand in the order of their dependencies: each may use those above it, none below (ops/check).
+let package = Package(
+    name: "apus",
+    platforms: [.macOS(.v15)],
+    products: [.executable(name: "apus", targets: ["Apus"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "CSodium", path: "Sources/System/CSodium", providers: [.apt(["libsodium-dev"])]),
+        .target(name: "Sodium", dependencies: ["CSodium"], swiftSettings: strict),
+        .target(name: "MessagePack", dependencies: [.nioCore], swiftSettings: strict),
+        .target(name: "Domain", swiftSettings: strict),
+        .target(name: "Database", dependencies: [.grdb], swiftSettings: strict),
+        .target(
+            name: "Schemas", dependencies: ["Database"], path: "Schemas",
+            resources: [.embedInCode("django"), .embedInCode("log"), .embedInCode("readmodel")], swiftSettings: strict),
+        .target(
+            name: "EventLog", dependencies: ["Sodium", "MessagePack", "Domain", "Database", .nioCore, .serviceLifecycle],
+            swiftSettings: strict),
+        .target(
+            name: "Projections", dependencies: ["Domain", "Database", "EventLog"], path: "Projections", swiftSettings: strict),
+        .target(name: "ReadModel", dependencies: ["Sodium", "Domain", "Database", "EventLog"], swiftSettings: strict),
+        .target(
+            name: "API",
+            dependencies: [
+                "Sodium", "MessagePack", "Domain", "Database", "EventLog", "ReadModel",
+                .hummingbird, .httpTypes, .logging, .nioCore,
+            ], swiftSettings: strict),
+        .executableTarget(
+            name: "Apus",
+            dependencies: [
+                "Sodium", "Domain", "Database", "Schemas", "EventLog", "Projections", "ReadModel", "API",
+                .argumentParser, .hummingbird, .logging, .serviceLifecycle, .unixSignals,
+            ], swiftSettings: strict),
+        .testTarget(name: "MessagePackTests", dependencies: ["MessagePack", .nioCore], swiftSettings: strict),
+        .testTarget(name: "APITests", dependencies: ["MessagePack", "API", .nioCore], swiftSettings: strict),
+    ]
+)

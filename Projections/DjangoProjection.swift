@@ -1,0 +1,55 @@
+/// What each event does to the tables of the original server, and to the read model's own tables beside them.
+///
+/// Pattern: a projection applies events in the order of the log, in the transaction that also moves its checkpoint, so
+/// that each event takes effect exactly once. Ids come from positions, or are counted along the log where one event makes
+/// several rows of a table; so a rebuild from the first position gives the same rows.
+///
+/// Invariants: an event that cannot be applied stops the projection with an error; nothing is skipped. No rule of the
+/// protocol is here: what is in the log has happened.
+///
+/// A new event type gets a case in ``DjangoProjection/apply(_:_:)`` and its statements in the file of its subject.
+public import Database
+internal import Domain
+public import EventLog
+
+/// The projection into the Django-compatible tables.
+public struct DjangoProjection: Sendable {
+    let stokens: StokenSealer
+
+    /// - Parameter stokens: gives each position its stoken.
+    public init(stokens: StokenSealer) {
+        self.stokens = stokens
+    }
+
+    /// Applies the next events, and moves the checkpoint to the last of them.
+    ///
+    /// - Throws: `DatabaseFault` when the first event is not the next one, or when one cannot be applied.
+    public func apply(_ events: [RecordedEvent], _ connection: any Connection) throws {
+        guard let first = events.first, let last = events.last else { return }
+        var batch = try Batch(connection: connection, stokens: stokens)
+        guard batch.checkpoint + 1 == first.position else {
+            throw DatabaseFault(.corrupt, "the projection is at \(batch.checkpoint.rawValue), not before \(first.position.rawValue)")
+        }
+        for record in events { try apply(record, &batch) }
+        try batch.finish(at: last.position)
+    }
+
+    private func apply(_ record: RecordedEvent, _ batch: inout Batch) throws {
+        switch record.event {
+        case .userCreated(let event): try batch.create(event, record)
+        case .userInitialized(let event): try batch.setKeys(event.keys, of: event.user)
+        case .passwordChanged(let event): try batch.changePassword(event)
+        case .userActivityChanged(let event): try batch.changeActivity(event)
+        case .userReset(let event): try batch.reset(event)
+        case .collectionCreated(let event): try batch.create(event, record)
+        case .itemCreated(let event): try batch.create(event, record)
+        case .itemRevised(let event): try batch.revise(event, record)
+        case .chunkStored(let event): try batch.store([event.chunk], in: batch.collection(event.collection))
+        case .memberJoined(let event): try batch.join(event, record)
+        case .memberLevelChanged(let event): try batch.changeLevel(event, record)
+        case .memberRemoved(let event): try batch.remove(event, record)
+        case .invitationSent(let event): try batch.send(event, record)
+        case .invitationWithdrawn(let event): try batch.withdraw(event)
+        }
+    }
+}

@@ -1,0 +1,128 @@
+internal import Database
+internal import Domain
+internal import EventLog
+
+extension Batch {
+    mutating func join(_ event: MemberJoined, _ record: RecordedEvent) throws {
+        let collection = try collection(event.collection).id
+        let id = Value.integer(record.position.rawValue)
+        let user = Value.integer(event.user.rawValue)
+        try insertStoken(of: record)
+        try connection.execute(
+            Statement("INSERT INTO django_etebase_collectiontype (id, owner_id, uid) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"),
+            [id, user, .blob(event.collectionType)])
+        try connection.execute(
+            Statement(
+                """
+                INSERT INTO django_etebase_collectionmember
+                       (id, "encryptionKey", collection_id, user_id, stoken_id, "accessLevel", "collectionType_id")
+                SELECT $1, $2, $3, $4, $1, $5, id
+                FROM   django_etebase_collectiontype
+                WHERE  uid = $6
+                """),
+            [id, .blob(event.encryptionKey), .integer(collection), user, .integer(event.level.rawValue), .blob(event.collectionType)])
+        try connection.execute(
+            Statement("DELETE FROM django_etebase_collectionmemberremoved WHERE user_id = $1 AND collection_id = $2"),
+            [user, .integer(collection)])
+        try connection.execute(
+            Statement(
+                """
+                DELETE FROM django_etebase_collectioninvitation
+                WHERE  user_id = $1
+                AND    "fromMember_id" IN (SELECT id FROM django_etebase_collectionmember WHERE collection_id = $2)
+                """), [user, .integer(collection)])
+        try moveMembers(of: collection, to: record.position)
+    }
+
+    mutating func changeLevel(_ event: MemberLevelChanged, _ record: RecordedEvent) throws {
+        let collection = try collection(event.collection).id
+        try insertStoken(of: record)
+        try connection.execute(
+            Statement(
+                """
+                UPDATE django_etebase_collectionmember
+                SET    stoken_id = $1, "accessLevel" = $2
+                WHERE  user_id = $3 AND collection_id = $4
+                """),
+            [
+                .integer(record.position.rawValue), .integer(event.level.rawValue), .integer(event.user.rawValue),
+                .integer(collection),
+            ])
+        try moveMembers(of: collection, to: record.position)
+    }
+
+    mutating func remove(_ event: MemberRemoved, _ record: RecordedEvent) throws {
+        let collection = try collection(event.collection).id
+        let user = Value.integer(event.user.rawValue)
+        try insertStoken(of: record)
+        try connection.execute(
+            Statement(
+                """
+                INSERT INTO django_etebase_collectionmemberremoved (id, collection_id, stoken_id, user_id)
+                VALUES ($1, $2, $1, $3)
+                ON CONFLICT (user_id, collection_id) DO UPDATE SET stoken_id = excluded.stoken_id
+                """), [.integer(record.position.rawValue), .integer(collection), user])
+        try connection.execute(Self.deleteInvitationsOfMember, [user, .integer(collection)])
+        try connection.execute(
+            Statement("DELETE FROM django_etebase_collectionmember WHERE user_id = $1 AND collection_id = $2"),
+            [user, .integer(collection)])
+        try recountMembers(of: collection)
+    }
+
+    mutating func send(_ event: InvitationSent, _ record: RecordedEvent) throws {
+        try connection.execute(
+            Statement(
+                """
+                INSERT INTO django_etebase_collectioninvitation
+                       (id, uid, version, "fromMember_id", user_id, "signedEncryptionKey", "accessLevel")
+                SELECT $1, $2, $3, id, $4, $5, $6
+                FROM   django_etebase_collectionmember
+                WHERE  user_id = $7 AND collection_id = $8
+                """),
+            [
+                .integer(record.position.rawValue), .text(event.invitation.rawValue), .integer(Int64(event.version)),
+                .integer(event.invitee.rawValue), .blob(event.signedEncryptionKey), .integer(event.level.rawValue),
+                .integer(event.inviter.rawValue), .integer(try collection(event.collection).id),
+            ])
+    }
+
+    mutating func withdraw(_ event: InvitationWithdrawn) throws {
+        try connection.execute(
+            Statement(
+                """
+                DELETE FROM django_etebase_collectioninvitation
+                WHERE  uid = $1 AND user_id = $2
+                AND    "fromMember_id" IN
+                       (SELECT id FROM django_etebase_collectionmember WHERE user_id = $3 AND collection_id = $4)
+                """),
+            [
+                .text(event.invitation.rawValue), .integer(event.invitee.rawValue), .integer(event.inviter.rawValue),
+                .integer(try collection(event.collection).id),
+            ])
+    }
+
+    private func moveMembers(of collection: Int64, to position: Position) throws {
+        try connection.execute(
+            Statement("UPDATE apus_collection SET member_stoken = $2 WHERE id = $1"),
+            [.integer(collection), .integer(position.rawValue)])
+    }
+
+    /// Without the removed member the newest membership may be an older one (QUIRKS.md 13).
+    func recountMembers(of collection: Int64) throws {
+        try connection.execute(
+            Statement(
+                """
+                UPDATE apus_collection
+                SET    member_stoken = COALESCE(
+                           (SELECT max(stoken_id) FROM django_etebase_collectionmember WHERE collection_id = $1), 0)
+                WHERE  id = $1
+                """), [.integer(collection)])
+    }
+
+    static let deleteInvitationsOfMember = Statement(
+        """
+        DELETE FROM django_etebase_collectioninvitation
+        WHERE  "fromMember_id" IN
+               (SELECT id FROM django_etebase_collectionmember WHERE user_id = $1 AND collection_id = $2)
+        """)
+}

@@ -1,0 +1,98 @@
+internal import Database
+internal import Domain
+internal import EventLog
+
+extension Batch {
+    func create(_ event: UserCreated, _ record: RecordedEvent) throws {
+        try connection.execute(
+            Statement(
+                sqlite: Self.insertUser, postgres: Self.insertUser.replacing("$6", with: "$6::timestamptz")),
+            [
+                .integer(record.position.rawValue), .text(event.unusablePassword), .text(event.username), .text(event.displayName),
+                .text(event.email), .text(record.occurredAt.text),
+            ])
+        if let keys = event.keys { try setKeys(keys, of: UserID(rawValue: record.position.rawValue)) }
+    }
+
+    func setKeys(_ keys: UserKeys, of user: UserID) throws {
+        try connection.execute(
+            Statement(
+                """
+                INSERT INTO django_etebase_userinfo (owner_id, version, salt, "loginPubkey", "encryptedContent", pubkey)
+                VALUES ($1, 1, $2, $3, $4, $5)
+                """),
+            [
+                .integer(user.rawValue), .blob(keys.salt), .blob(keys.loginPubkey), .blob(keys.encryptedContent), .blob(keys.pubkey),
+            ])
+    }
+
+    func changePassword(_ event: PasswordChanged) throws {
+        try connection.execute(
+            Statement(#"UPDATE django_etebase_userinfo SET "loginPubkey" = $2, "encryptedContent" = $3 WHERE owner_id = $1"#),
+            [.integer(event.user.rawValue), .blob(event.loginPubkey), .blob(event.encryptedContent)])
+    }
+
+    func changeActivity(_ event: UserActivityChanged) throws {
+        try connection.execute(
+            Statement("UPDATE myauth_user SET is_active = ($2 <> 0) WHERE id = $1"),
+            [.integer(event.user.rawValue), .flag(event.isActive)])
+    }
+
+    /// Removes what Django's cascades remove when the original's test route deletes a user's data.
+    mutating func reset(_ event: UserReset) throws {
+        let user = Value.integer(event.user.rawValue)
+        let joined = try connection.query(
+            Statement("SELECT collection_id FROM django_etebase_collectionmember WHERE user_id = $1"), [user]
+        ) { $0.integer(0) }
+        try connection.execute(
+            Statement("DELETE FROM django_etebase_collectioninvitation WHERE user_id = $1"), [user])
+        for collection in joined {
+            try connection.execute(Self.deleteInvitationsOfMember, [user, .integer(collection)])
+            try connection.execute(
+                Statement("DELETE FROM django_etebase_collectionmember WHERE user_id = $1 AND collection_id = $2"),
+                [user, .integer(collection)])
+            try recountMembers(of: collection)
+        }
+        let owned = try connection.query(
+            Statement("SELECT id FROM django_etebase_collection WHERE owner_id = $1"), [user]
+        ) { $0.integer(0) }
+        for collection in owned { try delete(collection: collection) }
+        try connection.execute(Statement("DELETE FROM django_etebase_userinfo WHERE owner_id = $1"), [user])
+        try setKeys(event.keys, of: event.user)
+        forgetCollections()
+    }
+
+    private func delete(collection: Int64) throws {
+        for statement in Self.deleteCollection { try connection.execute(statement, [.integer(collection)]) }
+    }
+
+    private static let insertUser = """
+        INSERT INTO myauth_user
+               (id, password, last_login, is_superuser, username, last_name, email, is_staff, is_active, date_joined, first_name)
+        VALUES ($1, $2, NULL, FALSE, $3, '', $5, FALSE, TRUE, $6, $4)
+        """
+
+    /// Rows before those that they refer to.
+    private static let deleteCollection = [
+        """
+        DELETE FROM django_etebase_collectioninvitation
+        WHERE  "fromMember_id" IN (SELECT id FROM django_etebase_collectionmember WHERE collection_id = $1)
+        """,
+        "DELETE FROM django_etebase_collectionmember WHERE collection_id = $1",
+        "DELETE FROM django_etebase_collectionmemberremoved WHERE collection_id = $1",
+        """
+        DELETE FROM django_etebase_revisionchunkrelation
+        WHERE  chunk_id IN (SELECT id FROM django_etebase_collectionitemchunk WHERE collection_id = $1)
+        """,
+        "DELETE FROM django_etebase_collectionitemchunk WHERE collection_id = $1",
+        """
+        DELETE FROM django_etebase_collectionitemrevision
+        WHERE  item_id IN (SELECT id FROM django_etebase_collectionitem WHERE collection_id = $1)
+        """,
+        "UPDATE django_etebase_collection SET main_item_id = NULL WHERE id = $1",
+        "DELETE FROM django_etebase_collectionitem WHERE collection_id = $1",
+        "DELETE FROM django_etebase_collection WHERE id = $1",
+        "DELETE FROM apus_item WHERE collection_id = $1",
+        "DELETE FROM apus_collection WHERE id = $1",
+    ].map { Statement($0) }
+}

@@ -1,0 +1,65 @@
+/// The protocol on the wire: routes, request and response shapes, authentication, errors.
+///
+/// Pattern: ``Responder`` takes a request through the hosts that are served, CORS, the table of routes (``Routes``) and one
+/// exit for errors. A handler reads its body, opens one snapshot in which it authenticates and asks its questions, and
+/// where it writes hands a command with its state to the committer.
+///
+/// The order in which faults are told is the original's: a body that cannot be parsed, the token, the collection and the
+/// role, then everything that is wrong with query and body together (QUIRKS.md 28).
+///
+/// Where to add an endpoint: a handler in the file of its subject, and a line in ``Routes``.
+public import Domain
+public import EventLog
+public import ReadModel
+internal import Sodium
+
+/// What an operator can set about the API.
+public struct APISettings: Sendable {
+    /// Whether strangers may make accounts.
+    public var isSignupOpen = false
+    /// The test reset route, and logins signed for any host: for client test suites only.
+    public var isDebug = false
+    /// The hosts that are served; nil for any. `.example.com` stands for a domain and all below it, `*` for any.
+    public var allowedHosts: [String]?
+    /// What clients call the server; logins may be signed for it as well as for the request's Host.
+    public var publicHost: String?
+    /// The address of a user's dashboard, `{username}` standing for the name.
+    public var dashboardURL: String?
+    /// How long a login challenge is good, in seconds.
+    public var challengeSeconds: Int64 = 60
+    /// The longest request body.
+    public var bodyLimitBytes = 75_000_000
+    /// The longest content of a chunk.
+    public var chunkLimitBytes = 32 << 20
+    /// The most items in a batch or transaction.
+    public var batchLimit = 10_000
+
+    public init() {}
+}
+
+/// Everything that handlers work with.
+public struct API: Sendable {
+    let readModel: ReadModel
+    let committer: Committer
+    let sessions: Sessions
+    let renewals: TokenRenewals
+    let settings: APISettings
+    let challenges: Challenges
+    let clock: @Sendable () -> Timestamp
+
+    /// - Parameters:
+    ///   - secret: the server's secret, from which the key of the login challenges is derived.
+    ///   - clock: the present moment.
+    public init(
+        readModel: ReadModel, committer: Committer, sessions: Sessions, renewals: TokenRenewals, settings: APISettings,
+        secret: [UInt8], clock: @escaping @Sendable () -> Timestamp
+    ) {
+        self.readModel = readModel
+        self.committer = committer
+        self.sessions = sessions
+        self.renewals = renewals
+        self.settings = settings
+        self.clock = clock
+        challenges = Challenges(secret: secret, validSeconds: settings.challengeSeconds)
+    }
+}

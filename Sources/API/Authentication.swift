@@ -1,0 +1,240 @@
+internal import Domain
+internal import EventLog
+internal import Hummingbird
+internal import HTTPTypes
+internal import MessagePack
+internal import NIOCore
+internal import ReadModel
+internal import Sodium
+
+extension API {
+    /// `POST authentication/login_challenge/`
+    func loginChallenge(_ call: Call) async throws -> Response {
+        let name = try call.body.decode { validation, value, location in
+            validation.fields(value, location)?.text("username", &validation)
+        }
+        let (account, keys) = try await readModel.snapshot { try $0.initializedAccount(name) }
+        let challenge = challenges.make(for: account.user, at: call.now)
+        return Answer.messagePack { writer in
+            writer.map(count: 3)
+            writer.pair("salt", keys.salt)
+            writer.pair("challenge", challenge)
+            writer.pair("version", account.keyVersion)
+        }
+    }
+
+    /// `POST authentication/login/`
+    func logIn(_ call: Call) async throws -> Response {
+        let signed = try call.body.decode(SignedResponse.read)
+        let response = try LoginResponse(signed.response)
+        let (account, keys) = try await readModel.snapshot { try $0.initializedAccount(response.username) }
+        try check(response, signed, for: account, keys, action: "login", call)
+        return try await newSession(for: account, keys, isLogin: true, call)
+    }
+
+    /// `POST authentication/logout/`
+    func logOut(_ call: Call) async throws -> Response {
+        let token = try await read(call) { _, user in user.token }
+        try await sessions.delete(token: token)
+        return Answer.nothing(.noContent, to: call)
+    }
+
+    /// `POST authentication/change_password/`
+    func changePassword(_ call: Call) async throws -> Response {
+        let signed = Result { try call.body.decode(SignedResponse.read) }
+        let (user, account, named, position) = try await read(call) { snapshot, user in
+            let response = try LoginResponse(try signed.get().response)
+            guard let account = try snapshot.account(user.user) else { throw APIError.invalidToken }
+            return (user, account, try snapshot.account(named: response.username), try snapshot.position())
+        }
+        let response = try LoginResponse(try signed.get().response)
+        // A name that nobody has is let through, as recorded in `auth-change-password`; another user's is not.
+        if let named, named.user != account.user { throw APIError.wrongUser }
+        guard let keys = account.keys else { throw APIError.userNotInitialized }
+        try check(response, try signed.get(), for: account, keys, action: "changePassword", call)
+        guard let loginPubkey = response.loginPubkey, let content = response.encryptedContent else {
+            throw APIError.badLogin("A change of password needs loginPubkey and encryptedContent.")
+        }
+        let command = ChangePassword(loginPubkey: loginPubkey, encryptedContent: content)
+        try await commit(on: UserState(account), at: position, by: user.actor, call) { state throws(Refusal) in
+            try decide(command, state)
+        }
+        return Answer.nothing(.noContent, to: call)
+    }
+
+    /// `POST authentication/dashboard_url/`
+    func dashboardURL(_ call: Call) async throws -> Response {
+        let account = try await read(call) { snapshot, user in try snapshot.account(user.user) }
+        guard let account, let url = settings.dashboardURL else { throw APIError.noDashboard }
+        return Answer.messagePack { writer in
+            writer.map(count: 1)
+            writer.pair("url", url.replacing("{username}", with: account.username))
+        }
+    }
+
+    /// `POST authentication/signup/`
+    func signUp(_ call: Call) async throws -> Response {
+        let signup = try call.body.decode(SignUp.read)
+        let (state, position) = try await readModel.snapshot { snapshot in
+            (try snapshot.userState(named: signup.username), try snapshot.position())
+        }
+        let command = CreateUser(
+            username: signup.username, email: signup.email, keys: signup.keys, passwordSalt: Sodium.randomAlphanumerics(40),
+            mayCreate: settings.isSignupOpen)
+        let events = try await commit(on: state, at: position, by: Actor(user: state.user), call) { state throws(Refusal) in
+            try decide(command, state)
+        }
+        let user = state.user ?? events.first.map { UserID(rawValue: $0.position.rawValue) }
+        let account = try await readModel.snapshot { snapshot in try user.flatMap { try snapshot.account($0) } }
+        guard let account, let keys = account.keys else { throw APIError.unavailable }
+        return try await newSession(for: account, keys, isLogin: false, call)
+    }
+
+    /// `POST test/authentication/reset/`, in debug mode only.
+    func resetTestUser(_ call: Call) async throws -> Response {
+        let signup = try call.body.decode(SignUp.read)
+        let (state, position) = try await readModel.snapshot { snapshot in
+            var state = try snapshot.userState(named: signup.username)
+            // The original compares with case here.
+            guard state.username == signup.username, let user = state.user else { throw Refusal.doesNotExist(model: "User") }
+            state.collections = try snapshot.collections(concerning: user)
+            return (state, try snapshot.position())
+        }
+        let command = ResetUser(keys: signup.keys)
+        try await commit(on: state, at: position, by: Actor(user: state.user), call) { state throws(Refusal) in
+            try decide(command, state)
+        }
+        return Answer.nothing(.noContent, to: call)
+    }
+
+    /// Checks, in the original's order, what a client signed (`auth-login`): the action, the challenge's age, its user, the
+    /// host, the signature.
+    private func check(
+        _ response: LoginResponse, _ signed: SignedResponse, for account: Account, _ keys: UserKeys, action: String, _ call: Call
+    ) throws(APIError) {
+        guard account.isActive else { throw .inactiveUser }
+        guard let challenge = challenges.open(response.challenge) else {
+            throw .badLogin("The challenge is none of this server's.")
+        }
+        guard ["login", "changePassword"].contains(response.action) else { throw .badLogin("The action is unknown.") }
+        guard response.action == action else { throw .wrongAction(expected: action) }
+        guard !challenges.isExpired(madeAt: challenge.madeAt, at: call.now) else { throw .expiredChallenge }
+        guard challenge.user == account.user else { throw .wrongUser }
+        let host = response.host.prefix { $0 != ":" }
+        let served = [call.authority.prefix { $0 != ":" }] + (settings.publicHost.map { [$0.prefix { $0 != ":" }] } ?? [])
+        guard settings.isDebug || served.contains(host) else {
+            throw .wrongHost(given: response.host, expected: call.authority)
+        }
+        guard Sodium.isValid(signature: signed.signature, of: signed.response, by: keys.loginPubkey) else { throw .badSignature }
+    }
+
+    private func newSession(for account: Account, _ keys: UserKeys, isLogin: Bool, _ call: Call) async throws -> Response {
+        let token = try await sessions.create(
+            for: account.user, device: call.headers[.userAgent].map { String($0.prefix(200)) }, isLogin: isLogin, at: call.now)
+        return Answer.messagePack { writer in
+            writer.map(count: 2)
+            writer.pair("token", token)
+            writer.key("user")
+            writer.map(count: 4)
+            writer.pair("username", account.username)
+            writer.pair("email", account.email)
+            writer.pair("pubkey", keys.pubkey)
+            writer.pair("encryptedContent", keys.encryptedContent)
+        }
+    }
+}
+
+extension Snapshot {
+    /// The account of a name or email that can log in.
+    fileprivate func initializedAccount(_ nameOrEmail: String) throws -> (Account, UserKeys) {
+        switch try account(nameOrEmail: nameOrEmail) {
+        case .unknown: throw APIError.userNotFound
+        case .ambiguous: throw APIError.sharedEmail
+        case .found(let account):
+            guard account.isActive else { throw APIError.inactiveUser }
+            guard let keys = account.keys else { throw APIError.userNotInitialized }
+            return (account, keys)
+        }
+    }
+}
+
+extension UserState {
+    fileprivate init(_ account: Account) {
+        self.init(username: account.username)
+        user = account.user
+        isActive = account.isActive
+        isInitialized = account.keys != nil
+    }
+}
+
+/// A message to the server and its signature, as `login/` and `change_password/` take them.
+private struct SignedResponse: Sendable {
+    let response: [UInt8]
+    let signature: [UInt8]
+
+    static func read(_ validation: inout Validation, _ value: MessagePackValue, _ location: Validation.Location) -> SignedResponse? {
+        guard let fields = validation.fields(value, location) else { return nil }
+        let response = fields.bytes("response", &validation)
+        let signature = fields.bytes("signature", &validation)
+        guard let response, let signature else { return nil }
+        return SignedResponse(response: response, signature: signature)
+    }
+}
+
+/// The message that was signed.
+private struct LoginResponse: Sendable {
+    let username: String
+    let challenge: [UInt8]
+    let host: String
+    let action: String
+    let loginPubkey: [UInt8]?
+    let encryptedContent: [UInt8]?
+
+    /// - Throws: ``APIError/badLogin(_:)``, where the original breaks (QUIRKS.md 29).
+    init(_ bytes: [UInt8]) throws(APIError) {
+        do {
+            var validation = Validation()
+            let value = try MessagePackValue(validating: ByteBuffer(bytes: bytes))
+            let map = validation.fields(value, [])
+            let fields = try validation.finish(map)
+            let username = fields.text("username", &validation)
+            let challenge = fields.bytes("challenge", &validation)
+            let host = fields.text("host", &validation)
+            let action = fields.text("action", &validation)
+            let loginPubkey = fields.optional("loginPubkey", &validation) { $0.bytes($1, $2) }
+            let encryptedContent = fields.optional("encryptedContent", &validation) { $0.bytes($1, $2) }
+            self.username = try validation.finish(username)
+            self.challenge = try validation.finish(challenge)
+            self.host = try validation.finish(host)
+            self.action = try validation.finish(action)
+            self.loginPubkey = loginPubkey ?? nil
+            self.encryptedContent = encryptedContent ?? nil
+        } catch { throw .badLogin("The response is not a map with username, challenge, host and action.") }
+    }
+}
+
+/// The body of `signup/` and of the test reset.
+private struct SignUp: Sendable {
+    let username: String
+    let email: String
+    let keys: UserKeys
+
+    static func read(_ validation: inout Validation, _ value: MessagePackValue, _ location: Validation.Location) -> SignUp? {
+        guard let fields = validation.fields(value, location) else { return nil }
+        let user = fields.required("user", &validation) { validation, value, location -> (String, String)? in
+            guard let fields = validation.fields(value, location) else { return nil }
+            let username = fields.text("username", &validation)
+            let email = fields.text("email", &validation)
+            guard let username, let email else { return nil }
+            return (username, email)
+        }
+        let salt = fields.bytes("salt", &validation)
+        let loginPubkey = fields.bytes("loginPubkey", &validation)
+        let pubkey = fields.bytes("pubkey", &validation)
+        let encryptedContent = fields.bytes("encryptedContent", &validation)
+        guard let user, let salt, let loginPubkey, let pubkey, let encryptedContent else { return nil }
+        return SignUp(
+            username: user.0, email: user.1,
+            keys: UserKeys(salt: salt, loginPubkey: loginPubkey, pubkey: pubkey, encryptedContent: encryptedContent))
+    }
+}

@@ -1,0 +1,78 @@
+internal import Domain
+internal import HTTPTypes
+internal import Hummingbird
+internal import MessagePack
+internal import NIOCore
+internal import ReadModel
+
+/// A request on its way through a handler.
+struct Call: Sendable {
+    let method: HTTPRequest.Method
+    let headers: HTTPFields
+    /// The request's Host.
+    let authority: String
+    /// What the pattern's parts in braces stand for.
+    let parameters: [String: String]
+    let query: Query
+    /// The parsed body of a route that takes one; `.absent` where it was empty or false.
+    let body: Body
+    /// When the request was accepted.
+    let now: Timestamp
+
+    func parameter(_ name: String) -> String {
+        guard let value = parameters[name] else { preconditionFailure("the route has no parameter \(name)") }
+        return value
+    }
+
+    var collection: CollectionUID { CollectionUID(parameter("collection_uid")) }
+
+    /// Whether empty answers are MessagePack, which is to say empty; for all other media types they are JSON's null.
+    ///
+    /// Only this exact text counts, as recorded in `http-negotiation`.
+    var acceptsMessagePack: Bool { headers[.accept] == MediaType.messagePack }
+}
+
+enum MediaType {
+    static let messagePack = "application/msgpack"
+    static let json = "application/json"
+    static let text = "text/plain; charset=utf-8"
+    static let html = "text/html; charset=utf-8"
+    static let binary = "application/octet-stream"
+}
+
+/// What a handler may use of a user who has shown a good token.
+struct Authenticated: Sendable {
+    let session: Session
+    let token: String
+
+    var user: UserID { session.user }
+    var actor: Actor { Actor(user: session.user, session: session.id) }
+}
+
+extension API {
+    /// The token of a request: the second word of the header, whatever the first is (`auth-tokens`).
+    ///
+    /// - Throws: ``APIError`` 403 without a header, 401 where there is no second word.
+    func token(of call: Call) throws -> String {
+        guard let header = call.headers[.authorization], !header.isEmpty else { throw APIError.notAuthenticated }
+        let words = header.split(whereSeparator: \.isWhitespace)
+        guard words.count >= 2 else { throw APIError.invalidToken }
+        return String(words[1])
+    }
+
+    /// Asks questions on behalf of the request's user, all of one moment.
+    ///
+    /// - Throws: ``APIError`` for a missing or bad token, before `body` is called.
+    func read<T: Sendable>(
+        _ call: Call, _ body: @escaping @Sendable (Snapshot, Authenticated) throws -> T
+    ) async throws -> T {
+        let token = try token(of: call)
+        let (result, isDue) = try await readModel.snapshot { [sessions] snapshot in
+            guard let session = try sessions.session(token: token, at: call.now, snapshot) else { throw APIError.invalidToken }
+            guard session.isActive else { throw APIError.inactiveUser }
+            return (try body(snapshot, Authenticated(session: session, token: token)), session.isDueForRenewal)
+        }
+        if isDue { renewals.note(token) }
+        return result
+    }
+}

@@ -1,0 +1,40 @@
+internal import Domain
+internal import HTTPTypes
+internal import Hummingbird
+internal import NIOCore
+internal import ReadModel
+
+extension API {
+    /// `PUT collection/UID/item/UID/chunk/UID/`. The body is the content, whatever its media type; the item need not exist.
+    func uploadChunk(_ call: Call, _ body: ByteBuffer) async throws -> Response {
+        let uid = ChunkUID(call.parameter("chunk_uid"))
+        let (user, state, position) = try await read(call) { snapshot, user in
+            let access = try snapshot.access(to: call.collection, by: user.user)
+            guard access.level.canWrite else { throw Refusal.noWriteAccess }
+            return (user, try snapshot.state(of: call.collection, chunks: [uid]), try snapshot.position())
+        }
+        guard body.readableBytes <= settings.chunkLimitBytes else {
+            throw APIError.tooLarge("A chunk", limitBytes: settings.chunkLimitBytes)
+        }
+        let content = Array(body.readableBytesView)
+        let command = StoreChunk(
+            collection: call.collection, author: user.user, chunk: StoredChunk(uid: uid, content: content))
+        try await commit(on: state, at: position, by: user, contents: [uid: content], call) { state throws(Refusal) in
+            try decide(command, state)
+        }
+        return Answer.nothing(.created, to: call)
+    }
+
+    /// `GET collection/UID/item/UID/chunk/UID/download/`
+    func downloadChunk(_ call: Call) async throws -> Response {
+        let content = try await read(call) { snapshot, user in
+            let collection = try snapshot.access(to: call.collection, by: user.user)
+            guard let content = try snapshot.chunk(ChunkUID(call.parameter("chunk_uid")), in: collection) else {
+                throw Refusal.doesNotExist(model: "CollectionItemChunk")
+            }
+            return content
+        }
+        return Response(
+            status: .ok, headers: [.contentType: MediaType.binary], body: .init(byteBuffer: ByteBuffer(bytes: content)))
+    }
+}

@@ -1,0 +1,195 @@
+internal import Domain
+internal import EventLog
+internal import HTTPTypes
+internal import Hummingbird
+internal import MessagePack
+internal import NIOCore
+internal import ReadModel
+
+extension API {
+    /// `GET collection/`
+    func listCollections(_ call: Call) async throws -> Response {
+        let query = Result { try ListQuery(call) }
+        let page = try await read(call) { snapshot, user in
+            try snapshot.collectionPage(of: user.user, types: nil, try query.get())
+        }
+        return Answer.data(page)
+    }
+
+    /// `POST collection/list_multi/`
+    func listCollectionsOfTypes(_ call: Call) async throws -> Response {
+        var validation = Validation()
+        let query = ListQuery(call, &validation)
+        let types = Result {
+            try call.body.decode(after: validation) { validation, value, location in
+                validation.fields(value, location)?.required("collectionTypes", &validation) { validation, value, location in
+                    validation.list(value, location) { $0.bytes($1, $2) }
+                }
+            }
+        }
+        let page = try await read(call) { snapshot, user in
+            try snapshot.collectionPage(of: user.user, types: try types.get(), query)
+        }
+        return Answer.data(page)
+    }
+
+    /// `GET collection/UID/`
+    func getCollection(_ call: Call) async throws -> Response {
+        let query = Result { try ContentQuery(call) }
+        let collection = try await read(call) { snapshot, user in
+            _ = try snapshot.access(to: call.collection, by: user.user)
+            let collection = try snapshot.collection(call.collection, of: user.user, try query.get().prefetch)
+            var writer = MessagePackWriter(capacity: 1024)
+            try writer.collection(collection, snapshot)
+            return writer.buffer
+        }
+        return Answer.data(collection)
+    }
+
+    /// `POST collection/`
+    func createCollection(_ call: Call) async throws -> Response {
+        let offer = Result { try call.body.decode(NewCollection.read) }
+        let (user, new, state, position) = try await read(call) { snapshot, user in
+            let new = try offer.get()
+            let uid = CollectionUID(new.item.uid.rawValue)
+            var claims: [Claim] = [.collection(uid), .revision(new.item.revision.uid)]
+            if let type = new.collectionType { claims.append(.collectionType(type)) }
+            return (user, new, try snapshot.state(of: uid, claims: claims), try snapshot.position())
+        }
+        guard new.longestBytes <= settings.chunkLimitBytes else {
+            throw APIError.tooLarge("A chunk", limitBytes: settings.chunkLimitBytes)
+        }
+        let command = CreateCollection(
+            author: user.user, item: new.item, collectionType: new.collectionType, collectionKey: new.collectionKey)
+        try await commit(on: state, at: position, by: user, contents: new.contents, call) { state throws(Refusal) in
+            try decide(command, state)
+        }
+        return Answer.nothing(.created, to: call)
+    }
+}
+
+/// The body of a collection's creation.
+private struct NewCollection: Sendable {
+    let collectionType: [UInt8]?
+    let collectionKey: [UInt8]
+    let item: OfferedItem
+    let contents: [ChunkUID: [UInt8]]
+    let longestBytes: Int
+
+    static func read(_ validation: inout Validation, _ value: MessagePackValue, _ location: Validation.Location) -> NewCollection? {
+        guard let fields = validation.fields(value, location) else { return nil }
+        var reader = OfferReader()
+        let type = fields.optional("collectionType", &validation) { $0.bytes($1, $2) }
+        let key = fields.bytes("collectionKey", &validation)
+        let item = fields.required("item", &validation) { reader.item(&$0, $1, $2) }
+        guard let type, let key, let item else { return nil }
+        return NewCollection(
+            collectionType: type, collectionKey: key, item: item, contents: reader.contents, longestBytes: reader.longestBytes)
+    }
+}
+
+/// The query of a list that is followed by stokens.
+struct ListQuery: Sendable {
+    /// Nil where none was given, or an empty one.
+    let stoken: String?
+    let limit: PageLimit
+    let prefetch: Prefetch
+
+    init(_ call: Call, _ validation: inout Validation) {
+        stoken = call.query["stoken"].flatMap { $0.isEmpty ? nil : $0 }
+        limit = call.query.limit(&validation)
+        prefetch = call.query.prefetch(&validation)
+    }
+
+    init(_ call: Call) throws(ValidationFailure) {
+        var validation = Validation()
+        let query = ListQuery(call, &validation)
+        self = try validation.finish(query)
+    }
+}
+
+/// The query of a single thing.
+struct ContentQuery: Sendable {
+    let prefetch: Prefetch
+
+    init(_ call: Call) throws(ValidationFailure) {
+        var validation = Validation()
+        let prefetch = call.query.prefetch(&validation)
+        self.prefetch = try validation.finish(prefetch)
+    }
+}
+
+extension Snapshot {
+    /// The position of a list's stoken; the beginning where there is none.
+    ///
+    /// - Throws: ``APIError/badStoken``.
+    func start(_ stoken: String?) throws -> Position {
+        guard let stoken else { return .none }
+        guard let position = try position(ofStoken: stoken) else { throw APIError.badStoken }
+        return position
+    }
+
+    /// A page of the user's collections as it goes over the wire.
+    ///
+    /// Removed memberships are told only when a stoken is given. The answer's stoken does not move past them, so they are
+    /// told again until something else has changed, as recorded in `collection-removed`.
+    func collectionPage(of user: UserID, types: [[UInt8]]?, _ query: ListQuery) throws -> ByteBuffer {
+        let start = try start(query.stoken)
+        let page = try collections(of: user, types: types, after: start, limit: try query.limit.get(), query.prefetch)
+        let end = page.elements.last?.changed
+        let removals = query.stoken == nil ? [] : try removals(of: user, after: start, upTo: page.isDone ? nil : end)
+        var writer = MessagePackWriter(capacity: 256 + page.elements.count * 512)
+        writer.map(count: removals.isEmpty ? 3 : 4)
+        writer.key("data")
+        writer.array(count: page.elements.count)
+        for collection in page.elements { try writer.collection(collection, self) }
+        writer.pair("stoken", try end.map { try stoken(at: $0) } ?? query.stoken)
+        writer.pair("done", page.isDone)
+        guard !removals.isEmpty else { return writer.buffer }
+        writer.key("removedMemberships")
+        writer.array(count: removals.count)
+        for removal in removals {
+            writer.map(count: 1)
+            writer.pair("uid", removal.uid)
+        }
+        return writer.buffer
+    }
+}
+
+extension MessagePackWriter {
+    /// A collection as a member sees it.
+    mutating func collection(_ collection: CollectionContent, _ snapshot: Snapshot) throws {
+        map(count: 5)
+        pair("collectionType", collection.collectionType)
+        pair("collectionKey", collection.collectionKey)
+        pair("accessLevel", collection.level.rawValue)
+        pair("stoken", try snapshot.stoken(at: collection.stoken))
+        key("item")
+        item(collection.item)
+    }
+
+    /// An item with its current revision.
+    mutating func item(_ item: ItemContent) {
+        map(count: 4)
+        pair("uid", item.uid)
+        pair("version", item.version)
+        pair("encryptionKey", item.encryptionKey)
+        key("content")
+        revision(item.revision)
+    }
+
+    /// A revision with its chunks.
+    mutating func revision(_ revision: RevisionContent) {
+        map(count: 4)
+        pair("uid", revision.uid)
+        pair("meta", revision.meta)
+        pair("deleted", revision.isDeleted)
+        key("chunks")
+        array(count: revision.chunks.count)
+        for chunk in revision.chunks {
+            array(count: 2)
+            string(chunk.uid)
+            if let content = chunk.content { bytes(content) } else { null() }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+internal import Domain
+internal import EventLog
+
+extension API {
+    /// Commits a decision about an account.
+    ///
+    /// - Parameter position: of the snapshot from which the state was read.
+    @discardableResult
+    func commit(
+        on state: UserState, at position: Position, by actor: Actor, _ call: Call,
+        _ decision: @escaping @Sendable (UserState) throws(Refusal) -> [Event]
+    ) async throws -> [RecordedEvent] {
+        try await committer.commit(
+            Submission(on: state, asOf: position, streams: state.streams, by: actor, at: call.now, decision: decision))
+    }
+
+    /// Commits a decision about a collection.
+    ///
+    /// - Parameters:
+    ///   - position: of the snapshot from which the state was read.
+    ///   - contents: the contents that came with the request; those that the decision stores are written with it.
+    @discardableResult
+    func commit(
+        on state: CollectionState, at position: Position, by user: Authenticated, contents: [ChunkUID: [UInt8]] = [:], _ call: Call,
+        _ decision: @escaping @Sendable (CollectionState) throws(Refusal) -> [Event]
+    ) async throws -> [RecordedEvent] {
+        try await committer.commit(
+            Submission(
+                on: state, asOf: position, streams: [.collection(state.uid), .user(user.user)], by: user.actor, at: call.now,
+                bytes: contents.values.reduce(0) { $0 + $1.count }, decision: decision,
+                writes: { events in
+                    events.flatMap(\.storedChunks).compactMap { chunk in
+                        contents[chunk.uid].map { ChunkContents.store($0, as: chunk.uid, of: state.uid) }
+                    }
+                }))
+    }
+}
+
+extension Event {
+    /// The chunks whose contents are stored with the event.
+    fileprivate var storedChunks: [StoredChunk] {
+        switch self {
+        case .collectionCreated(let event): event.revision.stored
+        case .itemCreated(let event): event.revision.stored
+        case .itemRevised(let event): event.revision.stored
+        case .chunkStored(let event): [event.chunk]
+        case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .memberJoined,
+            .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn:
+            []
+        }
+    }
+}

@@ -1,0 +1,166 @@
+internal import Domain
+internal import HTTPTypes
+internal import Hummingbird
+internal import MessagePack
+internal import ReadModel
+
+extension API {
+    /// `GET invitation/incoming/` and `GET invitation/outgoing/`
+    func listInvitations(_ call: Call, _ side: InvitationSide) async throws -> Response {
+        var validation = Validation()
+        let limit = call.query.limit(&validation)
+        let checked = Result { [validation] in try validation.finish(limit) }
+        let answer = try await read(call) { snapshot, user in
+            let page = try snapshot.invitations(
+                side, of: user.user, after: call.query["iterator"].map { InvitationUID($0) }, limit: try checked.get().get())
+            var writer = MessagePackWriter(capacity: 512)
+            writer.map(count: 3)
+            writer.key("data")
+            writer.array(count: page.elements.count)
+            for invitation in page.elements { writer.invitation(invitation) }
+            writer.pair("iterator", page.elements.last?.uid)
+            writer.pair("done", page.isDone)
+            return writer.buffer
+        }
+        return Answer.data(answer)
+    }
+
+    /// `GET invitation/incoming/UID/`
+    func getInvitation(_ call: Call) async throws -> Response {
+        let answer = try await read(call) { snapshot, user in
+            var writer = MessagePackWriter(capacity: 512)
+            writer.invitation(try snapshot.invitation(call.invitation, .incoming, of: user.user))
+            return writer.buffer
+        }
+        return Answer.data(answer)
+    }
+
+    /// `POST invitation/outgoing/`
+    func sendInvitation(_ call: Call) async throws -> Response {
+        let offer = Result { try call.body.decode(NewInvitation.read) }
+        let (user, command, state, position) = try await read(call) { snapshot, user in
+            let new = try offer.get()
+            let state = try snapshot.state(of: new.collection)
+            guard state.owner != nil else { throw Refusal.doesNotExist(model: "Collection") }
+            let invitee = try snapshot.anyAccount(new.username)
+            // By email one may invite oneself, as recorded in `invitation-create`.
+            guard invitee.user != user.user || new.username.contains("@") else { throw Refusal.selfInvitation }
+            let command = SendInvitation(
+                collection: new.collection, author: user.user, invitation: new.uid, version: new.version, invitee: invitee.user,
+                level: new.level, signedEncryptionKey: new.signedEncryptionKey)
+            return (user, command, state, try snapshot.position())
+        }
+        try await commit(on: state, at: position, by: user, call) { state throws(Refusal) in try decide(command, state) }
+        return Answer.nothing(.created, to: call)
+    }
+
+    /// `POST invitation/incoming/UID/accept/`
+    func acceptInvitation(_ call: Call) async throws -> Response {
+        let offer = Result { try call.body.decode(Acceptance.read) }
+        let (user, command, state, position) = try await read(call) { snapshot, user in
+            let acceptance = try offer.get()
+            let invitation = try snapshot.invitation(call.invitation, .incoming, of: user.user)
+            let command = AcceptInvitation(
+                collection: invitation.collection, author: user.user, invitation: call.invitation,
+                collectionType: acceptance.collectionType, encryptionKey: acceptance.encryptionKey)
+            let state = try snapshot.state(of: invitation.collection, claims: [.collectionType(acceptance.collectionType)])
+            return (user, command, state, try snapshot.position())
+        }
+        try await commit(on: state, at: position, by: user, call) { state throws(Refusal) in try decide(command, state) }
+        return Answer.nothing(.created, to: call)
+    }
+
+    /// `DELETE invitation/incoming/UID/` rejects, `DELETE invitation/outgoing/UID/` cancels.
+    func withdrawInvitation(_ call: Call, _ side: InvitationSide) async throws -> Response {
+        let (user, command, state, position) = try await read(call) { snapshot, user in
+            let invitation = try snapshot.invitation(call.invitation, side, of: user.user)
+            let command = WithdrawInvitation(
+                collection: invitation.collection, author: user.user, invitation: call.invitation)
+            return (user, command, try snapshot.state(of: invitation.collection), try snapshot.position())
+        }
+        try await commit(on: state, at: position, by: user, call) { state throws(Refusal) in try decide(command, state) }
+        return Answer.nothing(.noContent, to: call)
+    }
+
+    /// `GET invitation/outgoing/fetch_user_profile/`
+    func fetchUserProfile(_ call: Call) async throws -> Response {
+        var validation = Validation()
+        let name = call.query.required("username", &validation)
+        let checked = Result { [validation] in try validation.finish(name) }
+        let pubkey = try await read(call) { snapshot, _ in
+            guard let keys = try snapshot.anyAccount(try checked.get()).keys else { throw Refusal.doesNotExist(model: "UserInfo") }
+            return keys.pubkey
+        }
+        return Answer.messagePack { writer in
+            writer.map(count: 1)
+            writer.pair("pubkey", pubkey)
+        }
+    }
+}
+
+extension Call {
+    fileprivate var invitation: InvitationUID { InvitationUID(parameter("invitation_uid")) }
+}
+
+extension Snapshot {
+    /// The account of a name or email, initialized or not.
+    fileprivate func anyAccount(_ nameOrEmail: String) throws -> Account {
+        switch try account(nameOrEmail: nameOrEmail) {
+        case .found(let account): return account
+        case .unknown: throw Refusal.doesNotExist(model: "User")
+        case .ambiguous: throw APIError(.notFound, code: "does_not_exist", "Several accounts have this email address: use the name")
+        }
+    }
+}
+
+/// The body of an invitation.
+private struct NewInvitation: Sendable {
+    let uid: InvitationUID
+    let version: Int
+    let level: AccessLevel
+    let username: String
+    let collection: CollectionUID
+    let signedEncryptionKey: [UInt8]
+
+    static func read(_ validation: inout Validation, _ value: MessagePackValue, _ location: Validation.Location) -> NewInvitation? {
+        guard let fields = validation.fields(value, location) else { return nil }
+        let uid = fields.text("uid", &validation)
+        let version = fields.integer("version", &validation)
+        let level = fields.required("accessLevel", &validation) { $0.level($1, $2) }
+        let username = fields.text("username", &validation)
+        let collection = fields.text("collection", &validation)
+        let key = fields.bytes("signedEncryptionKey", &validation)
+        guard let uid, let version, let level, let username, let collection, let key else { return nil }
+        return NewInvitation(
+            uid: InvitationUID(uid), version: version, level: level, username: username, collection: CollectionUID(collection),
+            signedEncryptionKey: key)
+    }
+}
+
+/// The body of an acceptance.
+private struct Acceptance: Sendable {
+    let collectionType: [UInt8]
+    let encryptionKey: [UInt8]
+
+    static func read(_ validation: inout Validation, _ value: MessagePackValue, _ location: Validation.Location) -> Acceptance? {
+        guard let fields = validation.fields(value, location) else { return nil }
+        let type = fields.bytes("collectionType", &validation)
+        let key = fields.bytes("encryptionKey", &validation)
+        guard let type, let key else { return nil }
+        return Acceptance(collectionType: type, encryptionKey: key)
+    }
+}
+
+extension MessagePackWriter {
+    fileprivate mutating func invitation(_ invitation: InvitationContent) {
+        map(count: 8)
+        pair("uid", invitation.uid)
+        pair("version", invitation.version)
+        pair("accessLevel", invitation.level.rawValue)
+        pair("username", invitation.username)
+        pair("collection", invitation.collection.rawValue)
+        pair("signedEncryptionKey", invitation.signedEncryptionKey)
+        pair("fromUsername", invitation.fromUsername)
+        pair("fromPubkey", invitation.fromPubkey)
+    }
+}

@@ -1,0 +1,94 @@
+internal import Domain
+internal import HTTPTypes
+internal import Hummingbird
+internal import MessagePack
+internal import ReadModel
+
+extension API {
+    /// `GET collection/UID/member/`
+    func listMembers(_ call: Call) async throws -> Response {
+        var validation = Validation()
+        let limit = call.query.limit(&validation)
+        let checked = Result { [validation] in try validation.finish(limit) }
+        let answer = try await read(call) { snapshot, user in
+            let collection = try snapshot.adminAccess(to: call.collection, by: user.user)
+            let limit = try checked.get().get()
+            let iterator = call.query["iterator"].flatMap { $0.isEmpty ? nil : $0 }
+            let page = try snapshot.members(of: collection, after: try snapshot.start(iterator), limit: limit)
+            var writer = MessagePackWriter(capacity: 256)
+            writer.map(count: 3)
+            writer.key("data")
+            writer.array(count: page.elements.count)
+            for member in page.elements {
+                writer.map(count: 2)
+                writer.pair("username", member.username)
+                writer.pair("accessLevel", member.level.rawValue)
+            }
+            writer.pair("iterator", try page.elements.last.map { try snapshot.stoken(at: $0.changed) } ?? iterator)
+            writer.pair("done", page.isDone)
+            return writer.buffer
+        }
+        return Answer.data(answer)
+    }
+
+    /// `PATCH collection/UID/member/NAME/`
+    func changeMember(_ call: Call) async throws -> Response {
+        let level = Result {
+            try call.body.decode { validation, value, location in
+                validation.fields(value, location)?.required("accessLevel", &validation) { $0.level($1, $2) }
+            }
+        }
+        let (user, command, state, position) = try await read(call) { snapshot, user in
+            let collection = try snapshot.adminAccess(to: call.collection, by: user.user)
+            let member = try snapshot.member(named: call.parameter("username"), of: collection)
+            let command = ChangeMemberLevel(
+                collection: call.collection, author: user.user, member: member, level: try level.get())
+            return (user, command, try snapshot.state(of: call.collection), try snapshot.position())
+        }
+        try await commit(on: state, at: position, by: user, call) { state throws(Refusal) in try decide(command, state) }
+        return Answer.nothing(.noContent, to: call)
+    }
+
+    /// `DELETE collection/UID/member/NAME/`
+    func removeMember(_ call: Call) async throws -> Response {
+        let (user, command, state, position) = try await read(call) { snapshot, user in
+            let collection = try snapshot.adminAccess(to: call.collection, by: user.user)
+            let member = try snapshot.member(named: call.parameter("username"), of: collection)
+            let command = RemoveMember(collection: call.collection, author: user.user, member: member)
+            return (user, command, try snapshot.state(of: call.collection), try snapshot.position())
+        }
+        try await commit(on: state, at: position, by: user, call) { state throws(Refusal) in try decide(command, state) }
+        return Answer.nothing(.noContent, to: call)
+    }
+
+    /// `POST collection/UID/member/leave/`
+    func leave(_ call: Call) async throws -> Response {
+        let (user, state, position) = try await read(call) { snapshot, user in
+            _ = try snapshot.access(to: call.collection, by: user.user)
+            return (user, try snapshot.state(of: call.collection), try snapshot.position())
+        }
+        let command = LeaveCollection(collection: call.collection, author: user.user)
+        try await commit(on: state, at: position, by: user, call) { state throws(Refusal) in try decide(command, state) }
+        return Answer.nothing(.noContent, to: call)
+    }
+}
+
+extension Snapshot {
+    fileprivate func adminAccess(to collection: CollectionUID, by user: UserID) throws -> CollectionAccess {
+        let access = try access(to: collection, by: user)
+        guard access.level == .admin else {
+            throw Refusal.adminAccessRequired(detail: "Only collection admins can perform this operation.")
+        }
+        return access
+    }
+}
+
+extension Validation {
+    /// An access level; what reads as its number is taken (`member-change`).
+    mutating func level(_ value: MessagePackValue, _ location: Location) -> AccessLevel? {
+        var lenient = Validation()
+        if let number = lenient.integer(value, location), let level = AccessLevel(rawValue: Int64(number)) { return level }
+        note("enum", location, "Input should be 0, 1 or 2", value, .expected("0, 1 or 2"))
+        return nil
+    }
+}

@@ -1,0 +1,48 @@
+internal import EventLog
+internal import Hummingbird
+internal import HTTPTypes
+internal import ReadModel
+
+extension API {
+    /// Whether the server can do its work: the database answers and the read model is where the log ends.
+    func ready() async -> Response {
+        do {
+            let isCurrent = try await readModel.snapshot { snapshot in try snapshot.position() >= snapshot.logHead().position }
+            return isCurrent ? Answer.text(.ok, "ready\n") : Answer.text(.serviceUnavailable, "the read model is behind the log\n")
+        } catch { return Answer.text(.serviceUnavailable, "the database does not answer\n") }
+    }
+
+    /// A page for people who open the server's address in a browser.
+    func frontPage(_ call: Call) -> Response {
+        let address = settings.publicHost.map { "https://" + $0 } ?? "http://" + call.authority
+        return Answer.text(.ok, FrontPage.html(address: address), type: MediaType.html)
+    }
+}
+
+enum FrontPage {
+    static func html(address: String) -> String {
+        """
+        <!DOCTYPE html>
+        <html lang="en">
+        <meta charset="utf-8">
+        <meta name="viewport" content="width=device-width, initial-scale=1">
+        <title>Apus</title>
+        <style>
+        body { font: 1.1rem/1.6 system-ui, sans-serif; max-width: 38rem; margin: 4rem auto; padding: 0 1rem; color: #222 }
+        code { background: #eee; padding: .1rem .4rem; border-radius: .2rem }
+        </style>
+        <h1>Apus</h1>
+        <p>This is a server for end-to-end encrypted calendars, contacts, tasks and notes. It works with every EteSync app.</p>
+        <p>In the app, choose to set the server yourself (“advanced” or “custom server”) and enter:</p>
+        <p><code>\(escaped(address))</code></p>
+        <p>Then enter your name and password. The server never sees your data, nor the password.</p>
+        </html>
+
+        """
+    }
+
+    /// The address holds the request's Host, which anybody can make up.
+    private static func escaped(_ text: String) -> String {
+        text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;").replacing("\"", with: "&quot;")
+    }
+}

@@ -1,0 +1,164 @@
+internal import HTTPTypes
+internal import Hummingbird
+internal import NIOCore
+internal import ReadModel
+
+/// How a route's body is handled before its handler is called.
+enum BodyUse: Sendable {
+    /// What is sent is read and forgotten.
+    case none
+    /// Parsed by its media type; what cannot be parsed is told before anything else.
+    case parsed
+    /// Taken as it is, whatever its media type.
+    case raw
+}
+
+/// A line in the table of routes.
+struct Route: Sendable {
+    typealias Handler = @Sendable (API, Call) async throws -> Response
+    typealias RawHandler = @Sendable (API, Call, ByteBuffer) async throws -> Response
+
+    let method: HTTPRequest.Method
+    /// The path, as `/` and parts; a part in braces stands for any text without a slash.
+    let pattern: String
+    let body: BodyUse
+    let handle: RawHandler
+    let parts: [Substring]
+
+    init(_ method: HTTPRequest.Method, _ pattern: String, body: BodyUse = .none, _ handle: @escaping Handler) {
+        self.init(method, pattern, body) { api, call, _ in try await handle(api, call) }
+    }
+
+    init(_ method: HTTPRequest.Method, _ pattern: String, rawBody handle: @escaping RawHandler) {
+        self.init(method, pattern, .raw, handle)
+    }
+
+    private init(_ method: HTTPRequest.Method, _ pattern: String, _ body: BodyUse, _ handle: @escaping RawHandler) {
+        self.method = method
+        self.pattern = pattern
+        self.body = body
+        self.handle = handle
+        parts = pattern.split(separator: "/", omittingEmptySubsequences: false)
+    }
+
+    /// The values of the parts in braces when the route's pattern is that of a path.
+    func match(_ path: [Substring]) -> [String: String]? {
+        guard path.count == parts.count else { return nil }
+        var parameters: [String: String] = [:]
+        for (part, text) in zip(parts, path) {
+            if part.first == "{" {
+                guard !text.isEmpty else { return nil }
+                parameters[String(part.dropFirst().dropLast())] = String(text)
+            } else if part != text {
+                return nil
+            }
+        }
+        return parameters
+    }
+}
+
+/// The table of routes. Where two patterns match, the first counts.
+struct Routes: Sendable {
+    /// What the table says of a request.
+    enum Match {
+        case found(Route, parameters: [String: String])
+        /// The path is known, but not with this method.
+        case methodNotAllowed([HTTPRequest.Method])
+        case notFound
+    }
+
+    let all: [Route]
+
+    init(isDebug: Bool) {
+        all = Self.operations + Self.authentication + Self.collections + Self.members + Self.invitations + (isDebug ? Self.debug : [])
+    }
+
+    /// - Parameter path: decoded; a slash that was escaped separates like any other, as with the original.
+    func match(_ method: HTTPRequest.Method, path: String) -> Match {
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+        var methods: [HTTPRequest.Method] = []
+        for route in all {
+            guard let parameters = route.match(parts) else { continue }
+            if route.method == method { return .found(route, parameters: parameters) }
+            if !methods.contains(route.method) { methods.append(route.method) }
+        }
+        return methods.isEmpty ? .notFound : .methodNotAllowed(methods)
+    }
+
+    private static let operations = [
+        Route(.get, "/") { api, call in api.frontPage(call) },
+        Route(.get, "/health") { api, call in Answer.text(.ok, "ok\n") },
+        Route(.get, "/live") { api, call in Answer.text(.ok, "ok\n") },
+        Route(.get, "/ready") { api, call in await api.ready() },
+        Route(.get, "/openapi.json") { api, call in OpenAPI.document(of: Routes(isDebug: api.settings.isDebug)) },
+    ]
+
+    private static let authentication = [
+        Route(.get, "/api/v1/authentication/is_etebase/") { api, call in Answer.nothing(.ok, to: call) },
+        Route(.post, "/api/v1/authentication/signup/", body: .parsed) { api, call in try await api.signUp(call) },
+        Route(.post, "/api/v1/authentication/login_challenge/", body: .parsed) { api, call in try await api.loginChallenge(call) },
+        Route(.post, "/api/v1/authentication/login/", body: .parsed) { api, call in try await api.logIn(call) },
+        Route(.post, "/api/v1/authentication/logout/") { api, call in try await api.logOut(call) },
+        Route(.post, "/api/v1/authentication/change_password/", body: .parsed) { api, call in try await api.changePassword(call) },
+        Route(.post, "/api/v1/authentication/dashboard_url/") { api, call in try await api.dashboardURL(call) },
+    ]
+
+    private static let collections = [
+        Route(.get, "/api/v1/collection/") { api, call in try await api.listCollections(call) },
+        Route(.post, "/api/v1/collection/", body: .parsed) { api, call in try await api.createCollection(call) },
+        Route(.post, "/api/v1/collection/list_multi/", body: .parsed) { api, call in try await api.listCollectionsOfTypes(call) },
+        Route(.get, "/api/v1/collection/{collection_uid}/") { api, call in try await api.getCollection(call) },
+        Route(.get, "/api/v1/collection/{collection_uid}/item/") { api, call in try await api.listItems(call) },
+        Route(.get, "/api/v1/collection/{collection_uid}/item/{item_uid}/") { api, call in try await api.getItem(call) },
+        Route(.get, "/api/v1/collection/{collection_uid}/item/{item_uid}/revision/") { api, call in
+            try await api.listRevisions(call)
+        },
+        Route(.post, "/api/v1/collection/{collection_uid}/item/fetch_updates/", body: .parsed) { api, call in
+            try await api.fetchUpdates(call)
+        },
+        Route(.post, "/api/v1/collection/{collection_uid}/item/batch/", body: .parsed) { api, call in
+            try await api.commitItems(call, checksEtags: false)
+        },
+        Route(.post, "/api/v1/collection/{collection_uid}/item/transaction/", body: .parsed) { api, call in
+            try await api.commitItems(call, checksEtags: true)
+        },
+        Route(
+            .put, "/api/v1/collection/{collection_uid}/item/{item_uid}/chunk/{chunk_uid}/",
+            rawBody: { api, call, body in
+                try await api.uploadChunk(call, body)
+            }),
+        Route(.get, "/api/v1/collection/{collection_uid}/item/{item_uid}/chunk/{chunk_uid}/download/") { api, call in
+            try await api.downloadChunk(call)
+        },
+    ]
+
+    private static let members = [
+        Route(.get, "/api/v1/collection/{collection_uid}/member/") { api, call in try await api.listMembers(call) },
+        Route(.post, "/api/v1/collection/{collection_uid}/member/leave/") { api, call in try await api.leave(call) },
+        Route(.delete, "/api/v1/collection/{collection_uid}/member/{username}/") { api, call in try await api.removeMember(call) },
+        Route(.patch, "/api/v1/collection/{collection_uid}/member/{username}/", body: .parsed) { api, call in
+            try await api.changeMember(call)
+        },
+    ]
+
+    private static let invitations = [
+        Route(.get, "/api/v1/invitation/incoming/") { api, call in try await api.listInvitations(call, .incoming) },
+        Route(.get, "/api/v1/invitation/incoming/{invitation_uid}/") { api, call in try await api.getInvitation(call) },
+        Route(.delete, "/api/v1/invitation/incoming/{invitation_uid}/") { api, call in
+            try await api.withdrawInvitation(call, .incoming)
+        },
+        Route(.post, "/api/v1/invitation/incoming/{invitation_uid}/accept/", body: .parsed) { api, call in
+            try await api.acceptInvitation(call)
+        },
+        Route(.get, "/api/v1/invitation/outgoing/") { api, call in try await api.listInvitations(call, .outgoing) },
+        Route(.post, "/api/v1/invitation/outgoing/", body: .parsed) { api, call in try await api.sendInvitation(call) },
+        Route(.get, "/api/v1/invitation/outgoing/fetch_user_profile/") { api, call in try await api.fetchUserProfile(call) },
+        Route(.delete, "/api/v1/invitation/outgoing/{invitation_uid}/") { api, call in
+            try await api.withdrawInvitation(call, .outgoing)
+        },
+    ]
+
+    private static let debug = [
+        Route(.post, "/api/v1/test/authentication/reset/", body: .parsed) { api, call in try await api.resetTestUser(call) }
+    ]
+}

@@ -1,0 +1,46 @@
+public import Domain
+public import ReadModel
+public import ServiceLifecycle
+internal import Logging
+internal import Synchronization
+
+/// Prolongs the lives of tokens that were used, many at a time: no request waits for it, and reads do not turn into writes.
+public final class TokenRenewals: Service {
+    private let sessions: Sessions
+    private let interval: Duration
+    private let clock: @Sendable () -> Timestamp
+    private let used = Mutex<Set<String>>([])
+
+    /// - Parameter interval: how often what was used is written down.
+    public init(sessions: Sessions, interval: Duration = .seconds(60), clock: @escaping @Sendable () -> Timestamp) {
+        self.sessions = sessions
+        self.interval = interval
+        self.clock = clock
+    }
+
+    func note(_ token: String) { used.withLock { _ = $0.insert(token) } }
+
+    /// Writes down what was used since the last time.
+    public func flush() async throws {
+        let tokens = used.withLock { used in
+            defer { used = [] }
+            return Array(used)
+        }
+        try await sessions.renew(tokens: tokens, at: clock())
+    }
+
+    /// Flushes at each interval, and at the end.
+    public func run() async throws {
+        do {
+            try await cancelWhenGracefulShutdown { [interval] in
+                while true {
+                    try await Task.sleep(for: interval)
+                    do { try await self.flush() } catch {
+                        Logger(label: "apus").warning("tokens could not be prolonged; they are tried again when they are used")
+                    }
+                }
+            }
+        } catch is CancellationError {}
+        try await flush()
+    }
+}

@@ -1,0 +1,167 @@
+internal import API
+internal import ArgumentParser
+internal import Foundation
+
+/// What the environment says. Flags come before it.
+struct Environment: Sendable {
+    /// Every variable that Apus reads. A secret may be read from the file that the same name with `_FILE` names.
+    private static let known: Set<String> = [
+        "APUS_LISTEN", "APUS_DATA", "APUS_SIGNUP", "APUS_PUBLIC_URL", "APUS_SECRET", "APUS_SECRET_FILE", "APUS_TOKEN_LIFETIME",
+        "APUS_DEBUG", "APUS_ALLOWED_HOSTS", "APUS_DASHBOARD_URL", "APUS_CHALLENGE_LIFETIME", "APUS_LOG_FORMAT", "APUS_LOG_LEVEL",
+        "APUS_BODY_LIMIT", "APUS_CHUNK_LIMIT", "APUS_BATCH_LIMIT",
+    ]
+
+    private let values: [String: String]
+
+    /// - Throws: `ValidationError` for a variable that begins with `APUS_` and is none of ours: it is a mistake.
+    init(_ values: [String: String] = ProcessInfo.processInfo.environment) throws {
+        let ours = values.filter { $0.key.hasPrefix("APUS_") && !$0.key.hasPrefix("APUS_TEST_") }
+        for name in ours.keys.sorted() where !Self.known.contains(name) {
+            throw ValidationError("\(name) is not a setting of this version of apus")
+        }
+        self.values = ours
+    }
+
+    func text(_ name: String, flag: String?, default fallback: String) -> String { flag ?? values[name] ?? fallback }
+    func text(_ name: String, flag: String?) -> String? { flag ?? values[name] }
+
+    func flag(_ name: String, flag: Bool) throws -> Bool {
+        guard !flag, let text = values[name] else { return flag }
+        switch text.lowercased() {
+        case "1", "true", "yes", "on": return true
+        case "0", "false", "no", "off", "": return false
+        default: throw ValidationError("\(name) is on or off, not \(text)")
+        }
+    }
+
+    func number(_ name: String, flag: Int?, default fallback: Int) throws -> Int {
+        guard flag == nil, let text = values[name] else { return flag ?? fallback }
+        guard let number = Int(text), number > 0 else { throw ValidationError("\(name) is a whole number above 0, not \(text)") }
+        return number
+    }
+
+    func choice<T: RawRepresentable & CaseIterable>(_ name: String, flag: T?, default fallback: T) throws -> T
+    where T.RawValue == String {
+        guard flag == nil, let text = values[name] else { return flag ?? fallback }
+        guard let choice = T(rawValue: text) else {
+            throw ValidationError("\(name) is one of \(T.allCases.map(\.rawValue).joined(separator: ", ")), not \(text)")
+        }
+        return choice
+    }
+
+    /// A secret: the variable, or the content of the file that `NAME_FILE` names, without a line's end.
+    func secret(_ name: String) throws -> String? {
+        if let value = values[name] { return value }
+        guard let path = values[name + "_FILE"] else { return nil }
+        return try String(contentsOfFile: path, encoding: .utf8).trimmingCharacters(in: .newlines)
+    }
+}
+
+/// Who may make an account.
+enum SignupPolicy: String, CaseIterable, ExpressibleByArgument, Sendable {
+    case closed
+    case open
+}
+
+/// The form of the log.
+enum LogFormat: String, CaseIterable, ExpressibleByArgument, Sendable {
+    case text
+    case json
+}
+
+/// A span of time as people write it: `90s`, `15m`, `12h`, `365d`; `0` is for ever.
+enum Lifetime {
+    static func parse(_ text: String) throws -> Duration? {
+        if text == "0" { return nil }
+        let seconds: [Character: Int] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
+        guard let last = text.last, let unit = seconds[last], let count = Int(text.dropLast()), count > 0 else {
+            throw ValidationError("\(text) is no span of time; write 90s, 15m, 12h or 365d, or 0 for ever")
+        }
+        return .seconds(count * unit)
+    }
+}
+
+/// The folder of everything that is kept.
+struct DataOptions: ParsableArguments {
+    @Option(help: "The folder of everything that is kept: database and secret. (APUS_DATA, default ./data)")
+    var data: String?
+
+    func folder(_ environment: Environment) -> String { environment.text("APUS_DATA", flag: data, default: "./data") }
+}
+
+/// The options of `apus serve`.
+struct ServeOptions: ParsableArguments {
+    @Option(help: "Address and port. (APUS_LISTEN, default 127.0.0.1:3735)")
+    var listen: String?
+
+    @Option(help: "Who may make an account: closed or open. (APUS_SIGNUP, default closed)")
+    var signup: SignupPolicy?
+
+    @Flag(help: "The test reset route, and logins for any host: for client test suites only. (APUS_DEBUG)")
+    var debug = false
+
+    @Option(help: "What clients call the server; logins may be signed for it or for the request's Host. (APUS_PUBLIC_URL)")
+    var publicURL: String?
+
+    @Option(help: "The hosts that are served, separated by commas; any by default. (APUS_ALLOWED_HOSTS)")
+    var allowedHosts: String?
+
+    @Option(help: "The address of a user's dashboard, {username} standing for the name. (APUS_DASHBOARD_URL)")
+    var dashboardURL: String?
+
+    @Option(help: "How long a session lives after its last use; 0 is for ever. (APUS_TOKEN_LIFETIME, default 365d)")
+    var tokenLifetime: String?
+
+    @Option(help: "How long a login challenge is good. (APUS_CHALLENGE_LIFETIME, default 60s)")
+    var challengeLifetime: String?
+
+    @Option(help: "The longest request body, in bytes. (APUS_BODY_LIMIT, default 75000000)")
+    var bodyLimit: Int?
+
+    @Option(help: "The longest chunk, in bytes. (APUS_CHUNK_LIMIT, default 33554432)")
+    var chunkLimit: Int?
+
+    @Option(help: "The most items in one batch or transaction. (APUS_BATCH_LIMIT, default 10000)")
+    var batchLimit: Int?
+
+    @Option(help: "The form of the log: text or json. (APUS_LOG_FORMAT, default text)")
+    var logFormat: LogFormat?
+
+    @Option(help: "The least important messages that are logged: debug, info, warning or error. (APUS_LOG_LEVEL, default info)")
+    var logLevel: String?
+
+    func address(_ environment: Environment) throws -> (host: String, port: Int) {
+        let text = environment.text("APUS_LISTEN", flag: listen, default: "127.0.0.1:3735")
+        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]), (0...65535).contains(port) else {
+            throw ValidationError("\(text) is no address and port, such as 127.0.0.1:3735")
+        }
+        let host = text[..<colon].trimmingCharacters(in: ["[", "]"])
+        return (host.isEmpty ? "0.0.0.0" : host, port)
+    }
+
+    func settings(_ environment: Environment) throws -> APISettings {
+        var settings = APISettings()
+        settings.isSignupOpen = try environment.choice("APUS_SIGNUP", flag: signup, default: .closed) == .open
+        settings.isDebug = try environment.flag("APUS_DEBUG", flag: debug)
+        settings.allowedHosts = environment.text("APUS_ALLOWED_HOSTS", flag: allowedHosts)
+            .map { $0.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) } }
+        settings.publicHost = try environment.text("APUS_PUBLIC_URL", flag: publicURL).map(Self.authority)
+        settings.dashboardURL = environment.text("APUS_DASHBOARD_URL", flag: dashboardURL)
+        let challenge = environment.text("APUS_CHALLENGE_LIFETIME", flag: challengeLifetime, default: "60s")
+        guard let seconds = try Lifetime.parse(challenge)?.components.seconds else {
+            throw ValidationError("a login challenge cannot be good for ever")
+        }
+        settings.challengeSeconds = seconds
+        settings.bodyLimitBytes = try environment.number("APUS_BODY_LIMIT", flag: bodyLimit, default: settings.bodyLimitBytes)
+        settings.chunkLimitBytes = try environment.number("APUS_CHUNK_LIMIT", flag: chunkLimit, default: settings.chunkLimitBytes)
+        settings.batchLimit = try environment.number("APUS_BATCH_LIMIT", flag: batchLimit, default: settings.batchLimit)
+        return settings
+    }
+
+    private static func authority(_ text: String) throws -> String {
+        guard let url = URL(string: text), let host = url.host() else {
+            throw ValidationError("\(text) is no address such as https://sync.example.com")
+        }
+        return url.port.map { "\(host):\($0)" } ?? host
+    }
+}

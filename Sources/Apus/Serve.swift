@@ -1,0 +1,81 @@
+internal import API
+internal import ArgumentParser
+internal import Database
+internal import Hummingbird
+internal import Logging
+internal import NIOCore
+internal import ReadModel
+internal import ServiceLifecycle
+internal import UnixSignals
+
+/// `apus serve`
+struct Serve: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Serves clients.")
+
+    /// How long running requests may go on after SIGTERM.
+    private static let shutdownSeconds: Int64 = 30
+    /// How long a connection may be silent.
+    private static let idleSeconds: Int64 = 120
+
+    @OptionGroup var dataOptions: DataOptions
+    @OptionGroup var options: ServeOptions
+
+    func run() async throws {
+        let environment = try Environment()
+        let logger = try makeLogger(environment)
+        let settings = try options.settings(environment)
+        let (host, port) = try options.address(environment)
+        let lifetime = try Lifetime.parse(
+            environment.text("APUS_TOKEN_LIFETIME", flag: options.tokenLifetime, default: "365d"))
+
+        let folder = dataOptions.folder(environment)
+        let node = try await Node(folder: folder, environment)
+        let sessions = Sessions(database: node.database, lifetime: lifetime)
+        let renewals = TokenRenewals(sessions: sessions, clock: Node.clock)
+        let api = API(
+            readModel: node.readModel, committer: node.committer, sessions: sessions, renewals: renewals, settings: settings,
+            secret: node.secret, clock: Node.clock)
+        try await welcome(node, settings, folder: folder, logger)
+        let application = Application(
+            responder: Responder(api: api),
+            server: .http1(configuration: .init(idleTimeout: .seconds(Self.idleSeconds))),
+            configuration: .init(address: .hostname(host, port: port)),
+            onServerRunning: { channel in
+                logger.info("serving", metadata: ["address": "\(channel.localAddress?.description ?? "\(host):\(port)")"])
+            },
+            logger: logger)
+        // Services stop in reverse order: requests end first, then what they wait for.
+        var configuration = ServiceGroupConfiguration(
+            services: [Checkpoints(database: node.database), node.committer, renewals, application],
+            gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        configuration.maximumGracefulShutdownDuration = .seconds(Self.shutdownSeconds)
+        try await ServiceGroup(configuration: configuration).run()
+        try node.database.close()
+        logger.info("stopped")
+    }
+
+    private func makeLogger(_ environment: Environment) throws -> Logger {
+        let format = try environment.choice("APUS_LOG_FORMAT", flag: options.logFormat, default: .text)
+        let name = environment.text("APUS_LOG_LEVEL", flag: options.logLevel, default: "info")
+        guard let level = Logger.Level(rawValue: name) else { throw ValidationError("\(name) is no level of the log") }
+        LoggingSystem.bootstrap { label in
+            // The libraries' own information is for those who look for it.
+            LineLogHandler(format: format, label: label, logLevel: label == "apus" ? level : max(level, .warning))
+        }
+        return Logger(label: "apus")
+    }
+
+    /// Tells whoever starts a server with no accounts how to make the first one.
+    private func welcome(_ node: Node, _ settings: APISettings, folder: String, _ logger: Logger) async throws {
+        let hasAccounts = try await node.readModel.snapshot { try !$0.accounts(limit: 1).isEmpty }
+        guard !hasAccounts, !settings.isSignupOpen else { return }
+        print(
+            """
+            There are no accounts yet, and sign-up is closed. Make one with
+
+                apus user create NAME --data \(folder)
+
+            then sign up in the app with this name; the password is chosen there.
+            """)
+    }
+}

@@ -1,0 +1,95 @@
+internal import ArgumentParser
+internal import Domain
+internal import EventLog
+internal import ReadModel
+internal import Sodium
+
+/// `apus user`
+struct UserCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "user", abstract: "Manages accounts.",
+        subcommands: [Create.self, List.self, Disable.self, Enable.self])
+
+    /// `apus user create`
+    struct Create: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Makes an account, which the user then initializes by signing up in the app.")
+
+        @Argument(help: "The name: letters, digits and @.+-_")
+        var name: String
+
+        @Option(help: "The email address, which may be used to log in.")
+        var email = ""
+
+        @OptionGroup var dataOptions: DataOptions
+
+        func run() async throws {
+            let command = CreateUser(
+                username: name, email: email, keys: nil, passwordSalt: Sodium.randomAlphanumerics(40), mayCreate: true)
+            try await commit(on: name, dataOptions) { state throws(Refusal) in try decide(command, state) }
+            print("\(Username.canonical(name)) can now sign up in the app with this name.")
+        }
+    }
+
+    /// `apus user list`
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Lists the accounts.")
+
+        @OptionGroup var dataOptions: DataOptions
+
+        func run() async throws {
+            let environment = try Environment()
+            let node = try await Node(folder: dataOptions.folder(environment), environment)
+            for account in try await node.readModel.snapshot({ try $0.accounts(limit: .max) }) {
+                let state = account.isActive ? (account.keys == nil ? "not initialized" : "active") : "disabled"
+                print("\(account.username)\t\(account.email)\t\(state)")
+            }
+        }
+    }
+
+    /// `apus user disable`
+    struct Disable: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Keeps a user out; nothing is deleted.")
+
+        @Argument(help: "The name.") var name: String
+        @OptionGroup var dataOptions: DataOptions
+
+        func run() async throws {
+            let command = ChangeUserActivity(isActive: false)
+            try await commit(on: name, dataOptions) { state throws(Refusal) in try decide(command, state) }
+        }
+    }
+
+    /// `apus user enable`
+    struct Enable: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Lets a disabled user in again.")
+
+        @Argument(help: "The name.") var name: String
+        @OptionGroup var dataOptions: DataOptions
+
+        func run() async throws {
+            let command = ChangeUserActivity(isActive: true)
+            try await commit(on: name, dataOptions) { state throws(Refusal) in try decide(command, state) }
+        }
+    }
+}
+
+/// Commits the operator's decision about an account, also beside a running server.
+///
+/// - Throws: `ValidationError` with the refusal in words.
+private func commit(
+    on name: String, _ dataOptions: DataOptions, _ decision: @escaping @Sendable (UserState) throws(Refusal) -> [Event]
+) async throws {
+    let environment = try Environment()
+    let node = try await Node(folder: dataOptions.folder(environment), environment)
+    do {
+        try await node.committing {
+            let (state, position) = try await node.readModel.snapshot { (try $0.userState(named: name), try $0.position()) }
+            _ = try await node.committer.commit(
+                Submission(
+                    on: state, asOf: position, streams: state.streams, by: .operator, at: Node.clock(), decision: decision))
+        }
+    } catch let refusal as Refusal {
+        throw ValidationError(([refusal.detail] + (refusal.fieldErrors ?? []).map(\.detail)).joined(separator: " "))
+    }
+}

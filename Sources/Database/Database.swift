@@ -1,0 +1,149 @@
+/// Statements, rows and transactions, whatever the engine.
+///
+/// Pattern: a ``Database`` runs closures in transactions; inside, a ``Connection`` runs ``Statement``s. Closures are
+/// synchronous and run on a thread of the engine's own, never on the cooperative pool, so a slow disk stops no request
+/// that does not need it. What differs between engines is the text of some statements, and nothing else: the modules
+/// above do not know which engine they run on.
+///
+/// Invariants: a read sees one snapshot; a write is durable when it returns (G1); an error thrown by a closure rolls
+/// everything back.
+
+/// A dialect of SQL.
+public enum Dialect: Sendable {
+    case sqlite
+    case postgres
+}
+
+/// A value that is bound to a statement's parameter.
+public enum Value: Hashable, Sendable {
+    case null
+    case integer(Int64)
+    case text(String)
+    case blob([UInt8])
+    /// Several texts for one parameter (``Statement/init(list:)``).
+    case texts([String])
+    /// Several numbers for one parameter (``Statement/init(list:)``).
+    case integers([Int64])
+}
+
+extension Value {
+    /// The text, or null.
+    public static func text(orNull text: String?) -> Value { text.map { .text($0) } ?? .null }
+    /// The bytes, or null.
+    public static func blob(orNull bytes: [UInt8]?) -> Value { bytes.map { .blob($0) } ?? .null }
+    /// The number, or null.
+    public static func integer(orNull number: Int64?) -> Value { number.map { .integer($0) } ?? .null }
+    /// 1 or 0: Django's booleans on SQLite; PostgreSQL's statements compare or cast.
+    public static func flag(_ flag: Bool) -> Value { .integer(flag ? 1 : 0) }
+}
+
+/// A statement of SQL with parameters `$1`, `$2` …, prepared once by each connection.
+public struct Statement: Sendable {
+    let sqlite: String
+    let postgres: String
+
+    /// A statement that both engines understand.
+    public init(_ sql: String) { self.init(sqlite: sql, postgres: sql) }
+
+    /// A statement with lists among its parameters: `IN [$2 text]` and `IN [$2 bigint]` stand for the elements of the
+    /// second parameter.
+    public init(list sql: String) {
+        self.init(
+            sqlite: sql.replacing(Self.listParameter) { "(SELECT value FROM json_each(\($0.output.1)))" },
+            postgres: sql.replacing(Self.listParameter) { "(SELECT unnest(\($0.output.1)::\($0.output.2)[]))" })
+    }
+
+    private static var listParameter: Regex<(Substring, Substring, Substring)> { /\[(\$[0-9]+) (text|bigint)\]/ }
+
+    /// A statement that the engines write differently.
+    public init(sqlite: String, postgres: String) {
+        // SQLite would take `$1` for a name and number its parameters by their first appearance.
+        self.sqlite = sqlite.replacing("$", with: "?")
+        self.postgres = postgres
+    }
+}
+
+/// A row of an answer, good only while it is being read. Columns are counted from 0.
+///
+/// Reading a column as what it is not is a bug in the statement and stops the program.
+public protocol Row {
+    /// The number in the column, which is not null.
+    func integer(_ column: Int) -> Int64
+    /// The number in the column; nil where it is null.
+    func integerOrNil(_ column: Int) -> Int64?
+    /// The text in the column, which is not null.
+    func text(_ column: Int) -> String
+    /// The text in the column; nil where it is null.
+    func textOrNil(_ column: Int) -> String?
+    /// The bytes in the column, which is not null.
+    func blob(_ column: Int) -> [UInt8]
+    /// The bytes in the column; nil where it is null.
+    func blobOrNil(_ column: Int) -> [UInt8]?
+}
+
+extension Row {
+    /// The truth in the column, which is not null.
+    public func flag(_ column: Int) -> Bool { integer(column) != 0 }
+}
+
+/// A connection inside a transaction.
+public protocol Connection {
+    /// Runs a statement for its effect and answers how many rows it changed.
+    @discardableResult
+    func execute(_ statement: Statement, _ values: [Value]) throws(DatabaseFault) -> Int
+
+    /// Runs a statement and makes something of each row.
+    func query<T>(_ statement: Statement, _ values: [Value], _ row: (any Row) throws -> T) throws -> [T]
+
+    /// Runs statements that have no parameters and no answer, separated by semicolons.
+    func run(script: String) throws(DatabaseFault)
+}
+
+extension Connection {
+    /// Runs a statement once for each row of values.
+    public func execute(_ statement: Statement, each rows: [[Value]]) throws(DatabaseFault) {
+        for row in rows { try execute(statement, row) }
+    }
+
+    /// Runs a statement and makes something of its first row; nil where there is none.
+    public func first<T>(_ statement: Statement, _ values: [Value], _ row: (any Row) throws -> T) throws -> T? {
+        try query(statement, values, row).first
+    }
+}
+
+/// A database, with its pool of connections.
+public protocol Database: Sendable {
+    /// Which texts of statements it runs.
+    var dialect: Dialect { get }
+
+    /// Runs `body` in a snapshot that no writer changes.
+    ///
+    /// - Throws: ``DatabaseFault``, or what `body` throws.
+    func read<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T
+
+    /// Runs `body` in the only writing transaction; it is durable when this returns.
+    ///
+    /// - Throws: ``DatabaseFault``, or what `body` throws; then nothing has changed.
+    func write<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T
+}
+
+/// The database could not do what it should. The description holds no SQL and no value.
+public struct DatabaseFault: Error, CustomStringConvertible, Sendable {
+    /// What a caller can do about it.
+    public enum Kind: Sendable {
+        /// Try again later: busy, full, away, or shutting down.
+        case unavailable
+        /// A constraint does not hold: a bug, or a database that somebody else changed.
+        case constraint
+        /// The file or the schema is not what it should be.
+        case corrupt
+    }
+
+    public let kind: Kind
+    public let description: String
+
+    public init(_ kind: Kind, _ description: String) {
+        self.kind = kind
+        self.description = description
+    }
+}

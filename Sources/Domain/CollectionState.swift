@@ -1,0 +1,140 @@
+/// What the rules need to know of a collection: all members and invitations, and those items and chunks that the
+/// command at hand names.
+public struct CollectionState: State {
+    /// A member's part in the collection.
+    public struct Membership: Hashable, Sendable {
+        public var level: AccessLevel
+        /// Where the membership last changed.
+        public var stoken: Position
+
+        public init(level: AccessLevel, stoken: Position) {
+            self.level = level
+            self.stoken = stoken
+        }
+    }
+
+    /// An invitation that has not been answered.
+    public struct Invitation: Hashable, Sendable {
+        /// Not unique: the original lets it be used again.
+        public var uid: InvitationUID
+        public var inviter: UserID
+        public var invitee: UserID
+        public var level: AccessLevel
+
+        public init(uid: InvitationUID, inviter: UserID, invitee: UserID, level: AccessLevel) {
+            self.uid = uid
+            self.inviter = inviter
+            self.invitee = invitee
+            self.level = level
+        }
+    }
+
+    public let uid: CollectionUID
+    /// Nil while there is no such collection.
+    public var owner: UserID?
+    /// The position of the newest revision in the collection.
+    public var revisionStoken: Position
+    public var members: [UserID: Membership]
+    /// The open invitations, oldest first.
+    public var invitations: [Invitation]
+    /// The etags of the items that the command names and that are there.
+    public var etags: [ItemUID: RevisionUID]
+    /// The chunks that the command names and that are there.
+    public var chunks: Set<ChunkUID>
+    public var taken: TakenClaims
+
+    /// A collection that does not exist.
+    public init(uid: CollectionUID) {
+        self.uid = uid
+        owner = nil
+        revisionStoken = .none
+        members = [:]
+        invitations = []
+        etags = [:]
+        chunks = []
+        taken = [:]
+    }
+
+    /// The collection's stoken: the newest of its revisions and of all its memberships (QUIRKS.md 12). It goes back when
+    /// the member with the newest membership is removed (13).
+    public var stoken: Position {
+        members.values.reduce(revisionStoken) { max($0, $1.stoken) }
+    }
+
+    /// The member's level.
+    ///
+    /// - Throws: ``Refusal/doesNotExist(model:)`` for everyone else: strangers are not told that there is a collection.
+    public func level(of user: UserID) throws(Refusal) -> AccessLevel {
+        guard owner != nil, let member = members[user] else { throw .doesNotExist(model: "Collection") }
+        return member.level
+    }
+
+    func requireWriteAccess(_ user: UserID) throws(Refusal) {
+        guard try level(of: user).canWrite else { throw .noWriteAccess }
+    }
+
+    func requireAdmin(_ user: UserID) throws(Refusal) {
+        guard try level(of: user) == .admin else {
+            throw .adminAccessRequired(detail: "Only collection admins can perform this operation.")
+        }
+    }
+}
+
+extension CollectionState {
+    /// Takes in what happened in the collection, and which types the user of the command came to own elsewhere.
+    public mutating func evolve(_ event: Event, at position: Position) {
+        switch event {
+        case .collectionCreated(let event) where event.collection == uid:
+            owner = event.owner
+            apply(event.revision, of: ItemUID(event.collection.rawValue), at: position)
+        case .itemCreated(let event) where event.collection == uid:
+            apply(event.revision, of: event.item, at: position)
+        case .itemRevised(let event) where event.collection == uid:
+            apply(event.revision, of: event.item, at: position)
+        case .chunkStored(let event) where event.collection == uid:
+            chunks.insert(event.chunk.uid)
+        case .memberJoined(let event) where event.collection == uid:
+            members[event.user] = .init(level: event.level, stoken: position)
+            invitations.removeAll { $0.invitee == event.user }
+            taken[.collectionType(event.collectionType)] = event.user
+        case .memberLevelChanged(let event) where event.collection == uid:
+            members[event.user] = .init(level: event.level, stoken: position)
+        case .memberRemoved(let event) where event.collection == uid:
+            members[event.user] = nil
+            invitations.removeAll { $0.inviter == event.user }
+        case .invitationSent(let event) where event.collection == uid:
+            invitations.append(
+                .init(uid: event.invitation, inviter: event.inviter, invitee: event.invitee, level: event.level))
+        case .invitationWithdrawn(let event) where event.collection == uid:
+            invitations.removeAll { $0.uid == event.invitation && $0.inviter == event.inviter && $0.invitee == event.invitee }
+        case .userReset(let event) where event.collections.contains(uid):
+            reset(by: event.user)
+        case .memberJoined(let event):
+            // The user's own type, first used in another collection.
+            taken[.collectionType(event.collectionType)] = event.user
+        case .collectionCreated, .itemCreated, .itemRevised, .chunkStored, .memberLevelChanged, .memberRemoved, .invitationSent,
+            .invitationWithdrawn, .userReset, .userCreated, .userInitialized, .passwordChanged, .userActivityChanged:
+            break
+        }
+    }
+}
+
+extension CollectionState {
+    mutating func apply(_ revision: Revision, of item: ItemUID, at position: Position) {
+        etags[item] = revision.uid
+        revisionStoken = max(revisionStoken, position)
+        chunks.formUnion(revision.stored.map(\.uid))
+        if let owner { taken[.revision(revision.uid)] = owner }
+    }
+
+    fileprivate mutating func reset(by user: UserID) {
+        if owner == user {
+            let taken = taken
+            self = CollectionState(uid: uid)
+            self.taken = taken
+        } else {
+            members[user] = nil
+            invitations.removeAll { $0.invitee == user || $0.inviter == user }
+        }
+    }
+}

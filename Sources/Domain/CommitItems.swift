@@ -1,0 +1,159 @@
+/// A chunk as a request names it: with its content, or by name because the server has it.
+public struct OfferedChunk: Hashable, Sendable {
+    public let uid: ChunkUID
+    /// What the content would be stored as; nil when only the name came.
+    public let content: StoredChunk?
+
+    public init(uid: ChunkUID, content: StoredChunk?) {
+        self.uid = uid
+        self.content = content
+    }
+}
+
+/// A revision as a request brings it.
+public struct OfferedRevision: Hashable, Sendable {
+    public let uid: RevisionUID
+    public let meta: [UInt8]
+    public let isDeleted: Bool
+    public let chunks: [OfferedChunk]
+
+    public init(uid: RevisionUID, meta: [UInt8], isDeleted: Bool, chunks: [OfferedChunk]) {
+        self.uid = uid
+        self.meta = meta
+        self.isDeleted = isDeleted
+        self.chunks = chunks
+    }
+}
+
+/// An item as a request brings it.
+public struct OfferedItem: Hashable, Sendable {
+    public let uid: ItemUID
+    public let version: Int
+    public let encryptionKey: [UInt8]?
+    /// The revision that the client believes current; nil for an item that it believes new.
+    public let etag: RevisionUID?
+    public let revision: OfferedRevision
+
+    public init(uid: ItemUID, version: Int, encryptionKey: [UInt8]?, etag: RevisionUID?, revision: OfferedRevision) {
+        self.uid = uid
+        self.version = version
+        self.encryptionKey = encryptionKey
+        self.etag = etag
+        self.revision = revision
+    }
+}
+
+/// The wish to write items of a collection: `item/batch/` and `item/transaction/`.
+public struct CommitItems: Sendable {
+    /// An item that must stand at a revision for the whole to be carried out.
+    public struct Dependency: Hashable, Sendable {
+        public let item: ItemUID
+        public let etag: RevisionUID
+
+        public init(item: ItemUID, etag: RevisionUID) {
+            self.item = item
+            self.etag = etag
+        }
+    }
+
+    /// The collection's stoken as the client believes it.
+    public enum ExpectedStoken: Hashable, Sendable {
+        case any
+        case exactly(Position)
+        /// A text that is no stoken of this server; no collection stands there.
+        case unknown
+    }
+
+    public let collection: CollectionUID
+    public let author: UserID
+    public let items: [OfferedItem]
+    public let dependencies: [Dependency]
+    public let stoken: ExpectedStoken
+    /// Whether each item's etag must be right: in a transaction, not in a batch.
+    public let checksEtags: Bool
+
+    public init(
+        collection: CollectionUID, author: UserID, items: [OfferedItem], dependencies: [Dependency], stoken: ExpectedStoken,
+        checksEtags: Bool
+    ) {
+        self.collection = collection
+        self.author = author
+        self.items = items
+        self.dependencies = dependencies
+        self.stoken = stoken
+        self.checksEtags = checksEtags
+    }
+}
+
+/// Decides what committing items means for a collection: all of them, or none.
+///
+/// The order in which faults are told is the recorded one (`item-transaction`): access, stoken, dependencies (of the
+/// state before), then the items one after the other, each seeing those before it. An item that stands at the revision
+/// that is sent is a success and no event. When that is so for all of them the stoken does not matter (QUIRKS.md 18).
+///
+/// - Throws: ``Refusal/itemsFailed(_:)`` with every stale etag and every chunk without content;
+///   ``Refusal/invalidFields(_:)`` at the first revision uid that is in use and the first value that is not allowed.
+public func decide(_ command: CommitItems, _ state: CollectionState) throws(Refusal) -> [Event] {
+    try state.requireWriteAccess(command.author)
+    if !command.items.isEmpty, command.items.allSatisfy({ state.etags[$0.uid] == $0.revision.uid }) { return [] }
+    switch command.stoken {
+    case .any: break
+    case .exactly(let stoken): guard stoken == state.stoken else { throw .staleStoken }
+    case .unknown: throw .staleStoken
+    }
+    let failed = command.dependencies.filter { state.etags[$0.item] != $0.etag }
+    guard failed.isEmpty else {
+        throw .dependenciesFailed(failed.map { .wrongEtag(item: $0.item, current: state.etags[$0.item], given: $0.etag) })
+    }
+
+    var state = state
+    var events: [Event] = []
+    var errors: [FieldError] = []
+    for item in command.items where state.etags[item.uid] != item.revision.uid {
+        let current = state.etags[item.uid]
+        if command.checksEtags, current != item.etag {
+            errors.append(.wrongEtag(item: item.uid, current: current, given: item.etag))
+            continue
+        }
+        guard let revision = try state.accept(item.revision) else {
+            errors.append(.init(field: item.uid.rawValue, code: "chunk_no_content", detail: FieldError.chunkWithoutContent))
+            continue
+        }
+        let event = try state.event(for: item, revision)
+        state.evolve(event, at: state.stoken)
+        events.append(event)
+    }
+    guard errors.isEmpty else { throw .itemsFailed(errors) }
+    return events
+}
+
+extension CollectionState {
+    fileprivate func event(for item: OfferedItem, _ revision: Revision) throws(Refusal) -> Event {
+        if etags[item.uid] != nil {
+            return .itemRevised(.init(collection: uid, item: item.uid, revision: revision))
+        }
+        if let error = FieldRules.uid(item.uid, field: "uid") ?? FieldRules.version(item.version, field: "version") {
+            throw .invalidFields([error])
+        }
+        return .itemCreated(
+            .init(collection: uid, item: item.uid, version: item.version, encryptionKey: item.encryptionKey, revision: revision))
+    }
+
+    /// The revision as it will be recorded, or nil when it names a chunk that is neither there nor sent.
+    ///
+    /// Chunks belong to their collection (QUIRKS.md 19). Content that is sent for a chunk that is there is ignored.
+    func accept(_ offered: OfferedRevision) throws(Refusal) -> Revision? {
+        if taken[.revision(offered.uid)] != nil { throw .invalidFields([.revisionExists]) }
+        if let error = FieldRules.uid(offered.uid, field: "content.uid") { throw .invalidFields([error]) }
+        var stored: [StoredChunk] = []
+        var known = chunks
+        for chunk in offered.chunks where !known.contains(chunk.uid) {
+            guard let content = chunk.content else { return nil }
+            if let error = FieldRules.uid(chunk.uid, field: "content.chunks", maximum: 60) { throw .invalidFields([error]) }
+            stored.append(content)
+            known.insert(chunk.uid)
+        }
+        return Revision(
+            uid: offered.uid, meta: offered.meta, isDeleted: offered.isDeleted, chunks: offered.chunks.map(\.uid), stored: stored)
+    }
+}

@@ -1,0 +1,126 @@
+/// The rules of Apus: what may happen, and what it means.
+///
+/// Pattern: `decide(state, command) -> [Event]` and `evolve(state, event) -> state`, both pure: no I/O, no clock, no
+/// randomness but what a command carries. State is what the read model says at a position and the events after it.
+/// The rules are the protocol's (access, etags, stale stokens, dependencies, uniqueness); they stand here once, and every
+/// engine, every front end and every test uses these.
+///
+/// Invariants: ids of users and collections are the positions of the events that made them; events refer to collections,
+/// items and revisions by the uids that clients chose, and to users by id, so no name of a person is in a collection's
+/// stream.
+
+/// A uid that a client chose, or a name for one thing that must not be taken for another.
+public protocol Identifier: RawRepresentable, Hashable, Sendable, CustomStringConvertible where RawValue == String {
+    /// Any string is taken; which are good for new things is ``UIDRule``'s matter.
+    init(rawValue: String)
+}
+
+extension Identifier {
+    /// The uid itself.
+    public var description: String { rawValue }
+    /// The uid in `text`.
+    public init(_ text: String) { self.init(rawValue: text) }
+}
+
+/// Names a collection on the whole server; its main item has the same uid.
+public struct CollectionUID: Identifier {
+    public let rawValue: String
+    public init(rawValue: String) { self.rawValue = rawValue }
+}
+
+/// Names an item in its collection.
+public struct ItemUID: Identifier {
+    public let rawValue: String
+    public init(rawValue: String) { self.rawValue = rawValue }
+}
+
+/// Names a revision on the whole server; the uid of an item's current revision is the item's etag.
+public struct RevisionUID: Identifier {
+    public let rawValue: String
+    public init(rawValue: String) { self.rawValue = rawValue }
+}
+
+/// Names a chunk of content in its collection.
+public struct ChunkUID: Identifier {
+    public let rawValue: String
+    public init(rawValue: String) { self.rawValue = rawValue }
+}
+
+/// Names an invitation to its two sides. The original does not keep it unique, so it need not be.
+public struct InvitationUID: Identifier {
+    public let rawValue: String
+    public init(rawValue: String) { self.rawValue = rawValue }
+}
+
+/// A user's id: the position of the event that created the account, and the row's id in `myauth_user`.
+public struct UserID: RawRepresentable, Hashable, Sendable {
+    public let rawValue: Int64
+    public init(rawValue: Int64) { self.rawValue = rawValue }
+}
+
+/// A place in the log, 1 for the first event. Positions are dense, and they are the stokens of the protocol.
+public struct Position: RawRepresentable, Hashable, Comparable, Sendable {
+    public let rawValue: Int64
+    public init(rawValue: Int64) { self.rawValue = rawValue }
+
+    /// Before the first event: the head of an empty stream.
+    public static let none = Position(rawValue: 0)
+    public static func < (left: Position, right: Position) -> Bool { left.rawValue < right.rawValue }
+    /// The position `count` events later.
+    public static func + (position: Position, count: Int) -> Position { Position(rawValue: position.rawValue + Int64(count)) }
+}
+
+/// A moment in UTC, in microseconds since 1970.
+public struct Timestamp: RawRepresentable, Hashable, Comparable, Sendable {
+    public let rawValue: Int64
+    public init(rawValue: Int64) { self.rawValue = rawValue }
+    public static func < (left: Timestamp, right: Timestamp) -> Bool { left.rawValue < right.rawValue }
+}
+
+/// What a member may do. The raw values are those of the protocol and of `accessLevel` in the tables.
+public enum AccessLevel: Int64, Hashable, Sendable {
+    case readOnly = 0
+    case admin = 1
+    case readWrite = 2
+
+    /// Whether items may be written.
+    public var canWrite: Bool { self != .readOnly }
+}
+
+/// Who did something: a user in a session, or the operator at the command line.
+public struct Actor: Hashable, Sendable {
+    /// Nil for the operator.
+    public let user: UserID?
+    /// The short id of the login session; nil outside of one.
+    public let session: String?
+    /// The client's address, where the operator records it.
+    public let address: String?
+
+    public init(user: UserID?, session: String? = nil, address: String? = nil) {
+        self.user = user
+        self.session = session
+        self.address = address
+    }
+
+    /// Somebody at the server's command line.
+    public static let `operator` = Actor(user: nil)
+}
+
+/// A stream of the log. Each event belongs to one and may touch others.
+public enum StreamID: Hashable, Sendable {
+    case collection(CollectionUID)
+    case user(UserID)
+    /// The stream of the user whom this very event creates; its position names it.
+    case createdUser
+}
+
+/// A key that must be new in the whole log.
+public enum Claim: Hashable, Sendable {
+    case username(String)
+    case collection(CollectionUID)
+    case revision(RevisionUID)
+    case collectionType([UInt8])
+}
+
+/// The claims that are known to be taken, and by whom.
+public typealias TakenClaims = [Claim: UserID]

@@ -1,0 +1,53 @@
+/// What the values of new things may be. Old ones in an adopted database are served as they are.
+enum FieldRules {
+    /// Uids go into paths and file names, so new ones are of URL-safe characters (QUIRKS.md 33).
+    static func uid(_ uid: some Identifier, field: String, maximum: Int = 43) -> FieldError? {
+        let isSafe = uid.rawValue.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"): true
+            case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"): true
+            default: false
+            }
+        }
+        guard isSafe else { return FieldError(field: field, code: "invalid", detail: "Not a valid UID") }
+        return length(uid, field: field, maximum: maximum)
+    }
+
+    /// The uid of a collection may have other characters, as recorded in `collection-create-lenient`, but no NUL, which
+    /// PostgreSQL cannot keep.
+    static func collectionUID(_ uid: CollectionUID, field: String) -> FieldError? {
+        guard !uid.rawValue.unicodeScalars.contains("\0") else {
+            return FieldError(field: field, code: "null_characters_not_allowed", detail: "Null characters are not allowed.")
+        }
+        return length(uid, field: field, maximum: 43)
+    }
+
+    private static func length(_ uid: some Identifier, field: String, maximum: Int) -> FieldError? {
+        let length = uid.rawValue.unicodeScalars.count
+        if length == 0 { return FieldError(field: field, code: "blank", detail: "This field cannot be blank.") }
+        return tooLong(length, field: field, maximum: maximum)
+    }
+
+    /// The error of a text of `length` characters where at most `maximum` fit, in Django's words.
+    static func tooLong(_ length: Int, field: String, maximum: Int) -> FieldError? {
+        guard length > maximum else { return nil }
+        return FieldError(
+            field: field, code: "max_length", detail: "Ensure this value has at most \(maximum) characters (it has \(length)).")
+    }
+
+    /// Versions are kept in columns of 16 bits.
+    static func version(_ version: Int, field: String) -> FieldError? {
+        if version < 0 {
+            return FieldError(field: field, code: "min_value", detail: "Ensure this value is greater than or equal to 0.")
+        }
+        if version > 32767 {
+            return FieldError(field: field, code: "max_value", detail: "Ensure this value is less than or equal to 32767.")
+        }
+        return nil
+    }
+
+    /// Types are indexed as a whole; the original's model allows 1,024 bytes.
+    static func collectionType(_ type: [UInt8]) -> FieldError? {
+        tooLong(type.count, field: "collectionType", maximum: 1024)
+    }
+}

@@ -1,0 +1,150 @@
+/// What the rules need to know of an account.
+public struct UserState: State {
+    /// Nil while there is no such account.
+    public var user: UserID?
+    public var username: String
+    public var isActive: Bool
+    public var isInitialized: Bool
+    /// The collections that the user owns, is a member of, or is invited to. Loaded for a reset only.
+    public var collections: [CollectionUID]
+    public var taken: TakenClaims
+
+    /// A name that nobody has.
+    public init(username: String) {
+        self.username = username
+        user = nil
+        isActive = true
+        isInitialized = false
+        collections = []
+        taken = [:]
+    }
+}
+
+extension UserState {
+    /// Takes in what happened to the account.
+    public mutating func evolve(_ event: Event, at position: Position) {
+        switch event {
+        case .userCreated(let event) where event.username == username:
+            user = UserID(rawValue: position.rawValue)
+            isInitialized = event.keys != nil
+        case .userInitialized(let event) where event.user == user:
+            isInitialized = true
+        case .userActivityChanged(let event) where event.user == user:
+            isActive = event.isActive
+        case .userReset(let event) where event.user == user:
+            isInitialized = true
+            collections = []
+        default:
+            // What happens in collections does not change the account.
+            break
+        }
+    }
+
+    /// The streams that a decision about the account depends on.
+    public var streams: [StreamID] { (user.map { [.user($0)] } ?? []) + collections.map { .collection($0) } }
+}
+
+/// The wish for an account: a client's sign-up, or the operator's `apus user create`.
+public struct CreateUser: Sendable {
+    /// As it was written.
+    public let username: String
+    public let email: String
+    /// Nil when the operator makes the account and a client is to initialize it.
+    public let keys: UserKeys?
+    /// Random characters for the unusable password.
+    public let passwordSalt: String
+    /// Whether an account may be made. Where not, one that the operator made can still be initialized.
+    public let mayCreate: Bool
+
+    public init(username: String, email: String, keys: UserKeys?, passwordSalt: String, mayCreate: Bool) {
+        self.username = username
+        self.email = email
+        self.keys = keys
+        self.passwordSalt = passwordSalt
+        self.mayCreate = mayCreate
+    }
+}
+
+/// Decides what a sign-up means: a new account, or the keys of one that the operator made (whose email stays).
+public func decide(_ command: CreateUser, _ state: UserState) throws(Refusal) -> [Event] {
+    if let user = state.user {
+        guard let keys = command.keys, !state.isInitialized else { throw .userExists }
+        guard state.isActive else { throw .userInactive }
+        return [.userInitialized(.init(user: user, keys: keys))]
+    }
+    guard command.mayCreate else { throw .signupClosed }
+    guard !command.username.isEmpty else { throw .usernameMissing }
+    guard state.taken[.username(state.username)] == nil else { throw .userExists }
+    let email = EmailAddress.canonical(command.email)
+    let errors = faults(username: state.username, displayName: command.username, email: email)
+    guard errors.isEmpty else { throw .invalidFields(errors) }
+    return [
+        .userCreated(
+            .init(
+                username: state.username, displayName: command.username, email: email,
+                unusablePassword: "!" + command.passwordSalt, keys: command.keys))
+    ]
+}
+
+/// Everything that is wrong with a new account, in the order in which Django tells it (`auth-signup-long-sqlite`).
+private func faults(username: String, displayName: String, email: String) -> [FieldError] {
+    var errors: [FieldError?] = []
+    errors.append(FieldRules.tooLong(displayName.unicodeScalars.count, field: "user.first_name", maximum: 150))
+    if !email.isEmpty, !EmailAddress.isValid(email) {
+        errors.append(.init(field: "user.email", code: "invalid", detail: "Enter a valid email address."))
+    }
+    errors.append(FieldRules.tooLong(email.unicodeScalars.count, field: "user.email", maximum: 254))
+    if !Username.isValid(username) {
+        errors.append(
+            .init(
+                field: "user.username", code: "invalid",
+                detail: "Enter a valid username. This value may contain only letters, numbers, and @/./+/-/_ characters."))
+    }
+    errors.append(FieldRules.tooLong(username.unicodeScalars.count, field: "user.username", maximum: 150))
+    return errors.compactMap { $0 }
+}
+
+/// The wish for another password. The caller has checked the signature of the present login key.
+public struct ChangePassword: Sendable {
+    public let loginPubkey: [UInt8]
+    public let encryptedContent: [UInt8]
+
+    public init(loginPubkey: [UInt8], encryptedContent: [UInt8]) {
+        self.loginPubkey = loginPubkey
+        self.encryptedContent = encryptedContent
+    }
+}
+
+/// Decides what a change of password means.
+public func decide(_ command: ChangePassword, _ state: UserState) throws(Refusal) -> [Event] {
+    guard let user = state.user, state.isInitialized else { throw .doesNotExist(model: "User") }
+    guard state.isActive else { throw .userInactive }
+    return [
+        .passwordChanged(.init(user: user, loginPubkey: command.loginPubkey, encryptedContent: command.encryptedContent))
+    ]
+}
+
+/// The operator's wish to disable or enable an account.
+public struct ChangeUserActivity: Sendable {
+    public let isActive: Bool
+    public init(isActive: Bool) { self.isActive = isActive }
+}
+
+/// Decides what disabling and enabling mean; what is so already is a success and no event.
+public func decide(_ command: ChangeUserActivity, _ state: UserState) throws(Refusal) -> [Event] {
+    guard let user = state.user else { throw .doesNotExist(model: "User") }
+    return state.isActive == command.isActive ? [] : [.userActivityChanged(.init(user: user, isActive: command.isActive))]
+}
+
+/// The wish of a client's test suite to have an empty account: the test reset route.
+public struct ResetUser: Sendable {
+    public let keys: UserKeys
+    public init(keys: UserKeys) { self.keys = keys }
+}
+
+/// Decides what a reset means. For extra safety only names that begin with `test_user` are reset, as in the original.
+public func decide(_ command: ResetUser, _ state: UserState) throws(Refusal) -> [Event] {
+    guard let user = state.user else { throw .doesNotExist(model: "User") }
+    guard state.username.hasPrefix("test_user") else { throw .notATestUser }
+    return [.userReset(.init(user: user, keys: command.keys, collections: state.collections))]
+}

@@ -1,0 +1,152 @@
+public import Database
+public import Domain
+public import ServiceLifecycle
+
+/// What a caller wants to happen: a decision, the state it is made on, and what goes with it.
+public struct Submission: Sendable {
+    let actor: Actor
+    let time: Timestamp
+    let streams: [StreamID]
+    let asOf: Position
+    let bytes: Int
+    let decide: @Sendable (_ tail: [RecordedEvent], _ taken: TakenClaims) throws(Refusal) -> [Event]
+    let writes: @Sendable ([Event]) -> [Write]
+
+    /// - Parameters:
+    ///   - state: what the caller read.
+    ///   - position: where the log was when it was read.
+    ///   - streams: those that the decision depends on.
+    ///   - time: when the request was accepted.
+    ///   - bytes: how much there is to write, roughly; it bounds the size of groups.
+    ///   - decision: decides on the state, brought up to date with the events since `position` and with claims that turned
+    ///     out to be taken. May be called several times; must be pure.
+    ///   - writes: what belongs into the same transaction as the events that were decided.
+    public init<S: State>(
+        on state: S, asOf position: Position, streams: [StreamID], by actor: Actor, at time: Timestamp, bytes: Int = 0,
+        decision: @escaping @Sendable (S) throws(Refusal) -> [Event],
+        writes: @escaping @Sendable ([Event]) -> [Write] = { _ in [] }
+    ) {
+        self.actor = actor
+        self.time = time
+        self.streams = streams
+        asOf = position
+        self.bytes = bytes
+        self.writes = writes
+        decide = { tail, taken throws(Refusal) in
+            var state = state
+            state.taken.merge(taken) { $1 }
+            for record in tail { state.evolve(record.event, at: record.position) }
+            return try decision(state)
+        }
+    }
+}
+
+/// Commits submissions in groups: while one transaction is in flight, new ones queue; the next takes all of them. There
+/// is no timer: alone, a submission is committed at once.
+///
+/// A refused submission changes nothing for the others in its group. When the transaction itself fails, all of them do.
+public actor Committer: Service {
+    private struct Pending {
+        let submission: Submission
+        let answer: CheckedContinuation<[RecordedEvent], any Error>
+    }
+
+    private typealias Outcome = Result<[RecordedEvent], Refusal>
+
+    /// The bounds of one group.
+    static let groupSubmissions = 256
+    static let groupBytes = 1 << 20
+    /// How many submissions may wait; more are told to come again.
+    static let queueLimit = 4096
+
+    private let database: any Database
+    private let project: @Sendable (any Connection, [RecordedEvent]) throws -> Void
+    private var queue: [Pending] = []
+    private var isClosed = false
+    private let wakes: AsyncStream<Void>
+    private let wake: AsyncStream<Void>.Continuation
+
+    /// - Parameter project: what materializes the events in the append's own transaction.
+    public init(database: any Database, project: @escaping @Sendable (any Connection, [RecordedEvent]) throws -> Void) {
+        self.database = database
+        self.project = project
+        (wakes, wake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// Commits a submission and answers with its events, which are then durable and visible to every reader.
+    ///
+    /// - Throws: ``Refusal`` when the rules say no, ``LogFault`` or `DatabaseFault` when it could not be done; nothing has
+    ///   changed then.
+    public func commit(_ submission: Submission) async throws -> [RecordedEvent] {
+        guard !isClosed else { throw LogFault.closed }
+        guard queue.count < Self.queueLimit else { throw LogFault.overloaded }
+        return try await withCheckedThrowingContinuation { answer in
+            queue.append(Pending(submission: submission, answer: answer))
+            wake.yield()
+        }
+    }
+
+    /// Commits groups until the program shuts down; what has been queued until then is still committed.
+    public func run() async throws {
+        for await _ in wakes.cancelOnGracefulShutdown() { await drain() }
+        isClosed = true
+        await drain()
+    }
+
+    private func drain() async {
+        while !queue.isEmpty { await commit(takeGroup()) }
+    }
+
+    private func takeGroup() -> [Pending] {
+        var bytes = 0
+        let count =
+            queue.prefix(Self.groupSubmissions).prefix { pending in
+                defer { bytes += pending.submission.bytes }
+                return bytes == 0 || bytes + pending.submission.bytes <= Self.groupBytes
+            }.count
+        defer { queue.removeFirst(count) }
+        return Array(queue.prefix(count))
+    }
+
+    private func commit(_ group: [Pending]) async {
+        let submissions = group.map(\.submission)
+        do {
+            let outcomes = try await database.write { [project] connection in
+                try Self.commit(submissions, connection, project: project)
+            }
+            for (pending, outcome) in zip(group, outcomes) { pending.answer.resume(with: outcome) }
+        } catch {
+            for pending in group { pending.answer.resume(throwing: error) }
+        }
+    }
+
+    private static func commit(
+        _ submissions: [Submission], _ connection: any Connection,
+        project: (any Connection, [RecordedEvent]) throws -> Void
+    ) throws -> [Outcome] {
+        var appender = try Appender(connection)
+        let outcomes = try submissions.map { try commit($0, &appender) }
+        guard !appender.appended.isEmpty else { return outcomes }
+        try appender.finish()
+        try project(connection, appender.appended)
+        return outcomes
+    }
+
+    private static func commit(_ submission: Submission, _ appender: inout Appender) throws -> Outcome {
+        let tail = try appender.tail(of: submission.streams, after: submission.asOf)
+        var taken: TakenClaims = [:]
+        // Each round learns of one more claim that is taken, and a decision makes no claim that it knows to be taken.
+        while true {
+            let events: [Event]
+            do { events = try submission.decide(tail, taken) } catch { return .failure(error) }
+            if let conflict = try appender.firstTakenClaim(of: events) {
+                guard taken.updateValue(conflict.holder, forKey: conflict.claim) == nil else {
+                    preconditionFailure("a decision claims what it was told to be taken")
+                }
+                continue
+            }
+            for write in submission.writes(events) { try appender.connection.execute(write.statement, write.values) }
+            return .success(try appender.append(events, by: submission.actor, at: submission.time))
+        }
+    }
+}

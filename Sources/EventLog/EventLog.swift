@@ -1,0 +1,157 @@
+/// The log: the truth that everything else is a projection of.
+///
+/// Pattern: one dense sequence of positions; each event belongs to a stream and moves the heads of all streams that it
+/// touches. Commands are queued and committed in groups (``Committer``): in one transaction the group's heads are looked
+/// up, each command is decided on the state that it brought and the events that came since, and what was decided is
+/// appended, projected and committed, with one flush to the disk for all.
+///
+/// Invariants: whoever sees position p sees all below p (G2); a command's events are appended together or not at all
+/// (G6); a key is claimed once in the whole log; payloads are sealed with a key of their stream, so that destroying that
+/// key makes them unreadable without changing a byte of the log.
+///
+/// Concurrency: the writer of a database is single. Reading takes any connection.
+public import Database
+public import Domain
+
+/// An event at its place in the log.
+public struct RecordedEvent: Sendable {
+    public let position: Position
+    /// Grows when history forks: after a restored backup, or a promoted standby that had lost the end.
+    public let epoch: Int64
+    /// The stream that it belongs to; never ``StreamID/createdUser``.
+    public let stream: StreamID
+    /// The head that the stream had before: what a reader has seen last, if it has missed nothing.
+    public let previous: Position
+    public let actor: Actor
+    public let occurredAt: Timestamp
+    public let event: Event
+
+    public init(
+        position: Position, epoch: Int64, stream: StreamID, previous: Position, actor: Actor, occurredAt: Timestamp, event: Event
+    ) {
+        self.position = position
+        self.epoch = epoch
+        self.stream = stream
+        self.previous = previous
+        self.actor = actor
+        self.occurredAt = occurredAt
+        self.event = event
+    }
+
+    /// All streams whose heads the event moved.
+    public var streams: [StreamID] {
+        var streams = [stream]
+        for touched in event.touches where !streams.contains(touched) { streams.append(touched) }
+        return streams
+    }
+}
+
+/// Where the log ends.
+public struct LogHead: Hashable, Sendable {
+    public let position: Position
+    public let epoch: Int64
+
+    public init(position: Position, epoch: Int64) {
+        self.position = position
+        self.epoch = epoch
+    }
+}
+
+/// Something is wrong with the log itself. Nothing is skipped: whoever meets it stops there.
+public enum LogFault: Error, Hashable, Sendable {
+    /// An event of a type or version that this program does not know.
+    case unknownEvent(type: String, version: Int64)
+    /// An event that cannot be read: the payload was changed, or the key of its stream was destroyed.
+    case unreadable(Position)
+    /// Too many commands wait; the caller may try again.
+    case overloaded
+    /// The program is shutting down.
+    case closed
+}
+
+/// Questions about the log. Each is answered in the caller's transaction.
+public enum EventLog {
+    /// Where the log ends.
+    public static func head(_ connection: any Connection) throws -> LogHead {
+        let head = try connection.first(Statement("SELECT position, epoch FROM apus_log"), []) { row in
+            LogHead(position: Position(rawValue: row.integer(0)), epoch: row.integer(1))
+        }
+        guard let head else { throw DatabaseFault(.corrupt, "the log has no head row") }
+        return head
+    }
+
+    /// The epochs, each with its first position, oldest first.
+    public static func epochs(_ connection: any Connection) throws -> [(epoch: Int64, first: Position)] {
+        try connection.query(Statement("SELECT epoch, first_position FROM apus_epoch ORDER BY epoch"), []) { row in
+            (row.integer(0), Position(rawValue: row.integer(1)))
+        }
+    }
+
+    /// The events after `position`, in order.
+    ///
+    /// - Parameter limit: how many at most.
+    /// - Throws: ``LogFault`` at the first event that cannot be read.
+    public static func events(after position: Position, limit: Int, _ connection: any Connection) throws -> [RecordedEvent] {
+        try connection.query(
+            Statement(selectEvents + " WHERE event.position > $1 ORDER BY event.position LIMIT $2"),
+            [.integer(position.rawValue), .integer(Int64(limit))], decode)
+    }
+
+    /// The events after `position` that touch `stream`, in order.
+    public static func events(
+        touching stream: StreamID, after position: Position, _ connection: any Connection
+    ) throws -> [RecordedEvent] {
+        try connection.query(
+            Statement(
+                """
+                \(selectEvents)
+                JOIN   apus_stream_event touched ON touched.position = event.position
+                WHERE  touched.stream = $1 AND touched.position > $2
+                ORDER  BY touched.position
+                """), [.text(stream.name), .integer(position.rawValue)], decode)
+    }
+
+    /// The heads of `streams` as the log has them; ``Position/none`` for one without events.
+    public static func heads(of streams: [StreamID], _ connection: any Connection) throws -> [StreamID: Position] {
+        var heads: [StreamID: Position] = [:]
+        for stream in streams { heads[stream] = try self.stream(stream, connection)?.head ?? Position.none }
+        return heads
+    }
+
+    /// Those of `claims` that are taken, and by whom.
+    public static func taken(_ claims: [Claim], _ connection: any Connection) throws -> TakenClaims {
+        var taken: TakenClaims = [:]
+        for claim in claims { taken[claim] = try holder(of: claim, connection) }
+        return taken
+    }
+
+    static func holder(of claim: Claim, _ connection: any Connection) throws -> UserID? {
+        try connection.first(Statement("SELECT holder FROM apus_claim WHERE key = $1"), [.text(claim.key)]) { row in
+            UserID(rawValue: row.integer(0))
+        }
+    }
+
+    static func stream(_ stream: StreamID, _ connection: any Connection) throws -> (head: Position, key: [UInt8]?)? {
+        try connection.first(Statement("SELECT head, key FROM apus_stream WHERE name = $1"), [.text(stream.name)]) { row in
+            (Position(rawValue: row.integer(0)), row.blobOrNil(1))
+        }
+    }
+
+    private static let selectEvents = """
+        SELECT event.position, event.epoch, event.stream, event.previous, event.type, event.version, event.actor, event.session,
+               event.occurred_at, event.payload, stream.key
+        FROM   apus_event event
+        JOIN   apus_stream stream ON stream.name = event.stream
+        """
+
+    private static func decode(_ row: any Row) throws -> RecordedEvent {
+        let position = Position(rawValue: row.integer(0))
+        guard let stream = StreamID(name: row.text(2)), let key = row.blobOrNil(10) else { throw LogFault.unreadable(position) }
+        let event = try EventCodec.decode(
+            type: row.text(4), version: row.integer(5), payload: row.blob(9), key: key, at: position)
+        return RecordedEvent(
+            position: position, epoch: row.integer(1), stream: stream, previous: Position(rawValue: row.integer(3)),
+            actor: Actor(user: row.integerOrNil(6).map(UserID.init), session: row.textOrNil(7)),
+            occurredAt: Timestamp(rawValue: row.integer(8)), event: event)
+    }
+}

@@ -1,0 +1,38 @@
+internal import Domain
+
+/// How streams and claims are written in the log's tables. The forms are for ever: they stand in every log.
+extension StreamID {
+    var name: String {
+        switch self {
+        case .collection(let uid): "collection/" + uid.rawValue
+        case .user(let user): "user/\(user.rawValue)"
+        case .createdUser: preconditionFailure("the stream of a created user is named once its position is known")
+        }
+    }
+
+    init?(name: String) {
+        if name.hasPrefix("collection/") {
+            self = .collection(CollectionUID(String(name.dropFirst("collection/".count))))
+        } else if name.hasPrefix("user/"), let id = Int64(name.dropFirst("user/".count)) {
+            self = .user(UserID(rawValue: id))
+        } else {
+            return nil
+        }
+    }
+}
+
+extension Claim {
+    var key: String {
+        switch self {
+        case .username(let name): "username/" + name
+        case .collection(let uid): "collection/" + uid.rawValue
+        case .revision(let uid): "revision/" + uid.rawValue
+        case .collectionType(let type): "type/" + hexadecimal(type)
+        }
+    }
+
+    private func hexadecimal(_ bytes: [UInt8]) -> String {
+        let digits = Array("0123456789abcdef".utf8)
+        return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+    }
+}

@@ -1,0 +1,97 @@
+internal import Database
+public import Domain
+
+/// A user's account.
+public struct Account: Sendable {
+    public let user: UserID
+    public let username: String
+    public let email: String
+    public let isActive: Bool
+    /// Nil until a client has initialized the account.
+    public let keys: UserKeys?
+    /// The version of the keys' derivation; 1 so far.
+    public let keyVersion: Int64
+}
+
+/// What an account is looked up by, as people write it.
+public enum AccountLookup: Sendable {
+    case found(Account)
+    case unknown
+    /// Several accounts share the email address.
+    case ambiguous
+}
+
+extension Snapshot {
+    /// The account of an id.
+    public func account(_ user: UserID) throws -> Account? {
+        try accounts("account.id = $1", .integer(user.rawValue)).first
+    }
+
+    /// The account of a name in any case.
+    public func account(named name: String) throws -> Account? {
+        try accounts("account.username = $1", .text(Username.canonical(name))).first
+    }
+
+    /// The account of a name or an email address: with an @ by email first, then by name (QUIRKS.md 30).
+    public func account(nameOrEmail text: String) throws -> AccountLookup {
+        if text.contains("@") {
+            let sharing = try accounts("lower(account.email) = lower($1)", .text(text))
+            if sharing.count > 1 { return .ambiguous }
+            if let account = sharing.first { return .found(account) }
+        }
+        return try account(named: text).map { .found($0) } ?? .unknown
+    }
+
+    /// The accounts in the order of their ids, for the operator.
+    public func accounts(limit: Int) throws -> [Account] { try Array(accounts("account.id > $1", .integer(0)).prefix(limit)) }
+
+    /// What deciding about an account needs.
+    public func userState(named name: String) throws -> UserState {
+        let username = Username.canonical(name)
+        var state = UserState(username: username)
+        if let account = try account(named: name) {
+            state.user = account.user
+            state.isActive = account.isActive
+            state.isInitialized = account.keys != nil
+        }
+        state.taken = try taken([.username(username)])
+        return state
+    }
+
+    /// The collections in which a reset of the user would change something.
+    public func collections(concerning user: UserID) throws -> [CollectionUID] {
+        try connection.query(
+            Statement(
+                """
+                SELECT uid FROM django_etebase_collection
+                WHERE  owner_id = $1
+                OR     id IN (SELECT collection_id FROM django_etebase_collectionmember WHERE user_id = $1)
+                OR     id IN (SELECT member.collection_id
+                              FROM   django_etebase_collectioninvitation invitation
+                              JOIN   django_etebase_collectionmember member ON member.id = invitation."fromMember_id"
+                              WHERE  invitation.user_id = $1)
+                ORDER  BY id
+                """), [.integer(user.rawValue)]
+        ) { CollectionUID($0.text(0)) }
+    }
+
+    private func accounts(_ condition: String, _ value: Value) throws -> [Account] {
+        let statement = Statement(
+            """
+            SELECT account.id, account.username, account.email, account.is_active,
+                   info.version, info.salt, info."loginPubkey", info.pubkey, info."encryptedContent"
+            FROM   myauth_user account
+            LEFT   JOIN django_etebase_userinfo info ON info.owner_id = account.id
+            WHERE  \(condition)
+            ORDER  BY account.id
+            """)
+        return try connection.query(statement, [value]) { row in
+            let version = row.integerOrNil(4)
+            return Account(
+                user: UserID(rawValue: row.integer(0)), username: row.text(1), email: row.text(2), isActive: row.flag(3),
+                keys: version.map { _ in
+                    UserKeys(salt: row.blob(5), loginPubkey: row.blob(6), pubkey: row.blob(7), encryptedContent: row.blob(8))
+                }, keyVersion: version ?? 1)
+        }
+    }
+}

@@ -1,0 +1,138 @@
+internal import Database
+public import Domain
+
+/// A collection as a member may use it.
+public struct CollectionAccess: Sendable {
+    let id: Int64
+    public let uid: CollectionUID
+    public let level: AccessLevel
+    /// The newest revision in the collection.
+    public let revisionStoken: Position
+}
+
+/// A collection as it is served to a member.
+public struct CollectionContent: Sendable {
+    /// Nil in old databases.
+    public let collectionType: [UInt8]?
+    public let collectionKey: [UInt8]
+    public let level: AccessLevel
+    /// The collection's stoken.
+    public let stoken: Position
+    /// What the caller's list is paged by: the newest revision, or the caller's own membership if that is newer.
+    public let changed: Position
+    public internal(set) var item: ItemContent
+}
+
+extension Snapshot {
+    /// The collection, for a member.
+    ///
+    /// - Throws: `Refusal.doesNotExist` for everybody else.
+    public func access(to collection: CollectionUID, by user: UserID) throws -> CollectionAccess {
+        let found = try connection.first(Self.selectAccess, [.text(collection.rawValue), .integer(user.rawValue)]) { row in
+            CollectionAccess(
+                id: row.integer(0), uid: collection, level: AccessLevel(rawValue: row.integer(1)) ?? .readOnly,
+                revisionStoken: Position(rawValue: row.integer(2)))
+        }
+        guard let found else { throw Refusal.doesNotExist(model: "Collection") }
+        return found
+    }
+
+    /// One collection, for a member.
+    ///
+    /// - Throws: `Refusal.doesNotExist` for everybody else.
+    public func collection(_ uid: CollectionUID, of user: UserID, _ prefetch: Prefetch) throws -> CollectionContent {
+        let found = try connection.query(Self.selectCollection, [.integer(user.rawValue), .text(uid.rawValue)], collection)
+        guard let collection = try filled(found, prefetch).first else { throw Refusal.doesNotExist(model: "Collection") }
+        return collection
+    }
+
+    /// The user's collections that changed after a position, oldest change first.
+    ///
+    /// - Parameter types: only collections of these types, and those without one.
+    public func collections(
+        of user: UserID, types: [[UInt8]]?, after position: Position, limit: Int, _ prefetch: Prefetch
+    ) throws -> Page<CollectionContent> {
+        var values: [Value] = [.integer(user.rawValue), .integer(position.rawValue), .integer(Int64(limit) + 1)]
+        if let types { values.append(.texts(types.map(hexadecimal))) }
+        let found = try connection.query(types == nil ? Self.selectCollections : Self.selectCollectionsOfTypes, values, collection)
+        let page = Page(found, limit: limit)
+        return Page(try filled(page.elements, prefetch), isDone: page.isDone)
+    }
+
+    /// The collections that the user was removed from or left after a position, oldest first.
+    ///
+    /// - Parameter end: nothing after this position; nil for all.
+    public func removals(of user: UserID, after position: Position, upTo end: Position?) throws -> [(uid: String, at: Position)] {
+        try connection.query(
+            Self.selectRemovals, [.integer(user.rawValue), .integer(position.rawValue), .integer(end?.rawValue ?? .max)]
+        ) { row in (row.text(0), Position(rawValue: row.integer(1))) }
+    }
+
+    private func hexadecimal(_ bytes: [UInt8]) -> String {
+        let digits = Array("0123456789ABCDEF".utf8)
+        return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+    }
+
+    private func collection(_ row: any Row) -> CollectionContent {
+        CollectionContent(
+            collectionType: row.blobOrNil(8), collectionKey: row.blob(9), level: AccessLevel(rawValue: row.integer(10)) ?? .readOnly,
+            stoken: Position(rawValue: row.integer(11)), changed: Position(rawValue: row.integer(12)), item: item(row))
+    }
+
+    private func filled(_ collections: [CollectionContent], _ prefetch: Prefetch) throws -> [CollectionContent] {
+        let items = try filled(collections.map(\.item), prefetch)
+        return zip(collections, items).map { collection, item in
+            var collection = collection
+            collection.item = item
+            return collection
+        }
+    }
+
+    static let selectAccess = Statement(
+        """
+        SELECT collection.id, member."accessLevel", state.revision_stoken
+        FROM   django_etebase_collection collection
+        JOIN   django_etebase_collectionmember member ON member.collection_id = collection.id AND member.user_id = $2
+        JOIN   apus_collection state ON state.id = collection.id
+        WHERE  collection.uid = $1
+        """)
+
+    /// The newer of the newest revision and the caller's own membership.
+    private static let change = """
+        CASE WHEN state.revision_stoken >= COALESCE(member.stoken_id, 0) THEN state.revision_stoken ELSE member.stoken_id END
+        """
+
+    private static let content = """
+        SELECT \(itemColumns), type.uid, member."encryptionKey", member."accessLevel",
+               CASE WHEN state.revision_stoken >= state.member_stoken THEN state.revision_stoken ELSE state.member_stoken END,
+               \(change) AS change
+        FROM   django_etebase_collectionmember member
+        JOIN   apus_collection state ON state.id = member.collection_id
+        JOIN   django_etebase_collection collection ON collection.id = member.collection_id
+        LEFT   JOIN django_etebase_collectiontype type ON type.id = member."collectionType_id"
+        JOIN   django_etebase_collectionitem item ON item.id = collection.main_item_id
+        JOIN   apus_item changed ON changed.id = item.id
+        JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = item.id AND revision.current = TRUE
+        WHERE  member.user_id = $1
+        """
+
+    private static let page = "AND \(change) > $2 ORDER BY change LIMIT $3"
+
+    private static let selectCollection = Statement(content + " AND collection.uid = $2")
+
+    static let selectCollections = Statement(content + " " + page)
+
+    private static let selectCollectionsOfTypes = Statement(
+        list: """
+            \(content) AND (member."collectionType_id" IS NULL OR upper(hex(type.uid)) IN [$4 text]) \(page)
+            """)
+
+    private static let selectRemovals = Statement(
+        """
+        SELECT collection.uid, removed.stoken_id
+        FROM   django_etebase_collectionmemberremoved removed
+        JOIN   django_etebase_collection collection ON collection.id = removed.collection_id
+        WHERE  removed.user_id = $1 AND removed.stoken_id > $2 AND removed.stoken_id <= $3
+        ORDER  BY removed.stoken_id
+        """)
+}
