@@ -35,12 +35,17 @@ public final class TokenRenewals: Service {
             try await cancelWhenGracefulShutdown { [interval] in
                 while true {
                     try await Task.sleep(for: interval)
-                    do { try await self.flush() } catch {
-                        Logger(label: "apus").warning("tokens could not be prolonged; they are tried again when they are used")
-                    }
+                    await self.flushOrWarn()
                 }
             }
         } catch is CancellationError {}
-        try await flush()
+        await flushOrWarn()
+    }
+
+    /// A token that could not be prolonged now is so when it is used again.
+    private func flushOrWarn() async {
+        do { try await flush() } catch {
+            Logger(label: "apus").warning("tokens could not be prolonged", metadata: ["fault": "\(error)"])
+        }
     }
 }

@@ -1,4 +1,5 @@
-internal import Foundation
+internal import Domain
+internal import Glibc
 internal import Logging
 
 /// Writes the log to the standard error stream, a line for each message.
@@ -18,7 +19,7 @@ struct LineLogHandler: LogHandler {
         if let given = event.metadata { fields.merge(given) { $1 } }
         // Hummingbird's own; ours is called request_id.
         fields["hb.request.id"] = nil
-        let time = Date.now.formatted(.iso8601.year().month().day().time(includingFractionalSeconds: true))
+        let time = Node.clock().text.replacing(" ", with: "T", maxReplacements: 1) + "Z"
         let sorted = fields.sorted { $0.key < $1.key }.map { ($0.key, "\($0.value)") }
         let line: String
         switch format {
@@ -28,7 +29,17 @@ struct LineLogHandler: LogHandler {
             let pairs = [("time", time), ("level", "\(event.level)"), ("message", "\(event.message)")] + sorted
             line = "{" + pairs.map { "\(json($0.0)):\(json($0.1))" }.joined(separator: ",") + "}"
         }
-        FileHandle.standardError.write(Data((line + "\n").utf8))
+        Self.write(Array((line + "\n").utf8))
+    }
+
+    /// Writes a line, whole. A log that nobody takes any more must not stop the server, so what cannot be written is lost.
+    private static func write(_ line: [UInt8]) {
+        var rest = line[...]
+        while !rest.isEmpty {
+            let written = unsafe rest.withUnsafeBytes { unsafe Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+            guard written > 0 else { return }
+            rest = rest.dropFirst(written)
+        }
     }
 
     /// A value with blanks, quotes or line ends would make a line ambiguous.

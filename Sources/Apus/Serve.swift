@@ -46,7 +46,7 @@ struct Serve: AsyncParsableCommand {
             logger: logger)
         // Services stop in reverse order: requests end first, then what they wait for.
         var configuration = ServiceGroupConfiguration(
-            services: [Checkpoints(database: node.database), node.committer, renewals, application],
+            services: [Checkpoints(database: node.database, logger: logger), node.committer, renewals, application],
             gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         configuration.maximumGracefulShutdownDuration = .seconds(Self.shutdownSeconds)
         try await ServiceGroup(configuration: configuration).run()

@@ -58,7 +58,9 @@ public struct Statement: Sendable {
     /// A statement that the engines write differently.
     public init(sqlite: String, postgres: String) {
         // SQLite would take `$1` for a name and number its parameters by their first appearance.
-        self.sqlite = sqlite.replacing("$", with: "?")
+        let dollar = UInt8(ascii: "$")
+        let questionMark = UInt8(ascii: "?")
+        self.sqlite = String(decoding: sqlite.utf8.map { $0 == dollar ? questionMark : $0 }, as: UTF8.self)
         self.postgres = postgres
     }
 }
