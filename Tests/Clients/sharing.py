@@ -74,6 +74,18 @@ def invitation_is_told(server: Server) -> None:
     refused(lambda: guest.collections.fetch(collection.uid), "not exist|not found")
 
 
+@test("an invitation by email reaches the same user, whatever the case")
+def invited_by_email(server: Server) -> None:
+    owner, guest = server.person(), server.person()
+    collection = notebook(owner, "one")
+    email = guest.name.upper() + "@Example.com"
+    pubkey = owner.invitations.fetch_user_profile(email).pubkey
+    owner.invitations.invite(collection, email, pubkey, READ_WRITE)
+    (outgoing,) = owner.invitations.list_outgoing().data
+    equal(outgoing.username, guest.name, "the invited user's name")
+    equal(read(guest, accept(guest)), {"one": b"one"}, "items")
+
+
 @test("a user who accepts sees the collection and everything in it")
 def accepted(server: Server) -> None:
     _, guest, collection, theirs = shared(server)
