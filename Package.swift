@@ -39,10 +39,11 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CSodium", path: "Sources/System/CSodium", providers: [.apt(["libsodium-dev"])]),
+        .systemLibrary(name: "CPostgres", path: "Sources/System/CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .target(name: "Sodium", dependencies: ["CSodium"], swiftSettings: strict),
         .target(name: "MessagePack", dependencies: [.nioCore], swiftSettings: strict),
         .target(name: "Domain", swiftSettings: strict),
-        .target(name: "Database", dependencies: [.grdb], swiftSettings: strict),
+        .target(name: "Database", dependencies: ["CPostgres", .grdb], swiftSettings: strict),
         .target(
             name: "Schemas", dependencies: ["Database"], path: "Schemas",
             resources: [.embedInCode("django"), .embedInCode("log"), .embedInCode("readmodel")], swiftSettings: strict),
@@ -66,5 +67,7 @@ let package = Package(
             ], swiftSettings: strict),
         .testTarget(name: "MessagePackTests", dependencies: ["MessagePack", .nioCore], swiftSettings: strict),
         .testTarget(name: "APITests", dependencies: ["MessagePack", "API", .nioCore], swiftSettings: strict),
+        .testTarget(name: "DomainTests", dependencies: ["Domain"], swiftSettings: strict),
+        .testTarget(name: "EventLogTests", dependencies: ["Sodium", "Domain", "EventLog"], swiftSettings: strict),
     ]
 )

@@ -30,7 +30,7 @@ struct Batch {
     }
 
     func finish(at position: Position) throws {
-        try connection.execute(
+        try connection.enqueue(
             Statement("UPDATE apus_projection SET position = $1, last_chunk_id = $2, last_relation_id = $3"),
             [.integer(position.rawValue), .integer(lastChunkID), .integer(lastRelationID)])
     }
@@ -61,7 +61,7 @@ struct Batch {
     /// Gives the event a row among the stokens; its id is the position.
     func insertStoken(of record: RecordedEvent) throws {
         let stoken = stokens.stoken(LogHead(position: record.position, epoch: record.epoch))
-        try connection.execute(
+        try connection.enqueue(
             Statement("INSERT INTO django_etebase_stoken (id, uid) VALUES ($1, $2)"),
             [.integer(record.position.rawValue), .text(stoken)])
     }

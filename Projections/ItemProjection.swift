@@ -7,10 +7,10 @@ extension Batch {
         let id = record.position.rawValue
         let collection = Collection(id: id, uid: event.collection, owner: event.owner.rawValue)
         know(collection)
-        try connection.execute(
+        try connection.enqueue(
             Statement("INSERT INTO django_etebase_collection (id, uid, owner_id, main_item_id) VALUES ($1, $2, $3, $1)"),
             [.integer(id), .text(event.collection.rawValue), .integer(collection.owner)])
-        try connection.execute(
+        try connection.enqueue(
             Statement("INSERT INTO apus_collection (id, revision_stoken, member_stoken) VALUES ($1, $1, 0)"), [.integer(id)])
         try insertItem(id, uid: event.collection.rawValue, version: event.version, key: nil, in: collection, isMain: true)
         try insert(event.revision, of: id, in: collection, record)
@@ -32,11 +32,11 @@ extension Batch {
         ) { $0.integer(0) }
         guard let item = found else { throw DatabaseFault(.corrupt, "an event revises an item that is not in the read model") }
         // The original keeps NULL, not false, in old revisions: its unique constraint on (item, current) needs it.
-        try connection.execute(
+        try connection.enqueue(
             Statement("UPDATE django_etebase_collectionitemrevision SET current = NULL WHERE item_id = $1 AND current = TRUE"),
             [.integer(item)])
         try insert(event.revision, of: item, in: collection, record)
-        try connection.execute(
+        try connection.enqueue(
             Statement("UPDATE apus_item SET stoken = $2 WHERE id = $1"), [.integer(item), .integer(record.position.rawValue)])
         try move(collection, to: record.position)
     }
@@ -46,7 +46,7 @@ extension Batch {
         for chunk in chunks {
             let uid = chunk.uid.rawValue
             let path = "user_\(collection.owner)/\(collection.uid)/\(uid.prefix(2))/\(uid.dropFirst(2))"
-            try connection.execute(
+            try connection.enqueue(
                 Statement(
                     """
                     INSERT INTO django_etebase_collectionitemchunk (id, uid, "chunkFile", collection_id)
@@ -58,13 +58,13 @@ extension Batch {
     private func insertItem(
         _ id: Int64, uid: String, version: Int, key: [UInt8]?, in collection: Collection, isMain: Bool
     ) throws {
-        try connection.execute(
+        try connection.enqueue(
             Statement(
                 """
                 INSERT INTO django_etebase_collectionitem (id, uid, version, "encryptionKey", collection_id)
                 VALUES ($1, $2, $3, $4, $5)
                 """), [.integer(id), .text(uid), .integer(Int64(version)), .blob(orNull: key), .integer(collection.id)])
-        try connection.execute(
+        try connection.enqueue(
             Statement("INSERT INTO apus_item (id, collection_id, stoken, is_main) VALUES ($1, $2, $1, $3)"),
             [.integer(id), .integer(collection.id), .flag(isMain)])
     }
@@ -74,7 +74,7 @@ extension Batch {
     ) throws {
         try insertStoken(of: record)
         let id = Value.integer(record.position.rawValue)
-        try connection.execute(
+        try connection.enqueue(
             Statement(
                 """
                 INSERT INTO django_etebase_collectionitemrevision (id, uid, meta, current, deleted, item_id, stoken_id)
@@ -82,20 +82,19 @@ extension Batch {
                 """), [id, .text(revision.uid.rawValue), .blob(revision.meta), .flag(revision.isDeleted), .integer(item)])
         try store(revision.stored, in: collection)
         for chunk in revision.chunks {
-            let inserted = try connection.execute(
+            try connection.enqueue(
                 Statement(
                     """
                     INSERT INTO django_etebase_revisionchunkrelation (id, chunk_id, revision_id)
                     SELECT $1, id, $2
                     FROM   django_etebase_collectionitemchunk
                     WHERE  collection_id = $3 AND uid = $4
-                    """), [.integer(nextRelationID()), id, .integer(collection.id), .text(chunk.rawValue)])
-            guard inserted == 1 else { throw DatabaseFault(.corrupt, "an event names a chunk that is not in the read model") }
+                    """), [.integer(nextRelationID()), id, .integer(collection.id), .text(chunk.rawValue)], changing: 1)
         }
     }
 
     private func move(_ collection: Collection, to position: Position) throws {
-        try connection.execute(
+        try connection.enqueue(
             Statement("UPDATE apus_collection SET revision_stoken = $2 WHERE id = $1"),
             [.integer(collection.id), .integer(position.rawValue)])
     }

@@ -8,10 +8,10 @@ extension Batch {
         let id = Value.integer(record.position.rawValue)
         let user = Value.integer(event.user.rawValue)
         try insertStoken(of: record)
-        try connection.execute(
+        try connection.enqueue(
             Statement("INSERT INTO django_etebase_collectiontype (id, owner_id, uid) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"),
             [id, user, .blob(event.collectionType)])
-        try connection.execute(
+        try connection.enqueue(
             Statement(
                 """
                 INSERT INTO django_etebase_collectionmember
@@ -21,10 +21,10 @@ extension Batch {
                 WHERE  uid = $6
                 """),
             [id, .blob(event.encryptionKey), .integer(collection), user, .integer(event.level.rawValue), .blob(event.collectionType)])
-        try connection.execute(
+        try connection.enqueue(
             Statement("DELETE FROM django_etebase_collectionmemberremoved WHERE user_id = $1 AND collection_id = $2"),
             [user, .integer(collection)])
-        try connection.execute(
+        try connection.enqueue(
             Statement(
                 """
                 DELETE FROM django_etebase_collectioninvitation
@@ -37,7 +37,7 @@ extension Batch {
     mutating func changeLevel(_ event: MemberLevelChanged, _ record: RecordedEvent) throws {
         let collection = try collection(event.collection).id
         try insertStoken(of: record)
-        try connection.execute(
+        try connection.enqueue(
             Statement(
                 """
                 UPDATE django_etebase_collectionmember
@@ -55,22 +55,22 @@ extension Batch {
         let collection = try collection(event.collection).id
         let user = Value.integer(event.user.rawValue)
         try insertStoken(of: record)
-        try connection.execute(
+        try connection.enqueue(
             Statement(
                 """
                 INSERT INTO django_etebase_collectionmemberremoved (id, collection_id, stoken_id, user_id)
                 VALUES ($1, $2, $1, $3)
                 ON CONFLICT (user_id, collection_id) DO UPDATE SET stoken_id = excluded.stoken_id
                 """), [.integer(record.position.rawValue), .integer(collection), user])
-        try connection.execute(Self.deleteInvitationsOfMember, [user, .integer(collection)])
-        try connection.execute(
+        try connection.enqueue(Self.deleteInvitationsOfMember, [user, .integer(collection)])
+        try connection.enqueue(
             Statement("DELETE FROM django_etebase_collectionmember WHERE user_id = $1 AND collection_id = $2"),
             [user, .integer(collection)])
         try recountMembers(of: collection)
     }
 
     mutating func send(_ event: InvitationSent, _ record: RecordedEvent) throws {
-        try connection.execute(
+        try connection.enqueue(
             Statement(
                 """
                 INSERT INTO django_etebase_collectioninvitation
@@ -87,7 +87,7 @@ extension Batch {
     }
 
     mutating func withdraw(_ event: InvitationWithdrawn) throws {
-        try connection.execute(
+        try connection.enqueue(
             Statement(
                 """
                 DELETE FROM django_etebase_collectioninvitation
@@ -102,14 +102,14 @@ extension Batch {
     }
 
     private func moveMembers(of collection: Int64, to position: Position) throws {
-        try connection.execute(
+        try connection.enqueue(
             Statement("UPDATE apus_collection SET member_stoken = $2 WHERE id = $1"),
             [.integer(collection), .integer(position.rawValue)])
     }
 
     /// Without the removed member the newest membership may be an older one (QUIRKS.md 13).
     func recountMembers(of collection: Int64) throws {
-        try connection.execute(
+        try connection.enqueue(
             Statement(
                 """
                 UPDATE apus_collection

@@ -4,7 +4,7 @@ internal import EventLog
 
 extension Batch {
     func create(_ event: UserCreated, _ record: RecordedEvent) throws {
-        try connection.execute(
+        try connection.enqueue(
             Statement(
                 sqlite: Self.insertUser, postgres: Self.insertUser.replacing("$6", with: "$6::timestamptz")),
             [
@@ -15,7 +15,7 @@ extension Batch {
     }
 
     func setKeys(_ keys: UserKeys, of user: UserID) throws {
-        try connection.execute(
+        try connection.enqueue(
             Statement(
                 """
                 INSERT INTO django_etebase_userinfo (owner_id, version, salt, "loginPubkey", "encryptedContent", pubkey)
@@ -27,13 +27,13 @@ extension Batch {
     }
 
     func changePassword(_ event: PasswordChanged) throws {
-        try connection.execute(
+        try connection.enqueue(
             Statement(#"UPDATE django_etebase_userinfo SET "loginPubkey" = $2, "encryptedContent" = $3 WHERE owner_id = $1"#),
             [.integer(event.user.rawValue), .blob(event.loginPubkey), .blob(event.encryptedContent)])
     }
 
     func changeActivity(_ event: UserActivityChanged) throws {
-        try connection.execute(
+        try connection.enqueue(
             Statement("UPDATE myauth_user SET is_active = ($2 <> 0) WHERE id = $1"),
             [.integer(event.user.rawValue), .flag(event.isActive)])
     }
@@ -44,11 +44,11 @@ extension Batch {
         let joined = try connection.query(
             Statement("SELECT collection_id FROM django_etebase_collectionmember WHERE user_id = $1"), [user]
         ) { $0.integer(0) }
-        try connection.execute(
+        try connection.enqueue(
             Statement("DELETE FROM django_etebase_collectioninvitation WHERE user_id = $1"), [user])
         for collection in joined {
-            try connection.execute(Self.deleteInvitationsOfMember, [user, .integer(collection)])
-            try connection.execute(
+            try connection.enqueue(Self.deleteInvitationsOfMember, [user, .integer(collection)])
+            try connection.enqueue(
                 Statement("DELETE FROM django_etebase_collectionmember WHERE user_id = $1 AND collection_id = $2"),
                 [user, .integer(collection)])
             try recountMembers(of: collection)
@@ -57,13 +57,13 @@ extension Batch {
             Statement("SELECT id FROM django_etebase_collection WHERE owner_id = $1"), [user]
         ) { $0.integer(0) }
         for collection in owned { try delete(collection: collection) }
-        try connection.execute(Statement("DELETE FROM django_etebase_userinfo WHERE owner_id = $1"), [user])
+        try connection.enqueue(Statement("DELETE FROM django_etebase_userinfo WHERE owner_id = $1"), [user])
         try setKeys(event.keys, of: event.user)
         forgetCollections()
     }
 
     private func delete(collection: Int64) throws {
-        for statement in Self.deleteCollection { try connection.execute(statement, [.integer(collection)]) }
+        for statement in Self.deleteCollection { try connection.enqueue(statement, [.integer(collection)]) }
     }
 
     private static let insertUser = """

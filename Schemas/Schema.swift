@@ -15,32 +15,39 @@ public enum Schema {
     /// - Throws: ``DatabaseFault`` when the database has a newer schema than this program knows, or holds tables that are
     ///   not ours.
     public static func create(_ connection: any Connection, _ dialect: Dialect) throws {
-        if let found = try installedVersion(connection) {
+        try connection.run(script: lock(dialect))
+        let tables = try connection.query(tables, []) { $0.text(0) }
+        if tables.contains("apus_schema") {
+            let found = try connection.first(Statement("SELECT max(version) FROM apus_schema"), []) { $0.integer(0) } ?? 0
             guard found <= version else {
-                throw DatabaseFault(
-                    .corrupt, "the database has schema \(found), this program knows \(version): use a newer apus")
+                throw DatabaseFault(.corrupt, "the database has schema \(found), this program knows \(version): use a newer apus")
             }
             return
         }
-        guard try connection.first(userTables, [], { $0.integer(0) }) == 0 else {
+        guard tables.isEmpty else {
             throw DatabaseFault(.corrupt, "the database holds tables of another program; it is left as it is")
         }
         for script in scripts(dialect) { try connection.run(script: script) }
         try connection.execute(Statement("INSERT INTO apus_schema (version) VALUES ($1)"), [.integer(version)])
     }
 
-    private static func installedVersion(_ connection: any Connection) throws -> Int64? {
-        let isThere = Statement("SELECT count(*) FROM sqlite_master WHERE name = 'apus_schema'")
-        guard try connection.first(isThere, [], { $0.integer(0) }) == 1 else { return nil }
-        return try connection.first(Statement("SELECT max(version) FROM apus_schema"), []) { $0.integer(0) }
-    }
+    private static let tables = Statement(
+        sqlite: "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
+        postgres: "SELECT table_name::text FROM information_schema.tables WHERE table_schema = current_schema()")
 
-    private static let userTables = Statement("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+    /// SQLite's writer is alone anyway. PostgreSQL has nothing to lock before there are tables, so the lock is on a number,
+    /// and goes with the transaction.
+    private static func lock(_ dialect: Dialect) -> String {
+        switch dialect {
+        case .sqlite: ""
+        case .postgres: "SELECT pg_advisory_xact_lock(4702111234474983745)"
+        }
+    }
 
     private static func scripts(_ dialect: Dialect) -> [String] {
         switch dialect {
         case .sqlite: ["CREATE TABLE apus_schema (version INTEGER NOT NULL) STRICT"] + DjangoTables.sqlite() + ApusTables.sqlite()
-        case .postgres: DjangoTables.postgres()
+        case .postgres: ["CREATE TABLE apus_schema (version bigint NOT NULL)"] + DjangoTables.postgres() + ApusTables.postgres()
         }
     }
 }
@@ -54,6 +61,17 @@ enum ApusTables {
             PackageResources.apus_claim_sqlite_sql, PackageResources.apus_chunk_sqlite_sql,
             PackageResources.apus_session_sqlite_sql, PackageResources.apus_projection_sqlite_sql,
             PackageResources.apus_collection_sqlite_sql, PackageResources.apus_item_sqlite_sql,
+        ].map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    static func postgres() -> [String] {
+        [
+            PackageResources.apus_log_postgres_sql, PackageResources.apus_epoch_postgres_sql, PackageResources.apus_stream_postgres_sql,
+            PackageResources.apus_event_postgres_sql, PackageResources.apus_stream_event_postgres_sql,
+            PackageResources.apus_claim_postgres_sql, PackageResources.apus_chunk_postgres_sql,
+            PackageResources.apus_session_postgres_sql, PackageResources.apus_append_postgres_sql,
+            PackageResources.apus_projection_postgres_sql, PackageResources.apus_collection_postgres_sql,
+            PackageResources.apus_item_postgres_sql,
         ].map { String(decoding: $0, as: UTF8.self) }
     }
 }

@@ -45,11 +45,11 @@ extension API {
         let (user, account, named, position) = try await read(call) { snapshot, user in
             let response = try LoginResponse(try signed.get().response)
             guard let account = try snapshot.account(user.user) else { throw APIError.invalidToken }
-            return (user, account, try snapshot.account(named: response.username), try snapshot.position())
+            return (user, account, try snapshot.account(nameOrEmail: response.username), try snapshot.logPosition())
         }
         let response = try LoginResponse(try signed.get().response)
         // A name that nobody has is let through, as recorded in `auth-change-password`; another user's is not.
-        if let named, named.user != account.user { throw APIError.wrongUser }
+        if case .found(let other) = named, other.user != account.user { throw APIError.wrongUser }
         guard let keys = account.keys else { throw APIError.userNotInitialized }
         try check(response, try signed.get(), for: account, keys, action: "changePassword", call)
         guard let loginPubkey = response.loginPubkey, let content = response.encryptedContent else {
@@ -76,7 +76,7 @@ extension API {
     func signUp(_ call: Call) async throws -> Response {
         let signup = try call.body.decode(SignUp.read)
         let (state, position) = try await readModel.snapshot { snapshot in
-            (try snapshot.userState(named: signup.username), try snapshot.position())
+            (try snapshot.userState(named: signup.username), try snapshot.logPosition())
         }
         let command = CreateUser(
             username: signup.username, email: signup.email, keys: signup.keys, passwordSalt: Sodium.randomAlphanumerics(40),
@@ -98,7 +98,7 @@ extension API {
             // The original compares with case here.
             guard state.username == signup.username, let user = state.user else { throw Refusal.doesNotExist(model: "User") }
             state.collections = try snapshot.collections(concerning: user)
-            return (state, try snapshot.position())
+            return (state, try snapshot.logPosition())
         }
         let command = ResetUser(keys: signup.keys)
         try await commit(on: state, at: position, by: Actor(user: state.user), call) { state throws(Refusal) in

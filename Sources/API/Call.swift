@@ -67,12 +67,13 @@ extension API {
         _ call: Call, _ body: @escaping @Sendable (Snapshot, Authenticated) throws -> T
     ) async throws -> T {
         let token = try token(of: call)
-        let (result, isDue) = try await readModel.snapshot { [sessions] snapshot in
+        let (result, renewal) = try await readModel.snapshot { [sessions] snapshot in
             guard let session = try sessions.session(token: token, at: call.now, snapshot) else { throw APIError.invalidToken }
             guard session.isActive else { throw APIError.inactiveUser }
-            return (try body(snapshot, Authenticated(session: session, token: token)), session.isDueForRenewal)
+            return (try body(snapshot, Authenticated(session: session, token: token)), session.renewal)
         }
-        if isDue { renewals.note(token) }
+        if renewal != .notDue { renewals.note(token) }
+        if renewal == .urgent { try await renewals.flush() }
         return result
     }
 }

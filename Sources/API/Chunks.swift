@@ -9,9 +9,9 @@ extension API {
     func uploadChunk(_ call: Call, _ body: ByteBuffer) async throws -> Response {
         let uid = ChunkUID(call.parameter("chunk_uid"))
         let (user, state, position) = try await read(call) { snapshot, user in
-            let access = try snapshot.access(to: call.collection, by: user.user)
-            guard access.level.canWrite else { throw Refusal.noWriteAccess }
-            return (user, try snapshot.state(of: call.collection, chunks: [uid]), try snapshot.position())
+            let state = try snapshot.state(of: call.collection, chunks: [uid])
+            guard try state.level(of: user.user).canWrite else { throw Refusal.noWriteAccess }
+            return (user, state, try snapshot.logPosition())
         }
         guard body.readableBytes <= settings.chunkLimitBytes else {
             throw APIError.tooLarge("A chunk", limitBytes: settings.chunkLimitBytes)

@@ -54,7 +54,7 @@ extension API {
             let uid = CollectionUID(new.item.uid.rawValue)
             var claims: [Claim] = [.collection(uid), .revision(new.item.revision.uid)]
             if let type = new.collectionType { claims.append(.collectionType(type)) }
-            return (user, new, try snapshot.state(of: uid, claims: claims), try snapshot.position())
+            return (user, new, try snapshot.state(of: uid, claims: claims), try snapshot.logPosition())
         }
         guard new.longestBytes <= settings.chunkLimitBytes else {
             throw APIError.tooLarge("A chunk", limitBytes: settings.chunkLimitBytes)

@@ -48,7 +48,7 @@ extension API {
             let command = SendInvitation(
                 collection: new.collection, author: user.user, invitation: new.uid, version: new.version, invitee: invitee.user,
                 level: new.level, signedEncryptionKey: new.signedEncryptionKey)
-            return (user, command, state, try snapshot.position())
+            return (user, command, state, try snapshot.logPosition())
         }
         try await commit(on: state, at: position, by: user, call) { state throws(Refusal) in try decide(command, state) }
         return Answer.nothing(.created, to: call)
@@ -64,7 +64,7 @@ extension API {
                 collection: invitation.collection, author: user.user, invitation: call.invitation,
                 collectionType: acceptance.collectionType, encryptionKey: acceptance.encryptionKey)
             let state = try snapshot.state(of: invitation.collection, claims: [.collectionType(acceptance.collectionType)])
-            return (user, command, state, try snapshot.position())
+            return (user, command, state, try snapshot.logPosition())
         }
         try await commit(on: state, at: position, by: user, call) { state throws(Refusal) in try decide(command, state) }
         return Answer.nothing(.created, to: call)
@@ -76,7 +76,7 @@ extension API {
             let invitation = try snapshot.invitation(call.invitation, side, of: user.user)
             let command = WithdrawInvitation(
                 collection: invitation.collection, author: user.user, invitation: call.invitation)
-            return (user, command, try snapshot.state(of: invitation.collection), try snapshot.position())
+            return (user, command, try snapshot.state(of: invitation.collection), try snapshot.logPosition())
         }
         try await commit(on: state, at: position, by: user, call) { state throws(Refusal) in try decide(command, state) }
         return Answer.nothing(.noContent, to: call)

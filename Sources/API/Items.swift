@@ -87,8 +87,8 @@ extension API {
     func commitItems(_ call: Call, checksEtags: Bool) async throws -> Response {
         let offer = Result { try call.body.decode(ItemBatch.read) }
         let (user, command, state, position) = try await read(call) { [settings] snapshot, user in
-            let access = try snapshot.access(to: call.collection, by: user.user)
-            guard access.level.canWrite else { throw Refusal.noWriteAccess }
+            let state = try snapshot.state(of: call.collection, for: offer)
+            guard try state.level(of: user.user).canWrite else { throw Refusal.noWriteAccess }
             let batch = try offer.get()
             guard batch.items.count <= settings.batchLimit else { throw APIError.tooManyItems }
             guard batch.longestBytes <= settings.chunkLimitBytes else {
@@ -97,11 +97,7 @@ extension API {
             let command = CommitItems(
                 collection: call.collection, author: user.user, items: batch.items, dependencies: batch.dependencies,
                 stoken: try snapshot.expectedStoken(call.query["stoken"]), checksEtags: checksEtags)
-            let state = try snapshot.state(
-                of: call.collection, items: batch.items.map(\.uid) + batch.dependencies.map(\.item),
-                chunks: batch.items.flatMap { $0.revision.chunks.map(\.uid) },
-                claims: batch.items.map { .revision($0.revision.uid) })
-            return (user, command, state, try snapshot.position())
+            return (user, command, state, try snapshot.logPosition())
         }
         let contents = try offer.get().contents
         try await commit(on: state, at: position, by: user, contents: contents, call) { state throws(Refusal) in
@@ -134,6 +130,16 @@ extension Snapshot {
         writer.pair("stoken", try items.last.map { try self.stoken(at: $0.changed) } ?? stoken)
         writer.pair("done", isDone)
         return writer.buffer
+    }
+
+    /// The state that a batch is decided on. Who may not write is told so before what is wrong with the batch, so there is one
+    /// for a bad batch too.
+    fileprivate func state(of collection: CollectionUID, for offer: Result<ItemBatch, any Error>) throws -> CollectionState {
+        guard case .success(let batch) = offer else { return try state(of: collection) }
+        return try state(
+            of: collection, items: batch.items.map(\.uid) + batch.dependencies.map(\.item),
+            chunks: batch.items.flatMap { $0.revision.chunks.map(\.uid) },
+            claims: batch.items.map { .revision($0.revision.uid) })
     }
 
     /// The stoken that a commit expects the collection to have. One that is unknown is stale, not bad (`item-transaction`).

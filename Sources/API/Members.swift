@@ -43,7 +43,7 @@ extension API {
             let member = try snapshot.member(named: call.parameter("username"), of: collection)
             let command = ChangeMemberLevel(
                 collection: call.collection, author: user.user, member: member, level: try level.get())
-            return (user, command, try snapshot.state(of: call.collection), try snapshot.position())
+            return (user, command, try snapshot.state(of: call.collection), try snapshot.logPosition())
         }
         try await commit(on: state, at: position, by: user, call) { state throws(Refusal) in try decide(command, state) }
         return Answer.nothing(.noContent, to: call)
@@ -55,7 +55,7 @@ extension API {
             let collection = try snapshot.adminAccess(to: call.collection, by: user.user)
             let member = try snapshot.member(named: call.parameter("username"), of: collection)
             let command = RemoveMember(collection: call.collection, author: user.user, member: member)
-            return (user, command, try snapshot.state(of: call.collection), try snapshot.position())
+            return (user, command, try snapshot.state(of: call.collection), try snapshot.logPosition())
         }
         try await commit(on: state, at: position, by: user, call) { state throws(Refusal) in try decide(command, state) }
         return Answer.nothing(.noContent, to: call)
@@ -64,8 +64,9 @@ extension API {
     /// `POST collection/UID/member/leave/`
     func leave(_ call: Call) async throws -> Response {
         let (user, state, position) = try await read(call) { snapshot, user in
-            _ = try snapshot.access(to: call.collection, by: user.user)
-            return (user, try snapshot.state(of: call.collection), try snapshot.position())
+            let state = try snapshot.state(of: call.collection)
+            _ = try state.level(of: user.user)
+            return (user, state, try snapshot.logPosition())
         }
         let command = LeaveCollection(collection: call.collection, author: user.user)
         try await commit(on: state, at: position, by: user, call) { state throws(Refusal) in try decide(command, state) }

@@ -26,6 +26,7 @@ public struct Responder: HTTPResponder {
         let path = PercentCoding.decode(Substring(request.uri.path))
         let match = routes.match(request.method, path: path)
         var response = await answer(request, path: path, match, logger: context.logger)
+        if request.method == .head { response.body = .init() }
         if request.headers[.connection]?.lowercased() == "close" { response.headers[.connection] = "close" }
         log(request, match, response, start.duration(to: .now), context)
         return response

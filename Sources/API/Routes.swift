@@ -79,7 +79,9 @@ struct Routes: Sendable {
         var methods: [HTTPRequest.Method] = []
         for route in all {
             guard let parameters = route.match(parts) else { continue }
-            if route.method == method { return .found(route, parameters: parameters) }
+            // Monitors ask with HEAD; clients of the API never do.
+            let isHead = method == .head && route.method == .get && !route.pattern.hasPrefix("/api/")
+            if route.method == method || isHead { return .found(route, parameters: parameters) }
             if !methods.contains(route.method) { methods.append(route.method) }
         }
         return methods.isEmpty ? .notFound : .methodNotAllowed(methods)

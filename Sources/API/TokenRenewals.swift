@@ -11,10 +11,9 @@ public final class TokenRenewals: Service {
     private let clock: @Sendable () -> Timestamp
     private let used = Mutex<Set<String>>([])
 
-    /// - Parameter interval: how often what was used is written down.
-    public init(sessions: Sessions, interval: Duration = .seconds(60), clock: @escaping @Sendable () -> Timestamp) {
+    public init(sessions: Sessions, clock: @escaping @Sendable () -> Timestamp) {
         self.sessions = sessions
-        self.interval = interval
+        interval = sessions.renewalInterval
         self.clock = clock
     }
 

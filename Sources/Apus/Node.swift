@@ -30,8 +30,8 @@ struct Node: Sendable {
         try await database.write { [dialect = database.dialect] connection in try Schema.create(connection, dialect) }
         let stokens = StokenSealer(secret: secret)
         let projection = DjangoProjection(stokens: stokens)
-        readModel = ReadModel(database: database, stokens: stokens)
-        committer = Committer(database: database) { connection, events in try projection.apply(events, connection) }
+        readModel = ReadModel(database: database, stokens: stokens, progress: nil)
+        committer = Committer(LocalAppender(database: database) { connection, events in try projection.apply(events, connection) })
     }
 
     /// Runs `body` while submissions are committed: what subcommands other than `serve` need.

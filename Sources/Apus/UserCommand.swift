@@ -84,7 +84,7 @@ private func commit(
     let node = try await Node(folder: dataOptions.folder(environment), environment)
     do {
         try await node.committing {
-            let (state, position) = try await node.readModel.snapshot { (try $0.userState(named: name), try $0.position()) }
+            let (state, position) = try await node.readModel.snapshot { (try $0.userState(named: name), try $0.logPosition()) }
             _ = try await node.committer.commit(
                 Submission(
                     on: state, asOf: position, streams: state.streams, by: .operator, at: Node.clock(), decision: decision))

@@ -21,9 +21,11 @@ public enum Value: Hashable, Sendable {
     case text(String)
     case blob([UInt8])
     /// Several texts for one parameter (``Statement/init(list:)``).
-    case texts([String])
+    case texts([String?])
     /// Several numbers for one parameter (``Statement/init(list:)``).
-    case integers([Int64])
+    case integers([Int64?])
+    /// Several byte strings for one parameter; PostgreSQL only.
+    case blobs([[UInt8]?])
 }
 
 extension Value {
@@ -51,6 +53,12 @@ public struct Statement: Sendable {
         self.init(
             sqlite: sql.replacing(Self.listParameter) { "(SELECT value FROM json_each(\($0.output.1)))" },
             postgres: sql.replacing(Self.listParameter) { "(SELECT unnest(\($0.output.1)::\($0.output.2)[]))" })
+    }
+
+    /// The statement with a word in it replaced by what each engine calls the thing.
+    public func replacing(_ word: String, sqlite: String, postgres: String) -> Statement {
+        Statement(
+            sqlite: self.sqlite.replacing(word, with: sqlite), postgres: self.postgres.replacing(word, with: postgres))
     }
 
     private static var listParameter: Regex<(Substring, Substring, Substring)> { /\[(\$[0-9]+) (text|bigint)\]/ }
@@ -94,6 +102,12 @@ public protocol Connection {
     @discardableResult
     func execute(_ statement: Statement, _ values: [Value]) throws(DatabaseFault) -> Int
 
+    /// Runs a statement for its effect, perhaps only when an answer is asked for or the transaction ends, so that many
+    /// statements need one round trip.
+    ///
+    /// - Parameter rows: how many it must change; nil for any number. Anything else fails the transaction.
+    func enqueue(_ statement: Statement, _ values: [Value], changing rows: Int?) throws(DatabaseFault)
+
     /// Runs a statement and makes something of each row.
     func query<T>(_ statement: Statement, _ values: [Value], _ row: (any Row) throws -> T) throws -> [T]
 
@@ -102,9 +116,9 @@ public protocol Connection {
 }
 
 extension Connection {
-    /// Runs a statement once for each row of values.
-    public func execute(_ statement: Statement, each rows: [[Value]]) throws(DatabaseFault) {
-        for row in rows { try execute(statement, row) }
+    /// Runs a statement for its effect, perhaps later.
+    public func enqueue(_ statement: Statement, _ values: [Value]) throws(DatabaseFault) {
+        try enqueue(statement, values, changing: nil)
     }
 
     /// Runs a statement and makes something of its first row; nil where there is none.
@@ -139,6 +153,8 @@ public struct DatabaseFault: Error, CustomStringConvertible, Sendable {
         case constraint
         /// The file or the schema is not what it should be.
         case corrupt
+        /// A function of ours in the database said no: the SQLSTATE and the message that it gave.
+        case raised(code: String, message: String)
     }
 
     public let kind: Kind

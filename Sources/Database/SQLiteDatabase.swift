@@ -85,6 +85,11 @@ private struct SQLiteConnection: Connection {
         } catch { throw DatabaseFault(error) }
     }
 
+    func enqueue(_ statement: Statement, _ values: [Value], changing rows: Int?) throws(DatabaseFault) {
+        let changed = try execute(statement, values)
+        if let rows, changed != rows { throw DatabaseFault(.corrupt, "a statement changed \(changed) rows, not \(rows)") }
+    }
+
     func query<T>(_ statement: Statement, _ values: [Value], _ row: (any Row) throws -> T) throws -> [T] {
         do {
             let cursor = try GRDB.Row.fetchCursor(
@@ -133,6 +138,7 @@ extension Value {
             // `json_each` takes lists apart again.
             case .texts(let texts): String(decoding: try JSONEncoder().encode(texts), as: UTF8.self).databaseValue
             case .integers(let numbers): String(decoding: try JSONEncoder().encode(numbers), as: UTF8.self).databaseValue
+            case .blobs: preconditionFailure("SQLite has no lists of byte strings")
             }
         }
     }

@@ -5,6 +5,12 @@ public struct ClaimMade: Hashable, Sendable {
     public let holder: UserID?
     /// Whether its holder may make it again, as with a type that a user uses for several collections.
     public let isRepeatable: Bool
+
+    public init(claim: Claim, holder: UserID?, isRepeatable: Bool) {
+        self.claim = claim
+        self.holder = holder
+        self.isRepeatable = isRepeatable
+    }
 }
 
 extension Event {

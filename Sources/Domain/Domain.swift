@@ -16,6 +16,16 @@ public protocol Identifier: RawRepresentable, Hashable, Sendable, CustomStringCo
 }
 
 extension Identifier {
+    /// Uids are equal when their bytes are: Swift's strings are also equal when they only look alike, as `é` in one scalar
+    /// and in two, and the databases tell those apart.
+    public static func == (left: Self, right: Self) -> Bool { left.rawValue.utf8.elementsEqual(right.rawValue.utf8) }
+
+    /// Feeds the bytes, as equality compares them.
+    public func hash(into hasher: inout Hasher) {
+        for byte in rawValue.utf8 { hasher.combine(byte) }
+        hasher.combine(0xff as UInt8)
+    }
+
     /// The uid itself.
     public var description: String { rawValue }
     /// The uid in `text`.

@@ -1,4 +1,3 @@
-public import Database
 public import Domain
 public import ServiceLifecycle
 
@@ -51,25 +50,20 @@ public actor Committer: Service {
         let answer: CheckedContinuation<[RecordedEvent], any Error>
     }
 
-    private typealias Outcome = Result<[RecordedEvent], Refusal>
-
     /// The bounds of one group.
     static let groupSubmissions = 256
     static let groupBytes = 1 << 20
     /// How many submissions may wait; more are told to come again.
     static let queueLimit = 4096
 
-    private let database: any Database
-    private let project: @Sendable (any Connection, [RecordedEvent]) throws -> Void
+    private let appender: any Appender
     private var queue: [Pending] = []
     private var isClosed = false
     private let wakes: AsyncStream<Void>
     private let wake: AsyncStream<Void>.Continuation
 
-    /// - Parameter project: what materializes the events in the append's own transaction.
-    public init(database: any Database, project: @escaping @Sendable (any Connection, [RecordedEvent]) throws -> Void) {
-        self.database = database
-        self.project = project
+    public init(_ appender: any Appender) {
+        self.appender = appender
         (wakes, wake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
@@ -109,44 +103,11 @@ public actor Committer: Service {
     }
 
     private func commit(_ group: [Pending]) async {
-        let submissions = group.map(\.submission)
         do {
-            let outcomes = try await database.write { [project] connection in
-                try Self.commit(submissions, connection, project: project)
-            }
+            let outcomes = try await appender.append(group.map(\.submission))
             for (pending, outcome) in zip(group, outcomes) { pending.answer.resume(with: outcome) }
         } catch {
             for pending in group { pending.answer.resume(throwing: error) }
-        }
-    }
-
-    private static func commit(
-        _ submissions: [Submission], _ connection: any Connection,
-        project: (any Connection, [RecordedEvent]) throws -> Void
-    ) throws -> [Outcome] {
-        var appender = try Appender(connection)
-        let outcomes = try submissions.map { try commit($0, &appender) }
-        guard !appender.appended.isEmpty else { return outcomes }
-        try appender.finish()
-        try project(connection, appender.appended)
-        return outcomes
-    }
-
-    private static func commit(_ submission: Submission, _ appender: inout Appender) throws -> Outcome {
-        let tail = try appender.tail(of: submission.streams, after: submission.asOf)
-        var taken: TakenClaims = [:]
-        // Each round learns of one more claim that is taken, and a decision makes no claim that it knows to be taken.
-        while true {
-            let events: [Event]
-            do { events = try submission.decide(tail, taken) } catch { return .failure(error) }
-            if let conflict = try appender.firstTakenClaim(of: events) {
-                guard taken.updateValue(conflict.holder, forKey: conflict.claim) == nil else {
-                    preconditionFailure("a decision claims what it was told to be taken")
-                }
-                continue
-            }
-            for write in submission.writes(events) { try appender.connection.execute(write.statement, write.values) }
-            return .success(try appender.append(events, by: submission.actor, at: submission.time))
         }
     }
 }

@@ -108,34 +108,38 @@ public enum EventLog {
                 JOIN   apus_stream_event touched ON touched.position = event.position
                 WHERE  touched.stream = $1 AND touched.position > $2
                 ORDER  BY touched.position
-                """), [.text(stream.name), .integer(position.rawValue)], decode)
-    }
-
-    /// The heads of `streams` as the log has them; ``Position/none`` for one without events.
-    public static func heads(of streams: [StreamID], _ connection: any Connection) throws -> [StreamID: Position] {
-        var heads: [StreamID: Position] = [:]
-        for stream in streams { heads[stream] = try self.stream(stream, connection)?.head ?? Position.none }
-        return heads
+                """), [.text(stream.name.rawValue), .integer(position.rawValue)], decode)
     }
 
     /// Those of `claims` that are taken, and by whom.
     public static func taken(_ claims: [Claim], _ connection: any Connection) throws -> TakenClaims {
-        var taken: TakenClaims = [:]
-        for claim in claims { taken[claim] = try holder(of: claim, connection) }
-        return taken
+        guard !claims.isEmpty else { return [:] }
+        let byKey = Dictionary(claims.map { ($0.key, $0) }) { first, _ in first }
+        let found = try connection.query(selectClaims, [.texts(byKey.keys.map(\.rawValue))]) {
+            (ClaimKey($0.text(0)), UserID(rawValue: $0.integer(1)))
+        }
+        return Dictionary(uniqueKeysWithValues: found.compactMap { key, holder in byKey[key].map { ($0, holder) } })
     }
 
-    static func holder(of claim: Claim, _ connection: any Connection) throws -> UserID? {
-        try connection.first(Statement("SELECT holder FROM apus_claim WHERE key = $1"), [.text(claim.key)]) { row in
-            UserID(rawValue: row.integer(0))
-        }
+    private static let selectClaims = Statement(list: "SELECT key, holder FROM apus_claim WHERE key IN [$1 text]")
+
+    /// The last position that touches any of `streams`.
+    public static func heads(of streams: [StreamID], _ connection: any Connection) throws -> Position {
+        try self.streams(streams, connection).values.map(\.head).max() ?? .none
     }
 
-    static func stream(_ stream: StreamID, _ connection: any Connection) throws -> (head: Position, key: [UInt8]?)? {
-        try connection.first(Statement("SELECT head, key FROM apus_stream WHERE name = $1"), [.text(stream.name)]) { row in
-            (Position(rawValue: row.integer(0)), row.blobOrNil(1))
+    /// The heads and keys of those of `streams` that have events.
+    static func streams(
+        _ streams: [StreamID], _ connection: any Connection
+    ) throws -> [StreamID: (head: Position, key: [UInt8]?)] {
+        let byName = Dictionary(streams.map { ($0.name, $0) }) { first, _ in first }
+        let found = try connection.query(selectStreams, [.texts(byName.keys.map(\.rawValue))]) { row in
+            (StreamName(row.text(0)), (head: Position(rawValue: row.integer(1)), key: row.blobOrNil(2)))
         }
+        return Dictionary(uniqueKeysWithValues: found.compactMap { name, state in byName[name].map { ($0, state) } })
     }
+
+    private static let selectStreams = Statement(list: "SELECT name, head, key FROM apus_stream WHERE name IN [$1 text]")
 
     private static let selectEvents = """
         SELECT event.position, event.epoch, event.stream, event.previous, event.type, event.version, event.actor, event.session,
@@ -146,7 +150,7 @@ public enum EventLog {
 
     private static func decode(_ row: any Row) throws -> RecordedEvent {
         let position = Position(rawValue: row.integer(0))
-        guard let stream = StreamID(name: row.text(2)), let key = row.blobOrNil(10) else { throw LogFault.unreadable(position) }
+        guard let stream = StreamID(StreamName(row.text(2))), let key = row.blobOrNil(10) else { throw LogFault.unreadable(position) }
         let event = try EventCodec.decode(
             type: row.text(4), version: row.integer(5), payload: row.blob(9), key: key, at: position)
         return RecordedEvent(

@@ -1,16 +1,27 @@
 internal import Domain
 
+/// A stream as the log's tables name it.
+struct StreamName: Identifier {
+    let rawValue: String
+}
+
+/// A claim as the log's tables name it.
+struct ClaimKey: Identifier {
+    let rawValue: String
+}
+
 /// How streams and claims are written in the log's tables. The forms are for ever: they stand in every log.
 extension StreamID {
-    var name: String {
+    var name: StreamName {
         switch self {
-        case .collection(let uid): "collection/" + uid.rawValue
-        case .user(let user): "user/\(user.rawValue)"
+        case .collection(let uid): StreamName("collection/" + uid.rawValue)
+        case .user(let user): StreamName("user/\(user.rawValue)")
         case .createdUser: preconditionFailure("the stream of a created user is named once its position is known")
         }
     }
 
-    init?(name: String) {
+    init?(_ name: StreamName) {
+        let name = name.rawValue
         if name.hasPrefix("collection/") {
             self = .collection(CollectionUID(String(name.dropFirst("collection/".count))))
         } else if name.hasPrefix("user/"), let id = Int64(name.dropFirst("user/".count)) {
@@ -22,12 +33,12 @@ extension StreamID {
 }
 
 extension Claim {
-    var key: String {
+    var key: ClaimKey {
         switch self {
-        case .username(let name): "username/" + name
-        case .collection(let uid): "collection/" + uid.rawValue
-        case .revision(let uid): "revision/" + uid.rawValue
-        case .collectionType(let type): "type/" + hexadecimal(type)
+        case .username(let name): ClaimKey("username/" + name)
+        case .collection(let uid): ClaimKey("collection/" + uid.rawValue)
+        case .revision(let uid): ClaimKey("revision/" + uid.rawValue)
+        case .collectionType(let type): ClaimKey("type/" + hexadecimal(type))
         }
     }
 

@@ -76,6 +76,7 @@ extension Snapshot {
     }
 
     private func accounts(_ condition: String, _ value: Value) throws -> [Account] {
+        try requireAll()
         let statement = Statement(
             """
             SELECT account.id, account.username, account.email, account.is_active,

@@ -28,6 +28,7 @@ extension Snapshot {
     ///
     /// - Throws: `Refusal.doesNotExist` for everybody else.
     public func access(to collection: CollectionUID, by user: UserID) throws -> CollectionAccess {
+        try require([.collection(collection), .user(user)])
         let found = try connection.first(Self.selectAccess, [.text(collection.rawValue), .integer(user.rawValue)]) { row in
             CollectionAccess(
                 id: row.integer(0), uid: collection, level: AccessLevel(rawValue: row.integer(1)) ?? .readOnly,
@@ -52,6 +53,7 @@ extension Snapshot {
     public func collections(
         of user: UserID, types: [[UInt8]]?, after position: Position, limit: Int, _ prefetch: Prefetch
     ) throws -> Page<CollectionContent> {
+        try requireCollections(of: user)
         var values: [Value] = [.integer(user.rawValue), .integer(position.rawValue), .integer(Int64(limit) + 1)]
         if let types { values.append(.texts(types.map(hexadecimal))) }
         let found = try connection.query(types == nil ? Self.selectCollections : Self.selectCollectionsOfTypes, values, collection)
@@ -123,9 +125,8 @@ extension Snapshot {
     static let selectCollections = Statement(content + " " + page)
 
     private static let selectCollectionsOfTypes = Statement(
-        list: """
-            \(content) AND (member."collectionType_id" IS NULL OR upper(hex(type.uid)) IN [$4 text]) \(page)
-            """)
+        list: "\(content) AND (member.\"collectionType_id\" IS NULL OR {hex} IN [$4 text]) \(page)"
+    ).replacing("{hex}", sqlite: "hex(type.uid)", postgres: "upper(encode(type.uid, 'hex'))")
 
     private static let selectRemovals = Statement(
         """

@@ -6,7 +6,8 @@ extension Snapshot {
     /// Those of `claims` that are taken.
     public func taken(_ claims: [Claim]) throws -> TakenClaims { try EventLog.taken(claims, connection) }
 
-    /// What deciding about a collection needs.
+    /// What deciding about a collection needs, as of the end of the log: what the read model says and the collection's
+    /// events after that.
     ///
     /// - Parameters:
     ///   - items: the items that the command names.
@@ -15,8 +16,22 @@ extension Snapshot {
     public func state(
         of uid: CollectionUID, items: [ItemUID] = [], chunks: [ChunkUID] = [], claims: [Claim] = []
     ) throws -> CollectionState {
-        var state = CollectionState(uid: uid)
+        var state = try projectedState(of: uid, items: items, chunks: chunks)
+        for record in try tail(of: .collection(uid)) { state.evolve(record.event, at: record.position) }
         state.taken = try taken(claims)
+        return state
+    }
+
+    /// The last event that ``state(of:items:chunks:claims:)`` knows of.
+    public func logPosition() throws -> Position { try isInline ? position() : EventLog.head(connection).position }
+
+    /// The events of a stream that are not in the read model yet.
+    func tail(of stream: StreamID) throws -> [RecordedEvent] {
+        isInline ? [] : try EventLog.events(touching: stream, after: position(), connection)
+    }
+
+    private func projectedState(of uid: CollectionUID, items: [ItemUID], chunks: [ChunkUID]) throws -> CollectionState {
+        var state = CollectionState(uid: uid)
         let found = try connection.first(Self.selectState, [.text(uid.rawValue)]) { row in
             (id: row.integer(0), owner: UserID(rawValue: row.integer(1)), stoken: Position(rawValue: row.integer(2)))
         }

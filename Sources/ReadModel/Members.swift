@@ -66,6 +66,7 @@ extension Snapshot {
     public func invitations(
         _ side: InvitationSide, of user: UserID, after uid: InvitationUID?, limit: Int
     ) throws -> Page<InvitationContent> {
+        try require([.user(user)])
         let start = try uid.map { try invitation($0, side, of: user).id } ?? 0
         return Page(
             try connection.query(
@@ -77,6 +78,7 @@ extension Snapshot {
     ///
     /// - Throws: `Refusal.doesNotExist` when it is none of them.
     public func invitation(_ uid: InvitationUID, _ side: InvitationSide, of user: UserID) throws -> InvitationContent {
+        try require([.user(user)])
         let found = try connection.first(
             Self.selectInvitations(side, "invitation.uid = $2 ORDER BY invitation.id DESC LIMIT 1"),
             [.integer(user.rawValue), .text(uid.rawValue)], invitation)

@@ -4,28 +4,49 @@
 /// Questions are named after what they are for; each is one statement whose cost depends on its answer, not on the size
 /// of the collection (the tests look at the plans of the frequent ones).
 ///
-/// Invariants: what was committed before a snapshot was opened is seen in it (G3): the projection is part of the append's
-/// transaction.
+/// Invariants: a question sees everything that was acknowledged before it was asked (G3). Where the projection is part of
+/// the append's transaction that is so by itself. Where a projector follows the log, each question names the streams that
+/// it depends on; one that is behind makes the snapshot be given up, waited for and opened again, so bodies may run several
+/// times. State for commands does not wait: it is what the read model says and the events after that.
 public import Database
 public import Domain
 public import EventLog
 
 /// The read model in the database of the log.
 public struct ReadModel: Sendable {
+    /// How long a question waits for the projector before it is answered with an error.
+    private static let patience = Duration.seconds(5)
+
     private let database: any Database
     /// Makes and reads stokens.
     public let stokens: StokenSealer
+    /// Nil where the projection is part of the append's transaction.
+    private let progress: Progress?
 
-    public init(database: any Database, stokens: StokenSealer) {
+    /// - Parameter progress: what tells how far a projector is; nil where the append projects.
+    public init(database: any Database, stokens: StokenSealer, progress: Progress?) {
         self.database = database
         self.stokens = stokens
+        self.progress = progress
     }
 
     /// Asks questions of one moment.
     ///
-    /// - Throws: `DatabaseFault`, or what `body` throws.
+    /// - Throws: `DatabaseFault`, also when the read model does not catch up in time; or what `body` throws.
     public func snapshot<T: Sendable>(_ body: @escaping @Sendable (Snapshot) throws -> T) async throws -> T {
-        try await database.read { [stokens] connection in try body(Snapshot(connection: connection, stokens: stokens)) }
+        let deadline = ContinuousClock.now + Self.patience
+        while true {
+            do {
+                return try await database.read { [stokens, isInline = progress == nil] connection in
+                    try body(Snapshot(connection: connection, stokens: stokens, isInline: isInline))
+                }
+            } catch let behind as Behind {
+                guard let progress, ContinuousClock.now < deadline else {
+                    throw DatabaseFault(.unavailable, "the read model is behind position \(behind.position.rawValue)")
+                }
+                await progress.wait(for: behind.position)
+            }
+        }
     }
 }
 
@@ -33,6 +54,8 @@ public struct ReadModel: Sendable {
 public struct Snapshot {
     let connection: any Connection
     let stokens: StokenSealer
+    /// Whether the read model is always where the log is.
+    let isInline: Bool
 
     /// The last event that is in the read model.
     public func position() throws -> Position {

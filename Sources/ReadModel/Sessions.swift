@@ -1,5 +1,6 @@
 public import Database
 public import Domain
+internal import EventLog
 internal import Sodium
 
 /// A login session: what a token stands for.
@@ -8,8 +9,16 @@ public struct Session: Sendable {
     /// A short id, fit for logs and the history; the token cannot be found from it.
     public let id: String
     public let isActive: Bool
+    public let renewal: Renewal
+
     /// Whether the token's life is to be prolonged.
-    public let isDueForRenewal: Bool
+    public enum Renewal: Sendable {
+        case notDue
+        /// Some time soon.
+        case due
+        /// Before the next round of renewals the token would have expired.
+        case urgent
+    }
 }
 
 /// The rules and statements of login tokens. Tokens are not events: secrets stay out of the log.
@@ -17,9 +26,16 @@ public struct Sessions: Sendable {
     /// A token unused for less than this part of its life is not written to: renewals must not make reads cost writes.
     private static let renewalPart: Int64 = 100
 
+    /// How often renewals are written, at most; short lives are prolonged more often.
+    private static let longestInterval: Int64 = 60_000_000
+
     private let database: any Database
     /// In microseconds; nil for tokens that live for ever.
     private let lifetime: Int64?
+
+    /// How often what was used is to be written.
+    public var renewalInterval: Duration { .microseconds(interval) }
+    private var interval: Int64 { min(Self.longestInterval, (lifetime ?? .max) / 4) }
 
     /// - Parameter lifetime: from the last use; nil for ever.
     public init(database: any Database, lifetime: Duration?) {
@@ -29,13 +45,24 @@ public struct Sessions: Sendable {
 
     /// The session of a token in `snapshot`, or nil when there is none or it has expired.
     public func session(token: String, at now: Timestamp, _ snapshot: Snapshot) throws -> Session? {
-        try snapshot.connection.first(
-            Self.selectSession, [.text(token), .text(now.text), .text(renewalLimit(at: now).text)]
+        let found = try snapshot.connection.first(
+            Self.selectSession,
+            [
+                .text(token), .text(now.text), .text(renewalLimit(at: now).text),
+                .text(Timestamp(rawValue: now.rawValue + 2 * interval).text),
+            ]
         ) { row in
-            Session(
-                user: UserID(rawValue: row.integer(0)), id: Self.shortID(of: token), isActive: row.flag(1),
-                isDueForRenewal: row.flag(2))
+            (
+                user: UserID(rawValue: row.integer(0)), isActive: row.flag(1),
+                renewal: row.flag(3) ? Session.Renewal.urgent : row.flag(2) ? .due : .notDue
+            )
         }
+        guard let found else { return nil }
+        var isActive = found.isActive
+        for case .userActivityChanged(let event) in try snapshot.tail(of: .user(found.user)).map(\.event) where event.user == found.user {
+            isActive = event.isActive
+        }
+        return Session(user: found.user, id: Self.shortID(of: token), isActive: isActive, renewal: found.renewal)
     }
 
     /// Makes a session, and notes the time of the login (`last_login`) when `isLogin`.
@@ -86,11 +113,11 @@ public struct Sessions: Sendable {
 
     private static let selectSession = moments(
         """
-        SELECT token.user_id, account.is_active, COALESCE(token.expiry < $3, FALSE)
+        SELECT token.user_id, account.is_active, COALESCE(token.expiry < $3, FALSE), COALESCE(token.expiry < $4, FALSE)
         FROM   token_auth_authtoken token
         JOIN   myauth_user account ON account.id = token.user_id
         WHERE  token.key = $1 AND (token.expiry IS NULL OR token.expiry >= $2)
-        """, parameters: ["$2", "$3"])
+        """, parameters: ["$2", "$3", "$4"])
 
     private static let insertToken = moments(
         "INSERT INTO token_auth_authtoken (key, created, expiry, user_id) VALUES ($1, $2, $3, $4)", parameters: ["$2", "$3"])
@@ -98,7 +125,8 @@ public struct Sessions: Sendable {
     private static let updateLastLogin = moments("UPDATE myauth_user SET last_login = $2 WHERE id = $1", parameters: ["$2"])
 
     private static let updateExpiry = Statement(
-        list: "UPDATE token_auth_authtoken SET expiry = CAST($2 AS text) WHERE key IN [$1 text] AND expiry IS NOT NULL")
+        list: "UPDATE token_auth_authtoken SET expiry = {moment} WHERE key IN [$1 text] AND expiry IS NOT NULL"
+    ).replacing("{moment}", sqlite: "$2", postgres: "$2::timestamptz")
 
     /// PostgreSQL has a type for moments, SQLite has Django's texts.
     private static func moments(_ sql: String, parameters: [String]) -> Statement {

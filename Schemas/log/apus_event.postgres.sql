@@ -1,0 +1,20 @@
+-- The events, one for each position. Rows are never changed.
+--   previous     the head that the stream had before: the gap detector
+--   actor        who did it; null for the operator
+--   session      the short id of the login session in which it was done
+--   origin       the client's address, sealed with the key of the actor's stream; null where it is not recorded
+--   occurred_at  microseconds since 1970, UTC
+--   payload      MessagePack, sealed with the key of the event's stream
+CREATE TABLE apus_event (
+    position    BIGINT NOT NULL PRIMARY KEY,
+    epoch       BIGINT NOT NULL,
+    stream      TEXT    NOT NULL,
+    previous    BIGINT NOT NULL CHECK (previous < position),
+    type        TEXT    NOT NULL,
+    version     BIGINT NOT NULL,
+    actor       BIGINT,
+    session     TEXT,
+    origin      BYTEA,
+    occurred_at BIGINT NOT NULL,
+    payload     BYTEA    NOT NULL
+);

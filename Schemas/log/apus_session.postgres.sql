@@ -1,0 +1,7 @@
+-- What is known of a login session beyond its token, for as long as the history speaks of it.
+CREATE TABLE apus_session (
+    session    TEXT    NOT NULL PRIMARY KEY,
+    user_id    BIGINT NOT NULL,
+    device     TEXT,
+    created_at BIGINT NOT NULL
+);

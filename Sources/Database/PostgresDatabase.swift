@@ -1,0 +1,72 @@
+/// PostgreSQL over libpq: a pool of connections, each with a thread of its own for libpq's blocking calls.
+///
+/// A connection that broke is closed and opened again at its next use, so the process outlives the server: requests that
+/// met the break get ``DatabaseFault/Kind/unavailable``.
+public final class PostgresDatabase: Database {
+    private let pool: ConnectionPool
+
+    /// The engine's dialect.
+    public var dialect: Dialect { .postgres }
+
+    /// Prepares a pool; nothing is opened yet.
+    ///
+    /// - Parameters:
+    ///   - url: `postgres://…`, in any form that libpq understands.
+    ///   - connections: how many transactions may run at the same time.
+    public init(url: String, connections: Int = 4) {
+        pool = ConnectionPool(url: url, size: connections)
+    }
+
+    /// Runs `body` in a snapshot.
+    public func read<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
+        try await transact("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", body)
+    }
+
+    /// Runs `body` in a transaction that is durable when this returns.
+    public func write<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
+        try await transact("BEGIN", body)
+    }
+
+    /// Runs statements as one transaction of its own, in one round trip, and makes something of the last one's first row:
+    /// no lock that they take spans a round trip of ours.
+    public func atomically<T: Sendable>(
+        _ batch: [(statement: Statement, values: [Value])], _ row: @escaping @Sendable (any Row) throws -> T
+    ) async throws -> T {
+        try await borrow { connection in try await connection.atomically(batch, row) }
+    }
+
+    private func transact<T: Sendable>(_ begin: String, _ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
+        try await borrow { connection in try await connection.transact(begin, body) }
+    }
+
+    private func borrow<T: Sendable>(_ body: (PostgresConnection) async throws -> T) async throws -> T {
+        let connection = try await pool.acquire()
+        let result: Result<T, any Error>
+        do { result = .success(try await body(connection)) } catch { result = .failure(error) }
+        await pool.release(connection)
+        return try result.get()
+    }
+}
+
+/// Lends connections; those who find none wait in line, a bounded time and number of them.
+actor ConnectionPool {
+    /// How many may wait for a connection; more are told to come again.
+    private static let waitersLimit = 1024
+
+    private var idle: [PostgresConnection]
+    private var waiters: [CheckedContinuation<PostgresConnection, Never>] = []
+
+    init(url: String, size: Int) {
+        idle = (0..<size).map { PostgresConnection(url: url, number: $0) }
+    }
+
+    func acquire() async throws(DatabaseFault) -> PostgresConnection {
+        if let connection = idle.popLast() { return connection }
+        guard waiters.count < Self.waitersLimit else { throw DatabaseFault(.unavailable, "PostgreSQL: the pool is full") }
+        return await withCheckedContinuation { waiters.append($0) }
+    }
+
+    func release(_ connection: PostgresConnection) {
+        if waiters.isEmpty { idle.append(connection) } else { waiters.removeFirst().resume(returning: connection) }
+    }
+}

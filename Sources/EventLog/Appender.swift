@@ -1,0 +1,50 @@
+public import Database
+public import Domain
+
+/// Appends groups of submissions to a log.
+public protocol Appender: Sendable {
+    /// Decides and appends a group, as a whole.
+    ///
+    /// - Returns: for each submission its events at their positions, or why it is refused.
+    /// - Throws: `DatabaseFault` or ``LogFault`` when the group could not be appended; then nothing of it was.
+    func append(_ group: [Submission]) async throws -> [Result<[RecordedEvent], Refusal>]
+}
+
+/// Appends and projects in one transaction of the only writer: SQLite's way.
+public struct LocalAppender: Appender {
+    private let database: any Database
+    private let project: @Sendable (any Connection, [RecordedEvent]) throws -> Void
+
+    /// - Parameter project: what materializes the events in the append's own transaction.
+    public init(database: any Database, project: @escaping @Sendable (any Connection, [RecordedEvent]) throws -> Void) {
+        self.database = database
+        self.project = project
+    }
+
+    public func append(_ group: [Submission]) async throws -> [Result<[RecordedEvent], Refusal>] {
+        let plan = try await database.write { [project] connection in
+            let plan = try LocalAppend.commit(group, connection)
+            if !plan.records.isEmpty { try project(connection, plan.records) }
+            return plan
+        }
+        return plan.answers(shiftedBy: 0)
+    }
+}
+
+extension Plan {
+    /// The plan's outcomes, the positions moved by as much as others have appended in the meantime.
+    func answers(shiftedBy shift: Int64) -> [Result<[RecordedEvent], Refusal>] {
+        outcomes.map { outcome in outcome.map { records[$0].map { $0.shifted(by: shift) } } }
+    }
+}
+
+extension RecordedEvent {
+    fileprivate func shifted(by shift: Int64) -> RecordedEvent {
+        guard shift != 0 else { return self }
+        let position = Position(rawValue: position.rawValue + shift)
+        let isNewUser = if case .userCreated = event { true } else { false }
+        return RecordedEvent(
+            position: position, epoch: epoch, stream: isNewUser ? .user(UserID(rawValue: position.rawValue)) : stream,
+            previous: previous, actor: actor, occurredAt: occurredAt, event: event)
+    }
+}

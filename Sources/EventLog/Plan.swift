@@ -1,0 +1,120 @@
+internal import Database
+internal import Domain
+internal import Sodium
+
+/// What a group needs to know of the log before its submissions are decided: read at one moment.
+struct LogView: Sendable {
+    struct Stream: Sendable {
+        let head: Position
+        /// Nil where the key was destroyed.
+        let key: [UInt8]?
+    }
+
+    let head: LogHead
+    /// The group's streams, those without events among them, which get a new key.
+    let streams: [StreamID: Stream]
+    /// The events that some submission's state does not know yet.
+    let tail: [RecordedEvent]
+
+    init(for submissions: [Submission], _ connection: any Connection) throws {
+        head = try EventLog.head(connection)
+        var streams: [StreamID: Stream] = [:]
+        var tail: [Position: RecordedEvent] = [:]
+        // Of submissions that share a stream the one that knows least decides how much of it is read.
+        var known: [StreamID: Position] = [:]
+        for submission in submissions {
+            for stream in submission.streams { known[stream] = min(known[stream] ?? submission.asOf, submission.asOf) }
+        }
+        let present = try EventLog.streams(Array(known.keys), connection)
+        for (stream, position) in known {
+            let stored = present[stream]
+            streams[stream] = Stream(
+                head: stored?.head ?? .none, key: stored == nil ? Sodium.randomBytes(SecretBox.keyBytes) : stored?.key)
+            guard let stored, stored.head > position else { continue }
+            for event in try EventLog.events(touching: stream, after: position, connection) { tail[event.position] = event }
+        }
+        self.streams = streams
+        self.tail = tail.values.sorted { $0.position < $1.position }
+    }
+}
+
+/// What a group of submissions comes to: pure, made from a view of the log and the claims that are known to be taken.
+struct Plan: Sendable {
+    /// For each submission its part of ``records``, or why it is refused.
+    private(set) var outcomes: [Result<Range<Int>, Refusal>] = []
+    /// The events at the positions that they get when nobody else appends first.
+    private(set) var records: [RecordedEvent] = []
+    private(set) var writes: [Write] = []
+    /// Taken before, or by the group.
+    private var claims: TakenClaims
+    private var heads: [StreamID: Position]
+    /// What the group's later submissions must know, by the streams that it touches.
+    private var tails: [StreamID: [RecordedEvent]] = [:]
+
+    init(_ submissions: [Submission], _ view: LogView, taken: TakenClaims) {
+        claims = taken
+        heads = view.streams.mapValues(\.head)
+        for record in view.tail { note(record) }
+        for submission in submissions {
+            switch decide(submission) {
+            case .failure(let refusal): outcomes.append(.failure(refusal))
+            case .success(let events):
+                let start = records.count
+                for event in events { append(event, submission, after: view.head) }
+                outcomes.append(.success(start..<records.count))
+                writes += submission.writes(events)
+            }
+        }
+    }
+
+    private mutating func note(_ record: RecordedEvent) {
+        for stream in record.streams { tails[stream, default: []].append(record) }
+    }
+
+    /// What has happened to the submission's streams since its state was read, in order.
+    private func tail(of submission: Submission) -> [RecordedEvent] {
+        let found = submission.streams.flatMap { stream in (tails[stream] ?? []).filter { $0.position > submission.asOf } }
+        guard found.count > 1 else { return found }
+        let byPosition = Dictionary(found.map { ($0.position, $0) }) { first, _ in first }
+        return byPosition.values.sorted { $0.position < $1.position }
+    }
+
+    /// Decides, and again with each claim that it turns out somebody has made already.
+    private mutating func decide(_ submission: Submission) -> Result<[Event], Refusal> {
+        let tail = tail(of: submission)
+        var told: TakenClaims = [:]
+        while true {
+            let events: [Event]
+            do { events = try submission.decide(tail, told) } catch { return .failure(error) }
+            guard let conflict = firstConflict(of: events, by: submission.actor) else { return .success(events) }
+            let isNews = told.updateValue(conflict.holder, forKey: conflict.claim) == nil
+            precondition(isNews, "a decision claims what it knows to be taken")
+        }
+    }
+
+    /// The first claim of `events` that somebody holds, or that two of them make.
+    private mutating func firstConflict(of events: [Event], by actor: Actor) -> (claim: Claim, holder: UserID)? {
+        var made: TakenClaims = [:]
+        for claim in events.flatMap(\.claims) {
+            let holder = claim.holder ?? actor.user ?? UserID(rawValue: 0)
+            if let present = claims[claim.claim] ?? made[claim.claim], !(claim.isRepeatable && present == holder) {
+                return (claim.claim, present)
+            }
+            made[claim.claim] = holder
+        }
+        claims.merge(made) { $1 }
+        return nil
+    }
+
+    private mutating func append(_ event: Event, _ submission: Submission, after head: LogHead) {
+        let position = head.position + (records.count + 1)
+        let stream = event.stream == .createdUser ? .user(UserID(rawValue: position.rawValue)) : event.stream
+        precondition(event.stream == .createdUser || heads[stream] != nil, "a decision depends on the streams that it appends to")
+        let record = RecordedEvent(
+            position: position, epoch: head.epoch, stream: stream, previous: heads[stream] ?? .none, actor: submission.actor,
+            occurredAt: submission.time, event: event)
+        for stream in record.streams { heads[stream] = position }
+        records.append(record)
+        note(record)
+    }
+}

@@ -1,0 +1,144 @@
+public import Database
+public import Domain
+internal import Foundation
+internal import Sodium
+
+/// Appends with one call of the function `apus_append`, which is a transaction of its own: the lock of the head never spans
+/// a round trip. What was decided on a view that others have changed since is decided again.
+public struct PostgresAppender: Appender {
+    /// How often a group is decided again before its submissions are told to come later.
+    private static let attempts = 32
+
+    private let database: PostgresDatabase
+    private let announce: @Sendable (Position) -> Void
+
+    /// - Parameter announce: told the last position of each append: what wakes a projector in the same process.
+    public init(database: PostgresDatabase, announce: @escaping @Sendable (Position) -> Void) {
+        self.database = database
+        self.announce = announce
+    }
+
+    public func append(_ group: [Submission]) async throws -> [Result<[RecordedEvent], Refusal>] {
+        var taken: TakenClaims = [:]
+        for _ in 0..<Self.attempts {
+            let (plan, view) = try await database.read { [taken] connection in
+                let view = try LogView(for: group, connection)
+                return (Plan(group, view, taken: taken), view)
+            }
+            guard let last = plan.records.last else { return plan.answers(shiftedBy: 0) }
+            do {
+                let base = try await database.atomically(
+                    plan.writes.map { ($0.statement, $0.values) } + [Self.call(plan, view)]
+                ) { $0.integer(0) }
+                let shift = base - view.head.position.rawValue
+                announce(Position(rawValue: last.position.rawValue + shift))
+                return plan.answers(shiftedBy: shift)
+            } catch let fault as DatabaseFault {
+                guard case .raised(let code, let message) = fault.kind else { throw fault }
+                if code == "AP002" { taken.merge(try Self.claims(message, of: plan)) { $1 } }
+            }
+        }
+        throw LogFault.overloaded
+    }
+
+    /// The claims that the function says are taken, and by whom.
+    private static func claims(_ message: String, of plan: Plan) throws -> TakenClaims {
+        let pairs = try JSONDecoder().decode([TakenKey].self, from: Data(message.utf8))
+        let claims = plan.records.flatMap(\.claims)
+        let byKey = Dictionary(claims.map { ($0.claim.key, $0.claim) }) { first, _ in first }
+        return Dictionary(pairs.compactMap { pair in byKey[ClaimKey(pair.key)].map { ($0, UserID(rawValue: pair.holder)) } }) { first, _ in
+            first
+        }
+    }
+
+    /// `[key, holder]`
+    private struct TakenKey: Decodable {
+        let key: String
+        let holder: Int64
+
+        init(from decoder: any Decoder) throws {
+            var fields = try decoder.unkeyedContainer()
+            key = try fields.decode(String.self)
+            holder = try fields.decode(Int64.self)
+        }
+    }
+
+    private static func call(_ plan: Plan, _ view: LogView) -> (statement: Statement, values: [Value]) {
+        var call = Call(view)
+        for record in plan.records { call.add(record) }
+        return (append, call.values)
+    }
+
+    private static let append = Statement(
+        """
+        SELECT apus_append(
+            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+        """)
+}
+
+/// The arguments of `apus_append`, column by column.
+private struct Call {
+    private let view: LogView
+    private var keys: [StreamID: [UInt8]?]
+    private var claims: (keys: [String?], events: [Int64?], holders: [Int64?], repeatable: [String?]) = ([], [], [], [])
+    private var touches: (streams: [String?], events: [Int64?], keys: [[UInt8]?]) = ([], [], [])
+    private var events = Events()
+
+    private struct Events {
+        var streams: [String?] = []
+        var previous: [Int64?] = []
+        var types: [String?] = []
+        var versions: [Int64?] = []
+        var actors: [Int64?] = []
+        var sessions: [String?] = []
+        var origins: [[UInt8]?] = []
+        var times: [Int64?] = []
+        var payloads: [[UInt8]?] = []
+    }
+
+    init(_ view: LogView) {
+        self.view = view
+        keys = view.streams.mapValues(\.key)
+    }
+
+    mutating func add(_ record: RecordedEvent) {
+        let number = Int64(events.streams.count + 1)
+        let isNewUser = if case .userCreated = record.event { true } else { false }
+        for stream in record.streams {
+            let key = keys[stream] ?? Sodium.randomBytes(SecretBox.keyBytes)
+            if stream == record.stream, keys[stream] == nil { keys[stream] = .some(key) }
+            touches.streams.append(isNewUser ? nil : stream.name.rawValue)
+            touches.events.append(number)
+            touches.keys.append(key)
+        }
+        for claim in record.claims {
+            claims.keys.append(claim.claim.key.rawValue)
+            claims.events.append(number)
+            claims.holders.append(isNewUser ? nil : claim.holder?.rawValue ?? 0)
+            claims.repeatable.append(claim.isRepeatable ? "true" : "false")
+        }
+        let encoded = EventCodec.encode(record.event, key: (keys[record.stream] ?? nil) ?? [])
+        events.streams.append(isNewUser ? nil : record.stream.name.rawValue)
+        // A head that this very call makes is told as the number of the event that makes it.
+        let base = view.head.position.rawValue
+        events.previous.append(record.previous.rawValue > base ? base - record.previous.rawValue : record.previous.rawValue)
+        events.types.append(encoded.type)
+        events.versions.append(encoded.version)
+        events.actors.append(record.actor.user?.rawValue)
+        events.sessions.append(record.actor.session)
+        events.origins.append(record.sealedOrigin(keys))
+        events.times.append(record.occurredAt.rawValue)
+        events.payloads.append(encoded.payload)
+    }
+
+    var values: [Value] {
+        let expected = view.streams.map { ($0.key.name.rawValue, $0.value.head.rawValue) }
+        return [
+            .integer(view.head.epoch), .texts(expected.map(\.0)), .integers(expected.map(\.1)), .texts(claims.keys),
+            .integers(claims.events), .integers(claims.holders), .texts(claims.repeatable), .texts(touches.streams),
+            .integers(touches.events), .blobs(touches.keys), .texts(events.streams), .integers(events.previous), .texts(events.types),
+            .integers(events.versions), .integers(events.actors), .texts(events.sessions), .blobs(events.origins),
+            .integers(events.times), .blobs(events.payloads),
+        ]
+    }
+}

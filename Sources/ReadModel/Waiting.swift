@@ -1,0 +1,115 @@
+internal import Database
+public import Domain
+internal import EventLog
+internal import Synchronization
+
+/// The read model does not have yet what a question depends on.
+struct Behind: Error {
+    let position: Position
+}
+
+/// How far the read model is, as far as this process knows: what wakes those who wait for it.
+///
+/// A projector in the same process tells each step; those who wait are woken by it. For a projector elsewhere they look
+/// again every few milliseconds.
+public final class Progress: Sendable {
+    /// How long a reader waits before it looks again by itself.
+    private static let pollInterval = Duration.milliseconds(5)
+
+    private struct State {
+        var position = Position.none
+        var waiters: [Int: (position: Position, continuation: CheckedContinuation<Void, Never>)] = [:]
+        /// Those whose time was up before they began to wait.
+        var expired: Set<Int> = []
+        var lastTicket = 0
+    }
+
+    private let state = Mutex(State())
+
+    public init() {}
+
+    /// Wakes those who wait for a position up to this one.
+    public func reached(_ position: Position) {
+        let woken = state.withLock { state in
+            state.position = max(state.position, position)
+            let woken = state.waiters.filter { $0.value.position <= position }
+            for ticket in woken.keys { state.waiters[ticket] = nil }
+            return woken.values.map(\.continuation)
+        }
+        for continuation in woken { continuation.resume() }
+    }
+
+    /// Waits until the position may have been reached, and no longer than until it is time to look.
+    func wait(for position: Position) async {
+        let ticket = state.withLock { state in
+            state.lastTicket += 1
+            return state.lastTicket
+        }
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                // Cancelled when the wait is over; then nobody is left to wake.
+                do { try await Task.sleep(for: Self.pollInterval) } catch { return }
+                self.expire(ticket)
+            }
+            await withCheckedContinuation { continuation in
+                let isOver = state.withLock { state in
+                    if state.position >= position || state.expired.remove(ticket) != nil { return true }
+                    state.waiters[ticket] = (position, continuation)
+                    return false
+                }
+                if isOver { continuation.resume() }
+            }
+            group.cancelAll()
+        }
+        state.withLock { _ = $0.expired.remove(ticket) }
+    }
+
+    private func expire(_ ticket: Int) {
+        let waiter = state.withLock { state in
+            let waiter = state.waiters.removeValue(forKey: ticket)
+            if waiter == nil { state.expired.insert(ticket) }
+            return waiter
+        }
+        waiter?.continuation.resume()
+    }
+}
+
+extension Snapshot {
+    /// Makes sure that everything that has happened to `streams` is in the snapshot.
+    ///
+    /// - Throws: ``Behind``, which makes the read model wait and ask everything again.
+    func require(_ streams: [StreamID]) throws {
+        guard !isInline else { return }
+        try require { try EventLog.heads(of: streams, connection) }
+    }
+
+    /// Makes sure that everything that has happened is in the snapshot: for questions whose streams are only known with
+    /// their answer.
+    func requireAll() throws {
+        guard !isInline else { return }
+        try require { try EventLog.head(connection).position }
+    }
+
+    /// Makes sure that the snapshot has what has happened to all collections of a user.
+    func requireCollections(of user: UserID) throws {
+        guard !isInline else { return }
+        try require([.user(user)])
+        try require {
+            try connection.first(Self.selectCollectionHeads, [.integer(user.rawValue)]) { Position(rawValue: $0.integer(0)) } ?? .none
+        }
+    }
+
+    private func require(_ needed: () throws -> Position) throws {
+        let position = try needed()
+        guard try self.position() >= position else { throw Behind(position: position) }
+    }
+
+    private static let selectCollectionHeads = Statement(
+        """
+        SELECT COALESCE(max(stream.head), 0)
+        FROM   django_etebase_collectionmember member
+        JOIN   django_etebase_collection collection ON collection.id = member.collection_id
+        JOIN   apus_stream stream ON stream.name = 'collection/' || collection.uid
+        WHERE  member.user_id = $1
+        """)
+}
