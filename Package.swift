@@ -51,7 +51,8 @@ let package = Package(
             name: "EventLog", dependencies: ["Sodium", "MessagePack", "Domain", "Database", .nioCore, .serviceLifecycle],
             swiftSettings: strict),
         .target(
-            name: "Projections", dependencies: ["Domain", "Database", "EventLog"], path: "Projections", swiftSettings: strict),
+            name: "Projections", dependencies: ["Sodium", "Domain", "Database", "EventLog", .logging, .serviceLifecycle],
+            path: "Projections", swiftSettings: strict),
         .target(name: "ReadModel", dependencies: ["Sodium", "Domain", "Database", "EventLog"], swiftSettings: strict),
         .target(
             name: "API",

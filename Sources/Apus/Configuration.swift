@@ -6,7 +6,8 @@ internal import Foundation
 struct Environment: Sendable {
     /// Every variable that Apus reads. A secret may be read from the file that the same name with `_FILE` names.
     private static let known: Set<String> = [
-        "APUS_LISTEN", "APUS_DATA", "APUS_SIGNUP", "APUS_PUBLIC_URL", "APUS_SECRET", "APUS_SECRET_FILE", "APUS_TOKEN_LIFETIME",
+        "APUS_LISTEN", "APUS_DATA", "APUS_DATABASE_URL", "APUS_DATABASE_URL_FILE", "APUS_ROLES", "APUS_SIGNUP", "APUS_PUBLIC_URL",
+        "APUS_SECRET", "APUS_SECRET_FILE", "APUS_TOKEN_LIFETIME",
         "APUS_DEBUG", "APUS_ALLOWED_HOSTS", "APUS_DASHBOARD_URL", "APUS_CHALLENGE_LIFETIME", "APUS_LOG_FORMAT", "APUS_LOG_LEVEL",
         "APUS_BODY_LIMIT", "APUS_CHUNK_LIMIT", "APUS_BATCH_LIMIT",
     ]
@@ -86,11 +87,31 @@ struct DataOptions: ParsableArguments {
     @Option(help: "The folder of everything that is kept: database and secret. (APUS_DATA, default ./data)")
     var data: String?
 
+    @Option(help: "postgres://…: log and read model in PostgreSQL. (APUS_DATABASE_URL, default SQLite in the data folder)")
+    var databaseURL: String?
+
+    func databaseURL(_ environment: Environment) throws -> String? {
+        guard let url = try databaseURL ?? environment.secret("APUS_DATABASE_URL") else { return nil }
+        guard url.hasPrefix("postgres://") || url.hasPrefix("postgresql://") else {
+            throw ValidationError("a database's address begins with postgres://")
+        }
+        return url
+    }
+
     func folder(_ environment: Environment) -> String { environment.text("APUS_DATA", flag: data, default: "./data") }
+}
+
+/// What a process does.
+enum Role: String, CaseIterable, Sendable {
+    case api
+    case projector
 }
 
 /// The options of `apus serve`.
 struct ServeOptions: ParsableArguments {
+    @Option(help: "What this process does: api, projector or both. (APUS_ROLES, default api,projector)")
+    var roles: String?
+
     @Option(help: "Address and port. (APUS_LISTEN, default 127.0.0.1:3735)")
     var listen: String?
 
@@ -137,6 +158,17 @@ struct ServeOptions: ParsableArguments {
         }
         let host = text[..<colon].trimmingCharacters(in: ["[", "]"])
         return (host.isEmpty ? "0.0.0.0" : host, port)
+    }
+
+    func roles(_ environment: Environment) throws -> Set<Role> {
+        let names = environment.text("APUS_ROLES", flag: roles, default: "api,projector").split(separator: ",")
+        let roles = try names.map { name in
+            guard let role = Role(rawValue: name.trimmingCharacters(in: .whitespaces)) else {
+                throw ValidationError("\(name) is no role; there are \(Role.allCases.map(\.rawValue).joined(separator: ", "))")
+            }
+            return role
+        }
+        return Set(roles)
     }
 
     func settings(_ environment: Environment) throws -> APISettings {

@@ -10,36 +10,78 @@ internal import Schemas
 internal import ServiceLifecycle
 internal import Sodium
 
-/// What every subcommand works with: the data folder opened, and the modules on it put together.
+/// What every subcommand works with: the database opened, and the modules on it put together.
 struct Node: Sendable {
-    let database: SQLiteDatabase
+    private let engine: Engine
+    let database: any Database
     let readModel: ReadModel
     let committer: Committer
     let secret: [UInt8]
+    /// Nil where the append projects.
+    let projector: Projector?
+
+    private enum Engine: Sendable {
+        case sqlite(SQLiteDatabase)
+        case postgres(PostgresDatabase)
+    }
 
     static let clock: @Sendable () -> Timestamp = {
         Timestamp(rawValue: Int64((Date().timeIntervalSince1970 * 1_000_000).rounded()))
     }
 
-    /// Opens the data folder, and makes what is missing in it.
-    init(folder: String, _ environment: Environment) async throws {
+    /// Opens the database, and makes what is missing in it and in the data folder.
+    init(_ options: DataOptions, _ environment: Environment, logger: Logger) async throws {
+        let folder = options.folder(environment)
         try FileManager.default.createDirectory(
             atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         secret = Array(try (environment.secret("APUS_SECRET") ?? Self.keptSecret(folder)).utf8)
-        database = try SQLiteDatabase(path: folder + "/apus.sqlite")
-        try await database.write { [dialect = database.dialect] connection in try Schema.create(connection, dialect) }
         let stokens = StokenSealer(secret: secret)
         let projection = DjangoProjection(stokens: stokens)
-        readModel = ReadModel(database: database, stokens: stokens, progress: nil)
-        committer = Committer(LocalAppender(database: database) { connection, events in try projection.apply(events, connection) })
+        if let url = try options.databaseURL(environment) {
+            let database = PostgresDatabase(url: url)
+            let progress = Progress()
+            let projector = Projector(database: database, projection: projection, logger: logger) { progress.reached($0) }
+            engine = .postgres(database)
+            self.database = database
+            self.projector = projector
+            readModel = ReadModel(database: database, stokens: stokens, progress: progress)
+            committer = Committer(PostgresAppender(database: database) { _ in projector.wake() })
+        } else {
+            let database = try SQLiteDatabase(path: folder + "/apus.sqlite")
+            engine = .sqlite(database)
+            self.database = database
+            projector = nil
+            readModel = ReadModel(database: database, stokens: stokens, progress: nil)
+            committer = Committer(LocalAppender(database: database) { try projection.apply($1, $0) })
+        }
+        try await database.write { [dialect = database.dialect] connection in try Schema.create(connection, dialect) }
+    }
+
+    /// The services that the engine needs while the server runs.
+    func services(projects: Bool, logger: Logger) -> [any Service] {
+        switch engine {
+        case .sqlite(let database): [Checkpoints(database: database, logger: logger)]
+        case .postgres: projects ? [projector].compactMap { $0 } : []
+        }
+    }
+
+    /// Closes what was opened.
+    func close() throws {
+        switch engine {
+        case .sqlite(let database): try database.close()
+        case .postgres: break
+        }
     }
 
     /// Runs `body` while submissions are committed: what subcommands other than `serve` need.
     func committing<T: Sendable>(_ body: @escaping @Sendable () async throws -> T) async throws -> T {
         try await withThrowingTaskGroup(of: T?.self) { group in
-            group.addTask {
-                try await committer.run()
-                return nil
+            // What is committed must be projected to be read, whether or not a server runs.
+            for service in [committer] + services(projects: true, logger: Logger(label: "apus")) as [any Service] {
+                group.addTask {
+                    try await service.run()
+                    return nil
+                }
             }
             group.addTask { try await body() }
             defer { group.cancelAll() }

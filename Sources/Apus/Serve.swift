@@ -28,29 +28,33 @@ struct Serve: AsyncParsableCommand {
         let lifetime = try Lifetime.parse(
             environment.text("APUS_TOKEN_LIFETIME", flag: options.tokenLifetime, default: "365d"))
 
-        let folder = dataOptions.folder(environment)
-        let node = try await Node(folder: folder, environment)
-        let sessions = Sessions(database: node.database, lifetime: lifetime)
-        let renewals = TokenRenewals(sessions: sessions, clock: Node.clock)
-        let api = API(
-            readModel: node.readModel, committer: node.committer, sessions: sessions, renewals: renewals, settings: settings,
-            secret: node.secret, clock: Node.clock)
-        try await welcome(node, settings, folder: folder, logger)
-        let application = Application(
-            responder: Responder(api: api),
-            server: .http1(configuration: .init(idleTimeout: .seconds(Self.idleSeconds))),
-            configuration: .init(address: .hostname(host, port: port)),
-            onServerRunning: { channel in
-                logger.info("serving", metadata: ["address": "\(channel.localAddress?.description ?? "\(host):\(port)")"])
-            },
-            logger: logger)
+        let roles = try options.roles(environment)
+
+        let node = try await Node(dataOptions, environment, logger: logger)
         // Services stop in reverse order: requests end first, then what they wait for.
+        var services = node.services(projects: roles.contains(.projector), logger: logger)
+        if roles.contains(.api) {
+            let sessions = Sessions(database: node.database, lifetime: lifetime)
+            let renewals = TokenRenewals(sessions: sessions, clock: Node.clock)
+            let api = API(
+                readModel: node.readModel, committer: node.committer, sessions: sessions, renewals: renewals, settings: settings,
+                secret: node.secret, clock: Node.clock)
+            try await welcome(node, settings, folder: dataOptions.folder(environment))
+            let server = Application(
+                responder: Responder(api: api),
+                server: .http1(configuration: .init(idleTimeout: .seconds(Self.idleSeconds))),
+                configuration: .init(address: .hostname(host, port: port)),
+                onServerRunning: { channel in
+                    logger.info("serving", metadata: ["address": "\(channel.localAddress?.description ?? "\(host):\(port)")"])
+                },
+                logger: logger)
+            services += [node.committer, renewals, server]
+        }
         var configuration = ServiceGroupConfiguration(
-            services: [Checkpoints(database: node.database, logger: logger), node.committer, renewals, application],
-            gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+            services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         configuration.maximumGracefulShutdownDuration = .seconds(Self.shutdownSeconds)
         try await ServiceGroup(configuration: configuration).run()
-        try node.database.close()
+        try node.close()
         logger.info("stopped")
     }
 
@@ -66,7 +70,8 @@ struct Serve: AsyncParsableCommand {
     }
 
     /// Tells whoever starts a server with no accounts how to make the first one.
-    private func welcome(_ node: Node, _ settings: APISettings, folder: String, _ logger: Logger) async throws {
+    private func welcome(_ node: Node, _ settings: APISettings, folder: String) async throws {
+        guard node.projector == nil else { return }
         let hasAccounts = try await node.readModel.snapshot { try !$0.accounts(limit: 1).isEmpty }
         guard !hasAccounts, !settings.isSignupOpen else { return }
         print(

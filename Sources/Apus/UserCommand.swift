@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Domain
 internal import EventLog
+internal import Logging
 internal import ReadModel
 internal import Sodium
 
@@ -39,7 +40,7 @@ struct UserCommand: AsyncParsableCommand {
 
         func run() async throws {
             let environment = try Environment()
-            let node = try await Node(folder: dataOptions.folder(environment), environment)
+            let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
             for account in try await node.readModel.snapshot({ try $0.accounts(limit: .max) }) {
                 let state = account.isActive ? (account.keys == nil ? "not initialized" : "active") : "disabled"
                 print("\(account.username)\t\(account.email)\t\(state)")
@@ -81,7 +82,7 @@ private func commit(
     on name: String, _ dataOptions: DataOptions, _ decision: @escaping @Sendable (UserState) throws(Refusal) -> [Event]
 ) async throws {
     let environment = try Environment()
-    let node = try await Node(folder: dataOptions.folder(environment), environment)
+    let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
     do {
         try await node.committing {
             let (state, position) = try await node.readModel.snapshot { (try $0.userState(named: name), try $0.logPosition()) }
