@@ -19,6 +19,7 @@ extension Target.Dependency {
     static let hummingbird: Self = .product(name: "Hummingbird", package: "hummingbird")
     static let logging: Self = .product(name: "Logging", package: "swift-log")
     static let nioCore: Self = .product(name: "NIOCore", package: "swift-nio")
+    static let nioHTTP1: Self = .product(name: "NIOHTTP1", package: "swift-nio")
     static let serviceLifecycle: Self = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
     static let unixSignals: Self = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 }
@@ -58,7 +59,7 @@ let package = Package(
             name: "API",
             dependencies: [
                 "Sodium", "MessagePack", "Domain", "Database", "EventLog", "ReadModel",
-                .hummingbird, .httpTypes, .logging, .nioCore,
+                .hummingbird, .httpTypes, .logging, .nioCore, .nioHTTP1, .serviceLifecycle,
             ], swiftSettings: strict),
         .executableTarget(
             name: "Apus",
@@ -70,5 +71,8 @@ let package = Package(
         .testTarget(name: "APITests", dependencies: ["MessagePack", "API", .nioCore], swiftSettings: strict),
         .testTarget(name: "DomainTests", dependencies: ["Domain"], swiftSettings: strict),
         .testTarget(name: "EventLogTests", dependencies: ["Sodium", "Domain", "EventLog"], swiftSettings: strict),
+        .testTarget(
+            name: "StorageTests", dependencies: ["Domain", "Database", "Schemas", "EventLog", "Projections", "ReadModel"],
+            swiftSettings: strict),
     ]
 )

@@ -41,17 +41,17 @@ extension API {
 
     /// `POST authentication/change_password/`
     func changePassword(_ call: Call) async throws -> Response {
-        let signed = Result { try call.body.decode(SignedResponse.read) }
-        let (user, account, named, position) = try await read(call) { snapshot, user in
-            let response = try LoginResponse(try signed.get().response)
+        let (user, signed, response, account, named, position) = try await read(call) { snapshot, user in
+            let signed = try call.body.decode(SignedResponse.read)
+            let response = try LoginResponse(signed.response)
             guard let account = try snapshot.account(user.user) else { throw APIError.invalidToken }
-            return (user, account, try snapshot.account(nameOrEmail: response.username), try snapshot.logPosition())
+            let named = try snapshot.account(nameOrEmail: response.username)
+            return (user, signed, response, account, named, try snapshot.logPosition())
         }
-        let response = try LoginResponse(try signed.get().response)
         // A name that nobody has is let through, as recorded in `auth-change-password`; another user's is not.
         if case .found(let other) = named, other.user != account.user { throw APIError.wrongUser }
         guard let keys = account.keys else { throw APIError.userNotInitialized }
-        try check(response, try signed.get(), for: account, keys, action: "changePassword", call)
+        try check(response, signed, for: account, keys, action: "changePassword", call)
         guard let loginPubkey = response.loginPubkey, let content = response.encryptedContent else {
             throw APIError.badLogin("A change of password needs loginPubkey and encryptedContent.")
         }

@@ -42,19 +42,18 @@ enum Body: Sendable {
     private static func json(_ bytes: ByteBuffer) throws(APIError) -> Body {
         do {
             let value = try MessagePackValue(validating: PythonJSON.transcode(bytes))
-            // An empty object in JSON is an object; an empty one in MessagePack is nothing. Both are recorded.
-            if case .map = value.kind { return .value(value) }
-            if case .array = value.kind { return .value(value) }
-            return value.isFalse ? .absent : .value(value)
+            // In JSON only null is nothing; in MessagePack all that Python takes for false. Both are recorded.
+            if case .null = value.kind { return .absent }
+            return .value(value)
         } catch PythonJSON.Failure.syntax(let message, let position) {
             return .malformed(.malformedJSON(message, at: position))
         } catch { throw .unparsableBody }
     }
 
     private static func isJSON(_ type: String) -> Bool {
-        let essence = type.prefix { $0 != ";" }.lowercased()
-        guard essence.hasPrefix("application/") else { return false }
-        let subtype = essence.dropFirst("application/".count)
+        let parts = type.prefix { $0 != ";" }.lowercased().split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, parts[0].drop(while: \.isWhitespace) == "application" else { return false }
+        let subtype = parts[1].prefix { !$0.isWhitespace }
         return subtype == "json" || subtype.hasSuffix("+json")
     }
 

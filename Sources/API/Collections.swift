@@ -20,15 +20,13 @@ extension API {
     func listCollectionsOfTypes(_ call: Call) async throws -> Response {
         var validation = Validation()
         let query = ListQuery(call, &validation)
-        let types = Result {
-            try call.body.decode(after: validation) { validation, value, location in
+        let page = try await read(call) { [validation] snapshot, user in
+            let types = try call.body.decode(after: validation) { validation, value, location in
                 validation.fields(value, location)?.required("collectionTypes", &validation) { validation, value, location in
                     validation.list(value, location) { $0.bytes($1, $2) }
                 }
             }
-        }
-        let page = try await read(call) { snapshot, user in
-            try snapshot.collectionPage(of: user.user, types: try types.get(), query)
+            return try snapshot.collectionPage(of: user.user, types: types, query)
         }
         return Answer.data(page)
     }
@@ -48,9 +46,8 @@ extension API {
 
     /// `POST collection/`
     func createCollection(_ call: Call) async throws -> Response {
-        let offer = Result { try call.body.decode(NewCollection.read) }
         let (user, new, state, position) = try await read(call) { snapshot, user in
-            let new = try offer.get()
+            let new = try call.body.decode(NewCollection.read)
             let uid = CollectionUID(new.item.uid.rawValue)
             var claims: [Claim] = [.collection(uid), .revision(new.item.revision.uid)]
             if let type = new.collectionType { claims.append(.collectionType(type)) }

@@ -37,9 +37,8 @@ extension API {
 
     /// `POST invitation/outgoing/`
     func sendInvitation(_ call: Call) async throws -> Response {
-        let offer = Result { try call.body.decode(NewInvitation.read) }
         let (user, command, state, position) = try await read(call) { snapshot, user in
-            let new = try offer.get()
+            let new = try call.body.decode(NewInvitation.read)
             let state = try snapshot.state(of: new.collection)
             guard state.owner != nil else { throw Refusal.doesNotExist(model: "Collection") }
             let invitee = try snapshot.anyAccount(new.username)
@@ -56,9 +55,8 @@ extension API {
 
     /// `POST invitation/incoming/UID/accept/`
     func acceptInvitation(_ call: Call) async throws -> Response {
-        let offer = Result { try call.body.decode(Acceptance.read) }
         let (user, command, state, position) = try await read(call) { snapshot, user in
-            let acceptance = try offer.get()
+            let acceptance = try call.body.decode(Acceptance.read)
             let invitation = try snapshot.invitation(call.invitation, .incoming, of: user.user)
             let command = AcceptInvitation(
                 collection: invitation.collection, author: user.user, invitation: call.invitation,

@@ -65,14 +65,9 @@ extension API {
     func fetchUpdates(_ call: Call) async throws -> Response {
         var validation = Validation()
         let prefetch = call.query.prefetch(&validation)
-        // An empty list is a good list here, not a missing body (QUIRKS.md 38).
-        let known = Result { [validation] () throws -> [(ItemUID, RevisionUID?)] in
-            if case .emptyList = call.body { return try validation.finish([]) }
-            return try call.body.decode(after: validation, Self.knownItems)
-        }
-        let answer = try await read(call) { snapshot, user in
+        let answer = try await read(call) { [validation] snapshot, user in
             let collection = try snapshot.access(to: call.collection, by: user.user)
-            let known: [(ItemUID, RevisionUID?)] = try known.get()
+            let known = try Self.knownItems(call.body, after: validation)
             guard known.count <= 200 else { throw APIError.tooManyItems }
             let stoken = call.query["stoken"].flatMap { $0.isEmpty ? nil : $0 }
             let start = try snapshot.start(stoken)
@@ -85,8 +80,8 @@ extension API {
 
     /// `POST collection/UID/item/batch/` and `…/transaction/`
     func commitItems(_ call: Call, checksEtags: Bool) async throws -> Response {
-        let offer = Result { try call.body.decode(ItemBatch.read) }
-        let (user, command, state, position) = try await read(call) { [settings] snapshot, user in
+        let (user, batch, command, state, position) = try await read(call) { [settings] snapshot, user in
+            let offer = Result { try call.body.decode(ItemBatch.read) }
             let state = try snapshot.state(of: call.collection, for: offer)
             guard try state.level(of: user.user).canWrite else { throw Refusal.noWriteAccess }
             let batch = try offer.get()
@@ -97,24 +92,25 @@ extension API {
             let command = CommitItems(
                 collection: call.collection, author: user.user, items: batch.items, dependencies: batch.dependencies,
                 stoken: try snapshot.expectedStoken(call.query["stoken"]), checksEtags: checksEtags)
-            return (user, command, state, try snapshot.logPosition())
+            return (user, batch, command, state, try snapshot.logPosition())
         }
-        let contents = try offer.get().contents
-        try await commit(on: state, at: position, by: user, contents: contents, call) { state throws(Refusal) in
+        try await commit(on: state, at: position, by: user, contents: batch.contents, call) { state throws(Refusal) in
             try decide(command, state)
         }
         return Answer.data(ByteBuffer())
     }
 
-    private static func knownItems(
-        _ validation: inout Validation, _ value: MessagePackValue, _ location: Validation.Location
-    ) -> [(ItemUID, RevisionUID?)]? {
-        validation.list(value, location) { validation, value, location in
-            guard let fields = validation.fields(value, location) else { return nil }
-            let uid = fields.text("uid", &validation)
-            let etag = fields.optional("etag", &validation) { $0.text($1, $2) }
-            guard let uid, let etag else { return nil }
-            return (ItemUID(uid), etag.map { RevisionUID($0) })
+    /// The items that the caller asks about. An empty list is a good list here, not a missing body (QUIRKS.md 38).
+    private static func knownItems(_ body: Body, after validation: Validation) throws -> [(ItemUID, RevisionUID?)] {
+        if case .emptyList = body { return try validation.finish([]) }
+        return try body.decode(after: validation) { validation, value, location in
+            validation.list(value, location) { validation, value, location in
+                guard let fields = validation.fields(value, location) else { return nil }
+                let uid = fields.text("uid", &validation)
+                let etag = fields.optional("etag", &validation) { $0.text($1, $2) }
+                guard let uid, let etag else { return nil }
+                return (ItemUID(uid), etag.map { RevisionUID($0) })
+            }
         }
     }
 }

@@ -33,16 +33,13 @@ extension API {
 
     /// `PATCH collection/UID/member/NAME/`
     func changeMember(_ call: Call) async throws -> Response {
-        let level = Result {
-            try call.body.decode { validation, value, location in
-                validation.fields(value, location)?.required("accessLevel", &validation) { $0.level($1, $2) }
-            }
-        }
         let (user, command, state, position) = try await read(call) { snapshot, user in
             let collection = try snapshot.adminAccess(to: call.collection, by: user.user)
             let member = try snapshot.member(named: call.parameter("username"), of: collection)
-            let command = ChangeMemberLevel(
-                collection: call.collection, author: user.user, member: member, level: try level.get())
+            let level = try call.body.decode { validation, value, location in
+                validation.fields(value, location)?.required("accessLevel", &validation) { $0.level($1, $2) }
+            }
+            let command = ChangeMemberLevel(collection: call.collection, author: user.user, member: member, level: level)
             return (user, command, try snapshot.state(of: call.collection), try snapshot.logPosition())
         }
         try await commit(on: state, at: position, by: user, call) { state throws(Refusal) in try decide(command, state) }
@@ -88,7 +85,10 @@ extension Validation {
     /// An access level; what reads as its number is taken (`member-change`).
     mutating func level(_ value: MessagePackValue, _ location: Location) -> AccessLevel? {
         var lenient = Validation()
-        if let number = lenient.integer(value, location), let level = AccessLevel(rawValue: Int64(number)) { return level }
+        if let number = lenient.integer(value, location) {
+            if let level = AccessLevel(rawValue: Int64(number)) { return level }
+            if number == .max || number == .min { return noteTooLong(location, value) }
+        }
         note("enum", location, "Input should be 0, 1 or 2", value, .expected("0, 1 or 2"))
         return nil
     }

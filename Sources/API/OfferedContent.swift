@@ -54,11 +54,9 @@ struct OfferReader {
             return nil
         }
         let parts = Array(pair)
-        guard let first = parts.first, let second = parts.dropFirst().first else {
-            for index in parts.count..<2 { validation.note("missing", location + [.index(index)], "Field required", value) }
-            return nil
-        }
-        let uid = validation.text(first, location + [.index(0)])
+        let uid = parts.first.flatMap { validation.text($0, location + [.index(0)]) }
+        for index in parts.count..<2 { validation.note("missing", location + [.index(index)], "Field required", value) }
+        guard parts.count == 2, let second = parts.last else { return nil }
         if case .null = second.kind { return uid.map { OfferedChunk(uid: ChunkUID($0), content: nil) } }
         guard let content = validation.bytes(second, location + [.index(1)]), let uid else { return nil }
         return OfferedChunk(uid: ChunkUID(uid), content: store(content, as: ChunkUID(uid)))

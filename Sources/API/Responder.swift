@@ -69,6 +69,11 @@ public struct Responder: HTTPResponder {
         }
         do { return try await request.body.collect(upTo: limit) } catch is NIOTooManyBytesError {
             throw APIError.tooLarge("A request", limitBytes: limit)
+        } catch is CancellationError { throw CancellationError() } catch {
+            // What is not HTTP any more; nothing can follow on this connection.
+            var broken = APIError.unparsableBody
+            broken.headers[.connection] = "close"
+            throw broken
         }
     }
 

@@ -17,6 +17,9 @@ struct ValidationFault: Error, Sendable {
         case json(String)
     }
 
+    /// The longest value that is sent back; of longer ones the place must do.
+    private static let echoLimitBytes = 64 << 10
+
     let type: String
     let location: [Step]
     let message: String
@@ -37,7 +40,7 @@ struct ValidationFault: Error, Sendable {
         }
         writer.pair("msg", message)
         writer.key("input")
-        if let input { writer.canonical(input) } else { writer.null() }
+        if let input, input.encoded.readableBytes <= Self.echoLimitBytes { writer.canonical(input) } else { writer.null() }
         guard let context else { return }
         writer.key("ctx")
         write(context, to: &writer)
@@ -71,7 +74,11 @@ struct ValidationFailure: Error, Sendable {
 /// Reads values the way pydantic's lax mode does, and collects what is wrong. A reader answers nil when it has noted a
 /// fault; a request is good when no fault was noted.
 struct Validation {
+    /// How many faults are told; a body in which everything is wrong must not be answered with a larger one.
+    private static let faultLimit = 100
+
     private(set) var faults: [ValidationFault] = []
+    private var isFull: Bool { faults.count >= Self.faultLimit }
 
     typealias Location = [ValidationFault.Step]
 
@@ -79,6 +86,7 @@ struct Validation {
         _ type: String, _ location: Location, _ message: String, _ input: MessagePackValue?,
         _ context: ValidationFault.Context? = nil
     ) {
+        guard !isFull else { return }
         faults.append(.init(type: type, location: location, message: message, input: input, context: context))
     }
 
@@ -124,8 +132,10 @@ struct Validation {
             } else if number != number.rounded() {
                 note(
                     "int_from_float", location, "Input should be a valid integer, got a number with a fractional part", value)
+            } else if let whole = Int(exactly: number) {
+                return whole
             } else {
-                return Int(exactly: number) ?? (number < 0 ? .min : .max)
+                return noteTooLong(location, value)
             }
         case .string(let text): return integer(text: text, location, value)
         case .bytes(let bytes): return integer(text: String(buffer: bytes), location, value)
@@ -136,9 +146,18 @@ struct Validation {
 
     /// A whole number as text.
     mutating func integer(text: String, _ location: Location, _ input: MessagePackValue?) -> Int? {
+        guard text.utf8.count <= LaxText.longestNumeral else {
+            return noteTooLong(location, input)
+        }
         if let number = LaxText.integer(text) { return number }
         note(
             "int_parsing", location, "Input should be a valid integer, unable to parse string as an integer", input)
+        return nil
+    }
+
+    /// Notes a number that Python's fixed integers cannot hold.
+    mutating func noteTooLong<T>(_ location: Location, _ input: MessagePackValue?) -> T? {
+        note("int_parsing_size", location, "Unable to parse input string as an integer, exceeded maximum size", input)
         return nil
     }
 
@@ -150,8 +169,9 @@ struct Validation {
         case .int(1), .double(1): return true
         case .string(let text): return flag(text: text, location, value)
         case .bytes(let bytes): return flag(text: String(buffer: bytes), location, value)
-        case .int, .uint: return flag(text: "", location, value)
-        case .null, .double, .array, .map, .ext:
+        case .int: return flag(text: "", location, value)
+        case .double(let number) where number == number.rounded() && number.magnitude < 0x1p63: return flag(text: "", location, value)
+        case .null, .uint, .double, .array, .map, .ext:
             note("bool_type", location, "Input should be a valid boolean", value)
             return nil
         }
@@ -178,6 +198,7 @@ struct Validation {
         var isGood = true
         for (index, value) in array.enumerated() {
             if let element = element(&self, value, location + [.index(index)]) { elements.append(element) } else { isGood = false }
+            if isFull { break }
         }
         return isGood ? elements : nil
     }
@@ -239,6 +260,8 @@ struct Fields {
 
 /// Numbers and truth values as pydantic reads them from text.
 enum LaxText {
+    /// Python's bound on digits.
+    static let longestNumeral = 4300
     private static let truths: Set<String> = ["1", "on", "t", "true", "y", "yes"]
     private static let falsehoods: Set<String> = ["0", "off", "f", "false", "n", "no"]
 

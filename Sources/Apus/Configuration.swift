@@ -36,7 +36,7 @@ struct Environment: Sendable {
     }
 
     func number(_ name: String, flag: Int?, default fallback: Int) throws -> Int {
-        guard flag == nil, let text = values[name] else { return flag ?? fallback }
+        guard let text = flag.map(String.init) ?? values[name] else { return fallback }
         guard let number = Int(text), number > 0 else { throw ValidationError("\(name) is a whole number above 0, not \(text)") }
         return number
     }
@@ -52,9 +52,19 @@ struct Environment: Sendable {
 
     /// A secret: the variable, or the content of the file that `NAME_FILE` names, without a line's end.
     func secret(_ name: String) throws -> String? {
-        if let value = values[name] { return value }
-        guard let path = values[name + "_FILE"] else { return nil }
-        return try String(contentsOfFile: path, encoding: .utf8).trimmingCharacters(in: .newlines)
+        let secret: String
+        if let value = values[name] {
+            secret = value
+        } else if let path = values[name + "_FILE"] {
+            guard let content = FileManager.default.contents(atPath: path) else {
+                throw ValidationError("\(path), which \(name)_FILE names, cannot be read")
+            }
+            secret = String(decoding: content, as: UTF8.self).trimmingCharacters(in: .newlines)
+        } else {
+            return nil
+        }
+        guard !secret.isEmpty else { throw ValidationError("\(name) is empty") }
+        return secret
     }
 }
 
@@ -72,10 +82,13 @@ enum LogFormat: String, CaseIterable, ExpressibleByArgument, Sendable {
 
 /// A span of time as people write it: `90s`, `15m`, `12h`, `365d`; `0` is for ever.
 enum Lifetime {
+    private static let longestCount = 1_000_000
+
     static func parse(_ text: String) throws -> Duration? {
         if text == "0" { return nil }
         let seconds: [Character: Int] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
-        guard let last = text.last, let unit = seconds[last], let count = Int(text.dropLast()), count > 0 else {
+        guard let last = text.last, let unit = seconds[last], let count = Int(text.dropLast()), (1...longestCount).contains(count)
+        else {
             throw ValidationError("\(text) is no span of time; write 90s, 15m, 12h or 365d, or 0 for ever")
         }
         return .seconds(count * unit)

@@ -32,8 +32,10 @@ struct Node: Sendable {
     /// Opens the database, and makes what is missing in it and in the data folder.
     init(_ options: DataOptions, _ environment: Environment, logger: Logger) async throws {
         let folder = options.folder(environment)
-        try FileManager.default.createDirectory(
-            atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        do {
+            try FileManager.default.createDirectory(
+                atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        } catch { throw ValidationError("the data folder \(folder) cannot be made") }
         secret = Array(try (environment.secret("APUS_SECRET") ?? Self.keptSecret(folder)).utf8)
         let stokens = StokenSealer(secret: secret)
         let projection = DjangoProjection(stokens: stokens)

@@ -1,6 +1,7 @@
 internal import API
 internal import ArgumentParser
 internal import Database
+internal import Foundation
 internal import Hummingbird
 internal import Logging
 internal import NIOCore
@@ -42,11 +43,11 @@ struct Serve: AsyncParsableCommand {
             try await welcome(node, settings, folder: dataOptions.folder(environment))
             let server = Application(
                 responder: Responder(api: api),
-                server: .http1(configuration: .init(idleTimeout: .seconds(Self.idleSeconds))),
+                server: .http1(
+                    configuration: .init(
+                        additionalChannelHandlers: [ConnectionHandler(bodyLimitBytes: settings.bodyLimitBytes)],
+                        idleTimeout: .seconds(Self.idleSeconds))),
                 configuration: .init(address: .hostname(host, port: port)),
-                onServerRunning: { channel in
-                    logger.info("serving", metadata: ["address": "\(channel.localAddress?.description ?? "\(host):\(port)")"])
-                },
                 logger: logger)
             services += [node.committer, renewals, server]
         }
@@ -74,13 +75,15 @@ struct Serve: AsyncParsableCommand {
         guard node.projector == nil else { return }
         let hasAccounts = try await node.readModel.snapshot { try !$0.accounts(limit: 1).isEmpty }
         guard !hasAccounts, !settings.isSignupOpen else { return }
-        print(
-            """
+        // Not with `print`, whose text waits in a buffer where the output is a file or a pipe.
+        let welcome = """
             There are no accounts yet, and sign-up is closed. Make one with
 
                 apus user create NAME --data \(folder)
 
             then sign up in the app with this name; the password is chosen there.
-            """)
+
+            """
+        try FileHandle.standardOutput.write(contentsOf: Data(welcome.utf8))
     }
 }

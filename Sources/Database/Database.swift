@@ -28,6 +28,12 @@ public enum Value: Hashable, Sendable {
     case blobs([[UInt8]?])
 }
 
+extension String {
+    /// The text as a database can hold it. Neither can keep a NUL, and nothing that is kept has one: a text with a NUL is
+    /// looked for as one with a noncharacter instead, which is found nowhere either, where a cut one might be.
+    var withoutNUL: String { utf8.contains(0) ? replacing("\0", with: "\u{FFFF}") : self }
+}
+
 extension Value {
     /// The text, or null.
     public static func text(orNull text: String?) -> Value { text.map { .text($0) } ?? .null }

@@ -311,7 +311,7 @@ extension Value {
         switch self {
         case .null: (nil, false)
         case .integer(let number): (Array(String(number).utf8), false)
-        case .text(let text): (Array(text.utf8), false)
+        case .text(let text): (Array(text.withoutNUL.utf8), false)
         case .blob(let bytes): (bytes, true)
         case .texts(let texts): (Self.array(texts.map { $0.map(Self.quoted) }), false)
         case .integers(let numbers): (Self.array(numbers.map { $0.map { String($0) } }), false)
@@ -342,6 +342,6 @@ extension Value {
     }
 
     private static func quoted(_ text: String) -> String {
-        "\"" + text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
+        "\"" + text.withoutNUL.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
     }
 }

@@ -68,6 +68,8 @@ public final class SQLiteDatabase: Database {
     /// Closes all connections; running statements finish first.
     public func close() throws(DatabaseFault) {
         do {
+            // What was committed is then in the one file, for whoever copies it.
+            try checkpointer.writeWithoutTransaction { database in _ = try database.checkpoint(.truncate) }
             try checkpointer.close()
             try pool.close()
         } catch { throw DatabaseFault(error) }
@@ -133,10 +135,10 @@ extension Value {
             switch self {
             case .null: .null
             case .integer(let number): number.databaseValue
-            case .text(let text): text.databaseValue
+            case .text(let text): text.withoutNUL.databaseValue
             case .blob(let bytes): Data(bytes).databaseValue
             // `json_each` takes lists apart again.
-            case .texts(let texts): String(decoding: try JSONEncoder().encode(texts), as: UTF8.self).databaseValue
+            case .texts(let texts): String(decoding: try JSONEncoder().encode(texts.map { $0?.withoutNUL }), as: UTF8.self).databaseValue
             case .integers(let numbers): String(decoding: try JSONEncoder().encode(numbers), as: UTF8.self).databaseValue
             case .blobs: preconditionFailure("SQLite has no lists of byte strings")
             }

@@ -95,11 +95,11 @@ public struct CommitItems: Sendable {
 ///   ``Refusal/invalidFields(_:)`` at the first revision uid that is in use and the first value that is not allowed.
 public func decide(_ command: CommitItems, _ state: CollectionState) throws(Refusal) -> [Event] {
     try state.requireWriteAccess(command.author)
-    if !command.items.isEmpty, command.items.allSatisfy({ state.etags[$0.uid] == $0.revision.uid }) { return [] }
+    let isRepeated = !command.items.isEmpty && command.items.allSatisfy { state.etags[$0.uid] == $0.revision.uid }
     switch command.stoken {
-    case .any: break
-    case .exactly(let stoken): guard stoken == state.stoken else { throw .staleStoken }
-    case .unknown: throw .staleStoken
+    case .exactly(let stoken) where stoken != state.stoken && !isRepeated: throw .staleStoken
+    case .unknown where !isRepeated: throw .staleStoken
+    case .any, .exactly, .unknown: break
     }
     let failed = command.dependencies.filter { state.etags[$0.item] != $0.etag }
     guard failed.isEmpty else {

@@ -13,10 +13,10 @@ enum FieldRules {
         return length(uid, field: field, maximum: maximum)
     }
 
-    /// The uid of a collection may have other characters, as recorded in `collection-create-lenient`, but no NUL, which
-    /// PostgreSQL cannot keep.
+    /// The uid of a collection may have other characters, as recorded in `collection-create-lenient`, but no NUL, which the
+    /// databases cannot keep, nor the noncharacter that stands for it.
     static func collectionUID(_ uid: CollectionUID, field: String) -> FieldError? {
-        guard !uid.rawValue.unicodeScalars.contains("\0") else {
+        guard !uid.rawValue.unicodeScalars.contains(where: { $0 == "\0" || $0 == "\u{FFFF}" }) else {
             return FieldError(field: field, code: "null_characters_not_allowed", detail: "Null characters are not allowed.")
         }
         return length(uid, field: field, maximum: 43)

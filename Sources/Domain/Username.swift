@@ -1,11 +1,13 @@
 import Foundation
+import Glibc
 
 /// The rules of names and email addresses, as Django has them: what the original stored must be found again.
 public enum Username {
     /// The form in which a name is stored and compared: compatibility-normalized (NFKC), lower case.
     public static func canonical(_ name: String) -> String {
         if name.utf8.allSatisfy({ $0 < 0x80 }) { return name.lowercased() }
-        return name.precomposedStringWithCompatibilityMapping.lowercased()
+        // In two steps, because the one that does both does not compose what it has just taken apart.
+        return LowerCase.of(name.decomposedStringWithCompatibilityMapping.precomposedStringWithCanonicalMapping)
     }
 
     /// Whether a name is of letters, digits and `@.+-_` (`^[\w.@+-]+\Z`, where `\w` is Python's).
@@ -30,13 +32,41 @@ public enum Username {
     }
 }
 
+/// Lower case as Python has it.
+enum LowerCase {
+    /// Swift's own, but for the capital sigma, which at the end of a word becomes the final one.
+    static func of(_ text: String) -> String {
+        guard text.unicodeScalars.contains("Σ") else { return text.lowercased() }
+        let scalars = Array(text.unicodeScalars)
+        return scalars.indices.map { index in
+            guard scalars[index] == "Σ" else { return scalars[index].properties.lowercaseMapping }
+            return endsWord(at: index, scalars) ? "ς" : "σ"
+        }.joined()
+    }
+
+    /// Whether a cased letter comes before and none after; what is ignored for case does not count.
+    private static func endsWord(at index: Int, _ scalars: [Unicode.Scalar]) -> Bool {
+        let before = scalars[..<index].last { !$0.properties.isCaseIgnorable }
+        let after = scalars[(index + 1)...].first { !$0.properties.isCaseIgnorable }
+        return before?.properties.isCased == true && after?.properties.isCased != true
+    }
+}
+
 /// The rules of email addresses.
 public enum EmailAddress {
     /// The form in which an address is stored: no blanks around it, the domain in lower case.
     public static func canonical(_ address: String) -> String {
-        let trimmed = address.trimmingCharacters(in: .whitespacesAndNewlines)
+        var scalars = Substring(address).unicodeScalars
+        while let first = scalars.first, isBlank(first) { scalars.removeFirst() }
+        while let last = scalars.last, isBlank(last) { scalars.removeLast() }
+        let trimmed = String(scalars)
         guard let at = trimmed.lastIndex(of: "@") else { return trimmed }
-        return trimmed[...at] + trimmed[trimmed.index(after: at)...].lowercased()
+        return trimmed[...at] + LowerCase.of(String(trimmed[trimmed.index(after: at)...]))
+    }
+
+    /// What Python strips.
+    private static func isBlank(_ scalar: Unicode.Scalar) -> Bool {
+        scalar.properties.isWhitespace || ("\u{1c}"..."\u{1f}").contains(scalar)
     }
 
     /// Whether Django's validator takes the address. An empty one is no address, and allowed.
@@ -54,35 +84,47 @@ public enum EmailAddress {
         }
     }
 
-    /// Inside the quotes: printable characters and blanks; a quote or backslash only after a backslash.
+    /// Inside the quotes: ASCII without line ends; a blank, a tab, a quote and a backslash only after a backslash.
     private static func isQuoted(_ text: Substring) -> Bool {
         var isEscaped = false
         for scalar in text.unicodeScalars {
-            guard scalar.isASCII, scalar != "\0", scalar != "\n", scalar != "\r" else { return false }
-            if isEscaped { isEscaped = false; continue }
-            if scalar == "\"" { return false }
-            isEscaped = scalar == "\\"
+            guard scalar.isASCII, !["\0", "\n", "\r"].contains(scalar) else { return false }
+            if isEscaped {
+                // Django's own list has the tab here, and not the blank.
+                guard scalar != " " else { return false }
+                isEscaped = false
+                continue
+            }
+            if scalar == "\\" {
+                isEscaped = true
+                continue
+            }
+            guard ![" ", "\t", "\""].contains(scalar) else { return false }
         }
         return !isEscaped
     }
 
-    /// Labels of letters, digits and inner hyphens, two of them at least, the last of 2 to 63. International names are
-    /// taken as they are written, since the original takes what encodes to such labels.
+    /// Labels of letters, digits and inner hyphens, two of them at least, the last of 2 to 63. Django tries a domain that is
+    /// not ASCII in its encoded form, in which such a label is long enough and has none but good characters.
     private static func isDomain(_ domain: Substring) -> Bool {
         if domain.first == "[", domain.last == "]" { return isAddressLiteral(domain.dropFirst().dropLast()) }
-        let labels = domain.split(separator: ".", omittingEmptySubsequences: false)
-        guard labels.count >= 2, let last = labels.last, last.unicodeScalars.count >= 2 else { return false }
-        return labels.allSatisfy { label in
-            (1...63).contains(label.unicodeScalars.count) && label.first != "-" && label.last != "-"
-                && label.unicodeScalars.allSatisfy { scalar in
-                    scalar == "-" || (scalar.isASCII ? scalar != "_" && Username.isASCIIWord(scalar) : scalar.properties.isAlphabetic)
-                }
+        let dots: [Unicode.Scalar] = [".", "\u{3002}", "\u{ff0e}", "\u{ff61}"]
+        let isInternational = domain.unicodeScalars.contains { !$0.isASCII }
+        let labels = domain.unicodeScalars.split(omittingEmptySubsequences: false) { scalar in
+            isInternational ? dots.contains(scalar) : scalar == "."
         }
+        guard labels.count >= 2, let last = labels.last else { return false }
+        return labels.dropLast().allSatisfy { isLabel($0) && $0.first != "-" } && isLabel(last)
+            && (last.count >= 2 || last.contains { !$0.isASCII })
+    }
+
+    private static func isLabel(_ label: Substring.UnicodeScalarView) -> Bool {
+        (1...63).contains(label.count) && label.last != "-"
+            && label.allSatisfy { $0 == "-" || !$0.isASCII || ($0 != "_" && Username.isASCIIWord($0)) }
     }
 
     private static func isAddressLiteral(_ text: Substring) -> Bool {
-        let numbers = text.split(separator: ".", omittingEmptySubsequences: false)
-        if numbers.count == 4 { return numbers.allSatisfy { UInt8($0) != nil } }
-        return text.contains(":") && text.unicodeScalars.allSatisfy { $0.properties.isASCIIHexDigit || $0 == ":" || $0 == "." }
+        var address = in6_addr()
+        return unsafe inet_pton(AF_INET, String(text), &address) == 1 || inet_pton(AF_INET6, String(text), &address) == 1
     }
 }

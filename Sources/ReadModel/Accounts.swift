@@ -35,7 +35,8 @@ extension Snapshot {
     /// The account of a name or an email address: with an @ by email first, then by name (QUIRKS.md 30).
     public func account(nameOrEmail text: String) throws -> AccountLookup {
         if text.contains("@") {
-            let sharing = try accounts("lower(account.email) = lower($1)", .text(text))
+            // SQLite's lower() knows ASCII only; the domain was stored in lower case.
+            let sharing = try accounts("lower(account.email) = lower($1)", .text(text.lowercased()))
             if sharing.count > 1 { return .ambiguous }
             if let account = sharing.first { return .found(account) }
         }

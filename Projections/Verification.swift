@@ -1,0 +1,138 @@
+public import Database
+internal import Domain
+public import EventLog
+
+/// Checks a log, and that the read model is what a replay of it gives (G5).
+///
+/// The log is read in one snapshot, page by page, and projected into an empty database beside it; then the tables are
+/// compared row by row.
+public struct Verification: Sendable {
+    private static let pageEvents = 500
+    private static let pageRows = 1000
+
+    private let database: any Database
+    private let scratch: any Database
+    private let projection: DjangoProjection
+
+    /// What was found.
+    public struct Report: Sendable {
+        /// How many events the log has.
+        public var events = 0
+        /// How many rows of the read model were compared.
+        public var rows = 0
+        /// What is wrong, and where; empty when all is well.
+        public var faults: [String] = []
+    }
+
+    /// - Parameter scratch: an empty database with the schema, which is filled.
+    public init(database: any Database, scratch: any Database, stokens: StokenSealer) {
+        self.database = database
+        self.scratch = scratch
+        projection = DjangoProjection(stokens: stokens)
+    }
+
+    /// Checks everything.
+    ///
+    /// - Throws: `DatabaseFault` when a database cannot be read. What is wrong with the log is in the report.
+    public func run() async throws -> Report {
+        var report = Report()
+        let head = try await database.read { try EventLog.head($0).position }
+        try await replay(upTo: head, &report)
+        guard report.faults.isEmpty else { return report }
+        for table in ReadModelTable.all { try await compare(table, &report) }
+        try await checkChunks(&report)
+        return report
+    }
+
+    /// Reads the log in order, checks its chains, and projects it into the scratch database.
+    private func replay(upTo head: Position, _ report: inout Report) async throws {
+        var last = Position.none
+        var heads: [StreamID: Position] = [:]
+        while last < head {
+            let page: [RecordedEvent]
+            do {
+                page = try await database.read { [last] in try EventLog.events(after: last, limit: Self.pageEvents, $0) }
+            } catch let fault as LogFault {
+                report.faults.append("log: after position \(last.rawValue): \(fault)")
+                return
+            }
+            for record in page {
+                if record.position != last + 1 {
+                    report.faults.append("log: position \(last.rawValue + 1) is missing")
+                    return
+                }
+                if record.previous != heads[record.stream] ?? .none {
+                    report.faults.append("log: position \(record.position.rawValue) does not follow its stream's last event")
+                }
+                for stream in record.streams { heads[stream] = record.position }
+                last = record.position
+            }
+            guard !page.isEmpty else {
+                report.faults.append("log: it ends at position \(last.rawValue), and should at \(head.rawValue)")
+                return
+            }
+            try await checkClaims(of: page, &report)
+            report.events += page.count
+            let applied = try await scratch.write { [projection] connection in
+                do { try projection.apply(page, connection) } catch let fault as DatabaseFault { return "\(fault)" }
+                return ""
+            }
+            if !applied.isEmpty {
+                report.faults.append(
+                    "read model: the events after position \(last.rawValue - Int64(page.count)) cannot be projected: \(applied)")
+                return
+            }
+        }
+        try await checkHeads(heads, &report)
+    }
+
+    private func checkHeads(_ heads: [StreamID: Position], _ report: inout Report) async throws {
+        for (stream, head) in heads {
+            let stored = try await database.read { try EventLog.heads(of: [stream], $0) }
+            if stored != head { report.faults.append("log: the head of \(stream) is \(stored.rawValue), and should be \(head.rawValue)") }
+        }
+    }
+
+    private func checkClaims(of page: [RecordedEvent], _ report: inout Report) async throws {
+        let claims = page.flatMap(\.event.claims).map(\.claim)
+        let taken = try await database.read { try EventLog.taken(claims, $0) }
+        for claim in claims where taken[claim] == nil { report.faults.append("log: the claim \(claim) is missing") }
+    }
+
+    private func compare(_ table: ReadModelTable, _ report: inout Report) async throws {
+        var key: Int64 = 0
+        while true {
+            let live = try await database.read { [key] in try table.rows(after: key, limit: Self.pageRows, $0) }
+            let replayed = try await scratch.read { [key] in try table.rows(after: key, limit: Self.pageRows, $0) }
+            for index in 0..<max(live.count, replayed.count) {
+                let here = index < live.count ? live[index] : nil
+                let there = index < replayed.count ? replayed[index] : nil
+                guard let here, let there, here.key == there.key, here.values == there.values else {
+                    let place = min(here?.key ?? .max, there?.key ?? .max)
+                    report.faults.append("read model: \(table.name) differs from the log at \(table.key) \(place)")
+                    return
+                }
+            }
+            report.rows += live.count
+            guard let last = live.last else { return }
+            key = last.key
+        }
+    }
+
+    private func checkChunks(_ report: inout Report) async throws {
+        let missing = try await database.read { connection in
+            try connection.query(Self.selectMissing, []) { "\($0.text(0)) of collection \($0.text(1))" }
+        }
+        report.faults += missing.map { "chunks: the content of \($0) is missing" }
+    }
+
+    private static let selectMissing = Statement(
+        """
+        SELECT chunk.uid, collection.uid
+        FROM   django_etebase_collectionitemchunk chunk
+        JOIN   django_etebase_collection collection ON collection.id = chunk.collection_id
+        LEFT   JOIN apus_chunk stored ON stored.collection = collection.uid AND stored.uid = chunk.uid
+        WHERE  stored.uid IS NULL
+        LIMIT  100
+        """)
+}

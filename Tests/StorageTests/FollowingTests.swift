@@ -1,0 +1,96 @@
+import Domain
+import EventLog
+import ReadModel
+import Synchronization
+import Testing
+
+@Suite("Following a collection by its stokens") struct FollowingTests {
+    private final class Flag: Sendable {
+        let isRaised = Mutex(false)
+    }
+
+    /// What a reader has been given.
+    private struct Seen {
+        var item: String
+        var revision: RevisionUID
+        var at: Position
+    }
+
+    @Test("readers see every change once and in order while 8 writers write", arguments: Engine.all)
+    func follows(engine: Engine) async throws {
+        try await engine.node { node in
+            let ada = try await node.user("ada")
+            try await node.create(notes, by: ada)
+            let isOver = Flag()
+            let readers = try await withThrowingTaskGroup(of: [Seen].self) { group in
+                for _ in 0..<3 {
+                    group.addTask { try await read(node, ada, until: isOver) }
+                }
+                try await withThrowingTaskGroup(of: Void.self) { writers in
+                    for writer in 0..<8 {
+                        writers.addTask {
+                            for round in 0..<12 {
+                                try await node.commit(
+                                    OfferedItem(ItemUID("w\(writer)-\(round)"), RevisionUID("w\(writer)-\(round)")),
+                                    OfferedItem(ItemUID("shared\(writer % 2)"), RevisionUID("shared-\(writer)-\(round)")), by: ada)
+                            }
+                        }
+                    }
+                    try await writers.waitForAll()
+                }
+                isOver.isRaised.withLock { $0 = true }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            let log = try await node.expectSoundLog()
+            let happened = Dictionary(uniqueKeysWithValues: zip(log.revisions, log.filter { !$0.isJoining }.map(\.position)))
+            for seen in readers {
+                #expect(seen.map(\.at) == seen.map(\.at).sorted() && Set(seen.map(\.at)).count == seen.count)
+                #expect(seen.allSatisfy { happened[$0.revision] == $0.at }, "each change at the position where it happened")
+                #expect(Set(seen.map(\.revision)).count == seen.count, "no change twice")
+                // Whatever was not revised again was seen; so was the last state of the rest.
+                let last = Dictionary(log.items.map { ($0.item, $0.revision) }) { $1 }
+                #expect(Set(last.values).isSubset(of: Set(seen.map(\.revision))))
+            }
+        }
+    }
+
+    private func read(_ node: Node, _ user: UserID, until isOver: Flag) async throws -> [Seen] {
+        var seen: [Seen] = []
+        var stoken: String?
+        while true {
+            let wasOver = isOver.isRaised.withLock { $0 }
+            let page = try await node.readModel.snapshot { [stoken] snapshot in
+                let start = try stoken.map { try #require(try snapshot.position(ofStoken: $0)) } ?? .none
+                #expect(try snapshot.position() == snapshot.logHead().position)
+                return try snapshot.items(of: snapshot.access(to: notes, by: user), after: start, limit: 3, includesMain: true, .auto)
+            }
+            seen += page.elements.map { Seen(item: $0.uid, revision: RevisionUID($0.revision.uid), at: $0.changed) }
+            if let last = page.elements.last {
+                stoken = try await node.readModel.snapshot { snapshot in try snapshot.stoken(at: last.changed) }
+            }
+            if wasOver, page.isDone { return seen }
+        }
+    }
+}
+
+extension RecordedEvent {
+    fileprivate var isJoining: Bool {
+        switch event {
+        case .collectionCreated, .itemCreated, .itemRevised: false
+        default: true
+        }
+    }
+}
+
+extension [RecordedEvent] {
+    fileprivate var items: [(item: String, revision: RevisionUID)] {
+        compactMap { record in
+            switch record.event {
+            case .collectionCreated(let event): (event.collection.rawValue, event.revision.uid)
+            case .itemCreated(let event): (event.item.rawValue, event.revision.uid)
+            case .itemRevised(let event): (event.item.rawValue, event.revision.uid)
+            default: nil
+            }
+        }
+    }
+}

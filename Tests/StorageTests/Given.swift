@@ -1,0 +1,174 @@
+import Database
+import Domain
+import EventLog
+import ReadModel
+
+let notes = CollectionUID("notes")
+let keys = UserKeys(salt: [1], loginPubkey: [2], pubkey: [3], encryptedContent: [4])
+let noon = Timestamp(rawValue: 1_700_000_000_000_000)
+
+extension Node {
+    /// What a front end submits: a decision on the state that it read just now.
+    func submission(
+        to uid: CollectionUID, by user: UserID, items: [ItemUID] = [], chunks: [ChunkUID] = [], bytes: Int = 0,
+        writes: [Write] = [], _ decision: @escaping @Sendable (CollectionState) throws(Refusal) -> [Event]
+    ) async throws -> Submission {
+        let (state, position) = try await readModel.snapshot { snapshot in
+            (try snapshot.state(of: uid, items: items, chunks: chunks), try snapshot.position())
+        }
+        return Submission(
+            on: state, asOf: position, streams: [.collection(uid), .user(user)], by: Actor(user: user, session: "s1", address: "::1"),
+            at: noon, bytes: bytes, decision: decision,
+            writes: { events in
+                events.flatMap(\.stored).map { ChunkContents.store([3, 4], as: $0.uid, of: uid) } + (events.isEmpty ? [] : writes)
+            })
+    }
+
+    func submission(_ command: CommitItems) async throws -> Submission {
+        try await submission(
+            to: command.collection, by: command.author, items: command.items.map(\.uid) + command.dependencies.map(\.item),
+            chunks: command.items.flatMap { $0.revision.chunks.map(\.uid) }
+        ) { state throws(Refusal) in try decide(command, state) }
+    }
+
+    func submission(creating uid: CollectionUID, by user: UserID, revision: RevisionUID? = nil, type: [UInt8]? = nil) async throws
+        -> Submission
+    {
+        let item = OfferedItem(ItemUID(uid.rawValue), revision ?? RevisionUID("\(uid)-1"))
+        let command = CreateCollection(
+            author: user, item: item, collectionType: type ?? Array("type of \(user.rawValue)".utf8), collectionKey: [5])
+        return try await submission(to: uid, by: user) { state throws(Refusal) in try decide(command, state) }
+    }
+
+    @discardableResult
+    func commit(_ command: CommitItems) async throws -> [RecordedEvent] { try await committer.commit(submission(command)) }
+
+    /// Commits items, whatever their etags.
+    @discardableResult
+    func commit(_ items: OfferedItem..., to uid: CollectionUID = notes, by user: UserID) async throws -> [RecordedEvent] {
+        try await commit(CommitItems(items, to: uid, by: user))
+    }
+
+    @discardableResult
+    func create(_ uid: CollectionUID, by user: UserID) async throws -> [RecordedEvent] {
+        try await committer.commit(submission(creating: uid, by: user))
+    }
+
+    @discardableResult
+    func submit(
+        to uid: CollectionUID = notes, by user: UserID, chunks: [ChunkUID] = [], writes: [Write] = [],
+        _ decision: @escaping @Sendable (CollectionState) throws(Refusal) -> [Event]
+    ) async throws -> [RecordedEvent] {
+        try await committer.commit(submission(to: uid, by: user, chunks: chunks, writes: writes, decision))
+    }
+
+    /// Makes an account.
+    func user(_ name: String, keys: UserKeys? = keys) async throws -> UserID {
+        let records = try await submit(user: name) { state throws(Refusal) in
+            try decide(CreateUser(username: name, email: "", keys: keys, passwordSalt: "salt", mayCreate: true), state)
+        }
+        return UserID(rawValue: records.last?.position.rawValue ?? 0)
+    }
+
+    @discardableResult
+    func submit(
+        user name: String, _ decision: @escaping @Sendable (UserState) throws(Refusal) -> [Event]
+    ) async throws -> [RecordedEvent] { try await committer.commit(submission(user: name, decision)) }
+
+    func submission(
+        user name: String, _ decision: @escaping @Sendable (UserState) throws(Refusal) -> [Event]
+    ) async throws -> Submission {
+        let (state, position) = try await readModel.snapshot { snapshot in
+            var state = try snapshot.userState(named: name)
+            if let user = state.user { state.collections = try snapshot.collections(concerning: user) }
+            return (state, try snapshot.position())
+        }
+        return Submission(on: state, asOf: position, streams: state.streams, by: .operator, at: noon, decision: decision)
+    }
+
+    /// Commits submissions as one group: they all queue before the committer gets its turn.
+    func commit(group: [Submission]) async -> [Result<[RecordedEvent], any Error>] {
+        var answers: [Result<[RecordedEvent], any Error>] = []
+        for task in await queue(group, on: committer) { answers.append(await task.result) }
+        return answers
+    }
+
+    private func queue(_ group: [Submission], on committer: isolated Committer) -> [Task<[RecordedEvent], any Error>] {
+        group.map { submission in Task { try await committer.commit(submission) } }
+    }
+
+    /// Every event of the log.
+    func log() async throws -> [RecordedEvent] {
+        try await database.read { connection in try EventLog.events(after: .none, limit: .max, connection) }
+    }
+
+    /// Every row of the tables that `isWanted`, in the order of all their columns, each value in SQL's own notation.
+    func tables(where isWanted: @escaping @Sendable (String) -> Bool = { _ in true }) async throws -> [String: [String]] {
+        try await database.read { connection in
+            let names = try connection.query(Statement("SELECT name FROM sqlite_master WHERE type = 'table'"), []) { $0.text(0) }
+            var tables: [String: [String]] = [:]
+            for name in names.filter(isWanted) {
+                let columns = try connection.query(Statement("SELECT name FROM pragma_table_info($1)"), [.text(name)]) { $0.text(0) }
+                let row = columns.map { "'\($0)=' || quote(\"\($0)\")" }.joined(separator: " || ' ' || ")
+                tables[name] = try connection.query(Statement("SELECT \(row) FROM \"\(name)\" ORDER BY 1"), []) { $0.text(0) }
+            }
+            return tables
+        }
+    }
+
+    /// Runs a statement behind the server's back.
+    func meddle(_ sql: String) async throws {
+        try await database.write { connection in _ = try connection.execute(Statement(sql), []) }
+    }
+}
+
+extension OfferedItem {
+    /// A new revision of an item; of each chunk the content comes with it.
+    init(_ uid: ItemUID, _ revision: RevisionUID, isDeleted: Bool = false, chunks: ChunkUID...) {
+        self.init(
+            uid: uid, version: 1, encryptionKey: nil, etag: nil,
+            revision: OfferedRevision(
+                uid: revision, meta: [1, 2], isDeleted: isDeleted, chunks: chunks.map { OfferedChunk(uid: $0, content: StoredChunk($0)) }))
+    }
+}
+
+extension StoredChunk {
+    init(_ uid: ChunkUID) { self.init(uid: uid, bytes: 2, digest: [1]) }
+}
+
+extension Event {
+    /// The chunks that are stored with it.
+    var stored: [StoredChunk] {
+        switch self {
+        case .collectionCreated(let event): event.revision.stored
+        case .itemCreated(let event): event.revision.stored
+        case .itemRevised(let event): event.revision.stored
+        case .chunkStored(let event): [event.chunk]
+        default: []
+        }
+    }
+}
+
+extension CommitItems {
+    /// Whatever the etags.
+    init(_ items: [OfferedItem], to uid: CollectionUID = notes, by user: UserID, checksEtags: Bool = false) {
+        self.init(collection: uid, author: user, items: items, dependencies: [], stoken: .any, checksEtags: checksEtags)
+    }
+}
+
+// Uids are written as literals here, and nowhere else: in the product each comes from a request.
+extension CollectionUID: ExpressibleByStringLiteral {
+    init(stringLiteral text: String) { self.init(text) }
+}
+extension ItemUID: ExpressibleByStringLiteral {
+    init(stringLiteral text: String) { self.init(text) }
+}
+extension RevisionUID: ExpressibleByStringLiteral {
+    init(stringLiteral text: String) { self.init(text) }
+}
+extension ChunkUID: ExpressibleByStringLiteral {
+    init(stringLiteral text: String) { self.init(text) }
+}
+extension InvitationUID: ExpressibleByStringLiteral {
+    init(stringLiteral text: String) { self.init(text) }
+}

@@ -1,0 +1,202 @@
+import Database
+import Domain
+import EventLog
+import Projections
+import ReadModel
+import Synchronization
+import Testing
+
+@Suite("Groups of submissions") struct GroupTests {
+    /// The sizes of the transactions' batches of events.
+    private final class Batches: Sendable {
+        let sizes = Mutex<[Int]>([])
+    }
+
+    @Test("a refused one changes nothing for the others, and each sees those before it", arguments: Engine.all)
+    func refused(engine: Engine) async throws {
+        try await engine.place { place in
+            let batches = Batches()
+            let node = try await place.node(projected: { events in batches.sizes.withLock { $0.append(events.count) } })
+            try await node.running { node in
+                let ada = try await node.user("ada")
+                let eve = try await node.user("eve")
+                try await node.create(notes, by: ada)
+                let answers = await node.commit(group: [
+                    try await node.submission(CommitItems([OfferedItem("a", "a-1"), OfferedItem("b", "b-1")], by: ada)),
+                    try await node.submission(CommitItems([OfferedItem("c", "c-1")], by: eve)),
+                    // Its author read that there is no item `a`; the group's first submission has made one.
+                    try await node.submission(CommitItems([OfferedItem("a", "a-2")], by: ada, checksEtags: true)),
+                    try await node.submission(CommitItems([OfferedItem("a", "a-3")], by: ada)),
+                    try await node.submission(CommitItems([OfferedItem("a", "a-1"), OfferedItem("b", "b-1")], by: ada)),
+                ])
+                #expect(try answers[0].get().map(\.position.rawValue) == [5, 6])
+                #expect(throws: Refusal.doesNotExist(model: "Collection")) { try answers[1].get() }
+                let stale = FieldError(field: "a", code: "wrong_etag", detail: "Wrong etag. Expected a-1 got None")
+                #expect(throws: Refusal.itemsFailed([stale])) { try answers[2].get() }
+                #expect(try answers[3].get().map(\.position.rawValue) == [7])
+                #expect(throws: Refusal.self, "a-1 is a past revision by now") { try answers[4].get() }
+                #expect(batches.sizes.withLock { $0 } == [1, 1, 2, 3], "the group was one transaction")
+                #expect(try await node.expectSoundLog().revisions == ["notes-1", "a-1", "b-1", "a-3"])
+            }
+        }
+    }
+
+    @Test("a claim is given to one of those who make it, in one group and across groups", arguments: Engine.all, [true, false])
+    func claims(engine: Engine, inOneGroup: Bool) async throws {
+        try await engine.node { node in
+            let ada = try await node.user("ada")
+            let eve = try await node.user("eve")
+            try await node.create(notes, by: ada)
+            try await node.create("eves", by: eve)
+            let zoe = { @Sendable (state: UserState) throws(Refusal) in
+                try decide(CreateUser(username: "zoe", email: "", keys: keys, passwordSalt: "", mayCreate: true), state)
+            }
+            // All are made before any is committed: none knows of the others.
+            let submissions = [
+                try await node.submission(creating: "new", by: ada), try await node.submission(creating: "new", by: eve, revision: "n-2"),
+                try await node.submission(CommitItems([OfferedItem("a", "r")], by: ada)),
+                try await node.submission(CommitItems([OfferedItem("x", "r")], to: "eves", by: eve)),
+                try await node.submission(creating: "newer", by: ada, type: [7]),
+                try await node.submission(creating: "newest", by: eve, type: [7]),
+                try await node.submission(creating: "latest", by: ada, type: [7]),
+                try await node.submission(user: "zoe", zoe), try await node.submission(user: "zoe", zoe),
+            ]
+            var answers: [Result<[RecordedEvent], any Error>] = []
+            if inOneGroup {
+                answers = await node.commit(group: submissions)
+            } else {
+                for submission in submissions { answers += await node.commit(group: [submission]) }
+            }
+            let codes = answers.map { answer in
+                switch answer {
+                case .success: "done"
+                case .failure(let error): (error as? Refusal)?.code ?? "\(error)"
+                }
+            }
+            #expect(
+                codes == [
+                    "done", "unique_uid", "done", "field_errors", "done", "bad_collection_type", "done", "done", "user_exists",
+                ])
+            try await node.expectSoundLog()
+        }
+    }
+
+    @Test("a transaction that fails half way leaves nothing, and the committer goes on", arguments: Engine.all)
+    func failing(engine: Engine) async throws {
+        try await engine.node { node in
+            let ada = try await node.user("ada")
+            try await node.create(notes, by: ada)
+            let before = try await node.tables()
+            let good = try await node.submission(CommitItems([OfferedItem("a", "a-1", chunks: "k1")], by: ada))
+            let broken = try await node.submission(
+                to: notes, by: ada, writes: [Write(Statement("INSERT INTO apus_log (id, position, epoch) VALUES (2, 0, 1)"), [])]
+            ) { state throws(Refusal) in try decide(CommitItems([OfferedItem("b", "b-1")], by: ada), state) }
+            for answer in await node.commit(group: [good, broken, good]) {
+                let fault = #expect(throws: DatabaseFault.self) { try answer.get() }
+                #expect(fault.map { "\($0.kind)" } == "constraint")
+            }
+            #expect(try await node.tables() == before)
+            #expect(try await node.committer.commit(good).map(\.position.rawValue) == [4])
+            try await node.expectSoundLog()
+        }
+    }
+
+    @Test("a projection that fails half way leaves nothing of the append either", arguments: Engine.all)
+    func failingProjection(engine: Engine) async throws {
+        struct Broken: Error {}
+        try await engine.place { place in
+            let node = try await place.node(projected: { events in if events.count == 3 { throw Broken() } })
+            try await node.running { node in
+                let ada = try await node.user("ada")
+                try await node.create(notes, by: ada)
+                let before = try await node.tables()
+                await #expect(throws: Broken.self) {
+                    try await node.commit(
+                        OfferedItem("a", "a-1", chunks: "k1"), OfferedItem("b", "b-1"), OfferedItem("c", "c-1"), by: ada)
+                }
+                #expect(try await node.tables() == before)
+                #expect(try await node.commit(OfferedItem("a", "a-1"), by: ada).count == 1)
+                try await node.expectSoundLog()
+            }
+        }
+    }
+
+    @Test("the projection takes events only where it stands", arguments: Engine.all)
+    func gaps(engine: Engine) async throws {
+        try await engine.place { place in
+            let copy = try await place.node("two")
+            try await place.node().running { node in
+                let ada = try await node.user("ada")
+                _ = try await node.user("eve")
+                try await node.create(notes, by: ada)
+                let log = try await node.log()
+                try await copy.database.write { connection in try copy.projection.apply(Array(log.prefix(1)), connection) }
+                let before = try await copy.tables()
+                // Without Eve, whom nothing after her needs; and Ada once more.
+                for events in [Array(log.dropFirst(2)), Array(log.prefix(2))] {
+                    let fault = await #expect(throws: DatabaseFault.self) {
+                        try await copy.database.write { connection in try copy.projection.apply(events, connection) }
+                    }
+                    #expect(fault.map { "\($0.kind)" } == "corrupt")
+                }
+                #expect(try await copy.tables() == before)
+            }
+        }
+    }
+
+    @Test("a group is bounded in number and in bytes", arguments: Engine.all)
+    func bounds(engine: Engine) async throws {
+        try await engine.place { place in
+            let batches = Batches()
+            let node = try await place.node(projected: { events in batches.sizes.withLock { $0.append(events.count) } })
+            try await node.running { node in
+                let ada = try await node.user("ada")
+                try await node.create(notes, by: ada)
+                var group: [Submission] = []
+                for number in 0..<300 {
+                    let item = OfferedItem(ItemUID("i\(number)"), RevisionUID("r\(number)"))
+                    group.append(try await node.submission(CommitItems([item], by: ada)))
+                }
+                batches.sizes.withLock { $0.removeAll() }
+                for answer in await node.commit(group: group) { #expect(try answer.get().count == 1) }
+                let sizes = batches.sizes.withLock { $0 }
+                #expect(sizes.reduce(0, +) == 300 && sizes.allSatisfy { $0 <= 256 })
+
+                batches.sizes.withLock { $0.removeAll() }
+                var large: [Submission] = []
+                for number in 0..<3 {
+                    let command = CommitItems([OfferedItem("large", RevisionUID("l\(number)"))], by: ada)
+                    large.append(
+                        try await node.submission(to: notes, by: ada, bytes: 600_000) { state throws(Refusal) in try decide(command, state)
+                        })
+                }
+                for answer in await node.commit(group: large) { #expect(try answer.get().count == 1) }
+                #expect(batches.sizes.withLock { $0 } == [1, 1, 1])
+            }
+        }
+    }
+
+    @Test("more than 4,096 that wait are told to come again", arguments: Engine.all)
+    func overload(engine: Engine) async throws {
+        try await engine.place { place in
+            let node = try await place.node()
+            let nothing = try await node.submission(user: "nobody") { _ in [] }
+            try await withThrowingTaskGroup(of: Result<[RecordedEvent], any Error>?.self) { group in
+                for _ in 0...4096 { group.addTask { await Task { try await node.committer.commit(nothing) }.result } }
+                // Nobody commits yet, so only the one that is refused can be answered.
+                let refused = try #require(try await group.next() ?? nil)
+                #expect(throws: LogFault.overloaded) { try refused.get() }
+                group.addTask {
+                    try await node.committer.run()
+                    return nil
+                }
+                for _ in 1...4096 {
+                    let answer = try #require(try await group.next() ?? nil)
+                    #expect(try answer.get().isEmpty)
+                }
+                group.cancelAll()
+            }
+            await #expect(throws: LogFault.closed, "after the committer has ended") { try await node.committer.commit(nothing) }
+        }
+    }
+}

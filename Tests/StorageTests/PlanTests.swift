@@ -1,0 +1,187 @@
+import Domain
+import EventLog
+import ReadModel
+import Synchronization
+import Testing
+
+@testable import Database
+
+/// Notes how each statement that goes through would be carried out.
+private final class Plans: Sendable {
+    struct Plan: Hashable {
+        let statement: String
+        let steps: [String]
+    }
+
+    private let seen = Mutex<Set<Plan>>([])
+
+    func note(_ statement: Statement, _ values: [Value], _ connection: any Connection) throws {
+        let explain = Statement("EXPLAIN QUERY PLAN " + statement.sqlite)
+        let steps = try connection.query(explain, values) { $0.text(3) }
+        seen.withLock { _ = $0.insert(Plan(statement: statement.sqlite, steps: steps)) }
+    }
+
+    func take() -> Set<Plan> {
+        seen.withLock { seen in
+            defer { seen = [] }
+            return seen
+        }
+    }
+}
+
+private struct WatchedDatabase: Database {
+    let base: any Database
+    let plans: Plans
+    var dialect: Dialect { base.dialect }
+
+    func read<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
+        try await base.read { [plans] connection in try body(WatchedConnection(base: connection, plans: plans)) }
+    }
+
+    func write<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
+        try await base.write { [plans] connection in try body(WatchedConnection(base: connection, plans: plans)) }
+    }
+}
+
+private struct WatchedConnection: Connection {
+    let base: any Connection
+    let plans: Plans
+
+    func execute(_ statement: Statement, _ values: [Value]) throws(DatabaseFault) -> Int {
+        do { try plans.note(statement, values, base) } catch { throw error as? DatabaseFault ?? DatabaseFault(.corrupt, "\(error)") }
+        return try base.execute(statement, values)
+    }
+
+    func enqueue(_ statement: Statement, _ values: [Value], changing rows: Int?) throws(DatabaseFault) {
+        do { try plans.note(statement, values, base) } catch { throw error as? DatabaseFault ?? DatabaseFault(.corrupt, "\(error)") }
+        try base.enqueue(statement, values, changing: rows)
+    }
+
+    func query<T>(_ statement: Statement, _ values: [Value], _ row: (any Row) throws -> T) throws -> [T] {
+        try plans.note(statement, values, base)
+        return try base.query(statement, values, row)
+    }
+
+    func run(script: String) throws(DatabaseFault) { try base.run(script: script) }
+}
+
+@Suite("The plans of statements") struct PlanTests {
+    /// Tables of one row or a few.
+    private static let small = ["apus_log", "apus_projection", "apus_epoch", "apus_schema", "sqlite_master", "json_each"]
+
+    /// A database in which every kind of statement was run, with the plans of the whole history's statements.
+    private func watched(_ engine: Engine, _ body: (Node, Plans) async throws -> Void) async throws {
+        try await engine.place { place in
+            let plans = Plans()
+            try await place.node(watch: { WatchedDatabase(base: $0, plans: plans) }).running { node in
+                try await node.wholeHistory()
+                try await body(node, plans)
+            }
+        }
+    }
+
+    private func expectNoScan(_ plans: Set<Plans.Plan>) {
+        #expect(!plans.isEmpty)
+        for plan in plans {
+            let scans = plan.steps.filter { step in
+                step.hasPrefix("SCAN") && step != "SCAN CONSTANT ROW" && !Self.small.contains { step.contains($0) }
+            }
+            #expect(scans.isEmpty, "\(plan.statement)\n\(plan.steps)")
+        }
+    }
+
+    @Test("of appending and projecting scan no table", arguments: Engine.all)
+    func writing(engine: Engine) async throws {
+        try await watched(engine) { _, plans in expectNoScan(plans.take()) }
+    }
+
+    @Test("of the questions that are asked of a collection scan no table", arguments: Engine.all)
+    func asking(engine: Engine) async throws {
+        try await watched(engine) { node, plans in
+            _ = plans.take()
+            let ada = UserID(rawValue: 1)
+            try await node.readModel.snapshot { snapshot in
+                let access = try snapshot.access(to: notes, by: ada)
+                for prefetch in [Prefetch.auto, .medium] {
+                    #expect(try snapshot.items(of: access, after: .none, limit: 2, includesMain: false, prefetch).elements.count == 2)
+                    #expect(try snapshot.collections(of: ada, types: nil, after: .none, limit: 2, prefetch).elements.count == 1)
+                    #expect(try snapshot.revisions(of: "a", in: access, before: "a-3", limit: 1, prefetch).elements.count == 1)
+                    #expect(try snapshot.updates(of: access, to: ["a": nil], after: .none, prefetch).count == 1)
+                    _ = try snapshot.collection(notes, of: ada, prefetch)
+                    _ = try snapshot.item("a", of: access, prefetch)
+                }
+                _ = try snapshot.collections(of: ada, types: [[1]], after: .none, limit: 2, .medium)
+                _ = try snapshot.removals(of: ada, after: .none, upTo: nil)
+                _ = try snapshot.chunk("k1", in: access)
+                _ = try snapshot.members(of: access, after: .none, limit: 2)
+                _ = try snapshot.member(named: "ada", of: access)
+                for side in [InvitationSide.incoming, .outgoing] {
+                    _ = try snapshot.invitations(side, of: ada, after: nil, limit: 2)
+                    #expect(throws: Refusal.self) { try snapshot.invitation("none", side, of: ada) }
+                }
+                _ = try snapshot.state(of: notes, items: ["a"], chunks: ["k1"], claims: [.revision("a-1")])
+                _ = try snapshot.account(ada)
+                _ = try snapshot.userState(named: "ada")
+                _ = try snapshot.collections(concerning: ada)
+                _ = try snapshot.position(ofStoken: try snapshot.stoken(at: Position(rawValue: 10)))
+                _ = try snapshot.position(ofStoken: "of an adopted database")
+            }
+            expectNoScan(plans.take())
+        }
+    }
+
+    @Test("of login sessions scan no table", arguments: Engine.all)
+    func sessions(engine: Engine) async throws {
+        try await watched(engine) { node, plans in
+            _ = plans.take()
+            let sessions = Sessions(database: node.database, lifetime: .seconds(86400))
+            let token = try await sessions.create(for: UserID(rawValue: 1), device: nil, isLogin: true, at: noon)
+            let found = try await node.readModel.snapshot { try sessions.session(token: token, at: noon, $0) }
+            #expect(found?.user == UserID(rawValue: 1))
+            try await sessions.renew(tokens: [token], at: noon)
+            try await sessions.delete(token: token)
+            expectNoScan(plans.take())
+        }
+    }
+
+    @Test("a page of items is read from the index of changes, in its order", arguments: Engine.all)
+    func page(engine: Engine) async throws {
+        try await watched(engine) { node, plans in
+            _ = plans.take()
+            _ = try await node.readModel.snapshot { snapshot in
+                let access = try snapshot.access(to: notes, by: UserID(rawValue: 1))
+                return try snapshot.items(of: access, after: Position(rawValue: 1), limit: 2, includesMain: true, .medium)
+            }
+            let page = try #require(plans.take().first { $0.statement.contains("FROM   apus_item changed") })
+            #expect(page.steps.first?.hasPrefix("SEARCH changed USING") == true)
+            #expect(page.steps.first?.contains("INDEX apus_item_change (collection_id=? AND stoken>?)") == true)
+            #expect(!page.steps.contains { $0.contains("TEMP B-TREE") || $0.hasPrefix("SCAN") }, "\(page.steps)")
+        }
+    }
+
+    @Test("nothing changed is told without looking at an item", arguments: Engine.all)
+    func nothingChanged(engine: Engine) async throws {
+        try await watched(engine) { node, plans in
+            let ada = UserID(rawValue: 1)
+            let head = try await node.readModel.snapshot { try $0.position() }
+            _ = plans.take()
+            let page = try await node.readModel.snapshot { snapshot in
+                try snapshot.items(of: snapshot.access(to: notes, by: ada), after: head, limit: 50, includesMain: true, .auto)
+            }
+            #expect(page.elements.isEmpty && page.isDone)
+            let seen = plans.take()
+            #expect(seen.count == 1 && !seen.contains { $0.statement.contains("apus_item") })
+        }
+    }
+
+    @Test("of a login by email scan no table", arguments: Engine.all)
+    func email(engine: Engine) async throws {
+        try await watched(engine) { node, plans in
+            _ = plans.take()
+            _ = try await node.readModel.snapshot { try $0.account(nameOrEmail: "ada@example.com") }
+            withKnownIssue("there is no index on lower(email): every login with an @ reads all accounts") {
+                expectNoScan(plans.take())
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+import Database
+import Domain
+import EventLog
+import ReadModel
+import Schemas
+import Testing
+
+@Suite("The schema") struct SchemaTests {
+    private func create(_ database: any Database) async throws {
+        try await database.write { [dialect = database.dialect] connection in try Schema.create(connection, dialect) }
+    }
+
+    /// What the database is made of, and every row.
+    private func everything(_ node: Node) async throws -> [String: [String]] {
+        var everything = try await node.tables()
+        everything["definitions"] = try await node.database.read { connection in
+            try connection.query(Statement("SELECT type, name, sql FROM sqlite_master ORDER BY name"), []) { row in
+                "\(row.text(0)) \(row.text(1)) \(row.textOrNil(2) ?? "")"
+            }
+        }
+        return everything
+    }
+
+    @Test("made a second time stays as it is", arguments: Engine.all)
+    func twice(engine: Engine) async throws {
+        try await engine.node { node in
+            try await node.create(notes, by: try await node.user("ada"))
+            let before = try await everything(node)
+            try await create(node.database)
+            #expect(try await everything(node) == before)
+        }
+    }
+
+    @Test("is made once by processes that come at once", arguments: Engine.all)
+    func atOnce(engine: Engine) async throws {
+        try await engine.place { place in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<4 { group.addTask { _ = try await place.node() } }
+                try await group.waitForAll()
+            }
+            #expect(try await place.node().tables()["apus_schema"]?.count == 1)
+        }
+    }
+
+    @Test("of a newer version is refused and left as it is", arguments: Engine.all)
+    func newer(engine: Engine) async throws {
+        try await engine.node { node in
+            try await node.meddle("UPDATE apus_schema SET version = version + 1")
+            let before = try await everything(node)
+            let fault = await #expect(throws: DatabaseFault.self) { try await create(node.database) }
+            #expect(fault.map { "\($0.kind)" } == "corrupt")
+            #expect(try await everything(node) == before)
+        }
+    }
+
+    @Test("is not put beside the tables of another program", arguments: Engine.all)
+    func foreign(engine: Engine) async throws {
+        try await engine.place { place in
+            let database = try place.database()
+            try await database.write { connection in
+                try connection.run(script: "CREATE TABLE shop (id INTEGER); INSERT INTO shop VALUES (1)")
+            }
+            let fault = await #expect(throws: DatabaseFault.self) { try await create(database) }
+            #expect(fault.map { "\($0.kind)" } == "corrupt")
+            let names = try await database.read { connection in
+                try connection.query(Statement("SELECT name FROM sqlite_master"), []) { $0.text(0) }
+            }
+            #expect(names == ["shop"])
+        }
+    }
+}
+
+@Suite("Stokens of the read model") struct StokenOfReadModelTests {
+    private func open(_ stoken: String, _ node: Node) async throws -> Int64? {
+        try await node.readModel.snapshot { snapshot in try snapshot.position(ofStoken: stoken)?.rawValue }
+    }
+
+    private func stoken(_ position: Int64, epoch: Int64 = 1, _ node: Node) -> String {
+        node.stokens.stoken(LogHead(position: Position(rawValue: position), epoch: epoch))
+    }
+
+    @Test("are those of the history so far, and no others", arguments: Engine.all)
+    func history(engine: Engine) async throws {
+        try await engine.node { node in
+            try await node.create(notes, by: try await node.user("ada"))
+            for position in Int64(1)...3 { #expect(try await open(stoken(position, node), node) == position) }
+            for (position, epoch) in [(4, 1), (0, 1), (-1, 1), (3, 2), (Int64.max, 1)] as [(Int64, Int64)] {
+                #expect(try await open(stoken(position, epoch: epoch, node), node) == nil)
+            }
+            for text in ["", "x", String(repeating: "A", count: 32), "' OR 1 = 1 --"] { #expect(try await open(text, node) == nil) }
+        }
+    }
+
+    @Test("of an adopted database are looked up", arguments: Engine.all)
+    func adopted(engine: Engine) async throws {
+        try await engine.node { node in
+            try await node.create(notes, by: try await node.user("ada"))
+            try await node.meddle("UPDATE django_etebase_stoken SET uid = 'XkPcaEUVhmKnMnmQ3TUoN6LKb3pAFO6o' WHERE id = 2")
+            #expect(try await open("XkPcaEUVhmKnMnmQ3TUoN6LKb3pAFO6o", node) == 2)
+            #expect(try await node.readModel.snapshot { try $0.stoken(at: Position(rawValue: 2)) } == "XkPcaEUVhmKnMnmQ3TUoN6LKb3pAFO6o")
+        }
+    }
+
+    @Test("of a future that was lost are refused, those of the common past are not", arguments: Engine.all)
+    func lostFuture(engine: Engine) async throws {
+        try await engine.node { node in
+            let ada = try await node.user("ada")
+            try await node.create(notes, by: ada)
+            // The log was once longer; a backup that ended at position 3 was restored, and history goes on from there.
+            try await node.meddle("INSERT INTO apus_epoch (epoch, first_position) VALUES (2, 4)")
+            try await node.meddle("UPDATE apus_log SET epoch = 2")
+            try await node.commit(OfferedItem("a", "a-1"), OfferedItem("b", "b-1"), by: ada)
+            #expect(try await open(stoken(3, node), node) == 3)
+            #expect(try await open(stoken(4, node), node) == nil)
+            #expect(try await open(stoken(5, node), node) == nil)
+            #expect(try await open(stoken(4, epoch: 2, node), node) == 4)
+            #expect(try await open(stoken(3, epoch: 2, node), node) == nil)
+            #expect(try await open(stoken(6, epoch: 2, node), node) == nil)
+            #expect(try await node.readModel.snapshot { try $0.stoken(at: Position(rawValue: 4)) } == stoken(4, epoch: 2, node))
+            #expect(try await node.log().map(\.epoch) == [1, 1, 1, 2, 2])
+        }
+    }
+}

@@ -1,0 +1,80 @@
+import Database
+import Domain
+import EventLog
+
+extension Node {
+    /// A history with every type of event, in which everything that can go away goes away once.
+    func wholeHistory() async throws {
+        let ada = try await user("ada")
+        let ben = try await user("ben", keys: nil)
+        _ = try await user("ben")
+        let eve = try await user("eve")
+        let test = try await user("test_user1")
+        try await submit(user: "ada") { state throws(Refusal) in
+            try decide(ChangePassword(loginPubkey: [8], encryptedContent: [9]), state)
+        }
+        for isActive in [false, true] {
+            try await submit(user: "eve") { state throws(Refusal) in try decide(ChangeUserActivity(isActive: isActive), state) }
+        }
+
+        try await create(notes, by: ada)
+        try await commit(OfferedItem("a", "a-1", chunks: "k1", "k2", "k1"), OfferedItem("b", "b-1"), by: ada)
+        try await submit(by: ada) { state throws(Refusal) in
+            try decide(StoreChunk(collection: notes, author: ada, chunk: StoredChunk("k3")), state)
+        }
+        try await commit(OfferedItem("a", "a-2", chunks: "k3", "k2"), OfferedItem("notes", "notes-2", chunks: "k4"), by: ada)
+        try await commit(OfferedItem("b", "b-2", isDeleted: true), by: ada)
+
+        try await share(notes, of: ada, with: ben, .admin)
+        try await share(notes, of: ben, with: test, .readWrite)
+        try await invite(eve, to: notes, by: ben)
+        try await remove(ben, from: notes, by: ada)
+        try await share(notes, of: ada, with: ben, .readOnly)
+        try await submit(by: ada) { state throws(Refusal) in
+            try decide(ChangeMemberLevel(collection: notes, author: ada, member: ben, level: .admin), state)
+        }
+        try await submit(by: ben) { state throws(Refusal) in try decide(LeaveCollection(collection: notes, author: ben), state) }
+        try await invite(eve, to: notes, by: ada)
+        try await submit(by: eve) { state throws(Refusal) in
+            try decide(WithdrawInvitation(collection: notes, author: eve, invitation: "to-4-by-1"), state)
+        }
+        try await invite(eve, to: notes, by: ada)
+
+        // A user who owns, shares, invites and is invited, and then is reset.
+        try await create("tests", by: test)
+        try await commit(OfferedItem("x", "x-1", chunks: "k1"), OfferedItem("y", "y-1"), to: "tests", by: test)
+        try await share("tests", of: test, with: ben, .readWrite)
+        try await invite(eve, to: "tests", by: test)
+        try await create("bens", by: ben)
+        try await invite(test, to: "bens", by: ben)
+        try await submit(user: "test_user1") { state throws(Refusal) in try decide(ResetUser(keys: keys), state) }
+        try await create("tests2", by: test)
+        try await commit(OfferedItem("a", "a-3", chunks: "k5"), by: ada)
+        try await share(notes, of: ada, with: test, .readOnly)
+    }
+
+    private func share(_ uid: CollectionUID, of admin: UserID, with user: UserID, _ level: AccessLevel) async throws {
+        try await invite(user, to: uid, by: admin, level)
+        try await submit(to: uid, by: user) { state throws(Refusal) in
+            try decide(
+                AcceptInvitation(
+                    collection: uid, author: user, invitation: InvitationUID("to-\(user.rawValue)-by-\(admin.rawValue)"),
+                    collectionType: Array("type of \(user.rawValue)".utf8), encryptionKey: [6]), state)
+        }
+    }
+
+    private func invite(_ invitee: UserID, to uid: CollectionUID, by admin: UserID, _ level: AccessLevel = .readWrite) async throws {
+        try await submit(to: uid, by: admin) { state throws(Refusal) in
+            try decide(
+                SendInvitation(
+                    collection: uid, author: admin, invitation: InvitationUID("to-\(invitee.rawValue)-by-\(admin.rawValue)"), version: 1,
+                    invitee: invitee, level: level, signedEncryptionKey: [7]), state)
+        }
+    }
+
+    private func remove(_ user: UserID, from uid: CollectionUID, by admin: UserID) async throws {
+        try await submit(to: uid, by: admin) { state throws(Refusal) in
+            try decide(RemoveMember(collection: uid, author: admin, member: user), state)
+        }
+    }
+}
