@@ -19,6 +19,8 @@ public actor Projector: Service {
     private static let leaseSeconds = 3
     /// How often an idle projector looks at the log by itself, for appends of other processes.
     private static let pollInterval = Duration.milliseconds(10)
+    /// How often an idle projector prolongs its lease.
+    private static let prolongInterval = Duration.seconds(1)
     private static let standbyInterval = Duration.milliseconds(500)
     private static let retryInterval = Duration.milliseconds(500)
 
@@ -34,6 +36,7 @@ public actor Projector: Service {
     private let logger: Logger
     private let holder = Sodium.randomAlphanumerics(16)
     private var fence: Int64?
+    private var prolongAt = ContinuousClock.now
     private let wakes: AsyncStream<Void>
     private let wakeContinuation: AsyncStream<Void>.Continuation
 
@@ -87,6 +90,7 @@ public actor Projector: Service {
 
     private func step() async throws -> Step {
         guard try await holdsLease() else { return .standby }
+        guard try await hasWork() else { return .idle }
         let (held, holder, projection) = (fence, holder, projection)
         let step = try await database.write { connection in
             try connection.run(script: "SET LOCAL synchronous_commit = off")
@@ -103,6 +107,17 @@ public actor Projector: Service {
         // Somebody else has it now.
         if case .standby = step { fence = nil }
         return step
+    }
+
+    /// Whether there is something to project, or it is time to prolong the lease. Looking costs no write.
+    private func hasWork() async throws -> Bool {
+        if ContinuousClock.now >= prolongAt {
+            prolongAt = .now + Self.prolongInterval
+            return true
+        }
+        return try await database.read { connection in
+            try connection.first(Self.selectLag, []) { $0.integer(0) } ?? 0 > 0
+        }
     }
 
     /// Takes the lease when nobody has it.
@@ -123,6 +138,9 @@ public actor Projector: Service {
             }
         } catch { logger.debug("the lease was not given back; it ends by itself", metadata: ["fault": "\(error)"]) }
     }
+
+    private static let selectLag = Statement(
+        "SELECT log.position - projection.position FROM apus_log log, apus_projection projection")
 
     private static let acquire = Statement(
         """

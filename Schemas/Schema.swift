@@ -61,6 +61,7 @@ enum ApusTables {
             PackageResources.apus_claim_sqlite_sql, PackageResources.apus_chunk_sqlite_sql,
             PackageResources.apus_session_sqlite_sql, PackageResources.apus_projection_sqlite_sql,
             PackageResources.apus_collection_sqlite_sql, PackageResources.apus_item_sqlite_sql,
+            PackageResources.apus_user_email_sqlite_sql,
         ].map { String(decoding: $0, as: UTF8.self) }
     }
 
@@ -71,7 +72,7 @@ enum ApusTables {
             PackageResources.apus_claim_postgres_sql, PackageResources.apus_chunk_postgres_sql,
             PackageResources.apus_session_postgres_sql, PackageResources.apus_append_postgres_sql,
             PackageResources.apus_projection_postgres_sql, PackageResources.apus_collection_postgres_sql,
-            PackageResources.apus_item_postgres_sql,
+            PackageResources.apus_item_postgres_sql, PackageResources.apus_user_email_postgres_sql,
         ].map { String(decoding: $0, as: UTF8.self) }
     }
 }

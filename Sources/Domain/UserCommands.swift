@@ -34,10 +34,20 @@ extension UserState {
         case .userReset(let event) where event.user == user:
             isInitialized = true
             collections = []
-        default:
-            // What happens in collections does not change the account.
+        case .collectionCreated(let event) where event.owner == user:
+            add(event.collection)
+        case .memberJoined(let event) where event.user == user:
+            add(event.collection)
+        case .invitationSent(let event) where event.invitee == user:
+            add(event.collection)
+        case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .collectionCreated, .itemCreated,
+            .itemRevised, .chunkStored, .memberJoined, .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn:
             break
         }
+    }
+
+    private mutating func add(_ collection: CollectionUID) {
+        if !collections.contains(collection) { collections.append(collection) }
     }
 
     /// The streams that a decision about the account depends on.

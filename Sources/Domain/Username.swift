@@ -84,14 +84,12 @@ public enum EmailAddress {
         }
     }
 
-    /// Inside the quotes: ASCII without line ends; a blank, a tab, a quote and a backslash only after a backslash.
+    /// Inside the quotes: ASCII without line ends; a blank, a tab, a quote and a backslash only behind a backslash.
     private static func isQuoted(_ text: Substring) -> Bool {
         var isEscaped = false
         for scalar in text.unicodeScalars {
             guard scalar.isASCII, !["\0", "\n", "\r"].contains(scalar) else { return false }
             if isEscaped {
-                // Django's own list has the tab here, and not the blank.
-                guard scalar != " " else { return false }
                 isEscaped = false
                 continue
             }

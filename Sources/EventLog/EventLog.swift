@@ -145,7 +145,7 @@ public enum EventLog {
         SELECT event.position, event.epoch, event.stream, event.previous, event.type, event.version, event.actor, event.session,
                event.occurred_at, event.payload, stream.key
         FROM   apus_event event
-        JOIN   apus_stream stream ON stream.name = event.stream
+        LEFT   JOIN apus_stream stream ON stream.name = event.stream
         """
 
     private static func decode(_ row: any Row) throws -> RecordedEvent {

@@ -163,11 +163,12 @@ class Postgres:
 class Node(Server):
     """A front end."""
 
-    role = "api"
+    role, level = "api", "warning"
 
     def __init__(self, binary: str, database: Database) -> None:
         super().__init__(
-            binary, "--database-url", database.url, "--roles", self.role, "--signup", "open", "--log-level", "warning",
+            binary, "--database-url", database.url, "--roles", self.role, "--signup", "open",
+            "--log-level", self.level,
             environment={"APUS_SECRET": SECRET})
         self.database = database
 
@@ -186,7 +187,7 @@ class Node(Server):
 class Projector(Node):
     """A process that only projects, and so has no port."""
 
-    role = "projector"
+    role, level = "projector", "info"  # which says when it has the lease
 
     def start(self) -> Projector:
         command = [self.binary, "serve", "--data", str(self.folder), *self.flags]
@@ -194,6 +195,12 @@ class Projector(Node):
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=support.clean_environment(self.environment))
         return self
+
+    @property
+    def projecting_since(self) -> str | None:
+        """When it got the lease for the last time, as the log writes moments."""
+        said = [line.split(" ")[0] for line in self.log.splitlines() if line.endswith(" projecting")]
+        return said[-1] if said else None
 
 
 class Cluster:

@@ -155,8 +155,9 @@ class Follower(Worker):
         if page["done"]:
             time.sleep(0.05)
 
-    def finish(self) -> None:
-        """Takes all that is left."""
+    def run(self, until: threading.Event) -> None:
+        """Follows until nobody writes any more, then takes all that is left."""
+        super().run(until)
         try:
             while True:
                 before = self.stoken
@@ -228,7 +229,7 @@ class Play:
         self.followers: list[Follower] = [*self.item_followers, *self.list_followers]
 
     def run(self, seconds: float) -> None:
-        """Lets all of them run; then the followers take what is left."""
+        """Lets all of them run."""
         over, written = threading.Event(), threading.Event()
         writing = [threading.Thread(target=writer.run, args=(over,), daemon=True) for writer in self.writers]
         reading = [threading.Thread(target=follower.run, args=(written,), daemon=True) for follower in self.followers]
@@ -242,8 +243,6 @@ class Play:
         for thread in reading:
             thread.join(60)
         true(not any(thread.is_alive() for thread in writing + reading), "a client waits for an answer that never comes")
-        for follower in self.followers:
-            follower.finish()
         for worker in [*self.writers, *self.followers]:
             for client in (getattr(worker, name, None) for name in ("here", "there", "client")):
                 if client:
@@ -359,7 +358,7 @@ def unsafe(options: argparse.Namespace) -> str:
     with Cluster(options.apus, options.postgres) as stage:
         play = Play(stage, options.seed)
         make_unsafe(stage.database)
-        play.run(min(options.seconds, 8.0))
+        play.run(min(options.seconds, 6.0))
         found = violations(play, seconds=5)
         true(found, f"nothing was noticed ({play.summary()})")
         kinds = collections.Counter(kind for each in found for kind in KINDS if kind in each)

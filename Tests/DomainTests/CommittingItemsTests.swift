@@ -74,9 +74,9 @@ import Testing
 
     @Test("does not matter when every item stands at the revision that is sent") func repeated() throws {
         let state = CollectionState(given: Event.adasNotes + [.created("a", Revision("a-1")), .created("b", Revision("b-1"))])
-        let failing = CommitItems.Dependency(item: "a", etag: "a-0")
-        let again = CommitItems(.init("a", "a-1"), .init("b", "b-1"), dependencies: [failing], stoken: .unknown)
-        #expect(try decide(again, state) == [])
+        for stoken in [CommitItems.ExpectedStoken.unknown, .exactly(Position(rawValue: 1)), .any] {
+            #expect(try decide(CommitItems(.init("a", "a-1"), .init("b", "b-1"), stoken: stoken), state) == [])
+        }
     }
 
     @Test("matters when one item is new") func partlyRepeated() throws {
@@ -104,6 +104,13 @@ import Testing
                 .init(field: "x", code: "wrong_etag", detail: "Wrong etag. Expected None got x-1"),
             ])
         ) { try decide(CommitItems(.init("a", "a-2", etag: "wrong"), dependencies: dependencies), given) }
+    }
+
+    @Test("are looked at also when every item stands at the revision that is sent") func repeated() {
+        let error = FieldError(field: "x", code: "wrong_etag", detail: "Wrong etag. Expected None got x-1")
+        #expect(throws: Refusal.dependenciesFailed([error])) {
+            try decide(CommitItems(.init("a", "a-1"), dependencies: [.init(item: "x", etag: "x-1")], stoken: .unknown), given)
+        }
     }
 
     @Test("are looked at after the stoken") func afterStoken() {

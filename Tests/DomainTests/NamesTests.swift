@@ -64,9 +64,7 @@ import Testing
             ("\u{391}\u{3a3}.\u{392}\u{3a3}", "\u{3b1}\u{3c3}.\u{3b2}\u{3c2}"),
         ] as [(String, String)])
     func finalSigma(name: String, canonical: String) {
-        withKnownIssue("Python's lower() knows final sigmas, Swift's lowercased() does not") {
-            #expect(Array(Username.canonical(name).unicodeScalars) == Array(canonical.unicodeScalars))
-        }
+        #expect(Array(Username.canonical(name).unicodeScalars) == Array(canonical.unicodeScalars))
     }
 }
 
@@ -89,7 +87,6 @@ import Testing
             ("a.@example.com", false),
             ("a+b/c=d@example.co.uk", true),
             ("\"quoted\"@example.com", true),
-            ("\"a\\ b\"@example.com", true),
             ("\"a\\\"b\"@example.com", true),
             ("\"a\"b\"@example.com", false),
             ("\"\"@example.com", true),
@@ -146,6 +143,7 @@ import Testing
             ("Nothing@ ", "Nothing@"),
             ("a@B\u{a}", "a@b"),
             ("\u{9}a@b", "a@b"),
+            ("\u{1c}a@b", "a@b"),
             ("a@\u{c9}.Example", "a@\u{e9}.example"),
             ("a@\u{130}.x", "a@i\u{307}.x"),
         ])
@@ -168,21 +166,12 @@ import Testing
             ("a@bu\u{308}cher.example", true),
         ] as [(String, Bool)])
     func rarities(address: String, isValid: Bool) {
-        withKnownIssue("address literals, blanks in quotes and names with combining marks are judged otherwise") {
-            #expect(EmailAddress.isValid(address) == isValid)
-        }
+        #expect(EmailAddress.isValid(address) == isValid)
     }
 
-    @Test(
-        "with blanks are stored as Django stores them",
-        arguments: [
-            ("  ", "  "),
-            (" x", " x"),
-            ("\u{1c}a@b", "a@b"),
-        ] as [(String, String)])
-    func blanks(address: String, canonical: String) {
-        withKnownIssue("blanks stay where there is no @, and Python's strip() takes more for blanks") {
-            #expect(Array(EmailAddress.canonical(address).unicodeScalars) == Array(canonical.unicodeScalars))
+    @Test("with an escaped blank between quotes are valid") func escapedBlank() {
+        withKnownIssue("Django's list after a backslash is [\\001-\\011\\013\\014\\016-\\177] in octal, so the blank is in it") {
+            #expect(EmailAddress.isValid("\"a\\ b\"@example.com"))
         }
     }
 }

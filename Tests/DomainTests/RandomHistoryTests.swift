@@ -156,6 +156,8 @@ struct Wishes {
             #expect(Picture(of: history.state) == history.picture(at: history.records.count))
             guard case .commit(let command) = wish, Set(command.items.map(\.uid)).count == command.items.count else { continue }
             #expect(command.items.allSatisfy { history.state.etags[$0.uid] == $0.revision.uid })
+            // What it depended on may have moved by the command itself; that is looked at even so.
+            guard command.dependencies.isEmpty else { continue }
             #expect(wish.decided(on: history.state) == .success([]), "a command that is repeated does nothing")
         }
     }

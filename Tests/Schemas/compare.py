@@ -8,7 +8,7 @@ as its schema scripts left it: the tables whose rows are catalogued hold these r
 about the first schema of the search path.
 
 Two departures are tolerated: on PostgreSQL, bigint where the catalogue has integer for an id or a reference to one (for all of them or
-none); and tables whose names begin with apus_. Where SQL text matters (SQLite keeps checks and deferrability nowhere else), quotes,
+none); and tables and indexes whose names begin with apus_. Where SQL text matters (SQLite keeps checks and deferrability nowhere else), quotes,
 comments, case of keywords and white space do not. The order of foreign keys, checks and indexes within a table does not either.
 
 Prints what differs. The last line counts tables; the exit code is 1 if any differs, 2 if the database could not be asked.
@@ -165,7 +165,7 @@ def read_sqlite_table(connection, name, sql):
 
     indexes = []
     origins = {"c": "create index", "u": "unique constraint", "pk": "primary key"}
-    for row in connection.execute("SELECT * FROM pragma_index_list(?)", [name]):
+    for row in connection.execute("SELECT * FROM pragma_index_list(?) WHERE name NOT LIKE 'apus\\_%' ESCAPE '\\'", [name]):
         index = {"name": row["name"], "unique": bool(row["unique"]), "origin": origins[row["origin"]], "columns": []}
         for part in connection.execute("SELECT * FROM pragma_index_xinfo(?) WHERE key", [row["name"]]):
             plain = not part["desc"] and part["coll"] == "BINARY"
@@ -438,6 +438,8 @@ def postgres_table(table):
         else:
             result["checks"].append(base | {"check": constraint["definition"]})
     for index in table["indexes"]:
+        if index["name"].startswith("apus_"):
+            continue
         if index.pop("valid"):
             index = {aspect: value for aspect, value in index.items() if value or aspect not in ("included", "nulls_not_distinct")}
         else:
