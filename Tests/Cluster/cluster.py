@@ -30,6 +30,7 @@ BIN = "/usr/lib/postgresql/15/bin"
 SECRET = "the-same-on-every-node"
 LEASE_SECONDS = 3.0  # how long a projector's lease is good (Projections/Projector.swift)
 PATIENCE_SECONDS = 5.0  # how long a read waits for the projector (Sources/ReadModel/ReadModel.swift)
+support.LIMIT_SECONDS = 1800  # a busy machine needs its time
 _numbers = itertools.count(1)
 
 
@@ -363,7 +364,7 @@ def faults(database: Database, checks: dict[str, str]) -> list[str]:
         " WHERE key.contype = 'f'")
     true(foreign_keys, "the tables must have foreign keys")
     unions = " UNION ALL ".join(
-        f"""SELECT '{child}.{column}' FROM {child} child WHERE "{column}" IS NOT NULL AND NOT EXISTS"""
+        f"""SELECT '{child}.{column}' AS name FROM {child} child WHERE "{column}" IS NOT NULL AND NOT EXISTS"""
         f""" (SELECT FROM {parent} parent WHERE parent."{key}" = child."{column}")"""
         for child, parent, column, key in foreign_keys)
     return found + [f"a foreign key leads nowhere: {row[0]}" for row in database.rows(unions)]
@@ -372,7 +373,8 @@ def faults(database: Database, checks: dict[str, str]) -> list[str]:
 # --- replaying the log ----------------------------------------------------------------------------
 
 LOG_TABLES = ["apus_log", "apus_epoch", "apus_event", "apus_stream", "apus_stream_event", "apus_claim", "apus_chunk"]
-# Not projected: sessions and what only the original server writes.
+COMPARED = {"apus_projection": "position, last_chunk_id, last_relation_id"}
+# Sessions, which are not in the log.
 NOT_PROJECTED = {"apus_schema", "apus_session", "token_auth_authtoken", *LOG_TABLES}
 
 
@@ -400,17 +402,15 @@ def compared(one: Database, other: Database) -> list[str]:
     """In which tables of the read model the databases differ."""
     tables = [row[0] for row in one.rows(
         "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1")]
+    # Rows as text, so that bytes are compared too.
+    query = " UNION ALL ".join(
+        f"SELECT '{table}' AS name, line::text AS row FROM (SELECT {COMPARED.get(table, '*')} FROM {table}) AS line"
+        for table in tables if table not in NOT_PROJECTED)
+    mine, theirs = ({(table, row) for table, row in database.rows(query)} for database in (one, other))
     differing = []
-    for table in tables:
-        if table in NOT_PROJECTED:
-            continue
-        columns = "position, last_chunk_id, last_relation_id" if table == "apus_projection" else "*"
-        # Rows as text, so that bytes are compared too.
-        query = f"SELECT line::text FROM (SELECT {columns} FROM {table}) AS line ORDER BY 1"
-        mine, theirs = ([row[0] for row in database.rows(query)] for database in (one, other))
-        if mine != theirs:
-            only = [row for row in mine if row not in set(theirs)][:2], [row for row in theirs if row not in set(mine)][:2]
-            differing.append(f"{table}: {len(mine)} rows and {len(theirs)}; such as {support.shown(only, 600)}")
+    for table in sorted({table for table, _ in mine ^ theirs}):
+        only = [sorted(row for name, row in rows if name == table) for rows in (mine - theirs, theirs - mine)]
+        differing.append(f"{table}: {len(only[0])} and {len(only[1])} rows differ, such as {support.shown([rows[:2] for rows in only], 600)}")
     return differing
 
 

@@ -100,9 +100,7 @@ private func created(_ username: String, keys: UserKeys? = keys) -> Event {
         var state = UserState("test_user1", given: [created("test_user1")])
         state.evolve(.joined(ada, .readWrite), at: Position(rawValue: 9))
         let events = try decide(ResetUser(keys: keys), state)
-        withKnownIssue("UserState.evolve does not take in memberships and invitations; the collection's stream is not moved") {
-            #expect(events == [.userReset(.init(user: ada, keys: keys, collections: [notes]))])
-        }
+        #expect(events == [.userReset(.init(user: ada, keys: keys, collections: [notes]))])
     }
 
     @Test("what happens to one account does not touch another") func others() {

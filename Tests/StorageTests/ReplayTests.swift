@@ -139,9 +139,7 @@ private func isProjected(_ table: String) -> Bool {
             let ada = try await node.user("ada")
             try await node.create(notes, by: ada)
             try await node.meddle("DELETE FROM apus_stream WHERE name = 'user/1'")
-            await withKnownIssue("EventLog.selectEvents joins apus_stream, so such events are skipped in silence") {
-                await #expect(throws: LogFault.unreadable(Position(rawValue: 1))) { try await node.log() }
-            }
+            await #expect(throws: LogFault.unreadable(Position(rawValue: 1))) { try await node.log() }
         }
     }
 }

@@ -1,0 +1,123 @@
+internal import CPostgres
+
+/// An answer of the server, freed with its last reference.
+///
+/// Safe: the pointer is checked, freed once, and lives as long as the object.
+@safe final class PostgresResult {
+    let pointer: OpaquePointer
+
+    /// - Throws: ``DatabaseFault`` by the answer's SQLSTATE; no text of the server, which may hold values.
+    init(_ pointer: OpaquePointer?) throws(DatabaseFault) {
+        guard let pointer = unsafe pointer else { throw DatabaseFault(.unavailable, "PostgreSQL: no answer") }
+        unsafe self.pointer = pointer
+        let status = unsafe PQresultStatus(pointer)
+        guard ![PGRES_COMMAND_OK, PGRES_TUPLES_OK].contains(status) else { return }
+        let state = unsafe PQresultErrorField(pointer, Self.sqlState).map { unsafe String(cString: $0) } ?? "no connection"
+        guard state.hasPrefix("AP"), let message = unsafe PQresultErrorField(pointer, Self.message) else {
+            throw DatabaseFault(Self.kind(of: state), "PostgreSQL: \(state)")
+        }
+        throw DatabaseFault(.raised(code: state, message: unsafe String(cString: message)), "PostgreSQL: \(state)")
+    }
+
+    deinit { unsafe PQclear(pointer) }
+
+    /// How many rows it holds.
+    var count: Int { Int(unsafe PQntuples(pointer)) }
+
+    /// How many rows the statement changed.
+    var changed: Int {
+        guard let count = unsafe PQcmdTuples(pointer) else { return 0 }
+        return unsafe Int(String(cString: count)) ?? 0
+    }
+
+    /// `PG_DIAG_SQLSTATE` and `PG_DIAG_MESSAGE_PRIMARY`, macros that are not imported.
+    private static let sqlState = Int32(UInt8(ascii: "C"))
+    private static let message = Int32(UInt8(ascii: "M"))
+
+    private static func kind(of state: String) -> DatabaseFault.Kind {
+        switch state.prefix(2) {
+        case "23": .constraint
+        case "22", "42", "XX": .corrupt
+        default: .unavailable
+        }
+    }
+}
+
+struct PostgresRow: Row {
+    let result: PostgresResult
+    let row: Int
+
+    func integer(_ column: Int) -> Int64 {
+        guard let number = integerOrNil(column) else { preconditionFailure("column \(column) is null") }
+        return number
+    }
+
+    func integerOrNil(_ column: Int) -> Int64? {
+        guard let bytes = blobOrNil(column) else { return nil }
+        precondition(bytes.count <= 8, "column \(column) is no number")
+        // Big-endian, of 1 (boolean), 2, 4 or 8 bytes.
+        let isNegative = bytes.count > 1 && (bytes.first ?? 0) > 0x7f
+        return bytes.reduce(isNegative ? -1 : 0) { $0 << 8 | Int64($1) }
+    }
+
+    func text(_ column: Int) -> String {
+        guard let text = textOrNil(column) else { preconditionFailure("column \(column) is null") }
+        return text
+    }
+
+    func textOrNil(_ column: Int) -> String? { blobOrNil(column).map { String(decoding: $0, as: UTF8.self) } }
+
+    func blob(_ column: Int) -> [UInt8] {
+        guard let bytes = blobOrNil(column) else { preconditionFailure("column \(column) is null") }
+        return bytes
+    }
+
+    func blobOrNil(_ column: Int) -> [UInt8]? {
+        let (row, column) = (Int32(row), Int32(column))
+        guard unsafe PQgetisnull(result.pointer, row, column) == 0, let value = unsafe PQgetvalue(result.pointer, row, column)
+        else { return nil }
+        let count = Int(unsafe PQgetlength(result.pointer, row, column))
+        return unsafe [UInt8](UnsafeRawBufferPointer(start: value, count: count))
+    }
+}
+
+extension Value {
+    /// What goes to the server: bytes as they are, everything else as text, which takes on the type of its place.
+    var parameter: (bytes: [UInt8]?, isBinary: Bool) {
+        switch self {
+        case .null: (nil, false)
+        case .integer(let number): (Array(String(number).utf8), false)
+        case .text(let text): (Array(text.withoutNUL.utf8), false)
+        case .blob(let bytes): (bytes, true)
+        case .texts(let texts): (Self.array(texts.map { $0.map(Self.quoted) }), false)
+        case .integers(let numbers): (Self.array(numbers.map { $0.map { String($0) } }), false)
+        case .blobs(let blobs): (Self.array(blobs), true)
+        }
+    }
+
+    private static func array(_ elements: [String?]) -> [UInt8] {
+        Array(("{" + elements.map { $0 ?? "NULL" }.joined(separator: ",") + "}").utf8)
+    }
+
+    /// `bytea[]` in PostgreSQL's binary form: dimensions, whether there are nulls, the type of the elements, length and
+    /// lower bound, then each element behind its length.
+    private static func array(_ elements: [[UInt8]?]) -> [UInt8] {
+        let byteaType: Int32 = 17
+        var bytes = words([elements.isEmpty ? 0 : 1, elements.contains { $0 == nil } ? 1 : 0, byteaType])
+        guard !elements.isEmpty else { return bytes }
+        bytes += words([Int32(elements.count), 1])
+        for element in elements {
+            bytes += words([element.map { Int32($0.count) } ?? -1])
+            bytes += element ?? []
+        }
+        return bytes
+    }
+
+    private static func words(_ words: [Int32]) -> [UInt8] {
+        words.flatMap { word in stride(from: 24, through: 0, by: -8).map { UInt8(truncatingIfNeeded: word >> Int32($0)) } }
+    }
+
+    private static func quoted(_ text: String) -> String {
+        "\"" + text.withoutNUL.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
+    }
+}
