@@ -27,8 +27,9 @@ public struct DjangoProjection: Sendable {
     public func apply(_ events: [RecordedEvent], _ connection: any Connection) throws {
         guard let first = events.first, let last = events.last else { return }
         var batch = try Batch(connection: connection, stokens: stokens)
-        guard batch.checkpoint + 1 == first.position else {
-            throw DatabaseFault(.corrupt, "the projection is at \(batch.checkpoint.rawValue), not before \(first.position.rawValue)")
+        guard batch.checkpoint + 1 == first.position, batch.checkpoint + events.count == last.position else {
+            throw DatabaseFault(
+                .corrupt, "events \(first.position.rawValue) to \(last.position.rawValue) do not follow \(batch.checkpoint.rawValue)")
         }
         for record in events { try apply(record, &batch) }
         try batch.finish(at: last.position)

@@ -93,7 +93,9 @@ public actor Projector: Service {
         guard try await hasWork() else { return .idle }
         let (held, holder, projection) = (fence, holder, projection)
         let step = try await database.write { connection in
-            try connection.run(script: "SET LOCAL synchronous_commit = off")
+            // The log is durable, and the checkpoint is in this transaction. A holder that stands still in it must not keep
+            // the row from a standby for longer than the lease.
+            try connection.run(script: "SET LOCAL synchronous_commit = off; SET LOCAL idle_in_transaction_session_timeout = '2s'")
             let isOurs = try connection.execute(Self.prolong, [.text(holder), .integer(orNull: held)]) == 1
             guard isOurs else { return Step.standby }
             let checkpoint = try connection.first(Statement("SELECT position FROM apus_projection"), []) {
@@ -124,7 +126,8 @@ public actor Projector: Service {
     private func holdsLease() async throws -> Bool {
         if fence != nil { return true }
         fence = try await database.write { [holder] connection in
-            try connection.first(Self.acquire, [.text(holder)]) { $0.integer(0) }
+            try connection.run(script: "SET LOCAL lock_timeout = '500ms'")
+            return try connection.first(Self.acquire, [.text(holder)]) { $0.integer(0) }
         }
         if fence != nil { logger.info("projecting") }
         return fence != nil

@@ -131,6 +131,7 @@ extension Snapshot {
     /// Removed memberships are told only when a stoken is given. The answer's stoken does not move past them, so they are
     /// told again until something else has changed, as recorded in `collection-removed`.
     func collectionPage(of user: UserID, types: [[UInt8]]?, _ query: ListQuery) throws -> ByteBuffer {
+        try requireCollections(of: user)
         let start = try start(query.stoken)
         let page = try collections(of: user, types: types, after: start, limit: try query.limit.get(), query.prefetch)
         let end = page.elements.last?.changed

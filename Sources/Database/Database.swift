@@ -157,6 +157,8 @@ public struct DatabaseFault: Error, CustomStringConvertible, Sendable {
         case unavailable
         /// A constraint does not hold: a bug, or a database that somebody else changed.
         case constraint
+        /// Another transaction got in the way; the same again may succeed.
+        case conflict
         /// The file or the schema is not what it should be.
         case corrupt
         /// A function of ours in the database said no: the SQLSTATE and the message that it gave.

@@ -52,9 +52,15 @@ public final class PostgresDatabase: Database {
 actor ConnectionPool {
     /// How many may wait for a connection; more are told to come again.
     private static let waitersLimit = 1024
+    /// How long one waits.
+    private static let patience = Duration.seconds(3)
+
+    private typealias Waiter = CheckedContinuation<PostgresConnection?, Never>
 
     private var idle: [PostgresConnection]
-    private var waiters: [CheckedContinuation<PostgresConnection, Never>] = []
+    /// In the order in which they came.
+    private var waiters: [(ticket: Int, waiter: Waiter)] = []
+    private var lastTicket = 0
 
     init(url: String, size: Int) {
         idle = (0..<size).map { PostgresConnection(url: url, number: $0) }
@@ -62,11 +68,33 @@ actor ConnectionPool {
 
     func acquire() async throws(DatabaseFault) -> PostgresConnection {
         if let connection = idle.popLast() { return connection }
-        guard waiters.count < Self.waitersLimit else { throw DatabaseFault(.unavailable, "PostgreSQL: the pool is full") }
-        return await withCheckedContinuation { waiters.append($0) }
+        guard waiters.count < Self.waitersLimit, let connection = await wait() else {
+            throw DatabaseFault(.unavailable, "PostgreSQL: no connection is free")
+        }
+        return connection
     }
 
     func release(_ connection: PostgresConnection) {
-        if waiters.isEmpty { idle.append(connection) } else { waiters.removeFirst().resume(returning: connection) }
+        if waiters.isEmpty { idle.append(connection) } else { waiters.removeFirst().waiter.resume(returning: connection) }
+    }
+
+    /// The next free connection, or nil when there is none in time.
+    private func wait() async -> PostgresConnection? {
+        lastTicket += 1
+        let ticket = lastTicket
+        return await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                // Cancelled when a connection came.
+                do { try await Task.sleep(for: Self.patience) } catch { return }
+                await self.giveUp(ticket)
+            }
+            defer { group.cancelAll() }
+            return await withCheckedContinuation { waiters.append((ticket, $0)) }
+        }
+    }
+
+    private func giveUp(_ ticket: Int) {
+        guard let index = waiters.firstIndex(where: { $0.ticket == ticket }) else { return }
+        waiters.remove(at: index).waiter.resume(returning: nil)
     }
 }

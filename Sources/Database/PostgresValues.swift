@@ -37,6 +37,7 @@ internal import CPostgres
     private static func kind(of state: String) -> DatabaseFault.Kind {
         switch state.prefix(2) {
         case "23": .constraint
+        case "40": .conflict
         case "22", "42", "XX": .corrupt
         default: .unavailable
         }

@@ -60,7 +60,7 @@ public enum EmailAddress {
         while let first = scalars.first, isBlank(first) { scalars.removeFirst() }
         while let last = scalars.last, isBlank(last) { scalars.removeLast() }
         let trimmed = String(scalars)
-        guard let at = trimmed.lastIndex(of: "@") else { return trimmed }
+        guard let at = trimmed.lastIndex(of: "@") else { return address }
         return trimmed[...at] + LowerCase.of(String(trimmed[trimmed.index(after: at)...]))
     }
 

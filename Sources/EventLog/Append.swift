@@ -66,7 +66,7 @@ enum LocalAppend {
             try connection.execute(insertClaim, [.text(claim.claim.key.rawValue), .integer(holder), position])
         }
         guard let key = keys[record.stream] ?? nil else { throw LogFault.unreadable(record.position) }
-        let encoded = EventCodec.encode(record.event, key: key)
+        let encoded = try EventCodec.encode(record.event, key: key, at: record.position)
         try connection.execute(
             insertEvent,
             [

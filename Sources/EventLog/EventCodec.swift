@@ -16,7 +16,9 @@ enum EventCodec {
     }
 
     /// - Parameter key: of the event's stream.
-    static func encode(_ event: Event, key: [UInt8]) -> Encoded {
+    /// - Throws: ``LogFault/unreadable(_:)`` when it is no key.
+    static func encode(_ event: Event, key: [UInt8], at position: Position) throws(LogFault) -> Encoded {
+        guard key.count == SecretBox.keyBytes else { throw .unreadable(position) }
         let (payload, plain) = encode(event)
         return Encoded(type: type(of: payload).typeName, version: type(of: payload).typeVersion, payload: SecretBox(key: key).seal(plain))
     }
@@ -25,7 +27,7 @@ enum EventCodec {
     static func decode(
         type name: String, version: Int64, payload: [UInt8], key: [UInt8], at position: Position
     ) throws(LogFault) -> Event {
-        guard let plain = SecretBox(key: key).open(payload) else { throw .unreadable(position) }
+        guard key.count == SecretBox.keyBytes, let plain = SecretBox(key: key).open(payload) else { throw .unreadable(position) }
         return try decode(type: name, version: version, plain: plain, at: position)
     }
 

@@ -27,15 +27,17 @@ public struct PostgresAppender: Appender {
             }
             guard let last = plan.records.last else { return plan.answers(shiftedBy: 0) }
             do {
-                let base = try await database.atomically(
-                    plan.writes.map { ($0.statement, $0.values) } + [Self.call(plan, view)]
-                ) { $0.integer(0) }
+                let base = try await database.atomically(try Self.batch(plan, view)) { $0.integer(0) }
                 let shift = base - view.head.position.rawValue
                 announce(Position(rawValue: last.position.rawValue + shift))
                 return plan.answers(shiftedBy: shift)
             } catch let fault as DatabaseFault {
-                guard case .raised(let code, let message) = fault.kind else { throw fault }
-                if code == "AP002" { taken.merge(try Self.claims(message, of: plan)) { $1 } }
+                switch fault.kind {
+                case .raised("AP002", let message): taken.merge(try Self.claims(message, of: plan)) { $1 }
+                // Streams have moved on, or somebody has just stored the same chunk: look again and decide again.
+                case .raised, .conflict, .constraint: continue
+                case .unavailable, .corrupt: throw fault
+                }
             }
         }
         throw LogFault.overloaded
@@ -63,11 +65,15 @@ public struct PostgresAppender: Appender {
         }
     }
 
-    private static func call(_ plan: Plan, _ view: LogView) -> (statement: Statement, values: [Value]) {
+    private static func batch(_ plan: Plan, _ view: LogView) throws(LogFault) -> [(statement: Statement, values: [Value])] {
         var call = Call(view)
-        for record in plan.records { call.add(record) }
-        return (append, call.values)
+        for record in plan.records { try call.add(record) }
+        // The head is locked first, so that nobody waits for a row of somebody who waits for the head.
+        let writes = plan.writes.isEmpty ? [] : [(lock, [])] + plan.writes.map { ($0.statement, $0.values) }
+        return writes + [(append, call.values)]
     }
+
+    private static let lock = Statement("SELECT position FROM apus_log WHERE id = 1 FOR UPDATE")
 
     private static let append = Statement(
         """
@@ -101,7 +107,8 @@ private struct Call {
         keys = view.streams.mapValues(\.key)
     }
 
-    mutating func add(_ record: RecordedEvent) {
+    /// - Throws: ``LogFault/unreadable(_:)`` when the stream's key was destroyed.
+    mutating func add(_ record: RecordedEvent) throws(LogFault) {
         let number = Int64(events.streams.count + 1)
         let isNewUser = if case .userCreated = record.event { true } else { false }
         for stream in record.streams {
@@ -117,7 +124,8 @@ private struct Call {
             claims.holders.append(isNewUser ? nil : claim.holder?.rawValue ?? 0)
             claims.repeatable.append(claim.isRepeatable ? "true" : "false")
         }
-        let encoded = EventCodec.encode(record.event, key: (keys[record.stream] ?? nil) ?? [])
+        guard let key = keys[record.stream] ?? nil else { throw .unreadable(record.position) }
+        let encoded = try EventCodec.encode(record.event, key: key, at: record.position)
         events.streams.append(isNewUser ? nil : record.stream.name.rawValue)
         // A head that this very call makes is told as the number of the event that makes it.
         let base = view.head.position.rawValue

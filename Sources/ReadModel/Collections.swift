@@ -47,13 +47,13 @@ extension Snapshot {
         return collection
     }
 
-    /// The user's collections that changed after a position, oldest change first.
+    /// The user's collections that changed after a position, oldest change first. The caller has seen to it that the snapshot
+    /// has them (``requireCollections(of:)``).
     ///
     /// - Parameter types: only collections of these types, and those without one.
     public func collections(
         of user: UserID, types: [[UInt8]]?, after position: Position, limit: Int, _ prefetch: Prefetch
     ) throws -> Page<CollectionContent> {
-        try requireCollections(of: user)
         var values: [Value] = [.integer(user.rawValue), .integer(position.rawValue), .integer(Int64(limit) + 1)]
         if let types { values.append(.texts(types.map(hexadecimal))) }
         let found = try connection.query(types == nil ? Self.selectCollections : Self.selectCollectionsOfTypes, values, collection)

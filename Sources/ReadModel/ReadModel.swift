@@ -87,7 +87,7 @@ public struct Snapshot {
         ) { row in (first: row.integer(0), end: row.integerOrNil(1)) }
         guard let bounds, sealed.position.rawValue >= bounds.first else { return false }
         if let end = bounds.end { return sealed.position.rawValue < end }
-        return try sealed.position <= position()
+        return try sealed.position <= logPosition()
     }
 
     /// The stoken that a position has in the table; one of an adopted row is not made from its position.

@@ -91,7 +91,7 @@ extension Snapshot {
     }
 
     /// Makes sure that the snapshot has what has happened to all collections of a user.
-    func requireCollections(of user: UserID) throws {
+    public func requireCollections(of user: UserID) throws {
         guard !isInline else { return }
         try require([.user(user)])
         try require {

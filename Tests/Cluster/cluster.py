@@ -24,7 +24,7 @@ from typing import Any, Callable, Iterator
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "Faults"))
 
 import support  # noqa: E402
-from support import Client, Server, equal, expected, free_port, person, true, uid  # noqa: E402, F401
+from support import Client, Server, equal, expected, free_port, true, uid  # noqa: E402, F401
 
 BIN = "/usr/lib/postgresql/15/bin"
 SECRET = "the-same-on-every-node"

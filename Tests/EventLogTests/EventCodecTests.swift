@@ -82,7 +82,7 @@ private let somewhere = Position(rawValue: 77)
 
     @Test("are read with the key of their stream and with no other", arguments: Golden.all)
     func sealed(golden: Golden) throws {
-        let sealed = EventCodec.encode(golden.event, key: key)
+        let sealed = try EventCodec.encode(golden.event, key: key, at: Position(rawValue: 1))
         #expect([sealed.type, "\(sealed.version)"] == [golden.type, "\(golden.version)"])
         let decode = { (payload: [UInt8], key: [UInt8]) throws(LogFault) in
             try EventCodec.decode(type: sealed.type, version: sealed.version, payload: payload, key: key, at: somewhere)
@@ -95,7 +95,7 @@ private let somewhere = Position(rawValue: 77)
 
     @Test("that were changed anywhere are not read") func changed() throws {
         let golden = try #require(Golden.all.first { $0.type == "MemberLevelChanged" })
-        let sealed = EventCodec.encode(golden.event, key: key)
+        let sealed = try EventCodec.encode(golden.event, key: key, at: Position(rawValue: 1))
         for bit in 0..<sealed.payload.count * 8 {
             var payload = sealed.payload
             payload[bit / 8] ^= 1 << UInt8(bit % 8)
