@@ -1,4 +1,5 @@
 internal import Database
+internal import Sodium
 
 /// A table of the read model with the columns that follow from the log.
 struct ReadModelTable: Sendable {
@@ -15,7 +16,7 @@ struct ReadModelTable: Sendable {
     let key: String
     let columns: [(name: String, kind: Kind)]
 
-    /// A page of rows after a key. Left out is what is no projection: logins (`last_login`, tokens).
+    /// All of them. Left out is what is no projection: logins (`last_login`, tokens).
     static let all = [
         ReadModelTable(
             "myauth_user", key: "id", numbers: ["is_superuser", "is_staff", "is_active"],
@@ -56,6 +57,32 @@ struct ReadModelTable: Sendable {
             numbers.map { ($0, .number) } + texts.map { ($0, .text) } + bytes.map { ($0, .bytes) } + moments.map { ($0, .moment) }
     }
 
+    /// What a table holds, in a few bytes.
+    struct Digest: Hashable, Sendable {
+        var rows = 0
+        /// BLAKE2b over the digest so far and the next page of rows.
+        var hash: [UInt8] = []
+    }
+
+    func digest(_ connection: any Connection) throws -> Digest {
+        var digest = Digest()
+        var key: Int64 = 0
+        while true {
+            let page = try rows(after: key, limit: Self.digestPage, connection)
+            guard let last = page.last else { return digest }
+            var bytes = digest.hash
+            for row in page {
+                bytes.append(integer: row.key)
+                for value in row.values { bytes.append(value) }
+            }
+            digest = Digest(rows: digest.rows + page.count, hash: Sodium.blake2b(bytes))
+            key = last.key
+        }
+    }
+
+    /// Both databases are read in pages of the same size, so that the digests are made of the same pieces.
+    private static let digestPage = 1000
+
     /// The rows after a key, each as its key and its other values.
     func rows(after key: Int64, limit: Int, _ connection: any Connection) throws -> [(key: Int64, values: [Value])] {
         try connection.query(select, [.integer(key), .integer(Int64(limit))]) { row in
@@ -78,5 +105,30 @@ struct ReadModelTable: Sendable {
         return Statement(
             sqlite: text { "\"\($0)\"" },
             postgres: text { "to_char(\"\($0)\" AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')" })
+    }
+}
+
+extension [UInt8] {
+    fileprivate mutating func append(integer: Int64) {
+        for shift in stride(from: 56, through: 0, by: -8) { append(UInt8(truncatingIfNeeded: integer >> Int64(shift))) }
+    }
+
+    /// Appends a value behind its kind and length, so that no two rows give the same bytes.
+    fileprivate mutating func append(_ value: Value) {
+        switch value {
+        case .null: append(0)
+        case .integer(let number):
+            append(1)
+            append(integer: number)
+        case .text(let text):
+            append(2)
+            append(integer: Int64(text.utf8.count))
+            self += text.utf8
+        case .blob(let bytes):
+            append(3)
+            append(integer: Int64(bytes.count))
+            self += bytes
+        case .texts, .integers, .blobs: preconditionFailure("a column holds one value")
+        }
     }
 }
