@@ -1,20 +1,33 @@
+internal import Domain
 internal import EventLog
 internal import Hummingbird
 internal import HTTPTypes
 internal import ReadModel
 
 extension API {
-    /// Whether the server can do its work: the database answers and the read model is where the log ends.
+    /// How far the read model may be behind a server that is ready: a projector's batch.
+    private static let nearEvents = 1000
+
+    /// Whether the server can do its work: the database answers and the read model is near the end of the log.
     func ready() async -> Response {
         do {
-            let isCurrent = try await readModel.snapshot { snapshot in try snapshot.position() >= snapshot.logHead().position }
+            let isCurrent = try await readModel.snapshot { snapshot in
+                try snapshot.position() + Self.nearEvents >= snapshot.logHead().position
+            }
             return isCurrent ? Answer.text(.ok, "ready\n") : Answer.text(.serviceUnavailable, "the read model is behind the log\n")
         } catch { return Answer.text(.serviceUnavailable, "the database does not answer\n") }
     }
 
+    /// How a proxy tells that clients speak HTTPS to it.
+    private static let forwardedProto: HTTPField.Name = {
+        guard let name = HTTPField.Name("x-forwarded-proto") else { preconditionFailure("this is a header's name") }
+        return name
+    }()
+
     /// A page for people who open the server's address in a browser.
     func frontPage(_ call: Call) -> Response {
-        let address = settings.publicHost.map { "https://" + $0 } ?? "http://" + call.authority
+        let scheme = call.headers[Self.forwardedProto] == "https" ? "https://" : "http://"
+        let address = settings.publicHost.map { "https://" + $0 } ?? scheme + call.authority
         return Answer.text(.ok, FrontPage.html(address: address), type: MediaType.html)
     }
 }
