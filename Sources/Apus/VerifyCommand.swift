@@ -19,7 +19,7 @@ struct Verify: AsyncParsableCommand {
         let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
         let folder = FileManager.default.temporaryDirectory.appending(path: "apus-verify-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        defer { try? FileManager.default.removeItem(at: folder) }
+        defer { remove(folder) }
         let scratch = try SQLiteDatabase(path: folder.appending(path: "replay.sqlite").path)
         try await scratch.write { try Schema.create($0, .sqlite) }
         let report = try await Verification(database: node.database, scratch: scratch, stokens: node.readModel.stokens).run()
@@ -28,5 +28,11 @@ struct Verify: AsyncParsableCommand {
         for fault in report.faults { print(fault) }
         guard report.faults.isEmpty else { throw ExitCode(1) }
         print("All is well: \(report.events) events, and the \(report.rows) rows that follow from them.")
+    }
+
+    private func remove(_ folder: URL) {
+        do { try FileManager.default.removeItem(at: folder) } catch {
+            print("\(folder.path) could not be removed; it is not needed any more")
+        }
     }
 }
