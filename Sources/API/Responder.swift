@@ -27,7 +27,7 @@ public struct Responder: HTTPResponder {
         let match = routes.match(request.method, path: path)
         var response = await answer(request, path: path, match, logger: context.logger)
         if request.method == .head { response.body = .init() }
-        if request.headers[.connection]?.lowercased() == "close" { response.headers[.connection] = "close" }
+        if request.headers[.connection] == "close" { response.headers[.connection] = "close" }
         log(request, match, response, start.duration(to: .now), context)
         return response
     }

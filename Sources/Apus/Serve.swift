@@ -28,7 +28,6 @@ struct Serve: AsyncParsableCommand {
         let (host, port) = try options.address(environment)
         let lifetime = try Lifetime.parse(
             environment.text("APUS_TOKEN_LIFETIME", flag: options.tokenLifetime, default: "365d"))
-
         let roles = try options.roles(environment)
 
         let node = try await Node(dataOptions, environment, logger: logger)
