@@ -67,12 +67,14 @@ let package = Package(
                 "Sodium", "Domain", "Database", "Schemas", "EventLog", "Projections", "ReadModel", "API",
                 .argumentParser, .hummingbird, .logging, .serviceLifecycle, .unixSignals,
             ], swiftSettings: strict),
-        .testTarget(name: "MessagePackTests", dependencies: ["MessagePack", .nioCore], swiftSettings: strict),
+        .target(name: "TestSupport", dependencies: ["Domain"], path: "Tests/TestSupport", swiftSettings: strict),
+        .testTarget(name: "MessagePackTests", dependencies: ["MessagePack", "TestSupport", .nioCore], swiftSettings: strict),
         .testTarget(name: "APITests", dependencies: ["MessagePack", "API", .nioCore], swiftSettings: strict),
-        .testTarget(name: "DomainTests", dependencies: ["Domain"], swiftSettings: strict),
-        .testTarget(name: "EventLogTests", dependencies: ["Sodium", "Domain", "EventLog"], swiftSettings: strict),
+        .testTarget(name: "DomainTests", dependencies: ["Domain", "TestSupport"], swiftSettings: strict),
+        .testTarget(name: "EventLogTests", dependencies: ["Sodium", "Domain", "EventLog", "TestSupport"], swiftSettings: strict),
         .testTarget(
-            name: "StorageTests", dependencies: ["Domain", "Database", "Schemas", "EventLog", "Projections", "ReadModel"],
+            name: "StorageTests",
+            dependencies: ["Domain", "Database", "Schemas", "EventLog", "Projections", "ReadModel", "TestSupport"],
             swiftSettings: strict),
     ]
 )

@@ -1,4 +1,5 @@
 import Domain
+import TestSupport
 import Testing
 
 /// What happened to one collection, with the state that was carried along, and what the log knows to be claimed.

@@ -1,4 +1,5 @@
 import Domain
+import TestSupport
 
 let ada = UserID(rawValue: 1)
 let ben = UserID(rawValue: 2)
@@ -96,35 +97,7 @@ extension CommitItems {
     }
 }
 
-// Uids are written as literals here, and nowhere else: in the product each comes from a request.
-extension CollectionUID: ExpressibleByStringLiteral {
-    init(stringLiteral text: String) { self.init(text) }
-}
-extension ItemUID: ExpressibleByStringLiteral {
-    init(stringLiteral text: String) { self.init(text) }
-}
-extension RevisionUID: ExpressibleByStringLiteral {
-    init(stringLiteral text: String) { self.init(text) }
-}
-extension ChunkUID: ExpressibleByStringLiteral {
-    init(stringLiteral text: String) { self.init(text) }
-}
-extension InvitationUID: ExpressibleByStringLiteral {
-    init(stringLiteral text: String) { self.init(text) }
-}
-
-/// SplitMix64: the same values on every run.
-struct FixedGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-
+extension FixedGenerator {
     mutating func below(_ end: Int) -> Int { Int.random(in: 0..<end, using: &self) }
     mutating func happens(oneIn count: Int) -> Bool { below(count) == 0 }
     mutating func pick<T>(_ choices: [T]) -> T { choices[below(choices.count)] }

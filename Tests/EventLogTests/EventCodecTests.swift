@@ -1,5 +1,6 @@
 import Domain
 import Sodium
+import TestSupport
 import Testing
 
 @testable import EventLog
@@ -109,18 +110,5 @@ private let somewhere = Position(rawValue: 77)
                     type: sealed.type, version: 1, payload: Array(sealed.payload.prefix(length)), key: key, at: somewhere)
             }
         }
-    }
-}
-
-/// SplitMix64: the same values on every run.
-struct FixedGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
     }
 }

@@ -1,4 +1,5 @@
 import Domain
+import TestSupport
 import Testing
 
 /// An event as it stands in logs: its payload before sealing, in hexadecimal digits. The bytes were made with Python's

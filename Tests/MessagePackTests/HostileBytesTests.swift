@@ -1,5 +1,6 @@
 import MessagePack
 import NIOCore
+import TestSupport
 import Testing
 
 @Suite("Hostile bytes")

@@ -1,5 +1,6 @@
 import Database
 import Domain
+import TestSupport
 import Testing
 
 @testable import EventLog

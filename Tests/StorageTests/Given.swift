@@ -2,6 +2,7 @@ import Database
 import Domain
 import EventLog
 import ReadModel
+import TestSupport
 
 let notes = CollectionUID("notes")
 let keys = UserKeys(salt: [1], loginPubkey: [2], pubkey: [3], encryptedContent: [4])
@@ -154,21 +155,4 @@ extension CommitItems {
     init(_ items: [OfferedItem], to uid: CollectionUID = notes, by user: UserID, checksEtags: Bool = false) {
         self.init(collection: uid, author: user, items: items, dependencies: [], stoken: .any, checksEtags: checksEtags)
     }
-}
-
-// Uids are written as literals here, and nowhere else: in the product each comes from a request.
-extension CollectionUID: ExpressibleByStringLiteral {
-    init(stringLiteral text: String) { self.init(text) }
-}
-extension ItemUID: ExpressibleByStringLiteral {
-    init(stringLiteral text: String) { self.init(text) }
-}
-extension RevisionUID: ExpressibleByStringLiteral {
-    init(stringLiteral text: String) { self.init(text) }
-}
-extension ChunkUID: ExpressibleByStringLiteral {
-    init(stringLiteral text: String) { self.init(text) }
-}
-extension InvitationUID: ExpressibleByStringLiteral {
-    init(stringLiteral text: String) { self.init(text) }
 }

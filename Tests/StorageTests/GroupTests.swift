@@ -4,6 +4,7 @@ import EventLog
 import Projections
 import ReadModel
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite("Groups of submissions") struct GroupTests {

@@ -2,6 +2,7 @@ import Domain
 import EventLog
 import ReadModel
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Database

@@ -2,6 +2,7 @@ import Database
 import Domain
 import Projections
 import ReadModel
+import TestSupport
 import Testing
 
 @testable import EventLog

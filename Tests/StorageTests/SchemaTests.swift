@@ -3,6 +3,7 @@ import Domain
 import EventLog
 import ReadModel
 import Schemas
+import TestSupport
 import Testing
 
 @Suite("The schema") struct SchemaTests {

@@ -1,6 +1,7 @@
 import Database
 import Domain
 import EventLog
+import TestSupport
 
 extension Node {
     /// A history with every type of event, in which everything that can go away goes away once.
