@@ -16,7 +16,6 @@ struct Batch {
     private let stokens: StokenSealer
     private var lastChunkID: Int64
     private var lastRelationID: Int64
-    private var collections: [CollectionUID: Collection] = [:]
 
     init(connection: any Connection, stokens: StokenSealer) throws {
         let row = try connection.first(
@@ -45,24 +44,34 @@ struct Batch {
         return lastRelationID
     }
 
-    mutating func collection(_ uid: CollectionUID) throws -> Collection {
-        if let known = collections[uid] { return known }
-        let found = try connection.first(
-            Statement("SELECT id, owner_id FROM django_etebase_collection WHERE uid = $1"), [.text(uid.rawValue)]
-        ) { row in Collection(id: row.integer(0), uid: uid, owner: row.integer(1)) }
-        guard let found else { throw DatabaseFault(.corrupt, "an event names a collection that is not in the read model") }
-        collections[uid] = found
-        return found
+    /// The collection of a uid, which is there.
+    func collection(_ uid: CollectionUID) throws -> Collection {
+        guard let collection = try collections([uid])[uid] else {
+            throw DatabaseFault(.corrupt, "an event names a collection that is not in the read model")
+        }
+        return collection
     }
 
-    mutating func know(_ collection: Collection) { collections[collection.uid] = collection }
-    mutating func forgetCollections() { collections = [:] }
+    /// Those of the collections that are there.
+    func collections(_ uids: Set<CollectionUID>) throws -> [CollectionUID: Collection] {
+        guard !uids.isEmpty else { return [:] }
+        let found = try connection.query(Self.selectCollections, [.texts(uids.map(\.rawValue))]) { row in
+            Collection(id: row.integer(0), uid: CollectionUID(row.text(1)), owner: row.integer(2))
+        }
+        return Dictionary(uniqueKeysWithValues: found.map { ($0.uid, $0) })
+    }
+
+    private static let selectCollections = Statement(
+        list: "SELECT id, uid, owner_id FROM django_etebase_collection WHERE uid IN [$1 text]")
+
+    func stoken(of record: RecordedEvent) -> String {
+        stokens.stoken(LogHead(position: record.position, epoch: record.epoch))
+    }
 
     /// Gives the event a row among the stokens; its id is the position.
     func insertStoken(of record: RecordedEvent) throws {
-        let stoken = stokens.stoken(LogHead(position: record.position, epoch: record.epoch))
         try connection.enqueue(
             Statement("INSERT INTO django_etebase_stoken (id, uid) VALUES ($1, $2)"),
-            [.integer(record.position.rawValue), .text(stoken)])
+            [.integer(record.position.rawValue), .text(stoken(of: record))])
     }
 }

@@ -31,7 +31,12 @@ public struct DjangoProjection: Sendable {
             throw DatabaseFault(
                 .corrupt, "events \(first.position.rawValue) to \(last.position.rawValue) do not follow \(batch.checkpoint.rawValue)")
         }
-        for record in events { try apply(record, &batch) }
+        var rest = events[...]
+        while let next = rest.first {
+            let run = rest.prefix { ContentRows.takes($0.event) }
+            if run.isEmpty { try apply(next, &batch) } else { try ContentRows.apply(run, &batch) }
+            rest = rest.dropFirst(max(run.count, 1))
+        }
         try batch.finish(at: last.position)
     }
 
@@ -42,10 +47,7 @@ public struct DjangoProjection: Sendable {
         case .passwordChanged(let event): try batch.changePassword(event)
         case .userActivityChanged(let event): try batch.changeActivity(event)
         case .userReset(let event): try batch.reset(event)
-        case .collectionCreated(let event): try batch.create(event, record)
-        case .itemCreated(let event): try batch.create(event, record)
-        case .itemRevised(let event): try batch.revise(event, record)
-        case .chunkStored(let event): try batch.store([event.chunk], in: batch.collection(event.collection))
+        case .collectionCreated, .itemCreated, .itemRevised, .chunkStored: preconditionFailure("content is applied in runs")
         case .memberJoined(let event): try batch.join(event, record)
         case .memberLevelChanged(let event): try batch.changeLevel(event, record)
         case .memberRemoved(let event): try batch.remove(event, record)

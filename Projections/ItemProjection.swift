@@ -2,100 +2,254 @@ internal import Database
 internal import Domain
 internal import EventLog
 
-extension Batch {
-    mutating func create(_ event: CollectionCreated, _ record: RecordedEvent) throws {
-        let id = record.position.rawValue
-        let collection = Collection(id: id, uid: event.collection, owner: event.owner.rawValue)
-        know(collection)
-        try connection.enqueue(
-            Statement("INSERT INTO django_etebase_collection (id, uid, owner_id, main_item_id) VALUES ($1, $2, $3, $1)"),
-            [.integer(id), .text(event.collection.rawValue), .integer(collection.owner)])
-        try connection.enqueue(
-            Statement("INSERT INTO apus_collection (id, revision_stoken, member_stoken) VALUES ($1, $1, 0)"), [.integer(id)])
-        try insertItem(id, uid: event.collection.rawValue, version: event.version, key: nil, in: collection, isMain: true)
-        try insert(event.revision, of: id, in: collection, record)
+/// What a run of events makes of collections, items and chunks: rows that go into each table together, so that a thousand
+/// events need as many statements as one.
+///
+/// Which rows the events name is looked up first, for all of them at once; what the run itself makes is known from then on.
+struct ContentRows {
+    private struct ItemKey: Hashable {
+        let collection: Int64
+        let uid: ItemUID
     }
 
-    mutating func create(_ event: ItemCreated, _ record: RecordedEvent) throws {
-        let id = record.position.rawValue
-        let collection = try collection(event.collection)
-        try insertItem(id, uid: event.item.rawValue, version: event.version, key: event.encryptionKey, in: collection, isMain: false)
-        try insert(event.revision, of: id, in: collection, record)
-        try move(collection, to: record.position)
+    private struct ChunkKey: Hashable {
+        let collection: Int64
+        let uid: ChunkUID
     }
 
-    mutating func revise(_ event: ItemRevised, _ record: RecordedEvent) throws {
-        let collection = try collection(event.collection)
-        let found = try connection.first(
-            Statement("SELECT id FROM django_etebase_collectionitem WHERE uid = $1 AND collection_id = $2"),
-            [.text(event.item.rawValue), .integer(collection.id)]
-        ) { $0.integer(0) }
-        guard let item = found else { throw DatabaseFault(.corrupt, "an event revises an item that is not in the read model") }
-        // The original keeps NULL, not false, in old revisions: its unique constraint on (item, current) needs it.
-        try connection.enqueue(
-            Statement("UPDATE django_etebase_collectionitemrevision SET current = NULL WHERE item_id = $1 AND current = TRUE"),
-            [.integer(item)])
-        try insert(event.revision, of: item, in: collection, record)
-        try connection.enqueue(
-            Statement("UPDATE apus_item SET stoken = $2 WHERE id = $1"), [.integer(item), .integer(record.position.rawValue)])
-        try move(collection, to: record.position)
-    }
+    private var collections: [CollectionUID: Batch.Collection]
+    private var items: [ItemKey: Int64] = [:]
+    private var chunks: [ChunkKey: Int64] = [:]
 
-    /// Makes the rows of chunks whose content was stored. The path is where the original would have put the file.
-    mutating func store(_ chunks: [StoredChunk], in collection: Collection) throws {
-        for chunk in chunks {
-            let uid = chunk.uid.rawValue
-            let path = "user_\(collection.owner)/\(collection.uid)/\(uid.prefix(2))/\(uid.dropFirst(2))"
-            try connection.enqueue(
-                Statement(
-                    """
-                    INSERT INTO django_etebase_collectionitemchunk (id, uid, "chunkFile", collection_id)
-                    VALUES ($1, $2, $3, $4)
-                    """), [.integer(nextChunkID()), .text(uid), .text(path), .integer(collection.id)])
+    private var newStokens: [[Value]] = []
+    private var newCollections: [[Value]] = []
+    private var newItems: [[Value]] = []
+    private var newChanges: [[Value]] = []
+    private var newRevisions: [[Value]] = []
+    private var newChunks: [[Value]] = []
+    private var newRelations: [[Value]] = []
+    /// Items whose current revision is in the table and is not current any more.
+    private var superseded: [[Value]] = []
+    /// Where in ``newRevisions`` the current revision of an item stands.
+    private var current: [Int64: Int] = [:]
+    private var changedItems: [Int64: Position] = [:]
+    private var changedCollections: [Int64: Position] = [:]
+
+    /// Whether the event is one that can be taken into such a run.
+    static func takes(_ event: Event) -> Bool {
+        switch event {
+        case .collectionCreated, .itemCreated, .itemRevised, .chunkStored: true
+        default: false
         }
     }
 
-    private func insertItem(
-        _ id: Int64, uid: String, version: Int, key: [UInt8]?, in collection: Collection, isMain: Bool
-    ) throws {
-        try connection.enqueue(
-            Statement(
-                """
-                INSERT INTO django_etebase_collectionitem (id, uid, version, "encryptionKey", collection_id)
-                VALUES ($1, $2, $3, $4, $5)
-                """), [.integer(id), .text(uid), .integer(Int64(version)), .blob(orNull: key), .integer(collection.id)])
-        try connection.enqueue(
-            Statement("INSERT INTO apus_item (id, collection_id, stoken, is_main) VALUES ($1, $2, $1, $3)"),
-            [.integer(id), .integer(collection.id), .flag(isMain)])
+    /// Applies a run of events that ``takes(_:)`` lets through.
+    static func apply(_ run: ArraySlice<RecordedEvent>, _ batch: inout Batch) throws {
+        var rows = try ContentRows(run, batch)
+        for record in run { try rows.add(record, &batch) }
+        try rows.write(batch.connection)
     }
 
-    private mutating func insert(
-        _ revision: Revision, of item: Int64, in collection: Collection, _ record: RecordedEvent
+    private init(_ run: ArraySlice<RecordedEvent>, _ batch: Batch) throws {
+        var names = Names()
+        for record in run { names.add(record.event) }
+        collections = try batch.collections(names.collections)
+        items = try lookUp(names.items, Self.selectItems, batch.connection, ItemKey.init) { ItemUID($0) }
+        chunks = try lookUp(names.chunks, Self.selectChunks, batch.connection, ChunkKey.init) { ChunkUID($0) }
+    }
+
+    /// What a run names of what was there before it.
+    private struct Names {
+        var collections: Set<CollectionUID> = []
+        var items: [CollectionUID: Set<ItemUID>] = [:]
+        var chunks: [CollectionUID: Set<ChunkUID>] = [:]
+        private var made: Set<CollectionUID> = []
+        private var madeItems: [CollectionUID: Set<ItemUID>] = [:]
+        private var madeChunks: [CollectionUID: Set<ChunkUID>] = [:]
+
+        mutating func add(_ event: Event) {
+            switch event {
+            case .collectionCreated(let event):
+                made.insert(event.collection)
+                madeItems[event.collection, default: []].insert(ItemUID(event.collection.rawValue))
+                add(event.revision, of: event.collection)
+            case .itemCreated(let event):
+                need(event.collection)
+                madeItems[event.collection, default: []].insert(event.item)
+                add(event.revision, of: event.collection)
+            case .itemRevised(let event):
+                need(event.collection)
+                if madeItems[event.collection]?.contains(event.item) != true { items[event.collection, default: []].insert(event.item) }
+                add(event.revision, of: event.collection)
+            case .chunkStored(let event):
+                need(event.collection)
+                madeChunks[event.collection, default: []].insert(event.chunk.uid)
+            default: preconditionFailure("a run has events of content only")
+            }
+        }
+
+        private mutating func need(_ collection: CollectionUID) {
+            if !made.contains(collection) { collections.insert(collection) }
+        }
+
+        private mutating func add(_ revision: Revision, of collection: CollectionUID) {
+            madeChunks[collection, default: []].formUnion(revision.stored.map(\.uid))
+            let missing = revision.chunks.filter { madeChunks[collection]?.contains($0) != true }
+            if !missing.isEmpty { chunks[collection, default: []].formUnion(missing) }
+        }
+    }
+
+    /// The ids of what is named, by collection and uid. What is not there is missing in the answer.
+    private func lookUp<UID: Identifier, Key: Hashable>(
+        _ names: [CollectionUID: Set<UID>], _ statement: Statement, _ connection: any Connection,
+        _ key: (Int64, UID) -> Key, _ uid: (String) -> UID
+    ) throws -> [Key: Int64] {
+        let wanted = names.flatMap { collection, uids in
+            collections[collection].map { known in uids.map { (known.id, $0.rawValue) } } ?? []
+        }
+        guard !wanted.isEmpty else { return [:] }
+        let found = try connection.query(statement, [.integers(wanted.map(\.0)), .texts(wanted.map(\.1))]) { row in
+            (key(row.integer(0), uid(row.text(1))), row.integer(2))
+        }
+        return Dictionary(uniqueKeysWithValues: found)
+    }
+
+    private mutating func add(_ record: RecordedEvent, _ batch: inout Batch) throws {
+        let id = record.position.rawValue
+        switch record.event {
+        case .collectionCreated(let event):
+            let collection = Batch.Collection(id: id, uid: event.collection, owner: event.owner.rawValue)
+            collections[event.collection] = collection
+            newCollections.append([.integer(id), .text(event.collection.rawValue), .integer(collection.owner)])
+            addItem(ItemUID(event.collection.rawValue), version: event.version, key: nil, at: id, in: collection, isMain: true)
+            try add(event.revision, of: id, in: collection, record, &batch)
+        case .itemCreated(let event):
+            let collection = try collection(event.collection)
+            addItem(event.item, version: event.version, key: event.encryptionKey, at: id, in: collection, isMain: false)
+            try add(event.revision, of: id, in: collection, record, &batch)
+        case .itemRevised(let event):
+            let collection = try collection(event.collection)
+            guard let item = items[ItemKey(collection: collection.id, uid: event.item)] else {
+                throw DatabaseFault(.corrupt, "an event revises an item that is not in the read model")
+            }
+            // The original keeps NULL, not false, in old revisions: its unique constraint on (item, current) needs it.
+            if let row = current[item] { newRevisions[row][3] = .null } else { superseded.append([.integer(item)]) }
+            changedItems[item] = record.position
+            try add(event.revision, of: item, in: collection, record, &batch)
+        case .chunkStored(let event): add([event.chunk], in: try collection(event.collection), &batch)
+        default: preconditionFailure("a run has events of content only")
+        }
+    }
+
+    private func collection(_ uid: CollectionUID) throws -> Batch.Collection {
+        guard let collection = collections[uid] else {
+            throw DatabaseFault(.corrupt, "an event names a collection that is not in the read model")
+        }
+        return collection
+    }
+
+    private mutating func addItem(
+        _ uid: ItemUID, version: Int, key: [UInt8]?, at id: Int64, in collection: Batch.Collection, isMain: Bool
+    ) {
+        items[ItemKey(collection: collection.id, uid: uid)] = id
+        newItems.append([
+            .integer(id), .text(uid.rawValue), .integer(Int64(version)), .blob(orNull: key), .integer(collection.id),
+        ])
+        newChanges.append([.integer(id), .integer(collection.id), .flag(isMain)])
+    }
+
+    private mutating func add(
+        _ revision: Revision, of item: Int64, in collection: Batch.Collection, _ record: RecordedEvent, _ batch: inout Batch
     ) throws {
-        try insertStoken(of: record)
         let id = Value.integer(record.position.rawValue)
-        try connection.enqueue(
-            Statement(
-                """
-                INSERT INTO django_etebase_collectionitemrevision (id, uid, meta, current, deleted, item_id, stoken_id)
-                VALUES ($1, $2, $3, TRUE, $4 <> 0, $5, $1)
-                """), [id, .text(revision.uid.rawValue), .blob(revision.meta), .flag(revision.isDeleted), .integer(item)])
-        try store(revision.stored, in: collection)
-        for chunk in revision.chunks {
-            try connection.enqueue(
-                Statement(
-                    """
-                    INSERT INTO django_etebase_revisionchunkrelation (id, chunk_id, revision_id)
-                    SELECT $1, id, $2
-                    FROM   django_etebase_collectionitemchunk
-                    WHERE  collection_id = $3 AND uid = $4
-                    """), [.integer(nextRelationID()), id, .integer(collection.id), .text(chunk.rawValue)], changing: 1)
+        newStokens.append([id, .text(batch.stoken(of: record))])
+        current[item] = newRevisions.count
+        newRevisions.append([
+            id, .text(revision.uid.rawValue), .blob(revision.meta), .flag(true), .flag(revision.isDeleted), .integer(item), id,
+        ])
+        changedCollections[collection.id] = record.position
+        add(revision.stored, in: collection, &batch)
+        for uid in revision.chunks {
+            guard let chunk = chunks[ChunkKey(collection: collection.id, uid: uid)] else {
+                throw DatabaseFault(.corrupt, "an event names a chunk that is not in the read model")
+            }
+            newRelations.append([.integer(batch.nextRelationID()), .integer(chunk), id])
         }
     }
 
-    private func move(_ collection: Collection, to position: Position) throws {
-        try connection.enqueue(
-            Statement("UPDATE apus_collection SET revision_stoken = $2 WHERE id = $1"),
-            [.integer(collection.id), .integer(position.rawValue)])
+    /// Adds chunks whose content was stored. The path is where the original would have put the file.
+    private mutating func add(_ stored: [StoredChunk], in collection: Batch.Collection, _ batch: inout Batch) {
+        for chunk in stored {
+            let id = batch.nextChunkID()
+            let uid = chunk.uid.rawValue
+            chunks[ChunkKey(collection: collection.id, uid: chunk.uid)] = id
+            newChunks.append([
+                .integer(id), .text(uid), .text("user_\(collection.owner)/\(collection.uid)/\(uid.prefix(2))/\(uid.dropFirst(2))"),
+                .integer(collection.id),
+            ])
+        }
+    }
+
+    private func write(_ connection: any Connection) throws {
+        try connection.enqueue(Self.insertStokens, rows: newStokens)
+        try connection.enqueue(Self.insertCollections, rows: newCollections.map { $0 + [$0[0]] })
+        try connection.enqueue(Self.insertCollectionStates, rows: newCollections.map { [$0[0], $0[0], .integer(0)] })
+        try connection.enqueue(Self.insertItems, rows: newItems)
+        try connection.enqueue(Self.insertChanges, rows: newChanges.map { [$0[0], $0[1], $0[0], $0[2]] })
+        try connection.enqueue(Self.supersede, rows: superseded)
+        try connection.enqueue(Self.insertRevisions, rows: newRevisions)
+        try connection.enqueue(Self.insertChunks, rows: newChunks)
+        try connection.enqueue(Self.insertRelations, rows: newRelations)
+        try connection.enqueue(Self.updateChanges, rows: Self.rows(changedItems))
+        try connection.enqueue(Self.updateCollectionStates, rows: Self.rows(changedCollections))
+    }
+
+    private static func rows(_ positions: [Int64: Position]) -> [[Value]] {
+        positions.sorted { $0.key < $1.key }.map { [.integer($0.key), .integer($0.value.rawValue)] }
+    }
+
+    private static let insertStokens = SetStatement(insertInto: "django_etebase_stoken", ["id": .number, "uid": .text])
+    private static let insertCollections = SetStatement(
+        insertInto: "django_etebase_collection", ["id": .number, "uid": .text, "owner_id": .number, "main_item_id": .number])
+    private static let insertCollectionStates = SetStatement(
+        insertInto: "apus_collection", ["id": .number, "revision_stoken": .number, "member_stoken": .number])
+    private static let insertItems = SetStatement(
+        insertInto: "django_etebase_collectionitem",
+        ["id": .number, "uid": .text, "version": .number, "encryptionKey": .bytes, "collection_id": .number])
+    private static let insertChanges = SetStatement(
+        insertInto: "apus_item", ["id": .number, "collection_id": .number, "stoken": .number, "is_main": .number])
+    private static let supersede = SetStatement(
+        update: "django_etebase_collectionitemrevision", set: "current = NULL", key: "item_id", where: "current = TRUE")
+    private static let insertRevisions = SetStatement(
+        insertInto: "django_etebase_collectionitemrevision",
+        [
+            "id": .number, "uid": .text, "meta": .bytes, "current": .flag, "deleted": .flag, "item_id": .number,
+            "stoken_id": .number,
+        ])
+    private static let insertChunks = SetStatement(
+        insertInto: "django_etebase_collectionitemchunk",
+        ["id": .number, "uid": .text, "chunkFile": .text, "collection_id": .number])
+    private static let insertRelations = SetStatement(
+        insertInto: "django_etebase_revisionchunkrelation", ["id": .number, "chunk_id": .number, "revision_id": .number])
+    private static let updateChanges = SetStatement(update: "apus_item", key: "id", set: "stoken")
+    private static let updateCollectionStates = SetStatement(update: "apus_collection", key: "id", set: "revision_stoken")
+
+    private static let selectItems = select(from: "django_etebase_collectionitem")
+    private static let selectChunks = select(from: "django_etebase_collectionitemchunk")
+
+    /// Collections and uids come as two lists of the same length.
+    private static func select(from table: String) -> Statement {
+        Statement(
+            sqlite: """
+                SELECT found.collection_id, found.uid, found.id
+                FROM   json_each($1) collection
+                JOIN   json_each($2) uid ON uid.key = collection.key
+                CROSS  JOIN \(table) found ON found.uid = uid.value AND found.collection_id = collection.value
+                """,
+            postgres: """
+                SELECT found.collection_id, found.uid, found.id
+                FROM   unnest($1::bigint[], $2::text[]) AS wanted (collection, uid)
+                JOIN   \(table) found ON found.uid = wanted.uid AND found.collection_id = wanted.collection
+                """)
     }
 }

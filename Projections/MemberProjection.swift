@@ -3,7 +3,7 @@ internal import Domain
 internal import EventLog
 
 extension Batch {
-    mutating func join(_ event: MemberJoined, _ record: RecordedEvent) throws {
+    func join(_ event: MemberJoined, _ record: RecordedEvent) throws {
         let collection = try collection(event.collection).id
         let id = Value.integer(record.position.rawValue)
         let user = Value.integer(event.user.rawValue)
@@ -34,7 +34,7 @@ extension Batch {
         try moveMembers(of: collection, to: record.position)
     }
 
-    mutating func changeLevel(_ event: MemberLevelChanged, _ record: RecordedEvent) throws {
+    func changeLevel(_ event: MemberLevelChanged, _ record: RecordedEvent) throws {
         let collection = try collection(event.collection).id
         try insertStoken(of: record)
         try connection.enqueue(
@@ -51,7 +51,7 @@ extension Batch {
         try moveMembers(of: collection, to: record.position)
     }
 
-    mutating func remove(_ event: MemberRemoved, _ record: RecordedEvent) throws {
+    func remove(_ event: MemberRemoved, _ record: RecordedEvent) throws {
         let collection = try collection(event.collection).id
         let user = Value.integer(event.user.rawValue)
         try insertStoken(of: record)
@@ -69,7 +69,7 @@ extension Batch {
         try recountMembers(of: collection)
     }
 
-    mutating func send(_ event: InvitationSent, _ record: RecordedEvent) throws {
+    func send(_ event: InvitationSent, _ record: RecordedEvent) throws {
         try connection.enqueue(
             Statement(
                 """
@@ -86,7 +86,7 @@ extension Batch {
             ])
     }
 
-    mutating func withdraw(_ event: InvitationWithdrawn) throws {
+    func withdraw(_ event: InvitationWithdrawn) throws {
         try connection.enqueue(
             Statement(
                 """

@@ -39,7 +39,7 @@ extension Batch {
     }
 
     /// Removes what Django's cascades remove when the original's test route deletes a user's data.
-    mutating func reset(_ event: UserReset) throws {
+    func reset(_ event: UserReset) throws {
         let user = Value.integer(event.user.rawValue)
         let joined = try connection.query(
             Statement("SELECT collection_id FROM django_etebase_collectionmember WHERE user_id = $1"), [user]
@@ -59,7 +59,6 @@ extension Batch {
         for collection in owned { try delete(collection: collection) }
         try connection.enqueue(Statement("DELETE FROM django_etebase_userinfo WHERE owner_id = $1"), [user])
         try setKeys(event.keys, of: event.user)
-        forgetCollections()
     }
 
     private func delete(collection: Int64) throws {

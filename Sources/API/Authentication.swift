@@ -41,7 +41,7 @@ extension API {
 
     /// `POST authentication/change_password/`
     func changePassword(_ call: Call) async throws -> Response {
-        let (user, signed, response, account, named, position) = try await read(call) { snapshot, user in
+        let (user, signed, response, account, named, position) = try await prepare(call) { snapshot, user in
             let signed = try call.body.decode(SignedResponse.read)
             let response = try LoginResponse(signed.response)
             guard let account = try snapshot.account(user.user) else { throw APIError.invalidToken }
@@ -64,7 +64,7 @@ extension API {
 
     /// `POST authentication/dashboard_url/`
     func dashboardURL(_ call: Call) async throws -> Response {
-        let account = try await read(call) { snapshot, user in try snapshot.account(user.user) }
+        let account = try await prepare(call) { snapshot, user in try snapshot.account(user.user) }
         guard let account, let url = settings.dashboardURL else { throw APIError.noDashboard }
         return Answer.messagePack { writer in
             writer.map(count: 1)

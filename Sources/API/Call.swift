@@ -1,4 +1,5 @@
 internal import Domain
+internal import EventLog
 internal import HTTPTypes
 internal import Hummingbird
 internal import MessagePack
@@ -60,10 +61,22 @@ extension API {
         return String(words[1])
     }
 
-    /// Asks questions on behalf of the request's user, all of one moment.
+    /// Asks questions on behalf of the request's user, all of one moment, for an answer. What is asked to decide on a command
+    /// is ``prepare(_:_:)``'s matter.
     ///
     /// - Throws: ``APIError`` for a missing or bad token, before `body` is called.
     func read<T: Sendable>(
+        _ call: Call, _ body: @escaping @Sendable (Snapshot, Authenticated) throws -> T
+    ) async throws -> T {
+        guard readModel.hasReplica else { return try await prepare(call, body) }
+        let user = try await prepare(call) { _, user in user }
+        return try await readModel.replicaSnapshot { try body($0, user) }
+    }
+
+    /// Asks questions on behalf of the request's user, all of one moment, where the log is: for a command, and about accounts.
+    ///
+    /// - Throws: ``APIError`` for a missing or bad token, before `body` is called.
+    func prepare<T: Sendable>(
         _ call: Call, _ body: @escaping @Sendable (Snapshot, Authenticated) throws -> T
     ) async throws -> T {
         let token = try token(of: call)
@@ -72,8 +85,30 @@ extension API {
             guard session.isActive else { throw APIError.inactiveUser }
             return (try body(snapshot, Authenticated(session: session, token: token)), session.renewal)
         }
+        try await renew(token, renewal)
+        return result
+    }
+
+    /// The empty page of a list in which nothing has changed since the stoken that the client brings; nil when the list has
+    /// to be read, or something is wrong with the request.
+    func unchanged(_ list: FollowedList, _ query: ListQuery?, _ call: Call) async throws -> Response? {
+        guard let query, let stoken = query.stoken, let seen = readModel.stokens.open(stoken), (try? query.limit.get()) != nil else {
+            return nil
+        }
+        let token = try token(of: call)
+        guard let renewal = try await readModel.unchanged(list, since: seen, token: token, at: call.now, sessions) else { return nil }
+        try await renew(token, renewal)
+        return Answer.messagePack { writer in
+            writer.map(count: 3)
+            writer.key("data")
+            writer.array(count: 0)
+            writer.pair("stoken", stoken)
+            writer.pair("done", true)
+        }
+    }
+
+    private func renew(_ token: String, _ renewal: Session.Renewal) async throws {
         if renewal != .notDue { renewals.note(token) }
         if renewal == .urgent { try await renewals.flush() }
-        return result
     }
 }

@@ -10,6 +10,7 @@ extension API {
     /// `GET collection/`
     func listCollections(_ call: Call) async throws -> Response {
         let query = Result { try ListQuery(call) }
+        if let page = try await unchanged(.collections, try? query.get(), call) { return page }
         let page = try await read(call) { snapshot, user in
             try snapshot.collectionPage(of: user.user, types: nil, try query.get())
         }
@@ -20,13 +21,16 @@ extension API {
     func listCollectionsOfTypes(_ call: Call) async throws -> Response {
         var validation = Validation()
         let query = ListQuery(call, &validation)
-        let page = try await read(call) { [validation] snapshot, user in
-            let types = try call.body.decode(after: validation) { validation, value, location in
+        let types = Result { [validation] in
+            try call.body.decode(after: validation) { validation, value, location in
                 validation.fields(value, location)?.required("collectionTypes", &validation) { validation, value, location in
                     validation.list(value, location) { $0.bytes($1, $2) }
                 }
             }
-            return try snapshot.collectionPage(of: user.user, types: types, query)
+        }
+        if case .success = types, let page = try await unchanged(.collections, query, call) { return page }
+        let page = try await read(call) { snapshot, user in
+            try snapshot.collectionPage(of: user.user, types: try types.get(), query)
         }
         return Answer.data(page)
     }
@@ -46,7 +50,7 @@ extension API {
 
     /// `POST collection/`
     func createCollection(_ call: Call) async throws -> Response {
-        let (user, new, state, position) = try await read(call) { snapshot, user in
+        let (user, new, state, position) = try await prepare(call) { snapshot, user in
             let new = try call.body.decode(NewCollection.read)
             let uid = CollectionUID(new.item.uid.rawValue)
             var claims: [Claim] = [.collection(uid), .revision(new.item.revision.uid)]

@@ -37,7 +37,7 @@ extension API {
 
     /// `POST invitation/outgoing/`
     func sendInvitation(_ call: Call) async throws -> Response {
-        let (user, command, state, position) = try await read(call) { snapshot, user in
+        let (user, command, state, position) = try await prepare(call) { snapshot, user in
             let new = try call.body.decode(NewInvitation.read)
             let state = try snapshot.state(of: new.collection)
             guard state.owner != nil else { throw Refusal.doesNotExist(model: "Collection") }
@@ -55,7 +55,7 @@ extension API {
 
     /// `POST invitation/incoming/UID/accept/`
     func acceptInvitation(_ call: Call) async throws -> Response {
-        let (user, command, state, position) = try await read(call) { snapshot, user in
+        let (user, command, state, position) = try await prepare(call) { snapshot, user in
             let acceptance = try call.body.decode(Acceptance.read)
             let invitation = try snapshot.invitation(call.invitation, .incoming, of: user.user)
             let command = AcceptInvitation(
@@ -70,7 +70,7 @@ extension API {
 
     /// `DELETE invitation/incoming/UID/` rejects, `DELETE invitation/outgoing/UID/` cancels.
     func withdrawInvitation(_ call: Call, _ side: InvitationSide) async throws -> Response {
-        let (user, command, state, position) = try await read(call) { snapshot, user in
+        let (user, command, state, position) = try await prepare(call) { snapshot, user in
             let invitation = try snapshot.invitation(call.invitation, side, of: user.user)
             let command = WithdrawInvitation(
                 collection: invitation.collection, author: user.user, invitation: call.invitation)
@@ -85,7 +85,7 @@ extension API {
         var validation = Validation()
         let name = call.query.required("username", &validation)
         let checked = Result { [validation] in try validation.finish(name) }
-        let pubkey = try await read(call) { snapshot, _ in
+        let pubkey = try await prepare(call) { snapshot, _ in
             guard let keys = try snapshot.anyAccount(try checked.get()).keys else { throw Refusal.doesNotExist(model: "UserInfo") }
             return keys.pubkey
         }

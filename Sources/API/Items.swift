@@ -13,6 +13,7 @@ extension API {
         let query = ListQuery(call, &validation)
         let includesMain = call.query.flag("withCollection", &validation)
         let checked = Result { [validation] in try validation.finish(query) }
+        if let page = try await unchanged(.items(of: call.collection), try? checked.get(), call) { return page }
         let page = try await read(call) { snapshot, user in
             let collection = try snapshot.access(to: call.collection, by: user.user)
             let query = try checked.get()
@@ -80,7 +81,7 @@ extension API {
 
     /// `POST collection/UID/item/batch/` and `…/transaction/`
     func commitItems(_ call: Call, checksEtags: Bool) async throws -> Response {
-        let (user, batch, command, state, position) = try await read(call) { [settings] snapshot, user in
+        let (user, batch, command, state, position) = try await prepare(call) { [settings] snapshot, user in
             let offer = Result { try call.body.decode(ItemBatch.read) }
             let state = try snapshot.state(of: call.collection, for: offer)
             guard try state.level(of: user.user).canWrite else { throw Refusal.noWriteAccess }

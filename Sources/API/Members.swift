@@ -33,7 +33,7 @@ extension API {
 
     /// `PATCH collection/UID/member/NAME/`
     func changeMember(_ call: Call) async throws -> Response {
-        let (user, command, state, position) = try await read(call) { snapshot, user in
+        let (user, command, state, position) = try await prepare(call) { snapshot, user in
             let collection = try snapshot.adminAccess(to: call.collection, by: user.user)
             let member = try snapshot.member(named: call.parameter("username"), of: collection)
             let level = try call.body.decode { validation, value, location in
@@ -48,7 +48,7 @@ extension API {
 
     /// `DELETE collection/UID/member/NAME/`
     func removeMember(_ call: Call) async throws -> Response {
-        let (user, command, state, position) = try await read(call) { snapshot, user in
+        let (user, command, state, position) = try await prepare(call) { snapshot, user in
             let collection = try snapshot.adminAccess(to: call.collection, by: user.user)
             let member = try snapshot.member(named: call.parameter("username"), of: collection)
             let command = RemoveMember(collection: call.collection, author: user.user, member: member)
@@ -60,7 +60,7 @@ extension API {
 
     /// `POST collection/UID/member/leave/`
     func leave(_ call: Call) async throws -> Response {
-        let (user, state, position) = try await read(call) { snapshot, user in
+        let (user, state, position) = try await prepare(call) { snapshot, user in
             let state = try snapshot.state(of: call.collection)
             _ = try state.level(of: user.user)
             return (user, state, try snapshot.logPosition())

@@ -110,9 +110,10 @@ public protocol Connection {
 
     /// Runs a statement for its effect, perhaps only when an answer is asked for or the transaction ends, so that many
     /// statements need one round trip.
-    ///
-    /// - Parameter rows: how many it must change; nil for any number. Anything else fails the transaction.
-    func enqueue(_ statement: Statement, _ values: [Value], changing rows: Int?) throws(DatabaseFault)
+    func enqueue(_ statement: Statement, _ values: [Value]) throws(DatabaseFault)
+
+    /// Runs a statement about a set of rows, perhaps later, as ``enqueue(_:_:)`` does.
+    func enqueue(_ statement: SetStatement, rows: [[Value]]) throws(DatabaseFault)
 
     /// Runs a statement and makes something of each row.
     func query<T>(_ statement: Statement, _ values: [Value], _ row: (any Row) throws -> T) throws -> [T]
@@ -122,11 +123,6 @@ public protocol Connection {
 }
 
 extension Connection {
-    /// Runs a statement for its effect, perhaps later.
-    public func enqueue(_ statement: Statement, _ values: [Value]) throws(DatabaseFault) {
-        try enqueue(statement, values, changing: nil)
-    }
-
     /// Runs a statement and makes something of its first row; nil where there is none.
     public func first<T>(_ statement: Statement, _ values: [Value], _ row: (any Row) throws -> T) throws -> T? {
         try query(statement, values, row).first
@@ -143,10 +139,24 @@ public protocol Database: Sendable {
     /// - Throws: ``DatabaseFault``, or what `body` throws.
     func read<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T
 
+    /// Asks one statement in a snapshot of its own. Its answer must be small.
+    ///
+    /// - Throws: ``DatabaseFault``, or what `row` throws.
+    func ask<T: Sendable>(_ statement: Statement, _ values: [Value], _ row: @escaping @Sendable (any Row) throws -> T) async throws -> [T]
+
     /// Runs `body` in the only writing transaction; it is durable when this returns.
     ///
     /// - Throws: ``DatabaseFault``, or what `body` throws; then nothing has changed.
     func write<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T
+}
+
+extension Database {
+    /// Asks one statement in a snapshot of its own.
+    public func ask<T: Sendable>(
+        _ statement: Statement, _ values: [Value], _ row: @escaping @Sendable (any Row) throws -> T
+    ) async throws -> [T] {
+        try await read { connection in try connection.query(statement, values, row) }
+    }
 }
 
 /// The database could not do what it should. The description holds no SQL and no value.

@@ -1,5 +1,17 @@
 internal import Dispatch
 
+/// What a transaction may do.
+enum TransactionKind {
+    /// Reads one snapshot.
+    case reading
+    case writing
+
+    var begin: Statement { self == .reading ? Self.beginReading : Self.beginWriting }
+
+    private static let beginReading = Statement("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    private static let beginWriting = Statement("BEGIN")
+}
+
 /// A connection to PostgreSQL, used by one transaction at a time, on a thread of its own.
 actor PostgresConnection {
     /// Runs an actor's work on a serial queue, so that libpq's blocking calls never hold a thread of the cooperative pool.
@@ -25,47 +37,66 @@ actor PostgresConnection {
         executor = QueueExecutor(label: "apus.postgres.\(number)")
     }
 
-    /// Runs `body` between `begin` and a commit. When the connection breaks, the next use opens another.
+    /// Runs `body` in a transaction. When the connection breaks, the next use opens another.
     ///
     /// A transaction whose commit got no answer may have happened; its caller learns only that the database is away.
-    func transact<T: Sendable>(_ begin: String, _ body: @Sendable (any Connection) throws -> T) throws -> T {
-        let session = try openSession()
-        do {
-            try session.run(script: begin)
-            let result = try body(session)
-            try session.run(script: "COMMIT")
-            return result
-        } catch {
-            session.discard()
-            if session.isBroken {
-                self.session = nil
-                throw DatabaseFault(.unavailable, "PostgreSQL: the connection was lost")
+    func transact<T: Sendable>(_ kind: TransactionKind, _ body: @Sendable (any Connection) throws -> T) throws -> T {
+        try use(isRepeatable: kind == .reading) { session in
+            do {
+                session.begin(kind.begin)
+                let result = try body(session)
+                switch kind {
+                case .reading: try session.endReading()
+                case .writing: try session.commit()
+                }
+                return result
+            } catch {
+                if !session.isBroken { try session.rollBack() }
+                throw error
             }
-            try session.run(script: "ROLLBACK")
-            throw error
         }
     }
 
     /// Runs statements as one transaction of its own, in one round trip, and makes something of the last one's first row.
     func atomically<T: Sendable>(
-        _ batch: [(statement: Statement, values: [Value])], _ row: @Sendable (any Row) throws -> T
+        _ batch: [(statement: Statement, values: [Value])], _ make: @Sendable (any Row) throws -> T
     ) throws -> T {
-        let session = try openSession()
-        do {
-            guard let last = try session.pipeline(batch).last, last.count > 0 else {
+        try use(isRepeatable: false) { session in
+            guard let row = try session.runAlone(batch).last?.rows.first else {
                 throw DatabaseFault(.corrupt, "PostgreSQL: an answer has no row")
             }
-            return try row(PostgresRow(result: last, row: 0))
-        } catch {
-            if session.isBroken { self.session = nil }
-            throw error
+            return try make(row)
         }
     }
 
-    private func openSession() throws(DatabaseFault) -> PostgresSession {
-        if let session, !session.isBroken { return session }
-        let opened = try PostgresSession(url: url)
-        session = opened
-        return opened
+    /// Answers questions in one round trip. `take` says which, as late as possible.
+    func answer(_ take: @Sendable () -> [Question]) {
+        let questions = take()
+        guard !questions.isEmpty else { return }
+        do {
+            for (question, result) in zip(questions, try ask(questions)) { question.take(.success(result)) }
+        } catch {
+            // One question that cannot be answered must not keep the others from it.
+            for question in questions { question.take(questions.count == 1 ? .failure(error) : Result { try ask([question])[0] }) }
+        }
+    }
+
+    /// The answers, one for each question.
+    private func ask(_ questions: [Question]) throws -> [PostgresResult] {
+        try use(isRepeatable: true) { session in try session.runAlone(questions.map { ($0.statement, $0.values) }) }
+    }
+
+    /// Works with the session, opened if need be. What can be repeated is, once, when a session that stood idle turns out to
+    /// be dead: the server was restarted, and nobody has noticed.
+    private func use<T>(isRepeatable: Bool, _ body: (PostgresSession) throws -> T) throws -> T {
+        let idle = session
+        let session = try idle ?? PostgresSession(url: url)
+        self.session = session
+        do { return try body(session) } catch {
+            guard session.isBroken else { throw error }
+            self.session = nil
+            guard isRepeatable, idle != nil else { throw DatabaseFault(.unavailable, "PostgreSQL: the connection was lost") }
+            return try use(isRepeatable: false, body)
+        }
     }
 }

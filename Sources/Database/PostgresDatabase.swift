@@ -4,6 +4,7 @@
 /// met the break get ``DatabaseFault/Kind/unavailable``.
 public final class PostgresDatabase: Database {
     private let pool: ConnectionPool
+    private let questions: PostgresQuestions
 
     /// The engine's dialect.
     public var dialect: Dialect { .postgres }
@@ -15,17 +16,23 @@ public final class PostgresDatabase: Database {
     ///   - connections: how many transactions may run at the same time.
     public init(url: String, connections: Int = 4) {
         pool = ConnectionPool(url: url, size: connections)
+        questions = PostgresQuestions(connection: PostgresConnection(url: url, number: connections))
     }
 
     /// Runs `body` in a snapshot.
     public func read<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
-        try await transact("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", body)
+        try await transact(.reading, body)
     }
 
     /// Runs `body` in a transaction that is durable when this returns.
     public func write<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
-        try await transact("BEGIN", body)
+        try await transact(.writing, body)
     }
+
+    /// Asks one statement, in one round trip together with what others ask.
+    public func ask<T: Sendable>(
+        _ statement: Statement, _ values: [Value], _ row: @escaping @Sendable (any Row) throws -> T
+    ) async throws -> [T] { try await questions.ask(statement, values, row) }
 
     /// Runs statements as one transaction of its own, in one round trip, and makes something of the last one's first row:
     /// no lock that they take spans a round trip of ours.
@@ -35,8 +42,10 @@ public final class PostgresDatabase: Database {
         try await borrow { connection in try await connection.atomically(batch, row) }
     }
 
-    private func transact<T: Sendable>(_ begin: String, _ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
-        try await borrow { connection in try await connection.transact(begin, body) }
+    private func transact<T: Sendable>(
+        _ kind: TransactionKind, _ body: @escaping @Sendable (any Connection) throws -> T
+    ) async throws -> T {
+        try await borrow { connection in try await connection.transact(kind, body) }
     }
 
     private func borrow<T: Sendable>(_ body: (PostgresConnection) async throws -> T) async throws -> T {

@@ -24,6 +24,9 @@ internal import CPostgres
     /// How many rows it holds.
     var count: Int { Int(unsafe PQntuples(pointer)) }
 
+    /// Its rows, each good as long as it is held.
+    var rows: [PostgresRow] { (0..<count).map { PostgresRow(result: self, row: $0) } }
+
     /// How many rows the statement changed.
     var changed: Int {
         guard let count = unsafe PQcmdTuples(pointer) else { return 0 }

@@ -87,9 +87,10 @@ private struct SQLiteConnection: Connection {
         } catch { throw DatabaseFault(error) }
     }
 
-    func enqueue(_ statement: Statement, _ values: [Value], changing rows: Int?) throws(DatabaseFault) {
-        let changed = try execute(statement, values)
-        if let rows, changed != rows { throw DatabaseFault(.corrupt, "a statement changed \(changed) rows, not \(rows)") }
+    func enqueue(_ statement: Statement, _ values: [Value]) throws(DatabaseFault) { try execute(statement, values) }
+
+    func enqueue(_ statement: SetStatement, rows: [[Value]]) throws(DatabaseFault) {
+        for row in rows { try execute(statement.each, row) }
     }
 
     func query<T>(_ statement: Statement, _ values: [Value], _ row: (any Row) throws -> T) throws -> [T] {

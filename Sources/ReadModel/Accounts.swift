@@ -24,18 +24,24 @@ public enum AccountLookup: Sendable {
 extension Snapshot {
     /// The account of an id.
     public func account(_ user: UserID) throws -> Account? {
-        try accounts("account.id = $1", .integer(user.rawValue)).first
+        try require([.user(user)])
+        return try accounts("account.id = $1", .integer(user.rawValue)).first
     }
 
     /// The account of a name in any case.
     public func account(named name: String) throws -> Account? {
-        try accounts("account.username = $1", .text(Username.canonical(name))).first
+        let username = Username.canonical(name)
+        // Whoever has the name has claimed it.
+        guard let holder = try taken([.username(username)]).values.first else { return nil }
+        try require([.user(holder)])
+        return try accounts("account.username = $1", .text(username)).first
     }
 
     /// The account of a name or an email address: with an @ by email first, then by name (QUIRKS.md 30).
     public func account(nameOrEmail text: String) throws -> AccountLookup {
         if text.contains("@") {
             // SQLite's lower() knows ASCII only; the domain was stored in lower case.
+            try requireAll()
             let sharing = try accounts("lower(account.email) = lower($1)", .text(text.lowercased()))
             if sharing.count > 1 { return .ambiguous }
             if let account = sharing.first { return .found(account) }
@@ -44,7 +50,10 @@ extension Snapshot {
     }
 
     /// The accounts in the order of their ids, for the operator.
-    public func accounts(limit: Int) throws -> [Account] { try Array(accounts("account.id > $1", .integer(0)).prefix(limit)) }
+    public func accounts(limit: Int) throws -> [Account] {
+        try requireAll()
+        return try Array(accounts("account.id > $1", .integer(0)).prefix(limit))
+    }
 
     /// What deciding about an account needs.
     public func userState(named name: String) throws -> UserState {
@@ -77,7 +86,6 @@ extension Snapshot {
     }
 
     private func accounts(_ condition: String, _ value: Value) throws -> [Account] {
-        try requireAll()
         let statement = Statement(
             """
             SELECT account.id, account.username, account.email, account.is_active,

@@ -23,11 +23,17 @@ extension Snapshot {
     }
 
     /// The last event that ``state(of:items:chunks:claims:)`` knows of.
-    public func logPosition() throws -> Position { try isInline ? position() : EventLog.head(connection).position }
+    public func logPosition() throws -> Position { try isInline ? position() : logHead().position }
+
+    private var isInline: Bool { if case .inline = log { true } else { false } }
 
     /// The events of a stream that are not in the read model yet.
     func tail(of stream: StreamID) throws -> [RecordedEvent] {
-        isInline ? [] : try EventLog.events(touching: stream, after: position(), connection)
+        switch log {
+        case .inline: []
+        case .beside: try EventLog.events(touching: stream, after: position(), connection)
+        case .elsewhere: preconditionFailure("what is decided is decided beside the log")
+        }
     }
 
     private func projectedState(of uid: CollectionUID, items: [ItemUID], chunks: [ChunkUID]) throws -> CollectionState {

@@ -12,82 +12,204 @@ public import Database
 public import Domain
 public import EventLog
 
-/// The read model in the database of the log.
+/// The read model in the database of the log, and perhaps another one to read from.
 public struct ReadModel: Sendable {
     /// How long a question waits for the projector before it is answered with an error.
     private static let patience = Duration.seconds(5)
 
-    private let database: any Database
+    let database: any Database
     /// Makes and reads stokens.
     public let stokens: StokenSealer
     /// Nil where the projection is part of the append's transaction.
     private let progress: Progress?
+    private let replica: Replica?
 
-    /// - Parameter progress: what tells how far a projector is; nil where the append projects.
-    public init(database: any Database, stokens: StokenSealer, progress: Progress?) {
+    /// Another database to read from: a read model of its own that a projector keeps, or a standby of the log's database.
+    public struct Replica: Sendable {
+        let database: any Database
+        let progress: Progress
+
+        /// - Parameter progress: what tells how far its projector is.
+        public init(database: any Database, progress: Progress) {
+            self.database = database
+            self.progress = progress
+        }
+    }
+
+    /// - Parameters:
+    ///   - progress: what tells how far a projector is; nil where the append projects.
+    ///   - replica: where ``replicaSnapshot(_:)`` reads; nil for the same database.
+    public init(database: any Database, stokens: StokenSealer, progress: Progress?, replica: Replica? = nil) {
         self.database = database
         self.stokens = stokens
         self.progress = progress
+        self.replica = replica
     }
 
-    /// Asks questions of one moment.
+    /// Whether there is another database to read from.
+    public var hasReplica: Bool { replica != nil }
+
+    /// Asks questions of one moment, with the end of the log at hand: what decisions are made on.
     ///
     /// - Throws: `DatabaseFault`, also when the read model does not catch up in time; or what `body` throws.
     public func snapshot<T: Sendable>(_ body: @escaping @Sendable (Snapshot) throws -> T) async throws -> T {
         let deadline = ContinuousClock.now + Self.patience
         while true {
             do {
-                return try await database.read { [stokens, isInline = progress == nil] connection in
-                    try body(Snapshot(connection: connection, stokens: stokens, isInline: isInline))
+                return try await database.read { [stokens, progress] connection in
+                    try body(Snapshot(connection: connection, stokens: stokens, log: progress == nil ? .inline : .beside))
                 }
-            } catch let behind as Behind {
-                guard let progress, ContinuousClock.now < deadline else {
-                    throw DatabaseFault(.unavailable, "the read model is behind position \(behind.position.rawValue)")
-                }
-                await progress.wait(for: behind.position)
-            }
+            } catch let behind as Behind { try await wait(for: behind, progress, until: deadline) }
         }
+    }
+
+    /// Asks questions of one moment of the replica, where there is one. What the log must have brought to it is asked of the
+    /// log's own database, so the answer is as new as there (DESIGN §5).
+    ///
+    /// - Throws: as ``snapshot(_:)`` does. `body` may run several times, and cannot ask for state to decide on.
+    public func replicaSnapshot<T: Sendable>(_ body: @escaping @Sendable (Snapshot) throws -> T) async throws -> T {
+        guard let replica else { return try await snapshot(body) }
+        let deadline = ContinuousClock.now + Self.patience
+        var facts = LogFacts()
+        while true {
+            do {
+                return try await replica.database.read { [stokens, facts] connection in
+                    try body(Snapshot(connection: connection, stokens: stokens, log: .elsewhere(facts)))
+                }
+            } catch let missing as LogFacts.Missing {
+                facts = try await database.read { [facts] connection in try facts.adding(missing, connection) }
+            } catch let behind as Behind { try await wait(for: behind, replica.progress, until: deadline) }
+        }
+    }
+
+    private func wait(for behind: Behind, _ progress: Progress?, until deadline: ContinuousClock.Instant) async throws(DatabaseFault) {
+        guard let progress, ContinuousClock.now < deadline else {
+            throw DatabaseFault(.unavailable, "the read model is behind position \(behind.position.rawValue)")
+        }
+        await progress.wait(for: behind.position)
+    }
+}
+
+/// What is known of the log where the read model is in another database. Looked up when it is asked for, which is after the
+/// request came: whatever was acknowledged before is in it.
+struct LogFacts: Sendable {
+    /// What a snapshot needs to know before it can go on.
+    enum Missing: Error {
+        case heads([StreamID])
+        case epochs
+    }
+
+    var heads: [StreamID: Position] = [:]
+    var epochs: Epochs?
+
+    func adding(_ missing: Missing, _ connection: any Connection) throws -> LogFacts {
+        var facts = self
+        switch missing {
+        case .heads(let streams):
+            for stream in streams { facts.heads[stream] = try EventLog.heads(of: [stream], connection) }
+        case .epochs: facts.epochs = try Epochs(connection)
+        }
+        return facts
+    }
+}
+
+/// The epochs of the log and where it ends: what tells whether a position is of its history.
+struct Epochs: Sendable {
+    private let firsts: [(epoch: Int64, first: Position)]
+    let head: LogHead
+
+    init(_ connection: any Connection) throws {
+        firsts = try EventLog.epochs(connection)
+        head = try EventLog.head(connection)
+    }
+
+    /// Whether the log has, or had before the next epoch began, that position in that epoch.
+    func contain(_ place: LogHead) -> Bool {
+        guard let index = firsts.firstIndex(where: { $0.epoch == place.epoch }), place.position >= firsts[index].first else { return false }
+        guard index + 1 < firsts.count else { return place.position <= head.position }
+        return place.position < firsts[index + 1].first
     }
 }
 
 /// One moment of the read model.
 public struct Snapshot {
+    /// Where the log is, seen from the read model.
+    enum Log {
+        /// Always where the read model is: the append projects.
+        case inline
+        /// In the same database, perhaps ahead.
+        case beside
+        case elsewhere(LogFacts)
+    }
+
     let connection: any Connection
     let stokens: StokenSealer
-    /// Whether the read model is always where the log is.
-    let isInline: Bool
+    let log: Log
+    private let moment = Moment()
+
+    /// What was looked up already; in one snapshot it stays as it is.
+    private final class Moment {
+        var checkpoint: Position?
+        var epochs: Epochs?
+    }
+
+    init(connection: any Connection, stokens: StokenSealer, log: Log) {
+        self.connection = connection
+        self.stokens = stokens
+        self.log = log
+    }
 
     /// The last event that is in the read model.
+    ///
+    /// - Throws: `DatabaseFault` when the read model follows from another history than the log.
     public func position() throws -> Position {
-        let position = try connection.first(Statement("SELECT position FROM apus_projection"), []) { Position(rawValue: $0.integer(0)) }
-        guard let position else { throw DatabaseFault(.corrupt, "the read model has no checkpoint row") }
+        if let checkpoint = moment.checkpoint { return checkpoint }
+        guard case .elsewhere = log else { return know(checkpoint: try connection.first(Self.selectCheckpoint, []) { $0.integer(0) }) }
+        let found = try connection.first(Self.selectCheckpointAndHead, []) { row in
+            (checkpoint: row.integer(0), head: LogHead(position: Position(rawValue: row.integer(1)), epoch: row.integer(2)))
+        }
+        if let found, found.head.position != .none, try !epochs().contain(found.head) {
+            throw DatabaseFault(.corrupt, "the read model is of another history than the log: it must be made anew")
+        }
+        return know(checkpoint: found?.checkpoint)
+    }
+
+    private func know(checkpoint: Int64?) -> Position {
+        let position = Position(rawValue: checkpoint ?? 0)
+        moment.checkpoint = position
         return position
     }
 
+    private static let selectCheckpoint = Statement("SELECT position FROM apus_projection")
+    private static let selectCheckpointAndHead = Statement(
+        "SELECT projection.position, log.position, log.epoch FROM apus_projection projection, apus_log log")
+
+    /// Notes the checkpoint that a statement of this snapshot has brought along.
+    func note(checkpoint: Position) { moment.checkpoint = checkpoint }
+
     /// Where the log ends.
-    public func logHead() throws -> LogHead { try EventLog.head(connection) }
+    public func logHead() throws -> LogHead { try epochs().head }
+
+    private func epochs() throws -> Epochs {
+        if let epochs = moment.epochs { return epochs }
+        let epochs: Epochs
+        switch log {
+        case .inline, .beside: epochs = try Epochs(connection)
+        case .elsewhere(let facts):
+            guard let known = facts.epochs else { throw LogFacts.Missing.epochs }
+            epochs = known
+        }
+        moment.epochs = epochs
+        return epochs
+    }
 
     /// The position that a stoken names, or nil when it is none of this history: made up, of another server, or of a
     /// future that was lost when the log forked (DESIGN §2).
     public func position(ofStoken stoken: String) throws -> Position? {
-        if let sealed = stokens.open(stoken) { return try isOfThisHistory(sealed) ? sealed.position : nil }
+        if let sealed = stokens.open(stoken) { return try epochs().contain(sealed) ? sealed.position : nil }
         return try connection.first(Statement("SELECT id FROM django_etebase_stoken WHERE uid = $1"), [.text(stoken)]) {
             Position(rawValue: $0.integer(0))
         }
-    }
-
-    private func isOfThisHistory(_ sealed: LogHead) throws -> Bool {
-        let bounds = try connection.first(
-            Statement(
-                """
-                SELECT first_position, (SELECT min(first_position) FROM apus_epoch later WHERE later.epoch > $1)
-                FROM   apus_epoch
-                WHERE  epoch = $1
-                """), [.integer(sealed.epoch)]
-        ) { row in (first: row.integer(0), end: row.integerOrNil(1)) }
-        guard let bounds, sealed.position.rawValue >= bounds.first else { return false }
-        if let end = bounds.end { return sealed.position.rawValue < end }
-        return try sealed.position <= logPosition()
     }
 
     /// The stoken that a position has in the table; one of an adopted row is not made from its position.

@@ -45,20 +45,18 @@ public struct Sessions: Sendable {
 
     /// The session of a token in `snapshot`, or nil when there is none or it has expired.
     public func session(token: String, at now: Timestamp, _ snapshot: Snapshot) throws -> Session? {
-        let found = try snapshot.connection.first(
-            Self.selectSession,
-            [
-                .text(token), .text(now.text), .text(renewalLimit(at: now).text),
-                .text(Timestamp(rawValue: now.rawValue + 2 * interval).text),
-            ]
-        ) { row in
+        let found = try snapshot.connection.first(Self.selectSession, question(token: token, at: now)) { row in
             (
-                user: UserID(rawValue: row.integer(0)), isActive: row.flag(1),
-                renewal: row.flag(3) ? Session.Renewal.urgent : row.flag(2) ? .due : .notDue
+                user: UserID(rawValue: row.integer(0)), renewal: Self.renewal(row), isActive: row.flag(3),
+                checkpoint: Position(rawValue: row.integer(4)), head: Position(rawValue: row.integer(5))
             )
         }
         guard let found else { return nil }
+        snapshot.note(checkpoint: found.checkpoint)
         var isActive = found.isActive
+        guard found.head > found.checkpoint else {
+            return Session(user: found.user, id: Self.shortID(of: token), isActive: isActive, renewal: found.renewal)
+        }
         for case .userActivityChanged(let event) in try snapshot.tail(of: .user(found.user)).map(\.event) where event.user == found.user {
             isActive = event.isActive
         }
@@ -111,13 +109,34 @@ public struct Sessions: Sendable {
         return hash.prefix(6).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 
-    private static let selectSession = moments(
-        """
-        SELECT token.user_id, account.is_active, COALESCE(token.expiry < $3, FALSE), COALESCE(token.expiry < $4, FALSE)
-        FROM   token_auth_authtoken token
-        JOIN   myauth_user account ON account.id = token.user_id
-        WHERE  token.key = $1 AND (token.expiry IS NULL OR token.expiry >= $2)
-        """, parameters: ["$2", "$3", "$4"])
+    /// What statements that look for a token ask with, as their first four parameters: the token, the present, and the
+    /// moments before which it would expire to be due for renewal, and urgently so.
+    func question(token: String, at now: Timestamp) -> [Value] {
+        [
+            .text(token), .text(now.text), .text(renewalLimit(at: now).text),
+            .text(Timestamp(rawValue: now.rawValue + 2 * interval).text),
+        ]
+    }
+
+    /// The renewal in the answer of such a statement: whether it is due and whether it is urgent, in columns 1 and 2.
+    static func renewal(_ row: any Row) -> Session.Renewal { row.flag(2) ? .urgent : row.flag(1) ? .due : .notDue }
+
+    /// The beginning and the condition of such a statement.
+    static let selectedToken = "token.user_id, COALESCE(token.expiry < $3, FALSE), COALESCE(token.expiry < $4, FALSE)"
+    static let tokenCondition = "token.key = $1 AND (token.expiry IS NULL OR token.expiry >= $2)"
+
+    /// The statement with its parameters 2 to 4 as moments.
+    static func statement(withToken sql: String) -> Statement { moments(sql, parameters: ["$2", "$3", "$4"]) }
+
+    private static let selectSession = statement(
+        withToken: """
+            SELECT \(selectedToken), account.is_active, apus_projection.position, COALESCE(stream.head, 0)
+            FROM   token_auth_authtoken token
+            JOIN   myauth_user account ON account.id = token.user_id
+            CROSS  JOIN apus_projection
+            LEFT   JOIN apus_stream stream ON stream.name = 'user/' || token.user_id
+            WHERE  \(tokenCondition)
+            """)
 
     private static let insertToken = moments(
         "INSERT INTO token_auth_authtoken (key, created, expiry, user_id) VALUES ($1, $2, $3, $4)", parameters: ["$2", "$3"])

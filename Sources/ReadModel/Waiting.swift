@@ -79,37 +79,42 @@ extension Snapshot {
     ///
     /// - Throws: ``Behind``, which makes the read model wait and ask everything again.
     func require(_ streams: [StreamID]) throws {
-        guard !isInline else { return }
-        try require { try EventLog.heads(of: streams, connection) }
+        switch log {
+        case .inline: break
+        case .beside: try require(try EventLog.heads(of: streams, connection))
+        case .elsewhere(let facts):
+            let missing = streams.filter { facts.heads[$0] == nil }
+            guard missing.isEmpty else { throw LogFacts.Missing.heads(missing) }
+            for stream in streams { try require(facts.heads[stream] ?? .none) }
+        }
     }
 
     /// Makes sure that everything that has happened is in the snapshot: for questions whose streams are only known with
     /// their answer.
     func requireAll() throws {
-        guard !isInline else { return }
-        try require { try EventLog.head(connection).position }
+        if case .inline = log { return }
+        try require(try logHead().position)
     }
 
     /// Makes sure that the snapshot has what has happened to all collections of a user.
     public func requireCollections(of user: UserID) throws {
-        guard !isInline else { return }
+        if case .inline = log { return }
         try require([.user(user)])
-        try require {
-            try connection.first(Self.selectCollectionHeads, [.integer(user.rawValue)]) { Position(rawValue: $0.integer(0)) } ?? .none
+        let collections = try connection.query(Self.selectCollectionsOfMember, [.integer(user.rawValue)]) { row in
+            StreamID.collection(CollectionUID(row.text(0)))
         }
+        if !collections.isEmpty { try require(collections) }
     }
 
-    private func require(_ needed: () throws -> Position) throws {
-        let position = try needed()
+    private func require(_ position: Position) throws {
         guard try self.position() >= position else { throw Behind(position: position) }
     }
 
-    private static let selectCollectionHeads = Statement(
+    private static let selectCollectionsOfMember = Statement(
         """
-        SELECT COALESCE(max(stream.head), 0)
+        SELECT collection.uid
         FROM   django_etebase_collectionmember member
         JOIN   django_etebase_collection collection ON collection.id = member.collection_id
-        JOIN   apus_stream stream ON stream.name = 'collection/' || collection.uid
         WHERE  member.user_id = $1
         """)
 }

@@ -1,0 +1,63 @@
+/// A statement about a set of rows. PostgreSQL runs it once, with the columns as arrays; SQLite, where a statement costs no
+/// round trip, runs it for each row.
+public struct SetStatement: Sendable {
+    /// What a column holds, as PostgreSQL's arrays need to know it.
+    public enum Kind: Sendable {
+        case number
+        case text
+        case bytes
+        /// ``Value/flag(_:)`` or null.
+        case flag
+    }
+
+    let each: Statement
+    let whole: Statement
+    let kinds: [Kind]
+
+    /// Inserts the rows.
+    public init(insertInto table: String, _ columns: KeyValuePairs<String, Kind>) {
+        kinds = columns.map(\.value)
+        let names = columns.map { "\"\($0.key)\"" }.joined(separator: ", ")
+        let parameters = (1...columns.count).map { "$\($0)" }.joined(separator: ", ")
+        let values = columns.enumerated().map { $1.value == .flag ? "value\($0 + 1) <> 0" : "value\($0 + 1)" }.joined(separator: ", ")
+        each = Statement("INSERT INTO \(table) (\(names)) VALUES (\(parameters))")
+        whole = Statement("INSERT INTO \(table) (\(names)) SELECT \(values) FROM \(Self.rows(kinds))")
+    }
+
+    /// Sets a number in the rows with given keys: each row of the set is a key and the new number.
+    public init(update table: String, key: String, set column: String) {
+        kinds = [.number, .number]
+        each = Statement("UPDATE \(table) SET \(column) = $2 WHERE \(key) = $1")
+        whole = Statement("UPDATE \(table) SET \(column) = value2 FROM \(Self.rows(kinds)) WHERE \(key) = value1")
+    }
+
+    /// Does the same to the rows of each key: each row of the set is a key.
+    public init(update table: String, set assignment: String, key: String, where condition: String) {
+        kinds = [.number]
+        each = Statement("UPDATE \(table) SET \(assignment) WHERE \(key) = $1 AND \(condition)")
+        whole = Statement("UPDATE \(table) SET \(assignment) FROM \(Self.rows(kinds)) WHERE \(key) = value1 AND \(condition)")
+    }
+
+    private static func rows(_ kinds: [Kind]) -> String {
+        let arrays = kinds.enumerated().map { index, kind in
+            switch kind {
+            case .number, .flag: "$\(index + 1)::bigint[]"
+            case .text: "$\(index + 1)::text[]"
+            case .bytes: "$\(index + 1)::bytea[]"
+            }
+        }
+        let values = (1...kinds.count).map { "value\($0)" }
+        return "unnest(\(arrays.joined(separator: ", "))) AS rows (\(values.joined(separator: ", ")))"
+    }
+
+    /// The columns of `rows`, each as one value.
+    func columns(of rows: [[Value]]) -> [Value] {
+        kinds.enumerated().map { index, kind in
+            switch kind {
+            case .number, .flag: .integers(rows.map { if case .integer(let number) = $0[index] { number } else { nil } })
+            case .text: .texts(rows.map { if case .text(let text) = $0[index] { text } else { nil } })
+            case .bytes: .blobs(rows.map { if case .blob(let bytes) = $0[index] { bytes } else { nil } })
+            }
+        }
+    }
+}
