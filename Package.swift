@@ -20,6 +20,8 @@ extension Target.Dependency {
     static let logging: Self = .product(name: "Logging", package: "swift-log")
     static let nioCore: Self = .product(name: "NIOCore", package: "swift-nio")
     static let nioHTTP1: Self = .product(name: "NIOHTTP1", package: "swift-nio")
+    static let nioPosix: Self = .product(name: "NIOPosix", package: "swift-nio")
+    static let nioSSL: Self = .product(name: "NIOSSL", package: "swift-nio-ssl")
     static let serviceLifecycle: Self = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
     static let unixSignals: Self = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 }
@@ -34,6 +36,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -41,6 +44,7 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CSodium", path: "Sources/System/CSodium", providers: [.apt(["libsodium-dev"])]),
         .systemLibrary(name: "CPostgres", path: "Sources/System/CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CHiredis", path: "Sources/System/CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .target(name: "Sodium", dependencies: ["CSodium"], swiftSettings: strict),
         .target(name: "MessagePack", dependencies: [.nioCore], swiftSettings: strict),
         .target(name: "Domain", swiftSettings: strict),
@@ -55,6 +59,8 @@ let package = Package(
             name: "Projections", dependencies: ["Sodium", "Domain", "Database", "EventLog", .logging, .serviceLifecycle],
             path: "Projections", swiftSettings: strict),
         .target(name: "ReadModel", dependencies: ["Sodium", "Domain", "Database", "EventLog"], swiftSettings: strict),
+        .target(
+            name: "Redis", dependencies: ["CHiredis", .logging, .nioCore, .nioPosix, .nioSSL, .serviceLifecycle], swiftSettings: strict),
         .target(
             name: "API",
             dependencies: [
@@ -72,6 +78,7 @@ let package = Package(
         .testTarget(name: "APITests", dependencies: ["MessagePack", "API", .nioCore], swiftSettings: strict),
         .testTarget(name: "DomainTests", dependencies: ["Domain", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "EventLogTests", dependencies: ["Sodium", "Domain", "EventLog", "TestSupport"], swiftSettings: strict),
+        .testTarget(name: "RedisTests", dependencies: ["Redis", .logging, .nioCore, .nioPosix], swiftSettings: strict),
         .testTarget(
             name: "StorageTests",
             dependencies: ["Domain", "Database", "Schemas", "EventLog", "Projections", "ReadModel", "TestSupport"],

@@ -1,0 +1,243 @@
+/// A client of Redis: commands, and what is published on channels.
+///
+/// Pattern: two connections, one for commands, which are pipelined, and one for all subscriptions, opened and given up
+/// together by ``Redis/run()``. hiredis writes and reads the protocol inside a NIO handler.
+///
+/// Invariants: **Redis is a hint, never the only place of anything.** Nothing is queued for a Redis that is away: commands
+/// fail at once, publications are dropped, and whoever subscribes is told when messages come again, to look at the truth for
+/// what was missed. A command that has failed may have been carried out.
+///
+/// Concurrency: everything may be called from anywhere. Answers come in the order of the commands; one that does not come in
+/// time ends the connection and so fails what waits behind it. What waits for answers, and for slow readers, is bounded.
+public import Logging
+public import ServiceLifecycle
+internal import NIOCore
+internal import Synchronization
+
+/// A Redis server, as long as ``run()`` runs.
+public final class Redis: Service {
+    /// How long a command may take, and opening a connection.
+    public static let timeLimit = Duration.seconds(2)
+    /// How many news wait for the reader of a subscription before the oldest are dropped.
+    static let newsLimit = 256
+    /// How often a silent connection is tried: nobody else would find out that the other side is gone.
+    private static let pingInterval = Duration.seconds(5)
+
+    private struct Session {
+        let commands: Connection
+        let listener: Connection
+    }
+
+    private struct State {
+        var session: Session?
+        /// Those who read what is published, by channel.
+        var feeds: [String: [Int: Feed]] = [:]
+        /// The channels that Redis has said we are subscribed to.
+        var begun: Set<String> = []
+        var lastFeed = 0
+        /// Nil before the first attempt.
+        var isAway: Bool?
+        var isOver = false
+    }
+
+    private let dialer: Dialer
+    private let logger: Logger
+    private let state = Mutex(State())
+
+    /// - Throws: ``RedisURL/Mistake`` when the file of authorities that the address names cannot be used.
+    public convenience init(_ url: RedisURL, logger: Logger) throws(RedisURL.Mistake) {
+        try self.init(url, timeLimit: Self.timeLimit, logger: logger)
+    }
+
+    init(_ url: RedisURL, timeLimit: Duration, logger: Logger) throws(RedisURL.Mistake) {
+        dialer = try Dialer(url, timeLimit: timeLimit)
+        self.logger = logger
+    }
+
+    /// Whether there is a connection just now.
+    public var isConnected: Bool { state.withLock { $0.session != nil } }
+
+    /// Runs a command: `command("SET", .text(key), .bytes(value), "EX", 10)`.
+    ///
+    /// - Throws: ``RedisFault/unavailable(_:)`` at once when Redis is away, or after ``timeLimit``; ``RedisFault/refused(_:)``.
+    public func command(_ words: RedisArgument...) async throws(RedisFault) -> RedisValue { try await command(words) }
+
+    /// Runs a command whose number of words is not fixed.
+    ///
+    /// - Precondition: there is at least one word.
+    public func command(_ words: [RedisArgument]) async throws(RedisFault) -> RedisValue {
+        guard let session = state.withLock({ $0.session }) else { throw .unavailable("not connected") }
+        return try await session.commands.ask(words)
+    }
+
+    /// Publishes something, if Redis is there. Returns at once; nobody learns whether it has arrived.
+    public func publish(_ payload: [UInt8], to channel: String) {
+        guard let session = state.withLock({ $0.session }) else { return }
+        session.commands.send(["PUBLISH", .text(channel), .bytes(payload)]).whenFailure { [logger] fault in
+            logger.debug("not published", metadata: ["fault": "\(fault)"])
+        }
+    }
+
+    /// What is published on a channel from now on. All subscriptions share one connection; those of one channel, one
+    /// subscription. Begins as soon as Redis is there.
+    public func subscribe(to channel: String) -> RedisSubscription {
+        let (news, continuation) = AsyncStream.makeStream(of: RedisNews.self, bufferingPolicy: .bufferingNewest(Self.newsLimit))
+        let feed = Feed(continuation)
+        let number = state.withLock { state -> Int? in
+            guard !state.isOver else { return nil }
+            state.lastFeed += 1
+            if state.feeds[channel] == nil, let session = state.session { begin(channel, session) }
+            state.feeds[channel, default: [:]][state.lastFeed] = feed
+            if state.begun.contains(channel) { feed.tell(.began) }
+            return state.lastFeed
+        }
+        if let number {
+            continuation.onTermination = { [weak self] _ in self?.leave(channel, number) }
+        } else {
+            feed.finish()
+        }
+        return RedisSubscription(feed: feed, news: news)
+    }
+
+    private func leave(_ channel: String, _ number: Int) {
+        state.withLock { state in
+            state.feeds[channel]?[number] = nil
+            guard state.feeds[channel]?.isEmpty == true else { return }
+            state.feeds[channel] = nil
+            state.begun.remove(channel)
+            // Should this fail, the connection ends, and the next one knows nothing of the channel.
+            _ = state.session?.listener.send(["UNSUBSCRIBE", .text(channel)])
+        }
+    }
+
+    /// Asks Redis for what is published on a channel. Never waits.
+    private func begin(_ channel: String, _ session: Session) {
+        let listener = session.listener
+        listener.send(["SUBSCRIBE", .text(channel)]).whenComplete { [weak self] answer in
+            switch answer {
+            case .success: self?.hasBegun(channel, listener)
+            case .failure(let fault): listener.close("\(fault)")
+            }
+        }
+    }
+
+    private func hasBegun(_ channel: String, _ listener: Connection) {
+        state.withLock { state in
+            // What comes late, of a connection that has been given up, begins nothing.
+            guard let feeds = state.feeds[channel], state.session?.listener === listener else { return }
+            state.begun.insert(channel)
+            for feed in feeds.values { feed.tell(.began) }
+        }
+    }
+
+    private func received(_ payload: [UInt8], on channel: String) {
+        state.withLock { state in
+            for feed in (state.feeds[channel] ?? [:]).values { feed.tell(.message(payload)) }
+        }
+    }
+
+    /// Keeps the connections open until the program shuts down.
+    public func run() async throws {
+        do {
+            try await cancelWhenGracefulShutdown {
+                var backOff = BackOff()
+                while true {
+                    let began = ContinuousClock.now
+                    let fault = await self.session()
+                    try Task.checkCancellation()
+                    self.warn(fault)
+                    try await Task.sleep(for: backOff.next(after: .now - began))
+                }
+            }
+        } catch is CancellationError {}
+        let feeds = state.withLock { state in
+            state.isOver = true
+            defer { state.feeds = [:] }
+            return state.feeds.values.flatMap(\.values)
+        }
+        for feed in feeds { feed.finish() }
+    }
+
+    /// Opens both connections and waits until one of them ends. Answers with why it ended.
+    private func session() async -> RedisFault {
+        do throws(RedisFault) {
+            let commands = try await dialer.open()
+            defer { commands.close("given up") }
+            let listener = try await dialer.open { [weak self] channel, payload in self?.received(payload, on: channel) }
+            defer { listener.close("given up") }
+            let session = Session(commands: commands, listener: listener)
+            hasOpened(session)
+            defer { hasEnded() }
+            return await end(of: session)
+        } catch { return error }
+    }
+
+    private func end(of session: Session) async -> RedisFault {
+        let both = [session.commands, session.listener]
+        return await withTaskCancellationHandler {
+            await withTaskGroup(of: RedisFault?.self) { group in
+                for connection in both {
+                    group.addTask { .unavailable(await connection.end()) }
+                    group.addTask {
+                        do {
+                            while true {
+                                try await Task.sleep(for: Self.pingInterval)
+                                _ = try await connection.ask(["PING"])
+                            }
+                        } catch { return nil }  // then it has ended, or will not be missed
+                    }
+                }
+                let fault = await group.first { $0 != nil } ?? nil
+                for connection in both { connection.close("given up") }
+                group.cancelAll()
+                return fault ?? .unavailable("given up")
+            }
+        } onCancel: {
+            for connection in both { connection.close("shutting down") }
+        }
+    }
+
+    private func hasOpened(_ session: Session) {
+        let wasAway = state.withLock { state in
+            state.session = session
+            for channel in state.feeds.keys { begin(channel, session) }
+            defer { state.isAway = false }
+            return state.isAway
+        }
+        if wasAway == true { logger.info("Redis is back") }
+    }
+
+    private func hasEnded() {
+        state.withLock { state in
+            state.session = nil
+            for channel in state.begun {
+                for feed in (state.feeds[channel] ?? [:]).values { feed.tell(.interrupted) }
+            }
+            state.begun = []
+        }
+    }
+
+    /// Says that Redis is away: once, until it is back.
+    private func warn(_ fault: RedisFault) {
+        let wasAway = state.withLock { state in
+            defer { state.isAway = true }
+            return state.isAway
+        }
+        if wasAway != true { logger.warning("Redis is away; everything goes on, more slowly", metadata: ["fault": "\(fault)"]) }
+    }
+}
+
+/// How long to wait before the next attempt: longer each time, at most 2 seconds, never the same for all.
+struct BackOff {
+    private static let first = Duration.milliseconds(50)
+    private static let longest = Duration.seconds(2)
+
+    private var current = first
+
+    /// - Parameter lifetime: how long the attempt before took; one that has held for a while is a success.
+    mutating func next(after lifetime: Duration) -> Duration {
+        if lifetime > Self.longest * 2 { current = Self.first }
+        defer { current = min(current * 2, Self.longest) }
+        return current * Double.random(in: 0.5...1)
+    }
+}

@@ -1,0 +1,133 @@
+import Logging
+import NIOCore
+import Testing
+
+@testable import Redis
+
+@Suite("When Redis fails", .enabled(if: Shared.isThere, "APUS_TEST_REDIS_URL names no Redis")) struct OutageTests {
+    private func kill(_ type: RedisArgument, _ server: OwnRedis) async throws {
+        let connection = try await Dialer(RedisURL("unix://\(server.socket)"), timeLimit: Redis.timeLimit).open()
+        _ = try await connection.ask(["CLIENT", "KILL", "TYPE", type, "SKIPME", "yes"])
+        connection.close("over")
+    }
+
+    @Test(
+        "after the server ends the connections subscriptions begin again, and say so", arguments: ["normal", "pubsub"] as [RedisArgument])
+    func connectionsKilled(type: RedisArgument) async throws {
+        try await OwnRedis.with { server in
+            try await connected(RedisURL("unix://\(server.socket)")) { redis in
+                var news = redis.subscribe(to: "channel").makeAsyncIterator()
+                var empty = redis.subscribe(to: "another").makeAsyncIterator()
+                #expect(await news.next() == .began)
+                #expect(await empty.next() == .began)
+                for round in UInt8(0)..<3 {
+                    try await kill(type, server)
+                    #expect(await news.next() == .interrupted)
+                    #expect(await news.next() == .began)
+                    #expect(await empty.next() == .interrupted)
+                    #expect(await empty.next() == .began)
+                    redis.publish([round], to: "channel")
+                    #expect(await news.next() == .message([round]))
+                    #expect(try await redis.command("PING") == .status("PONG"))
+                }
+            }
+        }
+    }
+
+    @Test("while Redis is away commands fail at once, and it is said once; when it is back all goes on") func away() async throws {
+        try await OwnRedis.with { server in
+            let log = CollectedLog()
+            try await connected(RedisURL("unix://\(server.socket)"), log: log) { redis in
+                var news = redis.subscribe(to: "channel").makeAsyncIterator()
+                #expect(await news.next() == .began)
+                let warnings = log.texts(.warning).count
+                server.kill()
+                #expect(await news.next() == .interrupted)
+                for _ in 0..<100 {
+                    let fault = await #expect(throws: RedisFault.self) { try await redis.command("PING") }
+                    #expect(fault == .unavailable("not connected"))
+                    redis.publish([1], to: "channel")
+                }
+                var late = redis.subscribe(to: "late").makeAsyncIterator()
+                // Some attempts fail.
+                try await Task.sleep(for: .milliseconds(500))
+                #expect(log.texts(.warning).count == warnings + 1)
+                try server.start()
+                #expect(await news.next() == .began)
+                #expect(await late.next() == .began)
+                redis.publish([2], to: "channel")
+                #expect(await news.next() == .message([2]))
+                try await eventually { log.texts(.info).contains { $0.contains("is back") } }
+                #expect(log.texts(.warning).count == warnings + 1)
+            }
+        }
+    }
+
+    @Test("a wrong password is told without the password, and the right one lets in") func password() async throws {
+        try await OwnRedis.with("--requirepass", "hunter2", "--user", "ada", "on", ">lovelace", "~*", "&*", "+@all") { server in
+            try await connected(RedisURL("unix://:hunter2@\(server.socket)")) { redis async throws in
+                #expect(try await redis.command("PING") == .status("PONG"))
+            }
+            try await connected(RedisURL("unix://ada:lovelace@\(server.socket)")) { redis async throws in
+                #expect(try await redis.command("ACL", "WHOAMI").bytes == Array("ada".utf8))
+            }
+            for login in [":hunter3@", "ada:hunter3@", "hunter3:hunter3@", ""] {
+                let log = CollectedLog()
+                try await running(RedisURL("unix://\(login)\(server.socket)"), log: log) { redis in
+                    try await eventually { !log.texts(.warning).isEmpty }
+                    #expect(!redis.isConnected)
+                }
+                let text = log.texts(.warning).joined()
+                #expect(text.contains(login.isEmpty ? "NOAUTH" : "WRONGPASS"), "\(text)")
+                #expect(!text.contains("hunter"), "\(text)")
+            }
+        }
+    }
+
+    @Test(
+        "what is no answer of Redis ends the connection",
+        arguments: ["what?\r\n", "*1\r\n?\r\n", "$-7\r\n", ":1\r\n:2\r\n", "-ERR away\r\n-ERR\r\n"])
+    func malformed(answer: String) async throws {
+        try await answering(["+PONG\r\n", answer]) { url in
+            let connection = try await Dialer(url, timeLimit: Redis.timeLimit).open()
+            await #expect(throws: RedisFault.self) {
+                _ = try await connection.ask(["GET", "a"])
+                _ = try await connection.ask(["GET", "b"])
+            }
+            _ = await connection.end()
+            await #expect(throws: RedisFault.self) { try await connection.ask(["GET", "c"]) }
+        }
+    }
+
+    @Test("what is not answered in time fails, and the connection with it") func silent() async throws {
+        try await answering(["+PONG\r\n"]) { url in
+            let connection = try await Dialer(url, timeLimit: .milliseconds(200)).open()
+            let answers = (0..<3).map { _ in connection.send(["PING"]) }
+            for answer in answers {
+                await #expect(throws: RedisFault.unavailable("no answer in time")) { try await answer.get() }
+            }
+            #expect(await connection.end() == "no answer in time")
+        }
+    }
+
+    @Test("no more than a bound waits for answers") func bound() async throws {
+        try await answering(["+PONG\r\n"]) { url in
+            let connection = try await Dialer(url, timeLimit: .seconds(30)).open()
+            let answers = (0..<5000).map { _ in connection.send(["PING"]) }
+            await #expect(throws: RedisFault.unavailable("too many commands wait for their answers")) {
+                try await answers[4999].get()
+            }
+            connection.close("over")
+            for answer in answers { await #expect(throws: RedisFault.self) { try await answer.get() } }
+        }
+    }
+
+    @Test("attempts come slower and slower, up to every 2 seconds, and each client at its own moments") func backOff() {
+        var backOff = BackOff()
+        let waits = (0..<12).map { _ in backOff.next(after: .milliseconds(1)) }
+        #expect(waits[0] <= .milliseconds(50) && waits.allSatisfy { $0 <= .seconds(2) && $0 > .zero })
+        #expect(waits[11] >= .seconds(1))
+        #expect(Set(waits.suffix(6)).count == 6)
+        #expect(backOff.next(after: .seconds(60)) <= .milliseconds(50))
+    }
+}
