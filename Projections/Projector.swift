@@ -68,7 +68,7 @@ public actor Projector: Service {
         do {
             switch try await step() {
             case .applied(let position): reached(position)
-            case .idle: try await sleep(Self.pollInterval)
+            case .idle: await sleep(Self.pollInterval)
             case .standby: try await Task.sleep(for: Self.standbyInterval)
             }
         } catch is CancellationError { throw CancellationError() } catch {
@@ -79,11 +79,14 @@ public actor Projector: Service {
     }
 
     /// Until somebody says that there is something new, or it is time to look.
-    private func sleep(_ duration: Duration) async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { [wakes] in for await _ in wakes { return } }
-            group.addTask { try await Task.sleep(for: duration) }
-            try await group.next()
+    private func sleep(_ duration: Duration) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { [wakeContinuation] in
+                do { try await Task.sleep(for: duration) } catch { return }
+                wakeContinuation.yield()
+            }
+            // Not in a task of the group: a stream ends for good when a task that waits for it is cancelled.
+            for await _ in wakes { break }
             group.cancelAll()
         }
     }
