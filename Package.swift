@@ -70,7 +70,7 @@ let package = Package(
         .executableTarget(
             name: "Apus",
             dependencies: [
-                "Sodium", "Domain", "Database", "Schemas", "EventLog", "Projections", "ReadModel", "API",
+                "Sodium", "Domain", "Database", "Schemas", "EventLog", "Projections", "ReadModel", "Redis", "API",
                 .argumentParser, .hummingbird, .logging, .serviceLifecycle, .unixSignals,
             ], swiftSettings: strict),
         .target(name: "TestSupport", dependencies: ["Domain"], path: "Tests/TestSupport", swiftSettings: strict),

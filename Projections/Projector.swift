@@ -4,6 +4,7 @@ internal import EventLog
 public import Logging
 public import ServiceLifecycle
 internal import Sodium
+internal import Synchronization
 
 /// Follows the log and projects it, where the append does not do so itself: in PostgreSQL.
 ///
@@ -17,8 +18,10 @@ public actor Projector: Service {
     private static let batchLimit = 1000
     /// How long a lease is good; a standby takes over this long after the last batch of a holder that died.
     private static let leaseSeconds = 3
-    /// How often an idle projector looks at the log by itself, for appends of other processes.
+    /// How often an idle projector looks at the log by itself, for appends of other processes; and how often when it is told
+    /// of those, since what tells may fail.
     private static let pollInterval = Duration.milliseconds(10)
+    private static let toldPollInterval = Duration.milliseconds(250)
     /// How often an idle projector prolongs its lease.
     private static let prolongInterval = Duration.seconds(1)
     private static let standbyInterval = Duration.milliseconds(500)
@@ -37,6 +40,7 @@ public actor Projector: Service {
     private let holder = Sodium.randomAlphanumerics(16)
     private var fence: Int64?
     private var prolongAt = ContinuousClock.now
+    private let isTold = Mutex(false)
     private let wakes: AsyncStream<Void>
     private let wakeContinuation: AsyncStream<Void>.Continuation
 
@@ -54,6 +58,12 @@ public actor Projector: Service {
     /// Tells that there is something new in the log.
     nonisolated public func wake() { wakeContinuation.yield() }
 
+    /// Sets whether ``wake()`` is called for the appends of other processes too, from now on.
+    nonisolated public func isTold(_ isTold: Bool) {
+        self.isTold.withLock { $0 = isTold }
+        wake()
+    }
+
     /// Projects until the program shuts down, then gives the lease back.
     public func run() async throws {
         do {
@@ -68,7 +78,7 @@ public actor Projector: Service {
         do {
             switch try await step() {
             case .applied(let position): reached(position)
-            case .idle: await sleep(Self.pollInterval)
+            case .idle: await sleep(isTold.withLock { $0 } ? Self.toldPollInterval : Self.pollInterval)
             case .standby: try await Task.sleep(for: Self.standbyInterval)
             }
         } catch is CancellationError { throw CancellationError() } catch {

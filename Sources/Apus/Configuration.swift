@@ -1,12 +1,15 @@
 internal import API
 internal import ArgumentParser
 internal import Foundation
+internal import Logging
+internal import Redis
 
 /// What the environment says. Flags come before it.
 struct Environment: Sendable {
     /// Every variable that Apus reads. A secret may be read from the file that the same name with `_FILE` names.
     private static let known: Set<String> = [
-        "APUS_LISTEN", "APUS_DATA", "APUS_DATABASE_URL", "APUS_DATABASE_URL_FILE", "APUS_ROLES", "APUS_SIGNUP", "APUS_PUBLIC_URL",
+        "APUS_LISTEN", "APUS_DATA", "APUS_DATABASE_URL", "APUS_DATABASE_URL_FILE", "APUS_REDIS_URL",
+        "APUS_REDIS_URL_FILE", "APUS_ROLES", "APUS_SIGNUP", "APUS_PUBLIC_URL",
         "APUS_SECRET", "APUS_SECRET_FILE", "APUS_TOKEN_LIFETIME",
         "APUS_DEBUG", "APUS_ALLOWED_HOSTS", "APUS_DASHBOARD_URL", "APUS_CHALLENGE_LIFETIME", "APUS_LOG_FORMAT", "APUS_LOG_LEVEL",
         "APUS_BODY_LIMIT", "APUS_CHUNK_LIMIT", "APUS_BATCH_LIMIT",
@@ -125,6 +128,9 @@ struct ServeOptions: ParsableArguments {
     @Option(help: "What this process does: api, projector or both. (APUS_ROLES, default api,projector)")
     var roles: String?
 
+    @Option(help: "redis://…, rediss://… or unix://…: wakes other processes at once. (APUS_REDIS_URL, default none)")
+    var redisURL: String?
+
     @Option(help: "Address and port. (APUS_LISTEN, default 127.0.0.1:3735)")
     var listen: String?
 
@@ -171,6 +177,11 @@ struct ServeOptions: ParsableArguments {
         }
         let host = text[..<colon].trimmingCharacters(in: ["[", "]"])
         return (host.isEmpty ? "0.0.0.0" : host, port)
+    }
+
+    func redis(_ environment: Environment, logger: Logger) throws -> Redis? {
+        guard let text = try redisURL ?? environment.secret("APUS_REDIS_URL") else { return nil }
+        do throws(RedisURL.Mistake) { return try Redis(RedisURL(text), logger: logger) } catch { throw ValidationError(error.description) }
     }
 
     func roles(_ environment: Environment) throws -> Set<Role> {

@@ -6,6 +6,7 @@ internal import Foundation
 internal import Logging
 internal import Projections
 internal import ReadModel
+internal import Redis
 internal import Schemas
 internal import ServiceLifecycle
 internal import Sodium
@@ -19,6 +20,8 @@ struct Node: Sendable {
     let secret: [UInt8]
     /// Nil where the append projects.
     let projector: Projector?
+    /// Nil where no other process is to be told anything.
+    private let waking: Waking?
 
     private enum Engine: Sendable {
         case sqlite(SQLiteDatabase)
@@ -30,7 +33,9 @@ struct Node: Sendable {
     }
 
     /// Opens the database, and makes what is missing in it and in the data folder.
-    init(_ options: DataOptions, _ environment: Environment, logger: Logger) async throws {
+    ///
+    /// - Parameter redis: through which other processes are woken; its service is run by whoever made it.
+    init(_ options: DataOptions, _ environment: Environment, redis: Redis? = nil, logger: Logger) async throws {
         let folder = options.folder(environment)
         do {
             try FileManager.default.createDirectory(
@@ -41,21 +46,37 @@ struct Node: Sendable {
         let projection = DjangoProjection(stokens: stokens)
         if let url = try options.databaseURL(environment) {
             let database = PostgresDatabase(url: url)
+            try await Self.createSchema(database)
+            let telling: Telling? =
+                if let redis { try await Telling(redis, about: database, secret: secret) } else { nil }
             let progress = Progress()
-            let projector = Projector(database: database, projection: projection, logger: logger) { progress.reached($0) }
+            let projector = Projector(database: database, projection: projection, logger: logger) { position in
+                progress.reached(position)
+                telling?.projected(upTo: position)
+            }
             engine = .postgres(database)
             self.database = database
             self.projector = projector
+            waking = telling.map { Waking(telling: $0, projector: projector, progress: progress) }
             readModel = ReadModel(database: database, stokens: stokens, progress: progress)
-            committer = Committer(PostgresAppender(database: database) { _ in projector.wake() })
+            committer = Committer(
+                PostgresAppender(database: database) { position in
+                    projector.wake()
+                    telling?.appended(upTo: position)
+                })
         } else {
             let database = try SQLiteDatabase(path: folder + "/apus.sqlite")
+            try await Self.createSchema(database)
             engine = .sqlite(database)
             self.database = database
             projector = nil
+            waking = nil
             readModel = ReadModel(database: database, stokens: stokens, progress: nil)
             committer = Committer(LocalAppender(database: database) { try projection.apply($1, $0) })
         }
+    }
+
+    private static func createSchema(_ database: any Database) async throws {
         try await database.write { [dialect = database.dialect] connection in try Schema.create(connection, dialect) }
     }
 
@@ -63,7 +84,7 @@ struct Node: Sendable {
     func services(projects: Bool, logger: Logger) -> [any Service] {
         switch engine {
         case .sqlite(let database): [Checkpoints(database: database, logger: logger)]
-        case .postgres: projects ? [projector].compactMap { $0 } : []
+        case .postgres: [waking].compactMap { $0 } + (projects ? [projector].compactMap { $0 } : [])
         }
     }
 

@@ -6,6 +6,7 @@ internal import Hummingbird
 internal import Logging
 internal import NIOCore
 internal import ReadModel
+internal import Redis
 internal import ServiceLifecycle
 internal import UnixSignals
 
@@ -30,9 +31,10 @@ struct Serve: AsyncParsableCommand {
             environment.text("APUS_TOKEN_LIFETIME", flag: options.tokenLifetime, default: "365d"))
         let roles = try options.roles(environment)
 
-        let node = try await Node(dataOptions, environment, logger: logger)
+        let redis = try options.redis(environment, logger: logger)
+        let node = try await Node(dataOptions, environment, redis: redis, logger: logger)
         // Services stop in reverse order: requests end first, then what they wait for.
-        var services = node.services(projects: roles.contains(.projector), logger: logger)
+        var services = [redis].compactMap { $0 as (any Service)? } + node.services(projects: roles.contains(.projector), logger: logger)
         if roles.contains(.api) {
             let sessions = Sessions(database: node.database, lifetime: lifetime)
             let renewals = TokenRenewals(sessions: sessions, clock: Node.clock)

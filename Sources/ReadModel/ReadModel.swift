@@ -55,11 +55,12 @@ public struct ReadModel: Sendable {
     public func snapshot<T: Sendable>(_ body: @escaping @Sendable (Snapshot) throws -> T) async throws -> T {
         let deadline = ContinuousClock.now + Self.patience
         while true {
+            let steps = progress?.steps ?? 0
             do {
                 return try await database.read { [stokens, progress] connection in
                     try body(Snapshot(connection: connection, stokens: stokens, log: progress == nil ? .inline : .beside))
                 }
-            } catch let behind as Behind { try await wait(for: behind, progress, until: deadline) }
+            } catch let behind as Behind { try await wait(for: behind, progress, after: steps, until: deadline) }
         }
     }
 
@@ -72,21 +73,24 @@ public struct ReadModel: Sendable {
         let deadline = ContinuousClock.now + Self.patience
         var facts = LogFacts()
         while true {
+            let steps = replica.progress.steps
             do {
                 return try await replica.database.read { [stokens, facts] connection in
                     try body(Snapshot(connection: connection, stokens: stokens, log: .elsewhere(facts)))
                 }
             } catch let missing as LogFacts.Missing {
                 facts = try await database.read { [facts] connection in try facts.adding(missing, connection) }
-            } catch let behind as Behind { try await wait(for: behind, replica.progress, until: deadline) }
+            } catch let behind as Behind { try await wait(for: behind, replica.progress, after: steps, until: deadline) }
         }
     }
 
-    private func wait(for behind: Behind, _ progress: Progress?, until deadline: ContinuousClock.Instant) async throws(DatabaseFault) {
+    private func wait(
+        for behind: Behind, _ progress: Progress?, after steps: Int, until deadline: ContinuousClock.Instant
+    ) async throws(DatabaseFault) {
         guard let progress, ContinuousClock.now < deadline else {
             throw DatabaseFault(.unavailable, "the read model is behind position \(behind.position.rawValue)")
         }
-        await progress.wait(for: behind.position)
+        await progress.wait(for: behind.position, after: steps)
     }
 }
 

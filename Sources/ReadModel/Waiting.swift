@@ -10,14 +10,18 @@ struct Behind: Error {
 
 /// How far the read model is, as far as this process knows: what wakes those who wait for it.
 ///
-/// A projector in the same process tells each step; those who wait are woken by it. For a projector elsewhere they look
-/// again every few milliseconds.
+/// A projector in the same process tells each step, and so may one elsewhere; those who wait are woken by it. They also look
+/// again by themselves: every few milliseconds, unless a projector elsewhere is heard.
 public final class Progress: Sendable {
-    /// How long a reader waits before it looks again by itself.
+    /// How long a reader waits before it looks again by itself; and how long when it is told, since what tells may fail.
     private static let pollInterval = Duration.milliseconds(5)
+    private static let toldPollInterval = Duration.milliseconds(100)
 
     private struct State {
         var position = Position.none
+        /// How many steps have been told.
+        var steps = 0
+        var isTold = false
         var waiters: [Int: (position: Position, continuation: CheckedContinuation<Void, Never>)] = [:]
         /// Those whose time was up before they began to wait.
         var expired: Set<Int> = []
@@ -28,10 +32,17 @@ public final class Progress: Sendable {
 
     public init() {}
 
+    /// How many steps have been told.
+    var steps: Int { state.withLock { $0.steps } }
+
+    /// Sets whether ``reached(_:)`` is called for the steps of a projector elsewhere too, from now on.
+    public func isTold(_ isTold: Bool) { state.withLock { $0.isTold = isTold } }
+
     /// Wakes those who wait for a position up to this one.
     public func reached(_ position: Position) {
         let woken = state.withLock { state in
             state.position = max(state.position, position)
+            state.steps += 1
             let woken = state.waiters.filter { $0.value.position <= position }
             for ticket in woken.keys { state.waiters[ticket] = nil }
             return woken.values.map(\.continuation)
@@ -40,20 +51,23 @@ public final class Progress: Sendable {
     }
 
     /// Waits until the position may have been reached, and no longer than until it is time to look.
-    func wait(for position: Position) async {
-        let ticket = state.withLock { state in
+    ///
+    /// - Parameter steps: how many steps had been told before the reader looked. If the position was told by then, it was
+    ///   lost again: the last of what is projected may be, in a crash.
+    func wait(for position: Position, after steps: Int) async {
+        let (ticket, interval) = state.withLock { state in
             state.lastTicket += 1
-            return state.lastTicket
+            return (state.lastTicket, state.isTold ? Self.toldPollInterval : Self.pollInterval)
         }
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
                 // Cancelled when the wait is over; then nobody is left to wake.
-                do { try await Task.sleep(for: Self.pollInterval) } catch { return }
+                do { try await Task.sleep(for: interval) } catch { return }
                 self.expire(ticket)
             }
             await withCheckedContinuation { continuation in
                 let isOver = state.withLock { state in
-                    if state.position >= position || state.expired.remove(ticket) != nil { return true }
+                    if (state.position >= position && state.steps != steps) || state.expired.remove(ticket) != nil { return true }
                     state.waiters[ticket] = (position, continuation)
                     return false
                 }
