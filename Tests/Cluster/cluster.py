@@ -158,6 +158,57 @@ class Postgres:
         shutil.rmtree(self.scratch)
 
 
+class Redis:
+    """A Redis of its own, which keeps nothing and can be ended and started again."""
+
+    def __init__(self) -> None:
+        self.scratch, self.port = Path(tempfile.mkdtemp(prefix="apus-redis.")), free_port()
+        self.process: subprocess.Popen | None = None
+        self.url = f"redis://127.0.0.1:{self.port}"
+
+    def start(self) -> Redis:
+        """Starts it and waits until it answers."""
+        with (self.scratch / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--appendonly", "no",
+                 "--dir", self.scratch], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait("Redis answers", lambda: self.ask("PING") == ["PONG"], support.START_SECONDS)
+        return self
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(timeout=30)
+
+    def ask(self, *words: str) -> list[str]:
+        """The lines of the answer to a command."""
+        done = subprocess.run(
+            ["redis-cli", "-p", str(self.port), *words], capture_output=True, text=True, timeout=30)
+        return done.stdout.splitlines()
+
+    def listeners(self) -> dict[str, int]:
+        """How many listen on each channel of Apus."""
+        channels = self.ask("PUBSUB", "CHANNELS", "apus:*")
+        answer = self.ask("PUBSUB", "NUMSUB", *channels)
+        return {channel: int(count) for channel, count in zip(answer[::2], answer[1::2])}
+
+    def published(self) -> int:
+        """How many messages have been published since it started."""
+        lines = [line for line in self.ask("INFO", "commandstats") if line.startswith("cmdstat_publish:")]
+        return int(lines[0].split("calls=")[1].split(",")[0]) if lines else 0
+
+    def __enter__(self) -> Redis:
+        try:
+            return self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_: Any) -> None:
+        if self.process and self.process.poll() is None:
+            self.kill()
+        shutil.rmtree(self.scratch)
+
+
 # --- processes ------------------------------------------------------------------------------------
 
 
@@ -166,10 +217,10 @@ class Node(Server):
 
     role, level = "api", "warning"
 
-    def __init__(self, binary: str, database: Database) -> None:
+    def __init__(self, binary: str, database: Database, redis: Redis | None = None) -> None:
         super().__init__(
             binary, "--database-url", database.url, "--roles", self.role, "--signup", "open",
-            "--log-level", self.level,
+            "--log-level", self.level, *(["--redis-url", redis.url] if redis else []),
             environment={"APUS_SECRET": SECRET})
         self.database = database
 
@@ -207,13 +258,13 @@ class Projector(Node):
 class Cluster:
     """Two front ends and a number of projectors on a database of their own."""
 
-    def __init__(self, binary: str, server_url: str, projectors: int = 1) -> None:
+    def __init__(self, binary: str, server_url: str, projectors: int = 1, redis: Redis | None = None) -> None:
         self.stack = contextlib.ExitStack()
         self.binary = binary
         self.database = self.stack.enter_context(Database(server_url))
         try:
-            self.nodes = [self.stack.enter_context(Node(binary, self.database)) for _ in range(2)]
-            self.projectors = [self.stack.enter_context(Projector(binary, self.database)) for _ in range(projectors)]
+            self.nodes = [self.stack.enter_context(Node(binary, self.database, redis)) for _ in range(2)]
+            self.projectors = [self.stack.enter_context(Projector(binary, self.database, redis)) for _ in range(projectors)]
             self.active()
         except BaseException:
             self.stack.close()

@@ -20,7 +20,7 @@ from typing import Any, Callable, Iterator
 
 import cluster
 import support
-from cluster import LEASE_SECONDS, LOG_FAULTS, PATIENCE_SECONDS, READ_MODEL_FAULTS, Cluster, Member, Postgres, member, wait
+from cluster import LEASE_SECONDS, LOG_FAULTS, PATIENCE_SECONDS, READ_MODEL_FAULTS, Cluster, Member, Postgres, Redis, member, wait
 from support import equal, expected, offered, test, true, uid
 
 SEED = 20_240_613
@@ -214,8 +214,9 @@ class Play:
 
 
 @contextlib.contextmanager
-def playing(options: argparse.Namespace, projectors: int = 1, url: str | None = None) -> Iterator[tuple[Cluster, Play]]:
-    with Cluster(options.apus, url or options.postgres, projectors) as stage:
+def playing(options: argparse.Namespace, projectors: int = 1, url: str | None = None,
+            redis: Redis | None = None) -> Iterator[tuple[Cluster, Play]]:
+    with Cluster(options.apus, url or options.postgres, projectors, redis) as stage:
         yield stage, Play(stage, options.seed)
 
 
@@ -576,6 +577,37 @@ def full_pool(options: argparse.Namespace) -> str:
         equal(waiting, 0, f"requests without an answer after {lock_seconds + PATIENCE_SECONDS + SLACK_SECONDS} s"
             f" (of {len(done)}, of which {sum(status == 503 for status, _ in done)} got 503 at last)")
         return summary
+
+
+# --- Redis ----------------------------------------------------------------------------------------
+
+
+@test("Redis is killed and comes back while clients read and write: nobody notices, and processes wake each other again")
+def redis_restarts(options: argparse.Namespace) -> str:
+    with Redis() as redis, playing(options, projectors=2, redis=redis) as (stage, play):
+        processes = [*stage.nodes, *stage.projectors]
+        for number in range(options.rounds):
+            everybody_listens(redis, len(processes))
+            with play.running():
+                redis.kill()
+                done = play.done()
+                wait("clients get on without Redis", lambda: play.done() > done + 20 or play.failures(), 30)
+                time.sleep((0.0, 3.0)[number % 2])
+                redis.start()
+                everybody_listens(redis, len(processes))
+                published = redis.published()
+                wait("appends and batches are told again", lambda: redis.published() > published + 10 or play.failures(), 30)
+        equal([worker.refused for worker in [*play.writers, *play.readers]] + [writer.lost for writer in play.writers],
+              [0] * (2 * len(play.writers) + len(play.readers)), "what was refused or lost")
+        for process in processes:
+            away = process.log.count("Redis is away")
+            true(away <= options.rounds, f"an outage must be told once, not {away} times in {options.rounds} of them")
+            equal(process.faults, [], "faults of a process")
+        return play.audit()
+
+
+def everybody_listens(redis: Redis, processes: int) -> None:
+    wait("all processes listen on both channels", lambda: sorted(redis.listeners().values()) == [processes] * 2, 30)
 
 
 def more_options(parser: argparse.ArgumentParser) -> None:
