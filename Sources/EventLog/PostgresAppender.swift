@@ -20,6 +20,7 @@ public struct PostgresAppender: Appender {
 
     public func append(_ group: [Submission]) async throws -> [Result<[RecordedEvent], Refusal>] {
         var taken: TakenClaims = [:]
+        var broken: DatabaseFault?
         for _ in 0..<Self.attempts {
             let (plan, view) = try await database.read { [taken] connection in
                 let view = try LogView(for: group, connection)
@@ -34,12 +35,15 @@ public struct PostgresAppender: Appender {
             } catch let fault as DatabaseFault {
                 switch fault.kind {
                 case .raised("AP002", let message): taken.merge(try Self.claims(message, of: plan)) { $1 }
-                // Streams have moved on, or somebody has just stored the same chunk: look again and decide again.
-                case .raised, .conflict, .constraint: continue
+                // Streams have moved on: look again and decide again.
+                case .raised, .conflict: broken = nil
+                // Somebody may have just stored the same chunk; what fails each time has another cause.
+                case .constraint: broken = fault
                 case .unavailable, .corrupt: throw fault
                 }
             }
         }
+        if let broken { throw broken }
         throw LogFault.overloaded
     }
 
