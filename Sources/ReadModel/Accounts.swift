@@ -73,10 +73,13 @@ extension Snapshot {
         try connection.query(
             Statement(
                 """
-                SELECT uid FROM django_etebase_collection
-                WHERE  owner_id = $1
-                OR     id IN (SELECT collection_id FROM django_etebase_collectionmember WHERE user_id = $1)
-                OR     id IN (SELECT member.collection_id
+                SELECT uid
+                FROM   django_etebase_collection
+                WHERE  id IN (SELECT id FROM django_etebase_collection WHERE owner_id = $1
+                              UNION
+                              SELECT collection_id FROM django_etebase_collectionmember WHERE user_id = $1
+                              UNION
+                              SELECT member.collection_id
                               FROM   django_etebase_collectioninvitation invitation
                               JOIN   django_etebase_collectionmember member ON member.id = invitation."fromMember_id"
                               WHERE  invitation.user_id = $1)
