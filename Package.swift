@@ -81,7 +81,9 @@ let package = Package(
         .testTarget(name: "RedisTests", dependencies: ["Redis", .logging, .nioCore, .nioPosix], swiftSettings: strict),
         .testTarget(
             name: "StorageTests",
-            dependencies: ["Domain", "Database", "Schemas", "EventLog", "Projections", "ReadModel", "TestSupport"],
+            dependencies: [
+                "Domain", "Database", "Schemas", "EventLog", "Projections", "ReadModel", "TestSupport", .logging,
+            ],
             swiftSettings: strict),
     ]
 )

@@ -9,6 +9,7 @@ extension Node {
     /// Expects what DESIGN §2 promises of positions, epochs, streams and heads, and answers with the log.
     @discardableResult
     func expectSoundLog() async throws -> [RecordedEvent] {
+        try await caughtUp()
         let log = try await log()
         #expect(log.map(\.position.rawValue) == Array(1...Int64(log.count)), "positions are dense")
         #expect(log.allSatisfy { $0.epoch == 1 })

@@ -1,80 +1,98 @@
 import Database
-import Domain
-import EventLog
 import Foundation
-import Projections
-import ReadModel
-import Schemas
+import Synchronization
+import Testing
 
 /// The engines that the tests run on. Another one is another case, and what opens it.
 enum Engine: String, CaseIterable, Sendable {
     case sqlite
+    /// On the server of `APUS_TEST_POSTGRES_URL`.
+    case postgres
 
-    static var all: [Engine] { allCases }
+    /// Without a server for PostgreSQL its cases are left out, but where `CI` is `true`, there they fail.
+    static let all = allCases.filter { $0 != .postgres || isPostgresExpected }
+    /// Those on which the append projects, and those on which a projector follows the log.
+    static let projectingInAppend = [Engine.sqlite]
+    static let projectingLater = all.filter { $0 == .postgres }
+
+    private static let environment = ProcessInfo.processInfo.environment
+    private static let postgresURL = environment["APUS_TEST_POSTGRES_URL"]
+    static let isPostgresExpected = postgresURL != nil || environment["CI"] == "true"
 
     /// Runs `body` in a new place for databases, which is gone afterwards.
     func place<T>(_ body: (Place) async throws -> T) async throws -> T {
         let folder = FileManager.default.temporaryDirectory.appending(path: "apus-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
-        return try await body(Place(engine: self, folder: folder))
+        switch self {
+        case .sqlite: return try await body(Place(folder: folder.path(), server: nil))
+        case .postgres:
+            let server = PostgresServer(url: try #require(Self.postgresURL, Self.withoutPostgres))
+            // Each place needs connections, and all tests run at once.
+            await Turns.postgres.take()
+            let result: Result<T, any Error>
+            do { result = .success(try await body(Place(folder: folder.path(), server: server))) } catch { result = .failure(error) }
+            let cleaned: Result<Void, any Error>
+            do { cleaned = .success(try await server.drop()) } catch { cleaned = .failure(error) }
+            await Turns.postgres.giveBack()
+            try cleaned.get()
+            return try result.get()
+        }
     }
 
     /// Runs `body` on a new database, with a committer.
     func node<T>(_ body: (Node) async throws -> T) async throws -> T {
         try await place { place in try await place.node().running(body) }
     }
+
+    static let withoutPostgres: Comment = "APUS_TEST_POSTGRES_URL does not say where a PostgreSQL is"
 }
 
-/// Where databases of a test lie.
-struct Place: Sendable {
-    let engine: Engine
-    let folder: URL
+@Suite("The engines") struct EngineTests {
+    @Test("of the storage tests are all there", .enabled(if: Engine.isPostgresExpected, Engine.withoutPostgres))
+    func allThere() { #expect(Engine.all == Engine.allCases) }
+}
 
-    /// Opens a database without looking what is in it.
-    func database(_ name: String = "one") throws -> any Database {
-        switch engine {
-        case .sqlite: try SQLiteDatabase(path: folder.appending(path: name).path())
-        }
+/// A server on which a place has its databases: schemas in one database, each under a name that nobody else has.
+final class PostgresServer: Sendable {
+    private let url: String
+    private let prefix = "test_\(UUID().uuidString.lowercased().replacing("-", with: ""))"
+    private let made = Mutex<Set<String>>([])
+
+    init(url: String) { self.url = url }
+
+    func database(_ name: String) async throws -> PostgresDatabase {
+        let schema = "\(prefix)_\(name)"
+        let isNew = made.withLock { $0.insert(schema).inserted }
+        if isNew { try await run("CREATE SCHEMA \(schema)") }
+        return PostgresDatabase(url: url + (url.contains("?") ? "&" : "?") + "options=-csearch_path%3D\(schema)")
     }
 
-    /// Opens a database as a process of the server does. Several on one name are like several processes.
-    ///
-    /// - Parameters:
-    ///   - watch: puts something between the modules and the database.
-    ///   - projected: told of the events once their rows are written, in the same transaction.
-    func node(
-        _ name: String = "one", watch: (any Database) -> any Database = { $0 },
-        projected: @escaping @Sendable ([RecordedEvent]) throws -> Void = { _ in }
-    ) async throws -> Node {
-        let database = watch(try database(name))
-        try await database.write { [dialect = database.dialect] connection in try Schema.create(connection, dialect) }
-        let stokens = StokenSealer(secret: Array("the secret of the tests".utf8))
-        let projection = DjangoProjection(stokens: stokens)
-        let appender = LocalAppender(database: database) { connection, events in
-            try projection.apply(events, connection)
-            try projected(events)
+    func drop() async throws {
+        for schema in made.withLock({ $0 }) { try await run("DROP SCHEMA \(schema) CASCADE") }
+    }
+
+    private func run(_ script: String) async throws {
+        try await PostgresDatabase(url: url, connections: 1).write { connection in
+            try connection.run(script: "SET LOCAL client_min_messages = error; \(script)")
         }
-        return Node(
-            database: database, stokens: stokens, projection: projection,
-            readModel: ReadModel(database: database, stokens: stokens, progress: nil), committer: Committer(appender))
     }
 }
 
-/// The storage of a server.
-struct Node: Sendable {
-    let database: any Database
-    let stokens: StokenSealer
-    let projection: DjangoProjection
-    let readModel: ReadModel
-    let committer: Committer
+/// Lets a bounded number at something at the same time.
+actor Turns {
+    static let postgres = Turns(6)
 
-    /// Runs `body` while submissions are committed.
-    func running<T>(_ body: (Node) async throws -> T) async throws -> T {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await committer.run() }
-            defer { group.cancelAll() }
-            return try await body(self)
-        }
+    private var free: Int
+    private var waiters: [CheckedContinuation<Void, Never>] = []
+
+    init(_ count: Int) { free = count }
+
+    func take() async {
+        if free > 0 { free -= 1 } else { await withCheckedContinuation { waiters.append($0) } }
+    }
+
+    func giveBack() {
+        if waiters.isEmpty { free += 1 } else { waiters.removeFirst().resume() }
     }
 }

@@ -15,7 +15,7 @@ extension Node {
         writes: [Write] = [], _ decision: @escaping @Sendable (CollectionState) throws(Refusal) -> [Event]
     ) async throws -> Submission {
         let (state, position) = try await readModel.snapshot { snapshot in
-            (try snapshot.state(of: uid, items: items, chunks: chunks), try snapshot.position())
+            (try snapshot.state(of: uid, items: items, chunks: chunks), try snapshot.logPosition())
         }
         return Submission(
             on: state, asOf: position, streams: [.collection(uid), .user(user)], by: Actor(user: user, session: "s1", address: "::1"),
@@ -82,7 +82,7 @@ extension Node {
         let (state, position) = try await readModel.snapshot { snapshot in
             var state = try snapshot.userState(named: name)
             if let user = state.user { state.collections = try snapshot.collections(concerning: user) }
-            return (state, try snapshot.position())
+            return (state, try snapshot.logPosition())
         }
         return Submission(on: state, asOf: position, streams: state.streams, by: .operator, at: noon, decision: decision)
     }
@@ -98,28 +98,35 @@ extension Node {
         group.map { submission in Task { try await committer.commit(submission) } }
     }
 
+    /// Asks the read model about everything that has happened so far.
+    func snapshot<T: Sendable>(_ body: @escaping @Sendable (Snapshot) throws -> T) async throws -> T {
+        try await caughtUp()
+        return try await readModel.snapshot(body)
+    }
+
     /// Every event of the log.
     func log() async throws -> [RecordedEvent] {
         try await database.read { connection in try EventLog.events(after: .none, limit: .max, connection) }
     }
 
-    /// Every row of the tables that `isWanted`, in the order of all their columns, each value in SQL's own notation.
+    /// Every row of the tables that `isWanted`, with all columns but those that say which projector is active.
     func tables(where isWanted: @escaping @Sendable (String) -> Bool = { _ in true }) async throws -> [String: [String]] {
-        try await database.read { connection in
-            let names = try connection.query(Statement("SELECT name FROM sqlite_master WHERE type = 'table'"), []) { $0.text(0) }
+        try await caughtUp()
+        return try await database.read { connection in
             var tables: [String: [String]] = [:]
-            for name in names.filter(isWanted) {
-                let columns = try connection.query(Statement("SELECT name FROM pragma_table_info($1)"), [.text(name)]) { $0.text(0) }
-                let row = columns.map { "'\($0)=' || quote(\"\($0)\")" }.joined(separator: " || ' ' || ")
-                tables[name] = try connection.query(Statement("SELECT \(row) FROM \"\(name)\" ORDER BY 1"), []) { $0.text(0) }
+            for name in try connection.query(.tableNames, [], { $0.text(0) }).filter(isWanted) {
+                let columns = try connection.query(.columns, [.text(name)]) { (name: $0.text(0), isBytes: $0.flag(1)) }
+                let kept = columns.filter { !["holder", "fence", "lease_until"].contains($0.name) }
+                tables[name] = try connection.query(.rows(of: name, kept), []) { $0.text(0) }
             }
             return tables
         }
     }
 
-    /// Runs a statement behind the server's back.
+    /// Runs a statement behind the server's back, once everything is projected.
     func meddle(_ sql: String) async throws {
-        try await database.write { connection in _ = try connection.execute(Statement(sql), []) }
+        try await caughtUp()
+        try await database.write { connection in _ = try connection.execute(.meddling(sql), []) }
     }
 }
 

@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 @Suite("Groups of submissions") struct GroupTests {
-    /// The sizes of the transactions' batches of events.
+    /// How many events each append came to.
     private final class Batches: Sendable {
         let sizes = Mutex<[Int]>([])
     }
@@ -17,7 +17,7 @@ import Testing
     func refused(engine: Engine) async throws {
         try await engine.place { place in
             let batches = Batches()
-            let node = try await place.node(projected: { events in batches.sizes.withLock { $0.append(events.count) } })
+            let node = try await place.node(appended: { count in batches.sizes.withLock { $0.append(count) } })
             try await node.running { node in
                 let ada = try await node.user("ada")
                 let eve = try await node.user("eve")
@@ -102,25 +102,56 @@ import Testing
         }
     }
 
-    @Test("a projection that fails half way leaves nothing of the append either", arguments: Engine.all)
+    /// Makes room for no event at position 5: a row of its table is there already.
+    private static let obstruct = "INSERT INTO django_etebase_stoken (id, uid) VALUES (5, 'in the way')"
+    private static let clear = "DELETE FROM django_etebase_stoken WHERE uid = 'in the way'"
+    private static let threeItems = [OfferedItem("a", "a-1", chunks: "k1"), OfferedItem("b", "b-1"), OfferedItem("c", "c-1")]
+
+    @Test("a projection that fails half way leaves nothing of the append either", arguments: Engine.projectingInAppend)
     func failingProjection(engine: Engine) async throws {
-        struct Broken: Error {}
-        try await engine.place { place in
-            let node = try await place.node(projected: { events in if events.count == 3 { throw Broken() } })
-            try await node.running { node in
-                let ada = try await node.user("ada")
-                try await node.create(notes, by: ada)
-                let before = try await node.tables()
-                await #expect(throws: Broken.self) {
-                    try await node.commit(
-                        OfferedItem("a", "a-1", chunks: "k1"), OfferedItem("b", "b-1"), OfferedItem("c", "c-1"), by: ada)
-                }
-                #expect(try await node.tables() == before)
-                #expect(try await node.commit(OfferedItem("a", "a-1"), by: ada).count == 1)
-                try await node.expectSoundLog()
-            }
+        try await engine.node { node in
+            let ada = try await node.user("ada")
+            try await node.create(notes, by: ada)
+            try await node.meddle(Self.obstruct)
+            let before = try await node.tables()
+            let fault = await #expect(throws: DatabaseFault.self) { try await node.commit(CommitItems(Self.threeItems, by: ada)) }
+            #expect(fault.map { "\($0.kind)" } == "constraint")
+            #expect(try await node.tables() == before)
+            try await node.meddle(Self.clear)
+            #expect(try await node.commit(OfferedItem("a", "a-1"), by: ada).count == 1)
+            try await node.expectSoundLog()
         }
     }
+
+    @Test(
+        "a projector stands before what it cannot apply, reads that need it are refused, and it goes on once it can",
+        arguments: Engine.projectingLater)
+    func standingProjector(engine: Engine) async throws {
+        try await engine.node { node in
+            let ada = try await node.user("ada")
+            try await node.create(notes, by: ada)
+            try await node.meddle(Self.obstruct)
+            #expect(try await node.commit(CommitItems(Self.threeItems, by: ada)).map(\.position.rawValue) == [4, 5, 6])
+            let fault = await #expect(throws: DatabaseFault.self) {
+                _ = try await node.readModel.snapshot { try $0.access(to: notes, by: ada) }
+            }
+            #expect(fault.map { "\($0.kind)" } == "unavailable")
+            let stands = try await node.database.read { connection in
+                try connection.first(Self.selectStanding, []) { [$0.integer(0), $0.integer(1), $0.integer(2)] }
+            }
+            #expect(stands == [3, 1, 0], "nothing of the batch is there, not even what comes before the obstacle")
+            _ = try await node.database.write { try $0.execute(Statement(Self.clear), []) }
+            try await node.expectSoundLog()
+            #expect(try await node.snapshot { try $0.state(of: notes, chunks: ["k1"]).chunks } == ["k1"])
+        }
+    }
+
+    /// The checkpoint, the collections' main items and all others.
+    private static let selectStanding = Statement(
+        """
+        SELECT position, (SELECT count(*) FROM apus_item WHERE is_main <> 0), (SELECT count(*) FROM apus_item WHERE is_main = 0)
+        FROM   apus_projection
+        """)
 
     @Test("the projection takes events only where it stands", arguments: Engine.all)
     func gaps(engine: Engine) async throws {
@@ -149,7 +180,7 @@ import Testing
     func bounds(engine: Engine) async throws {
         try await engine.place { place in
             let batches = Batches()
-            let node = try await place.node(projected: { events in batches.sizes.withLock { $0.append(events.count) } })
+            let node = try await place.node(appended: { count in batches.sizes.withLock { $0.append(count) } })
             try await node.running { node in
                 let ada = try await node.user("ada")
                 try await node.create(notes, by: ada)

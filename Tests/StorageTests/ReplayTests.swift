@@ -102,7 +102,7 @@ private func isProjected(_ table: String) -> Bool {
                 ]
             }
             #expect(readable.map(\.count) == [1, 2, 2])
-            try await node.meddle("UPDATE apus_stream SET key = zeroblob(32) WHERE name = 'user/2'")
+            try await node.meddle("UPDATE apus_stream SET key = X'\(String(repeating: "00", count: 32))' WHERE name = 'user/2'")
             await #expect(throws: LogFault.unreadable(Position(rawValue: 2))) { try await node.log() }
             try await node.commit(OfferedItem("a", "a-1"), by: ada)
         }
@@ -129,7 +129,7 @@ private func isProjected(_ table: String) -> Bool {
             await #expect(throws: LogFault.unknownEvent(type: "MemberJoined", version: 2)) { try await node.log() }
             try await node.meddle("UPDATE apus_event SET type = 'MemberDanced' WHERE position = 2")
             await #expect(throws: LogFault.unknownEvent(type: "MemberDanced", version: 1)) { try await node.log() }
-            try await node.meddle("UPDATE apus_event SET payload = x'00' WHERE position = 1")
+            try await node.meddle("UPDATE apus_event SET payload = X'00' WHERE position = 1")
             await #expect(throws: LogFault.unreadable(Position(rawValue: 1))) { try await node.log() }
         }
     }

@@ -14,11 +14,7 @@ import Testing
     /// What the database is made of, and every row.
     private func everything(_ node: Node) async throws -> [String: [String]] {
         var everything = try await node.tables()
-        everything["definitions"] = try await node.database.read { connection in
-            try connection.query(Statement("SELECT type, name, sql FROM sqlite_master ORDER BY name"), []) { row in
-                "\(row.text(0)) \(row.text(1)) \(row.textOrNil(2) ?? "")"
-            }
-        }
+        everything["definitions"] = try await node.database.read { try $0.query(.definitions, []) { $0.text(0) } }
         return everything
     }
 
@@ -57,15 +53,13 @@ import Testing
     @Test("is not put beside the tables of another program", arguments: Engine.all)
     func foreign(engine: Engine) async throws {
         try await engine.place { place in
-            let database = try place.database()
+            let database = try await place.database()
             try await database.write { connection in
                 try connection.run(script: "CREATE TABLE shop (id INTEGER); INSERT INTO shop VALUES (1)")
             }
             let fault = await #expect(throws: DatabaseFault.self) { try await create(database) }
             #expect(fault.map { "\($0.kind)" } == "corrupt")
-            let names = try await database.read { connection in
-                try connection.query(Statement("SELECT name FROM sqlite_master"), []) { $0.text(0) }
-            }
+            let names = try await database.read { try $0.query(.tableNames, []) { $0.text(0) } }
             #expect(names == ["shop"])
         }
     }
@@ -73,7 +67,7 @@ import Testing
 
 @Suite("Stokens of the read model") struct StokenOfReadModelTests {
     private func open(_ stoken: String, _ node: Node) async throws -> Int64? {
-        try await node.readModel.snapshot { snapshot in try snapshot.position(ofStoken: stoken)?.rawValue }
+        try await node.snapshot { snapshot in try snapshot.position(ofStoken: stoken)?.rawValue }
     }
 
     private func stoken(_ position: Int64, epoch: Int64 = 1, _ node: Node) -> String {
@@ -98,7 +92,7 @@ import Testing
             try await node.create(notes, by: try await node.user("ada"))
             try await node.meddle("UPDATE django_etebase_stoken SET uid = 'XkPcaEUVhmKnMnmQ3TUoN6LKb3pAFO6o' WHERE id = 2")
             #expect(try await open("XkPcaEUVhmKnMnmQ3TUoN6LKb3pAFO6o", node) == 2)
-            #expect(try await node.readModel.snapshot { try $0.stoken(at: Position(rawValue: 2)) } == "XkPcaEUVhmKnMnmQ3TUoN6LKb3pAFO6o")
+            #expect(try await node.snapshot { try $0.stoken(at: Position(rawValue: 2)) } == "XkPcaEUVhmKnMnmQ3TUoN6LKb3pAFO6o")
         }
     }
 
@@ -117,7 +111,7 @@ import Testing
             #expect(try await open(stoken(4, epoch: 2, node), node) == 4)
             #expect(try await open(stoken(3, epoch: 2, node), node) == nil)
             #expect(try await open(stoken(6, epoch: 2, node), node) == nil)
-            #expect(try await node.readModel.snapshot { try $0.stoken(at: Position(rawValue: 4)) } == stoken(4, epoch: 2, node))
+            #expect(try await node.snapshot { try $0.stoken(at: Position(rawValue: 4)) } == stoken(4, epoch: 2, node))
             #expect(try await node.log().map(\.epoch) == [1, 1, 1, 2, 2])
         }
     }

@@ -11,6 +11,7 @@ import Testing
             let scratch = try await place.node("scratch")
             return try await place.node().running { node in
                 try await node.wholeHistory()
+                try await node.caughtUp()
                 if let meddling { try await node.meddle(meddling) }
                 return try await Verification(database: node.database, scratch: scratch.database, stokens: node.stokens).run()
             }
