@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
-import json
 import os
 import shutil
 import signal
@@ -17,66 +15,22 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.parse
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "Faults"))
 
 import support  # noqa: E402
-from support import Client, Server, equal, expected, free_port, true, uid  # noqa: E402, F401
+from support import Client, Database, Server, equal, expected, free_port, psql, true, uid  # noqa: E402, F401
 
 BIN = "/usr/lib/postgresql/15/bin"
 SECRET = "the-same-on-every-node"
 LEASE_SECONDS = 3.0  # how long a projector's lease is good (Projections/Projector.swift)
 PATIENCE_SECONDS = 5.0  # how long a read waits for the projector (Sources/ReadModel/ReadModel.swift)
 support.LIMIT_SECONDS = 1800  # a busy machine needs its time
-_numbers = itertools.count(1)
 
 
-# --- databases ------------------------------------------------------------------------------------
-
-
-class Database:
-    """A database of its own on a server, dropped when `with` is left."""
-
-    def __init__(self, server_url: str) -> None:
-        self.server_url = server_url
-        self.name = f"apus_cluster_{os.getpid()}_{next(_numbers)}"
-        self.url = urllib.parse.urlsplit(server_url)._replace(path="/" + self.name).geturl()
-        psql(server_url, f"CREATE DATABASE {self.name}")
-
-    def rows(self, query: str) -> list[list]:
-        """The rows of a query, as JSON has them."""
-        return json.loads(psql(self.url, f"SELECT COALESCE(json_agg(to_json(array(SELECT value FROM json_each(to_json(found))"
-                                         f"))), '[]') FROM ({query}) AS found"))
-
-    def value(self, query: str) -> Any:
-        rows = self.rows(query)
-        return rows[0][0] if rows else None
-
-    def run(self, script: str) -> None:
-        psql(self.url, script)
-
-    def session(self) -> Session:
-        return Session(self.url)
-
-    def drop(self) -> None:
-        psql(self.server_url, f"DROP DATABASE IF EXISTS {self.name} WITH (FORCE)")
-
-    def __enter__(self) -> Database:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.drop()
-
-
-def psql(url: str, script: str) -> str:
-    done = subprocess.run(
-        ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", url], input=script, capture_output=True, text=True, timeout=120)
-    if done.returncode:
-        raise RuntimeError(f"psql: {done.stderr.strip()[:500]}")
-    return done.stdout.strip()
+# --- PostgreSQL -----------------------------------------------------------------------------------
 
 
 class Session:

@@ -20,7 +20,8 @@ from typing import Any, Callable, Iterator
 
 import cluster
 import support
-from cluster import LEASE_SECONDS, LOG_FAULTS, PATIENCE_SECONDS, READ_MODEL_FAULTS, Cluster, Member, Postgres, Redis, member, wait
+from cluster import (
+    LEASE_SECONDS, LOG_FAULTS, PATIENCE_SECONDS, READ_MODEL_FAULTS, Cluster, Member, Postgres, Redis, Session, member, wait)
 from support import equal, expected, offered, test, true, uid
 
 SEED = 20_240_613
@@ -418,7 +419,7 @@ def stopped_within(options: argparse.Namespace) -> str:
     with playing(options, projectors=2) as (stage, play):
         active, _ = active_projector(stage)
         _, fence = stage.active()
-        with stage.database.session() as session:
+        with Session(stage.database.url) as session:
             session.run("BEGIN")
             session.run("LOCK TABLE django_etebase_collectionitemrevision IN ROW EXCLUSIVE MODE")
             session.run("LOCK TABLE apus_collection IN EXCLUSIVE MODE")
@@ -558,7 +559,7 @@ def full_pool(options: argparse.Namespace) -> str:
             equal(support.fault_in_form(answer) if answer.status == 503 else None, None, "the form of a 503")
             return answer.status, time.monotonic() - began
 
-        with stage.database.session() as session, ThreadPoolExecutor(len(clients)) as pool:
+        with Session(stage.database.url) as session, ThreadPoolExecutor(len(clients)) as pool:
             session.run("BEGIN")
             session.run("LOCK TABLE django_etebase_collectionmember IN ACCESS EXCLUSIVE MODE")
             answers = [pool.submit(ask, question) for question in enumerate(clients)]

@@ -459,4 +459,4 @@ def any_pieces(server: Server, client: Client) -> None:
 
 
 if __name__ == "__main__":
-    support.main(__doc__)
+    support.main(__doc__, support.on_either_engine)

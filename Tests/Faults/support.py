@@ -185,6 +185,50 @@ def request_bytes(method: str, target: str, headers: Headers = (), body: bytes |
     return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape") + (body or b"")
 
 
+# --- databases ------------------------------------------------------------------------------------
+
+
+class Database:
+    """A database of its own on a PostgreSQL, dropped when `with` is left."""
+
+    _numbers = itertools.count(1)
+
+    def __init__(self, server_url: str) -> None:
+        self.server_url = server_url
+        self.name = f"apus_test_{os.getpid()}_{next(self._numbers)}"
+        self.url = urllib.parse.urlsplit(server_url)._replace(path="/" + self.name).geturl()
+        psql(server_url, f"CREATE DATABASE {self.name}")
+
+    def rows(self, query: str) -> list[list]:
+        """The rows of a query, as JSON has them."""
+        return json.loads(psql(self.url, f"SELECT COALESCE(json_agg(to_json(array(SELECT value FROM json_each(to_json(found))"
+                                         f"))), '[]') FROM ({query}) AS found"))
+
+    def value(self, query: str) -> Any:
+        rows = self.rows(query)
+        return rows[0][0] if rows else None
+
+    def run(self, script: str) -> None:
+        psql(self.url, script)
+
+    def drop(self) -> None:
+        psql(self.server_url, f"DROP DATABASE IF EXISTS {self.name} WITH (FORCE)")
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.drop()
+
+
+def psql(url: str, script: str) -> str:
+    done = subprocess.run(
+        ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", url], input=script, capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        raise RuntimeError(f"psql: {done.stderr.strip()[:500]}")
+    return done.stdout.strip()
+
+
 # --- the server -----------------------------------------------------------------------------------
 
 
@@ -195,7 +239,12 @@ def free_port() -> int:
 
 
 class Server:
-    """An Apus with a folder and a port of its own. It can be ended and started again; leaving `with` ends it for good."""
+    """An Apus with a folder and a port of its own. It can be ended and started again; leaving `with` ends it for good.
+
+    Its database is SQLite in its folder, or one of its own on the server of `postgres`, dropped at the end.
+    """
+
+    postgres: str | None = None
 
     def __init__(self, binary: str, *flags: str, environment: dict[str, str] | None = None) -> None:
         self.binary, self.flags, self.environment = binary, list(flags), environment or {}
@@ -203,6 +252,8 @@ class Server:
         self.folder, self.log_path = self.scratch / "data", self.scratch / "log"
         self.port = free_port()
         self.process: subprocess.Popen | None = None
+        self.postgres_database = Database(self.postgres) if self.postgres else None
+        self.engine = {"APUS_DATABASE_URL": self.postgres_database.url} if self.postgres_database else {}
 
     @property
     def authority(self) -> str:
@@ -213,7 +264,7 @@ class Server:
         command = [self.binary, "serve", "--listen", self.authority, "--data", str(self.folder), *self.flags]
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment(self.environment))
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment(self.engine | self.environment))
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end:
             if self.process.poll() is not None:
@@ -248,7 +299,8 @@ class Server:
 
     def apus(self, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess:
         """Runs another command of the program on the server's folder, through the environment."""
-        return apus(self.binary, *arguments, environment={"APUS_DATA": str(self.folder), **(environment or {})})
+        return apus(
+            self.binary, *arguments, environment={"APUS_DATA": str(self.folder), **self.engine, **(environment or {})})
 
     def wire(self, timeout: float = 15.0) -> Wire:
         return Wire(self.port, timeout)
@@ -280,6 +332,8 @@ class Server:
             except subprocess.TimeoutExpired:
                 self.kill()
         shutil.rmtree(self.scratch)
+        if self.postgres_database:
+            self.postgres_database.drop()
 
 
 def clean_environment(more: dict[str, str]) -> dict[str, str]:
@@ -459,6 +513,16 @@ def expected(answer: Answer, status: int, code: str | None = None) -> Answer:
 def shown(value: Any, length: int = 300) -> str:
     text = repr(value)
     return text if len(text) <= length else f"{text[:length]}... ({len(text)} characters)"
+
+
+def on_either_engine(parser: argparse.ArgumentParser) -> None:
+    """The option with which all servers of a program are on PostgreSQL."""
+
+    def use(url: str) -> str:
+        Server.postgres = url
+        return url
+
+    parser.add_argument("--postgres", type=use, help="postgres://…, whose role may make databases; without it SQLite")
 
 
 def main(about: str, options: Callable[[argparse.ArgumentParser], None] | None = None,

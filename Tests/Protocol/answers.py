@@ -207,7 +207,8 @@ def cors(server: Server) -> None:
     carries_cors(person.call("GET", "/api/v1/collection/", headers=bad), 401, "authentication_failed")
 
 
-@mend(34, "a database that cannot be written to is a 503 with the CORS headers, and reads go on", *ALONE)
+@mend(34, "a database that cannot be written to is a 503 with the CORS headers, and reads go on", *ALONE,
+      sqlite_only=True)
 def unavailable(server: Server) -> None:
     person, collection = somebody(server), new_uid()
     with contextlib.closing(sqlite3.connect(server.folder / "apus.sqlite")) as other:

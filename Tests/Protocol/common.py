@@ -23,18 +23,19 @@ from support import Answer, Server, equal, expected, fault_in_form, pack, reques
 
 Test = Callable[[Server], None]
 
-MENDS: list[tuple[str, Test, tuple[str, ...] | None]] = []
+MENDS: list[tuple[str, Test, tuple[str, ...] | None, bool]] = []
 _numbers = itertools.count(1)
 
 ADMIN, READER, WRITER = 1, 0, 2
 ALONE = ("--log-level", "info")  # the default: for a test that wants a server of its own and no flags
 
 
-def mend(row: int, sentence: str, *flags: str) -> Callable[[Test], Test]:
-    """Adds a function to the tests. With `flags` it gets a server of its own that is started with them."""
+def mend(row: int, sentence: str, *flags: str, sqlite_only: bool = False) -> Callable[[Test], Test]:
+    """Adds a function to the tests. With `flags` it gets a server of its own that is started with them; `sqlite_only` says
+    that it looks at something which only SQLite has."""
 
     def add(function: Test) -> Test:
-        MENDS.append((f"{row} {sentence}", function, flags or None))
+        MENDS.append((f"{row} {sentence}", function, flags or None, sqlite_only))
         return function
 
     return add
@@ -46,11 +47,13 @@ def main(about: str) -> None:
 
         def tests(arguments: Any) -> Iterator[tuple[str, Callable]]:
             shared = stack.enter_context(Server(arguments.apus, "--signup", "open"))
-            for sentence, function, flags in MENDS:
+            for sentence, function, flags, sqlite_only in MENDS:
+                if sqlite_only and Server.postgres:
+                    continue
                 yield sentence, _on_own(arguments.apus, function, flags) if flags else _on(shared, function)
             yield "no request made the server log a fault", _on(shared, logs_no_fault)
 
-        support.main(about, more=tests)
+        support.main(about, support.on_either_engine, tests)
 
 
 def _on(server: Server, test: Test) -> Callable:
@@ -176,7 +179,11 @@ def field_errors(answer: Answer, field: str, status: int = 400, code: str = "fie
 
 
 def rows(server: Server, sql: str, *values: Any) -> list[tuple]:
-    """Reads the server's database beside it."""
+    """Reads the server's database beside it. Moments are texts on either engine, truths are as good as numbers."""
+    if server.postgres_database:
+        for value in values:
+            sql = sql.replace("?", "'" + str(value).replace("'", "''") + "'", 1)
+        return [tuple(row) for row in server.postgres_database.rows(sql)]
     with contextlib.closing(database(server)) as connection:
         return connection.execute(sql, values).fetchall()
 

@@ -212,7 +212,9 @@ private struct WatchedConnection: Connection {
                 #expect(try await node.readModel.unchanged(list, since: head, token: token, at: noon, sessions) != nil)
                 let seen = plans.take()
                 expectNoScan(seen)
-                #expect(seen.count == 1 && !seen.contains { $0.statement.contains("item") })
+                // Where a projector follows the log it asks questions of its own meanwhile.
+                let asked = seen.filter { $0.statement.contains("token_auth_authtoken") }
+                #expect(asked.count == 1 && !asked.contains { $0.statement.contains("item") })
             }
         }
     }
