@@ -4,7 +4,7 @@ import Testing
 
 @testable import Redis
 
-@Suite("Commands", .enabled(if: Shared.isThere, "APUS_TEST_REDIS_URL names no Redis")) struct CommandTests {
+@Suite("Commands", .enabled(if: Shared.isThere, "APUS_TEST_REDIS_URL names no Redis"), .timeLimit(.minutes(1))) struct CommandTests {
     @Test("commands that are sent at once are answered in their order") func pipelined() async throws {
         try await connected(Shared.url()) { redis in
             let key = fresh("count")

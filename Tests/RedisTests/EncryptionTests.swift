@@ -5,7 +5,7 @@ import Testing
 
 @testable import Redis
 
-@Suite("Over TLS", .enabled(if: Shared.isThere, "APUS_TEST_REDIS_URL names no Redis")) struct EncryptionTests {
+@Suite("Over TLS", .enabled(if: Shared.isThere, "APUS_TEST_REDIS_URL names no Redis"), .timeLimit(.minutes(1))) struct EncryptionTests {
     /// Runs `body` with the port of a Redis that speaks TLS only, and the path of its certificate.
     private func encrypted(names: String, _ body: (_ port: Int, _ certificate: String) async throws -> Void) async throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "apus-tls-\(UUID().uuidString.prefix(8))")

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Redis
 
-@Suite("When Redis fails", .enabled(if: Shared.isThere, "APUS_TEST_REDIS_URL names no Redis")) struct OutageTests {
+@Suite("When Redis fails", .enabled(if: Shared.isThere, "APUS_TEST_REDIS_URL names no Redis"), .timeLimit(.minutes(1))) struct OutageTests {
     private func kill(_ type: RedisArgument, _ server: OwnRedis) async throws {
         let connection = try await Dialer(RedisURL("unix://\(server.socket)"), timeLimit: Redis.timeLimit).open()
         _ = try await connection.ask(["CLIENT", "KILL", "TYPE", type, "SKIPME", "yes"])

@@ -2,7 +2,8 @@ import Testing
 
 @testable import Redis
 
-@Suite("Subscriptions", .enabled(if: Shared.isThere, "APUS_TEST_REDIS_URL names no Redis")) struct SubscriptionTests {
+@Suite("Subscriptions", .enabled(if: Shared.isThere, "APUS_TEST_REDIS_URL names no Redis"), .timeLimit(.minutes(1)))
+struct SubscriptionTests {
     private func publish(_ text: String, _ channel: String, _ redis: Redis) { redis.publish(Array(text.utf8), to: channel) }
     private func message(_ text: String) -> RedisNews { .message(Array(text.utf8)) }
 
@@ -59,7 +60,9 @@ import Testing
             publish("all are there", marks, redis)
             #expect(await mark.next() == message("all are there"))
             #expect(await news.next() == .began)
-            for number in 10..<published { #expect(await news.next() == message("\(number)")) }
+            var left: [RedisNews?] = []
+            for _ in 10..<published { left.append(await news.next()) }
+            #expect(left == (10..<published).map { message("\($0)") })
         }
     }
 
