@@ -9,7 +9,7 @@ import Testing
         try await connected(Shared.url()) { redis in
             let key = fresh("count")
             // One task sends them all, so their order is known; each answer says when it was its command's turn.
-            let connection = try await Dialer(Shared.url(), timeLimit: Redis.timeLimit).open()
+            let connection = try await Dialer(Shared.url(), timeLimit: patience).open()
             let answers = (0..<1000).map { _ in connection.send(["INCR", .text(key)]) }
             for (index, answer) in answers.enumerated() {
                 #expect(try await answer.get() == .integer(Int64(index + 1)))
@@ -82,7 +82,7 @@ import Testing
             _ = try await redis.command("DEL", .text(key))
         }
         await #expect(throws: RedisFault.refused("ERR DB index is out of range")) {
-            _ = try await Dialer(Shared.url("/9999"), timeLimit: Redis.timeLimit).open()
+            _ = try await Dialer(Shared.url("/9999"), timeLimit: patience).open()
         }
     }
 }

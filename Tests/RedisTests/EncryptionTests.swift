@@ -38,7 +38,7 @@ import Testing
     }
 
     private func ping(_ url: String) async throws -> RedisValue {
-        let connection = try await Dialer(RedisURL(url), timeLimit: Redis.timeLimit).open()
+        let connection = try await Dialer(RedisURL(url), timeLimit: patience).open()
         defer { connection.close("over") }
         return try await connection.ask(["PING"])
     }

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("When Redis fails", .enabled(if: Shared.isThere, "APUS_TEST_REDIS_URL names no Redis"), .timeLimit(.minutes(1))) struct OutageTests {
     private func kill(_ type: RedisArgument, _ server: OwnRedis) async throws {
-        let connection = try await Dialer(RedisURL("unix://\(server.socket)"), timeLimit: Redis.timeLimit).open()
+        let connection = try await Dialer(RedisURL("unix://\(server.socket)"), timeLimit: patience).open()
         _ = try await connection.ask(["CLIENT", "KILL", "TYPE", type, "SKIPME", "yes"])
         connection.close("over")
     }
@@ -89,7 +89,7 @@ import Testing
         arguments: ["what?\r\n", "*1\r\n?\r\n", "$-7\r\n", ":1\r\n:2\r\n", "-ERR away\r\n-ERR\r\n"])
     func malformed(answer: String) async throws {
         try await answering(["+PONG\r\n", answer]) { url in
-            let connection = try await Dialer(url, timeLimit: Redis.timeLimit).open()
+            let connection = try await Dialer(url, timeLimit: patience).open()
             await #expect(throws: RedisFault.self) {
                 _ = try await connection.ask(["GET", "a"])
                 _ = try await connection.ask(["GET", "b"])
@@ -101,7 +101,7 @@ import Testing
 
     @Test("what is not answered in time fails, and the connection with it") func silent() async throws {
         try await answering(["+PONG\r\n"]) { url in
-            let connection = try await Dialer(url, timeLimit: .milliseconds(200)).open()
+            let connection = try await Dialer(url, timeLimit: .seconds(2)).open()
             let answers = (0..<3).map { _ in connection.send(["PING"]) }
             for answer in answers {
                 await #expect(throws: RedisFault.unavailable("no answer in time")) { try await answer.get() }

@@ -2,9 +2,10 @@ import Foundation
 import Logging
 import NIOCore
 import NIOPosix
-import Redis
 import Synchronization
 import Testing
+
+@testable import Redis
 
 /// The Redis that all tests share, each with keys and channels of its own; those that disturb others start their own.
 enum Shared {
@@ -13,6 +14,9 @@ enum Shared {
 
     static func url(_ path: String = "") throws -> RedisURL { try RedisURL(try #require(address) + path) }
 }
+
+/// A time limit that a busy machine keeps too.
+let patience = Duration.seconds(20)
 
 /// A name that no other test uses.
 func fresh(_ name: String) -> String { "test:\(name):\(UUID().uuidString)" }
@@ -29,7 +33,7 @@ func connected<T>(
 
 /// Runs `body` with a client that may not find its Redis.
 func running<T>(_ url: RedisURL, log: CollectedLog = CollectedLog(), _ body: (Redis) async throws -> T) async throws -> T {
-    let redis = try Redis(url, logger: log.logger)
+    let redis = try Redis(url, timeLimit: patience, logger: log.logger)
     return try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask { try await redis.run() }
         defer { group.cancelAll() }
