@@ -18,14 +18,24 @@ private final class Plans: Sendable {
     }
 
     private let seen = Mutex<Set<Plan>>([])
+    /// Each statement is explained once: a projector that had to wait for more would keep readers waiting.
+    private let known = Mutex<[String: Plan]>([:])
 
     func note(_ statement: Statement, _ values: [Value], _ connection: any Connection, _ dialect: Dialect) throws {
-        let plan: Plan
+        let text = dialect == .sqlite ? statement.sqlite : statement.postgres
+        let plan = try known.withLock { $0[text] } ?? Self.plan(statement, values, connection, dialect)
+        known.withLock { $0[text] = plan }
+        seen.withLock { _ = $0.insert(plan) }
+    }
+
+    private static func plan(
+        _ statement: Statement, _ values: [Value], _ connection: any Connection, _ dialect: Dialect
+    ) throws -> Plan {
         switch dialect {
         case .sqlite:
             let steps = try connection.query(Statement("EXPLAIN QUERY PLAN " + statement.sqlite), values) { $0.text(3) }
             let scans = steps.filter { $0.hasPrefix("SCAN") && $0 != "SCAN CONSTANT ROW" }
-            plan = Plan(statement: statement.sqlite, steps: steps, scans: scans)
+            return Plan(statement: statement.sqlite, steps: steps, scans: scans)
         case .postgres:
             // On tables of a few rows a scan is the best plan; what is asked is whether another is possible. Where rows are
             // wanted in an order, an index that has it looks good too, even when nothing bounds it.
@@ -34,9 +44,8 @@ private final class Plans: Sendable {
             let steps = try connection.query(explain, values) { $0.text(0) }
             for way in ["indexscan", "hashjoin", "mergejoin", "material"] { try connection.run(script: "SET LOCAL enable_\(way) = off") }
             let unordered = try connection.query(explain, values) { $0.text(0) }
-            plan = Plan(statement: statement.postgres, steps: steps, scans: Self.scans(in: unordered))
+            return Plan(statement: statement.postgres, steps: steps, scans: scans(in: unordered))
         }
-        seen.withLock { _ = $0.insert(plan) }
     }
 
     /// An index that is read from one end to the other has no condition in the line below.
