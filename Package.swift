@@ -55,22 +55,24 @@ let package = Package(
         .target(
             name: "EventLog", dependencies: ["Sodium", "MessagePack", "Domain", "Database", .nioCore, .serviceLifecycle],
             swiftSettings: strict),
+        .target(name: "Chunks", dependencies: ["Sodium", "Domain", "Database", "EventLog", .nioPosix], swiftSettings: strict),
         .target(
-            name: "Projections", dependencies: ["Sodium", "Domain", "Database", "EventLog", .logging, .serviceLifecycle],
+            name: "Projections",
+            dependencies: ["Sodium", "Domain", "Database", "EventLog", "Chunks", .logging, .serviceLifecycle],
             path: "Projections", swiftSettings: strict),
-        .target(name: "ReadModel", dependencies: ["Sodium", "Domain", "Database", "EventLog"], swiftSettings: strict),
+        .target(name: "ReadModel", dependencies: ["Sodium", "Domain", "Database", "EventLog", "Chunks"], swiftSettings: strict),
         .target(
             name: "Redis", dependencies: ["CHiredis", .logging, .nioCore, .nioPosix, .nioSSL, .serviceLifecycle], swiftSettings: strict),
         .target(
             name: "API",
             dependencies: [
-                "Sodium", "MessagePack", "Domain", "Database", "EventLog", "ReadModel",
+                "Sodium", "MessagePack", "Domain", "Database", "EventLog", "Chunks", "ReadModel",
                 .hummingbird, .httpTypes, .logging, .nioCore, .nioHTTP1, .serviceLifecycle,
             ], swiftSettings: strict),
         .executableTarget(
             name: "Apus",
             dependencies: [
-                "Sodium", "Domain", "Database", "Schemas", "EventLog", "Projections", "ReadModel", "Redis", "API",
+                "Sodium", "Domain", "Database", "Schemas", "EventLog", "Chunks", "Projections", "ReadModel", "Redis", "API",
                 .argumentParser, .hummingbird, .logging, .serviceLifecycle, .unixSignals,
             ], swiftSettings: strict),
         .target(name: "TestSupport", dependencies: ["Domain"], path: "Tests/TestSupport", swiftSettings: strict),
@@ -82,7 +84,7 @@ let package = Package(
         .testTarget(
             name: "StorageTests",
             dependencies: [
-                "Domain", "Database", "Schemas", "EventLog", "Projections", "ReadModel", "TestSupport", .logging,
+                "Domain", "Database", "Schemas", "EventLog", "Chunks", "Projections", "ReadModel", "TestSupport", .logging,
             ],
             swiftSettings: strict),
     ]

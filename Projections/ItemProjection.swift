@@ -1,3 +1,4 @@
+internal import Chunks
 internal import Database
 internal import Domain
 internal import EventLog
@@ -177,14 +178,14 @@ struct ContentRows {
         }
     }
 
-    /// Adds chunks whose content was stored. The path is where the original would have put the file.
+    /// Adds chunks whose content was stored.
     private mutating func add(_ stored: [StoredChunk], in collection: Batch.Collection, _ batch: inout Batch) {
         for chunk in stored {
             let id = batch.nextChunkID()
-            let uid = chunk.uid.rawValue
             chunks[ChunkKey(collection: collection.id, uid: chunk.uid)] = id
             newChunks.append([
-                .integer(id), .text(uid), .text("user_\(collection.owner)/\(collection.uid)/\(uid.prefix(2))/\(uid.dropFirst(2))"),
+                .integer(id), .text(chunk.uid.rawValue),
+                .text(ChunkPath.path(of: chunk.uid, in: collection.uid, ownedBy: UserID(rawValue: collection.owner))),
                 .integer(collection.id),
             ])
         }

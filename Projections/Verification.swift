@@ -1,3 +1,4 @@
+public import Chunks
 public import Database
 internal import Domain
 public import EventLog
@@ -13,6 +14,7 @@ public struct Verification: Sendable {
     private let database: any Database
     private let scratch: any Database
     private let projection: DjangoProjection
+    private let chunks: ChunkStore
 
     /// What was found.
     public struct Report: Sendable {
@@ -24,11 +26,14 @@ public struct Verification: Sendable {
         public var faults: [String] = []
     }
 
-    /// - Parameter scratch: an empty database with the schema, which is filled.
-    public init(database: any Database, scratch: any Database, stokens: StokenSealer) {
+    /// - Parameters:
+    ///   - scratch: an empty database with the schema, which is filled.
+    ///   - chunks: where contents lie that have no row.
+    public init(database: any Database, scratch: any Database, stokens: StokenSealer, chunks: ChunkStore) {
         self.database = database
         self.scratch = scratch
         projection = DjangoProjection(stokens: stokens)
+        self.chunks = chunks
     }
 
     /// Checks everything.
@@ -49,7 +54,7 @@ public struct Verification: Sendable {
             let place = try await firstDifference(in: table).map { " at \(table.key) \($0)" } ?? ""
             report.faults.append("read model: \(table.name) differs from the log\(place)")
         }
-        try await checkChunks(&report)
+        try await checkChunks(upTo: position, &report)
         return report
     }
 
@@ -127,20 +132,48 @@ public struct Verification: Sendable {
         }
     }
 
-    private func checkChunks(_ report: inout Report) async throws {
-        let missing = try await database.read { connection in
-            try connection.query(Self.selectMissing, []) { "\($0.text(0)) of collection \($0.text(1))" }
+    /// Looks whether the contents that the log says were stored are there, in the table or in their files, and are the same.
+    /// Those of deleted collections are nobody's concern.
+    private func checkChunks(upTo head: Position, _ report: inout Report) async throws {
+        var last = Position.none
+        var found = 0
+        while last < head, found < Self.chunkFaults {
+            let events = try await database.read { [last] in try EventLog.events(after: last, limit: Self.pageEvents, $0) }
+            guard let end = events.last else { return }
+            for event in events.map(\.event) {
+                guard case .collection(let collection) = event.stream else { continue }
+                for chunk in event.storedChunks {
+                    guard let fault = try await fault(of: chunk, in: collection) else { continue }
+                    report.faults.append("chunks: the content of \(chunk.uid) of collection \(collection) \(fault)")
+                    found += 1
+                }
+            }
+            last = end.position
         }
-        report.faults += missing.map { "chunks: the content of \($0) is missing" }
     }
 
-    private static let selectMissing = Statement(
+    private func fault(of chunk: StoredChunk, in collection: CollectionUID) async throws -> String? {
+        try await database.read { [chunks] connection in
+            let found = try connection.first(Self.selectContent, [.text(collection.rawValue), .text(chunk.uid.rawValue)]) { row in
+                (content: row.blobOrNil(0), path: row.text(1))
+            }
+            guard let found else { return nil }
+            guard let content = try found.content ?? chunks.read(found.path) else { return "is missing" }
+            // An adopted chunk may have no digest.
+            let isSame = chunk.digest.isEmpty || StoredChunk(uid: chunk.uid, content: content) == chunk
+            return isSame ? nil : "was changed"
+        }
+    }
+
+    /// How many faults of chunks are told, roughly.
+    private static let chunkFaults = 100
+
+    private static let selectContent = Statement(
         """
-        SELECT chunk.uid, collection.uid
-        FROM   django_etebase_collectionitemchunk chunk
-        JOIN   django_etebase_collection collection ON collection.id = chunk.collection_id
+        SELECT stored.content, chunk."chunkFile"
+        FROM   django_etebase_collection collection
+        JOIN   django_etebase_collectionitemchunk chunk ON chunk.collection_id = collection.id
         LEFT   JOIN apus_chunk stored ON stored.collection = collection.uid AND stored.uid = chunk.uid
-        WHERE  stored.uid IS NULL
-        LIMIT  100
+        WHERE  collection.uid = $1 AND chunk.uid = $2
         """)
 }

@@ -8,6 +8,7 @@
 /// role, then everything that is wrong with query and body together (QUIRKS.md 28).
 ///
 /// Where to add an endpoint: a handler in the file of its subject, and a line in ``Routes``.
+public import Chunks
 public import Domain
 public import EventLog
 public import ReadModel
@@ -41,6 +42,7 @@ public struct APISettings: Sendable {
 public struct API: Sendable {
     let readModel: ReadModel
     let committer: Committer
+    let chunks: ChunkStore
     let sessions: Sessions
     let renewals: TokenRenewals
     let settings: APISettings
@@ -51,11 +53,12 @@ public struct API: Sendable {
     ///   - secret: the server's secret, from which the key of the login challenges is derived.
     ///   - clock: the present moment.
     public init(
-        readModel: ReadModel, committer: Committer, sessions: Sessions, renewals: TokenRenewals, settings: APISettings,
+        readModel: ReadModel, committer: Committer, chunks: ChunkStore, sessions: Sessions, renewals: TokenRenewals, settings: APISettings,
         secret: [UInt8], clock: @escaping @Sendable () -> Timestamp
     ) {
         self.readModel = readModel
         self.committer = committer
+        self.chunks = chunks
         self.sessions = sessions
         self.renewals = renewals
         self.settings = settings

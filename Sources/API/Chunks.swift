@@ -1,3 +1,4 @@
+internal import Chunks
 internal import Domain
 internal import HTTPTypes
 internal import Hummingbird

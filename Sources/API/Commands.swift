@@ -1,3 +1,4 @@
+internal import Chunks
 internal import Domain
 internal import EventLog
 
@@ -24,29 +25,10 @@ extension API {
         on state: CollectionState, at position: Position, by user: Authenticated, contents: [ChunkUID: [UInt8]] = [:], _ call: Call,
         _ decision: @escaping @Sendable (CollectionState) throws(Refusal) -> [Event]
     ) async throws -> [RecordedEvent] {
-        try await committer.commit(
+        let placed = try await PlacedContents(contents, in: chunks, on: state, by: user.user, decision)
+        return try await committer.commit(
             Submission(
                 on: state, asOf: position, streams: [.collection(state.uid), .user(user.user)], by: user.actor, at: call.now,
-                bytes: contents.values.reduce(0) { $0 + $1.count }, decision: decision,
-                writes: { events in
-                    events.flatMap(\.storedChunks).compactMap { chunk in
-                        contents[chunk.uid].map { ChunkContents.store($0, as: chunk.uid, of: state.uid) }
-                    }
-                }))
-    }
-}
-
-extension Event {
-    /// The chunks whose contents are stored with the event.
-    fileprivate var storedChunks: [StoredChunk] {
-        switch self {
-        case .collectionCreated(let event): event.revision.stored
-        case .itemCreated(let event): event.revision.stored
-        case .itemRevised(let event): event.revision.stored
-        case .chunkStored(let event): [event.chunk]
-        case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .memberJoined,
-            .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn:
-            []
-        }
+                bytes: placed.bytes, decision: decision, writes: placed.writes))
     }
 }

@@ -1,6 +1,6 @@
+internal import Chunks
 internal import Domain
 internal import MessagePack
-internal import Sodium
 
 /// Reads the items of a request, and sets the contents of their chunks aside: the rules do not need them.
 struct OfferReader {
@@ -66,12 +66,5 @@ struct OfferReader {
         longestBytes = max(longestBytes, content.count)
         if contents[uid] == nil { contents[uid] = content }
         return StoredChunk(uid: uid, content: content)
-    }
-}
-
-extension StoredChunk {
-    /// What is recorded of a content.
-    init(uid: ChunkUID, content: [UInt8]) {
-        self.init(uid: uid, bytes: content.count, digest: Sodium.blake2b(content, length: 16))
     }
 }

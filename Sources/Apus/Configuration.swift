@@ -1,5 +1,6 @@
 internal import API
 internal import ArgumentParser
+internal import Chunks
 internal import Foundation
 internal import Logging
 internal import Redis
@@ -8,7 +9,7 @@ internal import Redis
 struct Environment: Sendable {
     /// Every variable that Apus reads. A secret may be read from the file that the same name with `_FILE` names.
     private static let known: Set<String> = [
-        "APUS_LISTEN", "APUS_DATA", "APUS_DATABASE_URL", "APUS_DATABASE_URL_FILE", "APUS_REDIS_URL",
+        "APUS_LISTEN", "APUS_DATA", "APUS_DATABASE_URL", "APUS_DATABASE_URL_FILE", "APUS_CHUNKS", "APUS_REDIS_URL",
         "APUS_REDIS_URL_FILE", "APUS_ROLES", "APUS_SIGNUP", "APUS_PUBLIC_URL",
         "APUS_SECRET", "APUS_SECRET_FILE", "APUS_TOKEN_LIFETIME",
         "APUS_DEBUG", "APUS_ALLOWED_HOSTS", "APUS_DASHBOARD_URL", "APUS_CHALLENGE_LIFETIME", "APUS_LOG_FORMAT", "APUS_LOG_LEVEL",
@@ -131,6 +132,13 @@ struct ServeOptions: ParsableArguments {
     @Option(help: "redis://…, rediss://… or unix://…: wakes other processes at once. (APUS_REDIS_URL, default none)")
     var redisURL: String?
 
+    @Option(
+        help: """
+            Where new contents of chunks go: database, or files below the data folder, which front ends on several hosts must \
+            share. (APUS_CHUNKS, default database)
+            """)
+    var chunks: String?
+
     @Option(help: "Address and port. (APUS_LISTEN, default 127.0.0.1:3735)")
     var listen: String?
 
@@ -193,6 +201,18 @@ struct ServeOptions: ParsableArguments {
             return role
         }
         return Set(roles)
+    }
+
+    func chunkPlace(_ environment: Environment) throws -> ChunkStore.Place {
+        let text = environment.text("APUS_CHUNKS", flag: chunks, default: ChunkStore.Place.database.rawValue)
+        guard let place = ChunkStore.Place(rawValue: text) else {
+            let choices = ChunkStore.Place.allCases.map(\.rawValue).joined(separator: " or ")
+            guard !text.hasPrefix("s3://") else {
+                throw ValidationError("this version of apus keeps no chunks in an S3 store: APUS_CHUNKS is \(choices)")
+            }
+            throw ValidationError("APUS_CHUNKS is \(choices), not \(text)")
+        }
+        return place
     }
 
     func settings(_ environment: Environment) throws -> APISettings {

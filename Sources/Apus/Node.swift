@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Chunks
 internal import Database
 internal import Domain
 internal import EventLog
@@ -17,6 +18,7 @@ struct Node: Sendable {
     let database: any Database
     let readModel: ReadModel
     let committer: Committer
+    let chunks: ChunkStore
     let secret: [UInt8]
     /// Nil where the append projects.
     let projector: Projector?
@@ -34,8 +36,13 @@ struct Node: Sendable {
 
     /// Opens the database, and makes what is missing in it and in the data folder.
     ///
-    /// - Parameter redis: through which other processes are woken; its service is run by whoever made it.
-    init(_ options: DataOptions, _ environment: Environment, redis: Redis? = nil, logger: Logger) async throws {
+    /// - Parameters:
+    ///   - place: where new contents of chunks go.
+    ///   - redis: through which other processes are woken; its service is run by whoever made it.
+    init(
+        _ options: DataOptions, _ environment: Environment, chunks place: ChunkStore.Place = .database, redis: Redis? = nil,
+        logger: Logger
+    ) async throws {
         let folder = options.folder(environment)
         do {
             try FileManager.default.createDirectory(
@@ -44,6 +51,7 @@ struct Node: Sendable {
         secret = Array(try (environment.secret("APUS_SECRET") ?? Self.keptSecret(folder)).utf8)
         let stokens = StokenSealer(secret: secret)
         let projection = DjangoProjection(stokens: stokens)
+        chunks = ChunkStore(folder: folder + "/chunks", place: place)
         if let url = try options.databaseURL(environment) {
             let database = PostgresDatabase(url: url)
             try await Self.createSchema(database)
@@ -58,7 +66,7 @@ struct Node: Sendable {
             self.database = database
             self.projector = projector
             waking = telling.map { Waking(telling: $0, projector: projector, progress: progress) }
-            readModel = ReadModel(database: database, stokens: stokens, progress: progress)
+            readModel = ReadModel(database: database, stokens: stokens, chunks: chunks, progress: progress)
             committer = Committer(
                 PostgresAppender(database: database) { position in
                     projector.wake()
@@ -71,7 +79,7 @@ struct Node: Sendable {
             self.database = database
             projector = nil
             waking = nil
-            readModel = ReadModel(database: database, stokens: stokens, progress: nil)
+            readModel = ReadModel(database: database, stokens: stokens, chunks: chunks, progress: nil)
             committer = Committer(LocalAppender(database: database) { try projection.apply($1, $0) })
         }
     }

@@ -32,15 +32,16 @@ struct Serve: AsyncParsableCommand {
         let roles = try options.roles(environment)
 
         let redis = try options.redis(environment, logger: logger)
-        let node = try await Node(dataOptions, environment, redis: redis, logger: logger)
+        let node = try await Node(
+            dataOptions, environment, chunks: options.chunkPlace(environment), redis: redis, logger: logger)
         // Services stop in reverse order: requests end first, then what they wait for.
         var services = [redis].compactMap { $0 as (any Service)? } + node.services(projects: roles.contains(.projector), logger: logger)
         if roles.contains(.api) {
             let sessions = Sessions(database: node.database, lifetime: lifetime)
             let renewals = TokenRenewals(sessions: sessions, clock: Node.clock)
             let api = API(
-                readModel: node.readModel, committer: node.committer, sessions: sessions, renewals: renewals, settings: settings,
-                secret: node.secret, clock: Node.clock)
+                readModel: node.readModel, committer: node.committer, chunks: node.chunks, sessions: sessions, renewals: renewals,
+                settings: settings, secret: node.secret, clock: Node.clock)
             try await welcome(node, settings, folder: dataOptions.folder(environment))
             let server = Application(
                 responder: Responder(api: api),

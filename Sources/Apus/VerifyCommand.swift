@@ -22,7 +22,9 @@ struct Verify: AsyncParsableCommand {
         defer { remove(folder) }
         let scratch = try SQLiteDatabase(path: folder.appending(path: "replay.sqlite").path)
         try await scratch.write { try Schema.create($0, .sqlite) }
-        let report = try await Verification(database: node.database, scratch: scratch, stokens: node.readModel.stokens).run()
+        let report = try await Verification(
+            database: node.database, scratch: scratch, stokens: node.readModel.stokens, chunks: node.chunks
+        ).run()
         try scratch.close()
         try node.close()
         for fault in report.faults { print(fault) }

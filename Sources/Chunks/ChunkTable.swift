@@ -1,12 +1,21 @@
 internal import Database
 public import Domain
+internal import EventLog
+internal import Sodium
 
 /// The contents of chunks in the database, beside the log.
-public enum ChunkContents {
+enum ChunkTable {
     /// Stores a content, in the transaction of the event that names it.
-    public static func store(_ content: [UInt8], as chunk: ChunkUID, of collection: CollectionUID) -> Write {
+    static func store(_ content: [UInt8], as chunk: ChunkUID, of collection: CollectionUID) -> Write {
         Write(
             Statement("INSERT INTO apus_chunk (collection, uid, content) VALUES ($1, $2, $3)"),
             [.text(collection.rawValue), .text(chunk.rawValue), .blob(content)])
+    }
+}
+
+extension StoredChunk {
+    /// What is recorded of a content.
+    public init(uid: ChunkUID, content: [UInt8]) {
+        self.init(uid: uid, bytes: content.count, digest: Sodium.blake2b(content, length: 16))
     }
 }

@@ -141,3 +141,18 @@ public struct UserReset: Hashable, Sendable {
         self.collections = collections
     }
 }
+
+extension Event {
+    /// The chunks whose contents are stored with the event.
+    public var storedChunks: [StoredChunk] {
+        switch self {
+        case .collectionCreated(let event): event.revision.stored
+        case .itemCreated(let event): event.revision.stored
+        case .itemRevised(let event): event.revision.stored
+        case .chunkStored(let event): [event.chunk]
+        case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .memberJoined,
+            .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn:
+            []
+        }
+    }
+}

@@ -1,3 +1,4 @@
+internal import Chunks
 internal import Database
 public import Domain
 
@@ -41,14 +42,14 @@ extension Snapshot {
         let found = try connection.first(
             Statement(
                 """
-                SELECT stored.content
+                SELECT stored.content, chunk."chunkFile"
                 FROM   django_etebase_collectionitemchunk chunk
                 LEFT   JOIN apus_chunk stored ON stored.collection = $2 AND stored.uid = chunk.uid
                 WHERE  chunk.collection_id = $1 AND chunk.uid = $3
                 """), [.integer(collection.id), .text(collection.uid.rawValue), .text(uid.rawValue)]
-        ) { row in row.blobOrNil(0) }
+        ) { row in (content: row.blobOrNil(0), path: row.text(1)) }
         guard let found else { return nil }
-        return try present(found)
+        return try present(found.content, path: found.path)
     }
 
     /// The chunks of revisions, in their order.
@@ -57,14 +58,20 @@ extension Snapshot {
         var chunks: [Int64: [ChunkContent]] = [:]
         let statement = prefetch == .auto ? Self.selectContents : Self.selectNames
         let found = try connection.query(statement, [.integers(revisions)]) { row in
-            (row.integer(0), ChunkContent(uid: row.text(1), content: prefetch == .auto ? try present(row.blobOrNil(2)) : nil))
+            (
+                row.integer(0),
+                ChunkContent(uid: row.text(1), content: prefetch == .auto ? try present(row.blobOrNil(2), path: row.text(3)) : nil)
+            )
         }
         for (revision, chunk) in found { chunks[revision, default: []].append(chunk) }
         return chunks
     }
 
-    private func present(_ content: [UInt8]?) throws -> [UInt8] {
-        guard let content else { throw DatabaseFault(.corrupt, "a chunk is named whose content is not stored") }
+    /// The content of a chunk's row, or of its file where it has none.
+    private func present(_ content: [UInt8]?, path: String) throws -> [UInt8] {
+        guard let content = try content ?? chunks.read(path) else {
+            throw DatabaseFault(.corrupt, "a chunk is named whose content is not stored")
+        }
         return content
     }
 
@@ -79,7 +86,7 @@ extension Snapshot {
 
     private static let selectContents = Statement(
         list: """
-            SELECT relation.revision_id, chunk.uid, stored.content
+            SELECT relation.revision_id, chunk.uid, stored.content, chunk."chunkFile"
             FROM   django_etebase_revisionchunkrelation relation
             JOIN   django_etebase_collectionitemchunk chunk ON chunk.id = relation.chunk_id
             JOIN   django_etebase_collection collection ON collection.id = chunk.collection_id

@@ -8,6 +8,7 @@
 /// the append's transaction that is so by itself. Where a projector follows the log, each question names the streams that
 /// it depends on; one that is behind makes the snapshot be given up, waited for and opened again, so bodies may run several
 /// times. State for commands does not wait: it is what the read model says and the events after that.
+public import Chunks
 public import Database
 public import Domain
 public import EventLog
@@ -22,6 +23,7 @@ public struct ReadModel: Sendable {
     public let stokens: StokenSealer
     /// Nil where the projection is part of the append's transaction.
     private let progress: Progress?
+    private let chunks: ChunkStore
     private let replica: Replica?
 
     /// Another database to read from: a read model of its own that a projector keeps, or a standby of the log's database.
@@ -37,11 +39,15 @@ public struct ReadModel: Sendable {
     }
 
     /// - Parameters:
+    ///   - chunks: where contents lie that have no row.
     ///   - progress: what tells how far a projector is; nil where the append projects.
     ///   - replica: where ``replicaSnapshot(_:)`` reads; nil for the same database.
-    public init(database: any Database, stokens: StokenSealer, progress: Progress?, replica: Replica? = nil) {
+    public init(
+        database: any Database, stokens: StokenSealer, chunks: ChunkStore, progress: Progress?, replica: Replica? = nil
+    ) {
         self.database = database
         self.stokens = stokens
+        self.chunks = chunks
         self.progress = progress
         self.replica = replica
     }
@@ -57,8 +63,9 @@ public struct ReadModel: Sendable {
         while true {
             let steps = progress?.steps ?? 0
             do {
-                return try await database.read { [stokens, progress] connection in
-                    try body(Snapshot(connection: connection, stokens: stokens, log: progress == nil ? .inline : .beside))
+                return try await database.read { [stokens, chunks, progress] connection in
+                    try body(
+                        Snapshot(connection: connection, stokens: stokens, chunks: chunks, log: progress == nil ? .inline : .beside))
                 }
             } catch let behind as Behind { try await wait(for: behind, progress, after: steps, until: deadline) }
         }
@@ -75,8 +82,8 @@ public struct ReadModel: Sendable {
         while true {
             let steps = replica.progress.steps
             do {
-                return try await replica.database.read { [stokens, facts] connection in
-                    try body(Snapshot(connection: connection, stokens: stokens, log: .elsewhere(facts)))
+                return try await replica.database.read { [stokens, chunks, facts] connection in
+                    try body(Snapshot(connection: connection, stokens: stokens, chunks: chunks, log: .elsewhere(facts)))
                 }
             } catch let missing as LogFacts.Missing {
                 facts = try await database.read { [facts] connection in try facts.adding(missing, connection) }
@@ -148,6 +155,7 @@ public struct Snapshot {
 
     let connection: any Connection
     let stokens: StokenSealer
+    let chunks: ChunkStore
     let log: Log
     private let moment = Moment()
 
@@ -157,9 +165,10 @@ public struct Snapshot {
         var epochs: Epochs?
     }
 
-    init(connection: any Connection, stokens: StokenSealer, log: Log) {
+    init(connection: any Connection, stokens: StokenSealer, chunks: ChunkStore, log: Log) {
         self.connection = connection
         self.stokens = stokens
+        self.chunks = chunks
         self.log = log
     }
 

@@ -9,6 +9,7 @@ as a whole or not at all, and every stoken that a client holds must lead to exac
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import http.client
 import random
@@ -17,6 +18,7 @@ import signal
 import sqlite3
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import support
@@ -224,8 +226,8 @@ def intact(server: Server) -> None:
 class Play:
     """A server with a user, two collections, writers and followers."""
 
-    def __init__(self, options: argparse.Namespace, name: str) -> None:
-        self.server = Server(options.apus, "--signup", "open")
+    def __init__(self, options: argparse.Namespace, name: str, *flags: str) -> None:
+        self.server = Server(options.apus, "--signup", "open", *flags)
         self.random = random.Random(f"{options.seed} {name}")
         self.name, self.seed = name, options.seed
 
@@ -312,6 +314,49 @@ def loss_is_noticed(options: argparse.Namespace, play: Play) -> None:
         finally:
             if play.server.is_alive():
                 play.server.stop()
+
+
+@test("a chunk that was acknowledged survives SIGKILL in its file, and verify finds a file that was changed or removed")
+def sigkill_files(options: argparse.Namespace) -> str:
+    play = Play(options, "files", "--chunks", "files")
+    summary = ""
+    with play.server as server:
+        play.begin()
+        for _ in range(2):
+            play.write_until(server.kill)
+            intact(server)
+            server.start()
+            caught_up(play.followers)
+            summary = audited(play.client, play.writers)
+        server.stop()
+        play.client.close()
+        equal(count(server, "apus_chunk"), 0, "contents in the table")
+        files = sorted(path for path in (server.folder / "chunks").rglob("*") if path.is_file() and path.stat().st_size)
+        true(len(files) > 10, f"there are only {len(files)} files")
+        named = next(path for path in files if is_named(server, path))  # the kill may have left some that nothing names
+        content = named.read_bytes()
+        for what, damage in (("was changed", content[:-1] + bytes([content[-1] ^ 1])), ("was changed", b""), ("is missing", None)):
+            named.unlink()
+            if damage is not None:
+                named.write_bytes(damage)
+            done = server.apus("verify")
+            true(done.returncode == 1 and what in done.stdout, f"{what}: {done.stdout}{done.stderr}")
+        named.write_bytes(content)
+        done = server.apus("verify")
+        equal(done.returncode, 0, f"exit code of verify, which says {done.stdout}{done.stderr}")
+    return summary.split(",")[0]
+
+
+def count(server: Server, rows: str, *values: str) -> int:
+    """How many rows there are in the file of a server that has ended."""
+    with contextlib.closing(sqlite3.connect(server.folder / "apus.sqlite")) as connection:
+        return connection.execute(f"SELECT COUNT(*) FROM {rows}", values).fetchone()[0]
+
+
+def is_named(server: Server, path: Path) -> bool:
+    """Whether a row names the file."""
+    name = str(path.relative_to(server.folder / "chunks"))
+    return count(server, 'django_etebase_collectionitemchunk WHERE "chunkFile" = ?', name) == 1
 
 
 @test("SIGTERM ends the server with exit code 0, and what it acknowledged before is there")

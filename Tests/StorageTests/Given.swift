@@ -1,3 +1,4 @@
+import Chunks
 import Database
 import Domain
 import EventLog
@@ -6,6 +7,8 @@ import TestSupport
 
 let notes = CollectionUID("notes")
 let keys = UserKeys(salt: [1], loginPubkey: [2], pubkey: [3], encryptedContent: [4])
+/// Of every chunk.
+let content: [UInt8] = [3, 4]
 let noon = Timestamp(rawValue: 1_700_000_000_000_000)
 
 extension Node {
@@ -17,12 +20,12 @@ extension Node {
         let (state, position) = try await readModel.snapshot { snapshot in
             (try snapshot.state(of: uid, items: items, chunks: chunks), try snapshot.logPosition())
         }
+        let contents = Dictionary(chunks.map { ($0, content) }) { first, _ in first }
+        let placed = try await PlacedContents(contents, in: self.chunks, on: state, by: user, decision)
         return Submission(
             on: state, asOf: position, streams: [.collection(uid), .user(user)], by: Actor(user: user, session: "s1", address: "::1"),
             at: noon, bytes: bytes, decision: decision,
-            writes: { events in
-                events.flatMap(\.stored).map { ChunkContents.store([3, 4], as: $0.uid, of: uid) } + (events.isEmpty ? [] : writes)
-            })
+            writes: { events in placed.writes(for: events) + (events.isEmpty ? [] : writes) })
     }
 
     func submission(_ command: CommitItems) async throws -> Submission {
@@ -136,24 +139,8 @@ extension OfferedItem {
         self.init(
             uid: uid, version: 1, encryptionKey: nil, etag: nil,
             revision: OfferedRevision(
-                uid: revision, meta: [1, 2], isDeleted: isDeleted, chunks: chunks.map { OfferedChunk(uid: $0, content: StoredChunk($0)) }))
-    }
-}
-
-extension StoredChunk {
-    init(_ uid: ChunkUID) { self.init(uid: uid, bytes: 2, digest: [1]) }
-}
-
-extension Event {
-    /// The chunks that are stored with it.
-    var stored: [StoredChunk] {
-        switch self {
-        case .collectionCreated(let event): event.revision.stored
-        case .itemCreated(let event): event.revision.stored
-        case .itemRevised(let event): event.revision.stored
-        case .chunkStored(let event): [event.chunk]
-        default: []
-        }
+                uid: revision, meta: [1, 2], isDeleted: isDeleted,
+                chunks: chunks.map { OfferedChunk(uid: $0, content: StoredChunk(uid: $0, content: content)) }))
     }
 }
 

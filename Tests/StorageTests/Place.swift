@@ -1,3 +1,4 @@
+import Chunks
 import Database
 import Domain
 import EventLog
@@ -13,6 +14,9 @@ struct Place: Sendable {
     /// Nil where databases are files.
     let server: PostgresServer?
 
+    /// Where those contents lie that are in files.
+    var chunkFolder: String { folder + "/chunks" }
+
     /// Opens a database without looking what is in it.
     func database(_ name: String = "one") async throws -> any Database {
         if let server { return try await server.database(name) }
@@ -23,9 +27,10 @@ struct Place: Sendable {
     ///
     /// - Parameters:
     ///   - watch: puts something between the modules and the database; PostgreSQL's append has no such place.
+    ///   - place: where new contents of chunks go.
     ///   - appended: told how many events each append came to.
     func node(
-        _ name: String = "one", watch: (any Database) -> any Database = { $0 },
+        _ name: String = "one", watch: (any Database) -> any Database = { $0 }, chunks place: ChunkStore.Place = .database,
         appended: @escaping @Sendable (Int) -> Void = { _ in }
     ) async throws -> Node {
         let opened = try await database(name)
@@ -33,6 +38,7 @@ struct Place: Sendable {
         try await database.write { [dialect = database.dialect] connection in try Schema.create(connection, dialect) }
         let stokens = StokenSealer(secret: Array("the secret of the tests".utf8))
         let projection = DjangoProjection(stokens: stokens)
+        let chunks = ChunkStore(folder: chunkFolder, place: place)
         let appender: any Appender
         var (progress, projector): (Progress?, Projector?)
         if let opened = opened as? PostgresDatabase {
@@ -45,8 +51,8 @@ struct Place: Sendable {
         }
         return Node(
             database: database, stokens: stokens, projection: projection,
-            readModel: ReadModel(database: database, stokens: stokens, progress: progress),
-            committer: Committer(WatchedAppender(base: appender, appended: appended)), projector: projector)
+            readModel: ReadModel(database: database, stokens: stokens, chunks: chunks, progress: progress),
+            committer: Committer(WatchedAppender(base: appender, appended: appended)), chunks: chunks, projector: projector)
     }
 }
 
@@ -72,6 +78,7 @@ struct Node: Sendable {
     let projection: DjangoProjection
     let readModel: ReadModel
     let committer: Committer
+    let chunks: ChunkStore
     /// Nil where the append projects.
     let projector: Projector?
 

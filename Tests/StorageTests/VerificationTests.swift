@@ -13,7 +13,10 @@ import Testing
                 try await node.wholeHistory()
                 try await node.caughtUp()
                 if let meddling { try await node.meddle(meddling) }
-                return try await Verification(database: node.database, scratch: scratch.database, stokens: node.stokens).run()
+                return try await Verification(
+                    database: node.database, scratch: scratch.database, stokens: node.stokens, chunks: node.chunks
+                )
+                .run()
             }
         }
     }

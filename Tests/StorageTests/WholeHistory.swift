@@ -1,3 +1,4 @@
+import Chunks
 import Database
 import Domain
 import EventLog
@@ -20,8 +21,8 @@ extension Node {
 
         try await create(notes, by: ada)
         try await commit(OfferedItem("a", "a-1", chunks: "k1", "k2", "k1"), OfferedItem("b", "b-1"), by: ada)
-        try await submit(by: ada) { state throws(Refusal) in
-            try decide(StoreChunk(collection: notes, author: ada, chunk: StoredChunk("k3")), state)
+        try await submit(by: ada, chunks: ["k3"]) { state throws(Refusal) in
+            try decide(StoreChunk(collection: notes, author: ada, chunk: StoredChunk(uid: "k3", content: content)), state)
         }
         try await commit(OfferedItem("a", "a-2", chunks: "k3", "k2"), OfferedItem("notes", "notes-2", chunks: "k4"), by: ada)
         try await commit(OfferedItem("b", "b-2", isDeleted: true), by: ada)

@@ -1,0 +1,114 @@
+/// Where encrypted contents lie: in a table beside the log, or in files.
+///
+/// Pattern: what has a row in the table is read from there, everything else from its file, so both kinds live together in
+/// one database and it can be changed at any time where new contents go. Contents never change.
+///
+/// Invariants: a content that an event names is durable before the event is appended, or with it. A file is never
+/// replaced: where another content lies at its path, left over by an append that failed or is being tried just now, the
+/// content goes into the table, whose rows come first. So no order of writers on any number of hosts can give a chunk the
+/// content of another attempt. A file without an event is waste, nothing else.
+///
+/// Concurrency: files are written on threads of their own, and read on those of the database, in the snapshot that asks.
+internal import Database
+public import Domain
+internal import Foundation
+internal import NIOPosix
+internal import Sodium
+
+/// Writes contents into files, and reads them.
+public struct ChunkStore: Sendable {
+    /// Where new contents go.
+    public enum Place: String, CaseIterable, Sendable {
+        case database
+        case files
+    }
+
+    private let folder: String
+    /// Where new contents go.
+    public let place: Place
+
+    /// - Parameter folder: of all chunks, the same for all front ends; it is made with its first file.
+    public init(folder: String, place: Place) {
+        self.folder = folder
+        self.place = place
+    }
+
+    /// Writes contents into files, where that is their place; they are durable when this returns.
+    ///
+    /// - Returns: those that lie in files now. All others belong into the table, with the event that names them.
+    /// - Throws: `DatabaseFault` when a file cannot be written; then nothing may be appended that names it.
+    public func write(
+        _ contents: [ChunkUID: [UInt8]], of collection: CollectionUID, ownedBy owner: UserID
+    ) async throws -> Set<ChunkUID> {
+        guard place == .files, !contents.isEmpty else { return [] }
+        return try await NIOThreadPool.singleton.runIfActive {
+            var written: Set<ChunkUID> = []
+            var folders: Set<String> = []
+            for (chunk, content) in contents {
+                guard let path = ChunkPath.writable(chunk, in: collection, ownedBy: owner) else { continue }
+                let file = URL(filePath: folder).appending(path: path)
+                guard try write(content, to: file, path) else { continue }
+                written.insert(chunk)
+                folders.formUnion(self.folders(above: file))
+            }
+            // The names are durable with their folders, also with those that somebody else has made just now.
+            for path in folders { try synchronize(path) }
+            return written
+        }
+    }
+
+    /// The content in the file at a path; nil where there is none.
+    ///
+    /// - Throws: `DatabaseFault` when there is one that cannot be read.
+    public func read(_ path: String) throws -> [UInt8]? {
+        guard ChunkPath.isInside(path) else { return nil }
+        let file = URL(filePath: folder).appending(path: path)
+        do { return [UInt8](try Data(contentsOf: file)) } catch CocoaError.fileReadNoSuchFile { return nil } catch {
+            throw Self.fault(error, "read")
+        }
+    }
+
+    /// - Returns: whether the file has the content: false where another one was there first.
+    private func write(_ content: [UInt8], to file: URL, _ path: String) throws -> Bool {
+        if let present = try read(path) { return present == content }
+        let parent = file.deletingLastPathComponent()
+        // No chunk's name has a dot.
+        let new = parent.appending(path: ".new-\(Sodium.randomAlphanumerics(16))")
+        do {
+            try FileManager.default.createDirectory(
+                at: parent, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+            try Data(content).write(to: new, options: .withoutOverwriting)
+            defer { unsafe unlink(new.path()) }
+            try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: new.path())
+            try synchronize(new.path())
+            // Unlike a rename, a link replaces nothing.
+            if unsafe link(new.path(), file.path()) == 0 { return true }
+            guard errno == EEXIST else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
+        } catch { throw Self.fault(error, "written") }
+        return try read(path) == content
+    }
+
+    /// The folders whose entries a file's name hangs on, with the one that holds the folder of all chunks.
+    private func folders(above file: URL) -> [String] {
+        var folders: [String] = []
+        var next = file.deletingLastPathComponent()
+        let top = URL(filePath: folder).deletingLastPathComponent().path()
+        while next.path().utf8.count > top.utf8.count {
+            folders.append(next.path())
+            next = next.deletingLastPathComponent()
+        }
+        return folders + [top]
+    }
+
+    private func synchronize(_ path: String) throws {
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw Self.fault(POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO), "synced") }
+        defer { close(descriptor) }
+        guard fsync(descriptor) == 0 else { throw Self.fault(POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO), "synced") }
+    }
+
+    /// Without the path, which names a user's things.
+    private static func fault(_ error: any Error, _ done: String) -> DatabaseFault {
+        DatabaseFault(.unavailable, "chunks: a file cannot be \(done) (\((error as NSError).domain) \((error as NSError).code))")
+    }
+}
