@@ -51,7 +51,8 @@ let package = Package(
         .target(name: "Database", dependencies: ["CPostgres", .grdb], swiftSettings: strict),
         .target(
             name: "Schemas", dependencies: ["Database"], path: "Schemas",
-            resources: [.embedInCode("django"), .embedInCode("log"), .embedInCode("readmodel")], swiftSettings: strict),
+            resources: [.embedInCode("django"), .embedInCode("log"), .embedInCode("readmodel"), .embedInCode("upgrades")],
+            swiftSettings: strict),
         .target(
             name: "EventLog", dependencies: ["Sodium", "MessagePack", "Domain", "Database", .nioCore, .serviceLifecycle],
             swiftSettings: strict),

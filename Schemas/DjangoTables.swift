@@ -31,7 +31,7 @@ enum DjangoTables {
             PackageResources.django_etebase_collectionmemberremoved_sqlite_sql,
             PackageResources.django_etebase_collectioninvitation_sqlite_sql,
             PackageResources.rows_sqlite_sql,
-        ].map(script)
+        ].map(Schema.text)
     }
 
     /// The scripts for PostgreSQL. Each holds one statement or more, and none asks for a result.
@@ -63,10 +63,6 @@ enum DjangoTables {
             PackageResources.django_etebase_collectioninvitation_postgres_sql,
             PackageResources.foreign_keys_postgres_sql,
             PackageResources.rows_postgres_sql,
-        ].map(script)
-    }
-
-    private static func script(_ bytes: [UInt8]) -> String {
-        String(decoding: bytes, as: UTF8.self)
+        ].map(Schema.text)
     }
 }

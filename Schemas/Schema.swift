@@ -1,34 +1,55 @@
 /// The tables: those of the original, those of the log, and the read model's own.
 ///
-/// A file for each table and dialect. A database has the version of the schema that made or upgraded it; a program that
-/// finds a newer one than it knows stops.
+/// A file for each table and dialect. A new database is made by their newest form; an older one is brought there by
+/// upgrades. A program that finds a newer version than it knows stops.
 public import Database
 
-/// Creates the tables.
+/// Creates the tables, and upgrades those of an earlier version.
 public enum Schema {
-    /// The version that this program makes and works with.
-    public static let version: Int64 = 1
+    /// What makes a version of the version before it: scripts for tables. Functions are made anew by every upgrade.
+    struct Upgrade {
+        let version: Int64
+        var sqlite: [String] = []
+        var postgres: [String] = []
+    }
 
-    /// Creates what is missing, in the caller's transaction: of several processes that come at once one makes the tables
-    /// and the others find them.
+    /// In the order of their versions. What a version has changed is also in the scripts of new databases.
+    static let upgrades = [Upgrade(version: 2, postgres: [text(PackageResources.version2_postgres_sql)])]
+
+    /// The version that this program makes and works with.
+    public static var version: Int64 { upgrades.last?.version ?? 1 }
+
+    /// Creates or upgrades what is there, in the caller's transaction: of several processes that come at once one does it,
+    /// and the others find it done.
     ///
     /// - Throws: ``DatabaseFault`` when the database has a newer schema than this program knows, or holds tables that are
     ///   not ours.
     public static func create(_ connection: any Connection, _ dialect: Dialect) throws {
+        try create(connection, dialect, upgrades: upgrades)
+    }
+
+    static func create(_ connection: any Connection, _ dialect: Dialect, upgrades: [Upgrade]) throws {
+        let newest = upgrades.last?.version ?? 1
         try connection.run(script: lock(dialect))
         let tables = try connection.query(tables, []) { $0.text(0) }
         if tables.contains("apus_schema") {
             let found = try connection.first(Statement("SELECT max(version) FROM apus_schema"), []) { $0.integer(0) } ?? 0
-            guard found <= version else {
-                throw DatabaseFault(.corrupt, "the database has schema \(found), this program knows \(version): use a newer apus")
+            guard found <= newest else {
+                throw DatabaseFault(.corrupt, "the database has schema \(found), this program knows \(newest): use a newer apus")
             }
-            return
+            guard found < newest else { return }
+            for upgrade in upgrades where upgrade.version > found {
+                for script in upgrade.scripts(dialect) { try connection.run(script: script) }
+            }
+            try connection.execute(Statement("UPDATE apus_schema SET version = $1"), [.integer(newest)])
+        } else {
+            guard tables.isEmpty else {
+                throw DatabaseFault(.corrupt, "the database holds tables of another program; it is left as it is")
+            }
+            for script in scripts(dialect) { try connection.run(script: script) }
+            try connection.execute(Statement("INSERT INTO apus_schema (version) VALUES ($1)"), [.integer(newest)])
         }
-        guard tables.isEmpty else {
-            throw DatabaseFault(.corrupt, "the database holds tables of another program; it is left as it is")
-        }
-        for script in scripts(dialect) { try connection.run(script: script) }
-        try connection.execute(Statement("INSERT INTO apus_schema (version) VALUES ($1)"), [.integer(version)])
+        for script in functions(dialect) { try connection.run(script: script) }
     }
 
     private static let tables = Statement(
@@ -36,11 +57,18 @@ public enum Schema {
         postgres: "SELECT table_name::text FROM information_schema.tables WHERE table_schema = current_schema()")
 
     /// SQLite's writer is alone anyway. PostgreSQL has nothing to lock before there are tables, so the lock is on a number,
-    /// and goes with the transaction.
+    /// and goes with the transaction. Whoever comes second waits for as long as an upgrade takes; an upgrade itself waits
+    /// for tables no longer than others may have to wait behind it.
     private static func lock(_ dialect: Dialect) -> String {
         switch dialect {
         case .sqlite: ""
-        case .postgres: "SELECT pg_advisory_xact_lock(4702111234474983745)"
+        case .postgres:
+            """
+            SET LOCAL statement_timeout = 0;
+            SET LOCAL lock_timeout = 0;
+            SELECT pg_advisory_xact_lock(4702111234474983745);
+            SET LOCAL lock_timeout = '5s'
+            """
         }
     }
 
@@ -48,6 +76,29 @@ public enum Schema {
         switch dialect {
         case .sqlite: ["CREATE TABLE apus_schema (version INTEGER NOT NULL) STRICT"] + DjangoTables.sqlite() + ApusTables.sqlite()
         case .postgres: ["CREATE TABLE apus_schema (version bigint NOT NULL)"] + DjangoTables.postgres() + ApusTables.postgres()
+        }
+    }
+
+    /// What is made anew whenever the schema changes, and run then: the epoch's place becomes known.
+    private static func functions(_ dialect: Dialect) -> [String] {
+        switch dialect {
+        case .sqlite: []
+        case .postgres:
+            [
+                PackageResources.apus_place_postgres_sql, PackageResources.apus_begin_epoch_postgres_sql,
+                PackageResources.apus_append_postgres_sql,
+            ].map(text) + ["SELECT apus_begin_epoch()"]
+        }
+    }
+
+    static func text(_ script: [UInt8]) -> String { String(decoding: script, as: UTF8.self) }
+}
+
+extension Schema.Upgrade {
+    fileprivate func scripts(_ dialect: Dialect) -> [String] {
+        switch dialect {
+        case .sqlite: sqlite
+        case .postgres: postgres
         }
     }
 }
@@ -62,7 +113,7 @@ enum ApusTables {
             PackageResources.apus_session_sqlite_sql, PackageResources.apus_projection_sqlite_sql,
             PackageResources.apus_collection_sqlite_sql, PackageResources.apus_item_sqlite_sql,
             PackageResources.apus_user_email_sqlite_sql,
-        ].map { String(decoding: $0, as: UTF8.self) }
+        ].map(Schema.text)
     }
 
     static func postgres() -> [String] {
@@ -70,9 +121,9 @@ enum ApusTables {
             PackageResources.apus_log_postgres_sql, PackageResources.apus_epoch_postgres_sql, PackageResources.apus_stream_postgres_sql,
             PackageResources.apus_event_postgres_sql, PackageResources.apus_stream_event_postgres_sql,
             PackageResources.apus_claim_postgres_sql, PackageResources.apus_chunk_postgres_sql,
-            PackageResources.apus_session_postgres_sql, PackageResources.apus_append_postgres_sql,
-            PackageResources.apus_projection_postgres_sql, PackageResources.apus_collection_postgres_sql,
-            PackageResources.apus_item_postgres_sql, PackageResources.apus_user_email_postgres_sql,
-        ].map { String(decoding: $0, as: UTF8.self) }
+            PackageResources.apus_session_postgres_sql, PackageResources.apus_projection_postgres_sql,
+            PackageResources.apus_collection_postgres_sql, PackageResources.apus_item_postgres_sql,
+            PackageResources.apus_user_email_postgres_sql,
+        ].map(Schema.text)
     }
 }

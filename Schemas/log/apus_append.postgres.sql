@@ -4,6 +4,7 @@
 -- What cannot be appended raises an error of class AP, which rolls back whatever came with the call:
 --   AP001  streams have moved on; the message is a JSON array of their names
 --   AP002  claims are taken; the message is a JSON array of [key, holder]
+--   AP003  history has forked: `apus_begin_epoch` comes first, and what was decided is decided again
 --
 --   base               the head that the positions were planned after; where it has moved on, all of them shift
 --   expected, heads    the streams that the decisions depend on, and the heads that they were made with
@@ -12,7 +13,7 @@
 --   previous           a position, or minus the number of an earlier event of this call
 --
 -- Where a stream's name or a claim's holder is null, it is that of the user whom the event creates.
-CREATE FUNCTION apus_append(
+CREATE OR REPLACE FUNCTION apus_append(
     expected_epoch BIGINT,
     expected TEXT[], heads BIGINT[],
     claims TEXT[], claim_events INTEGER[], holders BIGINT[], repeatable BOOLEAN[],
@@ -28,6 +29,9 @@ DECLARE
     conflict JSONB;
 BEGIN
     SELECT position, epoch INTO base, present FROM apus_log WHERE id = 1 FOR UPDATE;
+    IF (SELECT place FROM apus_epoch WHERE epoch = present) IS DISTINCT FROM apus_place() THEN
+        RAISE EXCEPTION 'history has forked' USING ERRCODE = 'AP003';
+    END IF;
     IF present <> expected_epoch THEN
         RAISE EXCEPTION '[]' USING ERRCODE = 'AP001';
     END IF;

@@ -72,11 +72,20 @@ class Postgres:
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             shutil.chown(self.folder, "postgres")
             self.switch = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--inh-caps=-all"]
-        subprocess.run(
-            [*self.switch, f"{BIN}/initdb", "-D", self.folder / "data", "-U", "apus", "-A", "trust", "-E", "UTF8",
-             "--locale=C.UTF-8", "--no-sync"], check=True, capture_output=True, cwd=self.folder)
+        subprocess.run([*self.switch, *self.make()], check=True, capture_output=True, cwd=self.folder)
         self.process: subprocess.Popen | None = None
-        self.url = f"postgres://apus@127.0.0.1:{self.port}/postgres"
+
+    def make(self) -> list[str]:
+        """The command that makes the data folder."""
+        return [f"{BIN}/initdb", "-D", str(self.folder / "data"), "-U", "apus", "-A", "trust", "-E", "UTF8",
+                "--locale=C.UTF-8", "--no-sync"]
+
+    @property
+    def url(self) -> str:
+        return f"postgres://apus@127.0.0.1:{self.port}/postgres"
+
+    def value(self, query: str) -> str:
+        return psql(self.url, query)
 
     def start(self) -> Postgres:
         """Starts it and waits until it answers."""
@@ -163,6 +172,36 @@ class Redis:
         shutil.rmtree(self.scratch)
 
 
+class Standby(Postgres):
+    """A streaming standby, which can be read from, cut off and promoted."""
+
+    def __init__(self, primary: Postgres) -> None:
+        self.primary = primary
+        super().__init__()
+
+    def make(self) -> list[str]:
+        return [f"{BIN}/pg_basebackup", "-D", str(self.folder / "data"), "-d", self.primary.url, "-R", "-c", "fast", "--no-sync"]
+
+    def caught_up(self) -> None:
+        """Waits until it has what the primary has now."""
+        position = self.primary.value("SELECT pg_current_wal_lsn()")
+        wait("the standby has what the primary has",
+             lambda: self.value(f"SELECT pg_last_wal_replay_lsn() >= '{position}'") == "t", 60)
+
+    def cut(self) -> None:
+        """Lets it receive nothing any more."""
+        self.value("ALTER SYSTEM SET primary_conninfo = ''")
+        self.value("SELECT pg_reload_conf()")
+        wait("nothing is received", lambda: self.value("SELECT count(*) FROM pg_stat_wal_receiver") == "0", 30)
+
+    def take_over(self) -> None:
+        """Promotes it, at the address of the primary, which has ended."""
+        self.end_at_once()
+        self.port = self.primary.port
+        self.start()
+        equal(self.value("SELECT pg_promote()"), "t", "promotion")
+
+
 # --- processes ------------------------------------------------------------------------------------
 
 
@@ -210,12 +249,14 @@ class Projector(Node):
 
 
 class Cluster:
-    """Two front ends and a number of projectors on a database of their own."""
+    """Two front ends and a number of projectors on a database of their own, or on one that is there."""
 
-    def __init__(self, binary: str, server_url: str, projectors: int = 1, redis: Redis | None = None) -> None:
+    def __init__(
+        self, binary: str, server_url: str, projectors: int = 1, database: Database | None = None, redis: Redis | None = None,
+    ) -> None:
         self.stack = contextlib.ExitStack()
         self.binary = binary
-        self.database = self.stack.enter_context(Database(server_url))
+        self.database = database or self.stack.enter_context(Database(server_url))
         try:
             self.nodes = [self.stack.enter_context(Node(binary, self.database, redis)) for _ in range(2)]
             self.projectors = [self.stack.enter_context(Projector(binary, self.database, redis)) for _ in range(projectors)]
@@ -354,6 +395,19 @@ READ_MODEL_FAULTS = {
 }
 
 
+def verified(binary: str, database: Database) -> None:
+    """Fails unless `apus verify` says that all is well."""
+    done = command(binary, database, "verify")
+    equal((done.returncode, done.stderr), (0, ""), f"apus verify, which says {done.stdout[-500:]}")
+
+
+def command(binary: str, database: Database, *arguments: str) -> subprocess.CompletedProcess:
+    """Runs another command of the program on the database."""
+    with tempfile.TemporaryDirectory(prefix="apus-command.") as folder:
+        return support.apus(
+            binary, *arguments, "--database-url", database.url, environment={"APUS_SECRET": SECRET, "APUS_DATA": folder})
+
+
 def faults(database: Database, checks: dict[str, str]) -> list[str]:
     """What of `checks` does not hold, in words."""
     found = []
@@ -387,9 +441,7 @@ NOT_PROJECTED = {"apus_schema", "apus_session", "token_auth_authtoken", *LOG_TAB
 def replayed(binary: str, database: Database) -> Iterator[Database]:
     """Another database with the same log, which a projector has projected from its first position."""
     with Database(database.server_url) as copy:
-        made = support.apus(binary, "user", "list", "--database-url", copy.url, environment={
-            "APUS_SECRET": SECRET, "APUS_DATA": f"/tmp/{copy.name}"})
-        shutil.rmtree(f"/tmp/{copy.name}", ignore_errors=True)
+        made = command(binary, copy, "user", "list")
         equal(made.returncode, 0, f"exit code of making tables ({made.stderr[-300:]})")
         tables = [option for table in LOG_TABLES for option in ("--table", table)]
         dump = subprocess.run(

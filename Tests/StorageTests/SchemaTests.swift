@@ -1,10 +1,12 @@
 import Database
 import Domain
 import EventLog
+import Foundation
 import ReadModel
-import Schemas
 import TestSupport
 import Testing
+
+@testable import Schemas
 
 @Suite("The schema") struct SchemaTests {
     private func create(_ database: any Database) async throws {
@@ -36,6 +38,48 @@ import Testing
                 try await group.waitForAll()
             }
             #expect(try await place.node().tables()["apus_schema"]?.count == 1)
+        }
+    }
+
+    /// The scripts of the first version.
+    private static let oldest = URL(filePath: #filePath).deletingLastPathComponent()
+        .appending(path: "../Schemas/versions/version1.sqlite.sql")
+
+    @Test("is upgraded to what a new database has")
+    func upgraded() async throws {
+        try await Engine.sqlite.place { place in
+            let oldest = try String(contentsOf: Self.oldest, encoding: .utf8)
+            let database = try place.database("old")
+            try await database.write { connection in try connection.run(script: oldest) }
+            let (old, new) = (try await place.node("old"), try await place.node("new"))
+            #expect(try await new.tables()["apus_schema"] == ["version=\(Schema.version)"])
+            #expect(try await old.tables() == new.tables())
+            for table in try await new.tables().keys {
+                let columns = Statement("SELECT name || ' ' || type || ' ' || \"notnull\" || ' ' || pk FROM pragma_table_info($1)")
+                let read = { @Sendable (connection: any Connection) in try connection.query(columns, [.text(table)]) { $0.text(0) } }
+                #expect(try await old.database.read(read) == new.database.read(read), "\(table)")
+            }
+        }
+    }
+
+    @Test("is upgraded once, in order, and as a whole or not at all")
+    func upgrades() async throws {
+        try await Engine.sqlite.node { node in
+            let start = Schema.version
+            let upgrades = [
+                Schema.Upgrade(version: start + 1, sqlite: ["CREATE TABLE apus_news (id INTEGER)", "INSERT INTO apus_news VALUES (1)"]),
+                Schema.Upgrade(version: start + 2, sqlite: ["UPDATE apus_news SET id = id + 1"]),
+            ]
+            let broken = upgrades + [Schema.Upgrade(version: start + 3, sqlite: ["UPDATE apus_nothing SET id = 1"])]
+            let upgrade = { @Sendable (upgrades: [Schema.Upgrade]) in
+                try await node.database.write { try Schema.create($0, .sqlite, upgrades: upgrades) }
+            }
+            let before = try await everything(node)
+            await #expect(throws: DatabaseFault.self) { try await upgrade(broken) }
+            #expect(try await everything(node) == before)
+            for _ in 0..<2 { try await upgrade(upgrades) }
+            #expect(try await node.tables()["apus_news"] == ["id=2"])
+            #expect(try await node.tables()["apus_schema"] == ["version=\(start + 2)"])
         }
     }
 

@@ -1,0 +1,2 @@
+-- Epochs are told apart by where they are written.
+ALTER TABLE apus_epoch ADD COLUMN place TEXT;
