@@ -41,12 +41,12 @@ extension API {
 
     /// `POST authentication/change_password/`
     func changePassword(_ call: Call) async throws -> Response {
-        let (user, signed, response, account, named, position) = try await prepare(call) { snapshot, user in
+        let (user, signed, response, account, named, head) = try await prepare(call) { snapshot, user in
             let signed = try call.body.decode(SignedResponse.read)
             let response = try LoginResponse(signed.response)
             guard let account = try snapshot.account(user.user) else { throw APIError.invalidToken }
             let named = try snapshot.account(nameOrEmail: response.username)
-            return (user, signed, response, account, named, try snapshot.logPosition())
+            return (user, signed, response, account, named, try snapshot.logHead())
         }
         // A name that nobody has is let through, as recorded in `auth-change-password`; another user's is not.
         if case .found(let other) = named, other.user != account.user { throw APIError.wrongUser }
@@ -56,7 +56,7 @@ extension API {
             throw APIError.badLogin("A change of password needs loginPubkey and encryptedContent.")
         }
         let command = ChangePassword(loginPubkey: loginPubkey, encryptedContent: content)
-        try await commit(on: UserState(account), at: position, by: user.actor, call) { state throws(Refusal) in
+        try await commit(on: UserState(account), at: head, by: user.actor, call) { state throws(Refusal) in
             try decide(command, state)
         }
         return Answer.nothing(.noContent, to: call)
@@ -75,13 +75,13 @@ extension API {
     /// `POST authentication/signup/`
     func signUp(_ call: Call) async throws -> Response {
         let signup = try call.body.decode(SignUp.read)
-        let (state, position) = try await readModel.snapshot { snapshot in
-            (try snapshot.userState(named: signup.username), try snapshot.logPosition())
+        let (state, head) = try await readModel.snapshot { snapshot in
+            (try snapshot.userState(named: signup.username), try snapshot.logHead())
         }
         let command = CreateUser(
             username: signup.username, email: signup.email, keys: signup.keys, passwordSalt: Sodium.randomAlphanumerics(40),
             mayCreate: settings.isSignupOpen)
-        let events = try await commit(on: state, at: position, by: Actor(user: state.user), call) { state throws(Refusal) in
+        let events = try await commit(on: state, at: head, by: Actor(user: state.user), call) { state throws(Refusal) in
             try decide(command, state)
         }
         let user = state.user ?? events.first.map { UserID(rawValue: $0.position.rawValue) }
@@ -93,15 +93,15 @@ extension API {
     /// `POST test/authentication/reset/`, in debug mode only.
     func resetTestUser(_ call: Call) async throws -> Response {
         let signup = try call.body.decode(SignUp.read)
-        let (state, position) = try await readModel.snapshot { snapshot in
+        let (state, head) = try await readModel.snapshot { snapshot in
             var state = try snapshot.userState(named: signup.username)
             // The original compares with case here.
             guard state.username == signup.username, let user = state.user else { throw Refusal.doesNotExist(model: "User") }
             state.collections = try snapshot.collections(concerning: user)
-            return (state, try snapshot.logPosition())
+            return (state, try snapshot.logHead())
         }
         let command = ResetUser(keys: signup.keys)
-        try await commit(on: state, at: position, by: Actor(user: state.user), call) { state throws(Refusal) in
+        try await commit(on: state, at: head, by: Actor(user: state.user), call) { state throws(Refusal) in
             try decide(command, state)
         }
         return Answer.nothing(.noContent, to: call)

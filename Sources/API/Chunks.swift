@@ -9,10 +9,10 @@ extension API {
     /// `PUT collection/UID/item/UID/chunk/UID/`. The body is the content, whatever its media type; the item need not exist.
     func uploadChunk(_ call: Call, _ body: ByteBuffer) async throws -> Response {
         let uid = ChunkUID(call.parameter("chunk_uid"))
-        let (user, state, position) = try await prepare(call) { snapshot, user in
+        let (user, state, head) = try await prepare(call) { snapshot, user in
             let state = try snapshot.state(of: call.collection, chunks: [uid])
             guard try state.level(of: user.user).canWrite else { throw Refusal.noWriteAccess }
-            return (user, state, try snapshot.logPosition())
+            return (user, state, try snapshot.logHead())
         }
         guard body.readableBytes <= settings.chunkLimitBytes else {
             throw APIError.tooLarge("A chunk", limitBytes: settings.chunkLimitBytes)
@@ -20,7 +20,7 @@ extension API {
         let content = Array(body.readableBytesView)
         let command = StoreChunk(
             collection: call.collection, author: user.user, chunk: StoredChunk(uid: uid, content: content))
-        try await commit(on: state, at: position, by: user, contents: [uid: content], call) { state throws(Refusal) in
+        try await commit(on: state, at: head, by: user, contents: [uid: content], call) { state throws(Refusal) in
             try decide(command, state)
         }
         return Answer.nothing(.created, to: call)

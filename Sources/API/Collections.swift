@@ -50,19 +50,19 @@ extension API {
 
     /// `POST collection/`
     func createCollection(_ call: Call) async throws -> Response {
-        let (user, new, state, position) = try await prepare(call) { snapshot, user in
+        let (user, new, state, head) = try await prepare(call) { snapshot, user in
             let new = try call.body.decode(NewCollection.read)
             let uid = CollectionUID(new.item.uid.rawValue)
             var claims: [Claim] = [.collection(uid), .revision(new.item.revision.uid)]
             if let type = new.collectionType { claims.append(.collectionType(type)) }
-            return (user, new, try snapshot.state(of: uid, claims: claims), try snapshot.logPosition())
+            return (user, new, try snapshot.state(of: uid, claims: claims), try snapshot.logHead())
         }
         guard new.longestBytes <= settings.chunkLimitBytes else {
             throw APIError.tooLarge("A chunk", limitBytes: settings.chunkLimitBytes)
         }
         let command = CreateCollection(
             author: user.user, item: new.item, collectionType: new.collectionType, collectionKey: new.collectionKey)
-        try await commit(on: state, at: position, by: user, contents: new.contents, call) { state throws(Refusal) in
+        try await commit(on: state, at: head, by: user, contents: new.contents, call) { state throws(Refusal) in
             try decide(command, state)
         }
         return Answer.nothing(.created, to: call)

@@ -5,30 +5,30 @@ internal import EventLog
 extension API {
     /// Commits a decision about an account.
     ///
-    /// - Parameter position: of the snapshot from which the state was read.
+    /// - Parameter head: of the log, in the snapshot from which the state was read.
     @discardableResult
     func commit(
-        on state: UserState, at position: Position, by actor: Actor, _ call: Call,
+        on state: UserState, at head: LogHead, by actor: Actor, _ call: Call,
         _ decision: @escaping @Sendable (UserState) throws(Refusal) -> [Event]
     ) async throws -> [RecordedEvent] {
         try await committer.commit(
-            Submission(on: state, asOf: position, streams: state.streams, by: actor, at: call.now, decision: decision))
+            Submission(on: state, asOf: head, streams: state.streams, by: actor, at: call.now, decision: decision))
     }
 
     /// Commits a decision about a collection.
     ///
     /// - Parameters:
-    ///   - position: of the snapshot from which the state was read.
+    ///   - head: of the log, in the snapshot from which the state was read.
     ///   - contents: the contents that came with the request; those that the decision stores are written with it.
     @discardableResult
     func commit(
-        on state: CollectionState, at position: Position, by user: Authenticated, contents: [ChunkUID: [UInt8]] = [:], _ call: Call,
+        on state: CollectionState, at head: LogHead, by user: Authenticated, contents: [ChunkUID: [UInt8]] = [:], _ call: Call,
         _ decision: @escaping @Sendable (CollectionState) throws(Refusal) -> [Event]
     ) async throws -> [RecordedEvent] {
         let placed = try await PlacedContents(contents, in: chunks, on: state, by: user.user, decision)
         return try await committer.commit(
             Submission(
-                on: state, asOf: position, streams: [.collection(state.uid), .user(user.user)], by: user.actor, at: call.now,
+                on: state, asOf: head, streams: [.collection(state.uid), .user(user.user)], by: user.actor, at: call.now,
                 bytes: placed.bytes, decision: decision, writes: placed.writes))
     }
 }

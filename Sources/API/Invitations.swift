@@ -37,7 +37,7 @@ extension API {
 
     /// `POST invitation/outgoing/`
     func sendInvitation(_ call: Call) async throws -> Response {
-        let (user, command, state, position) = try await prepare(call) { snapshot, user in
+        let (user, command, state, head) = try await prepare(call) { snapshot, user in
             let new = try call.body.decode(NewInvitation.read)
             let state = try snapshot.state(of: new.collection)
             guard state.owner != nil else { throw Refusal.doesNotExist(model: "Collection") }
@@ -47,36 +47,36 @@ extension API {
             let command = SendInvitation(
                 collection: new.collection, author: user.user, invitation: new.uid, version: new.version, invitee: invitee.user,
                 level: new.level, signedEncryptionKey: new.signedEncryptionKey)
-            return (user, command, state, try snapshot.logPosition())
+            return (user, command, state, try snapshot.logHead())
         }
-        try await commit(on: state, at: position, by: user, call) { state throws(Refusal) in try decide(command, state) }
+        try await commit(on: state, at: head, by: user, call) { state throws(Refusal) in try decide(command, state) }
         return Answer.nothing(.created, to: call)
     }
 
     /// `POST invitation/incoming/UID/accept/`
     func acceptInvitation(_ call: Call) async throws -> Response {
-        let (user, command, state, position) = try await prepare(call) { snapshot, user in
+        let (user, command, state, head) = try await prepare(call) { snapshot, user in
             let acceptance = try call.body.decode(Acceptance.read)
             let invitation = try snapshot.invitation(call.invitation, .incoming, of: user.user)
             let command = AcceptInvitation(
                 collection: invitation.collection, author: user.user, invitation: call.invitation,
                 collectionType: acceptance.collectionType, encryptionKey: acceptance.encryptionKey)
             let state = try snapshot.state(of: invitation.collection, claims: [.collectionType(acceptance.collectionType)])
-            return (user, command, state, try snapshot.logPosition())
+            return (user, command, state, try snapshot.logHead())
         }
-        try await commit(on: state, at: position, by: user, call) { state throws(Refusal) in try decide(command, state) }
+        try await commit(on: state, at: head, by: user, call) { state throws(Refusal) in try decide(command, state) }
         return Answer.nothing(.created, to: call)
     }
 
     /// `DELETE invitation/incoming/UID/` rejects, `DELETE invitation/outgoing/UID/` cancels.
     func withdrawInvitation(_ call: Call, _ side: InvitationSide) async throws -> Response {
-        let (user, command, state, position) = try await prepare(call) { snapshot, user in
+        let (user, command, state, head) = try await prepare(call) { snapshot, user in
             let invitation = try snapshot.invitation(call.invitation, side, of: user.user)
             let command = WithdrawInvitation(
                 collection: invitation.collection, author: user.user, invitation: call.invitation)
-            return (user, command, try snapshot.state(of: invitation.collection), try snapshot.logPosition())
+            return (user, command, try snapshot.state(of: invitation.collection), try snapshot.logHead())
         }
-        try await commit(on: state, at: position, by: user, call) { state throws(Refusal) in try decide(command, state) }
+        try await commit(on: state, at: head, by: user, call) { state throws(Refusal) in try decide(command, state) }
         return Answer.nothing(.noContent, to: call)
     }
 

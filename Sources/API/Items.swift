@@ -81,7 +81,7 @@ extension API {
 
     /// `POST collection/UID/item/batch/` and `…/transaction/`
     func commitItems(_ call: Call, checksEtags: Bool) async throws -> Response {
-        let (user, batch, command, state, position) = try await prepare(call) { [settings] snapshot, user in
+        let (user, batch, command, state, head) = try await prepare(call) { [settings] snapshot, user in
             let offer = Result { try call.body.decode(ItemBatch.read) }
             let state = try snapshot.state(of: call.collection, for: offer)
             guard try state.level(of: user.user).canWrite else { throw Refusal.noWriteAccess }
@@ -93,9 +93,9 @@ extension API {
             let command = CommitItems(
                 collection: call.collection, author: user.user, items: batch.items, dependencies: batch.dependencies,
                 stoken: try snapshot.expectedStoken(call.query["stoken"]), checksEtags: checksEtags)
-            return (user, batch, command, state, try snapshot.logPosition())
+            return (user, batch, command, state, try snapshot.logHead())
         }
-        try await commit(on: state, at: position, by: user, contents: batch.contents, call) { state throws(Refusal) in
+        try await commit(on: state, at: head, by: user, contents: batch.contents, call) { state throws(Refusal) in
             try decide(command, state)
         }
         return Answer.data(ByteBuffer())

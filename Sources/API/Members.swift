@@ -33,40 +33,40 @@ extension API {
 
     /// `PATCH collection/UID/member/NAME/`
     func changeMember(_ call: Call) async throws -> Response {
-        let (user, command, state, position) = try await prepare(call) { snapshot, user in
+        let (user, command, state, head) = try await prepare(call) { snapshot, user in
             let collection = try snapshot.adminAccess(to: call.collection, by: user.user)
             let member = try snapshot.member(named: call.parameter("username"), of: collection)
             let level = try call.body.decode { validation, value, location in
                 validation.fields(value, location)?.required("accessLevel", &validation) { $0.level($1, $2) }
             }
             let command = ChangeMemberLevel(collection: call.collection, author: user.user, member: member, level: level)
-            return (user, command, try snapshot.state(of: call.collection), try snapshot.logPosition())
+            return (user, command, try snapshot.state(of: call.collection), try snapshot.logHead())
         }
-        try await commit(on: state, at: position, by: user, call) { state throws(Refusal) in try decide(command, state) }
+        try await commit(on: state, at: head, by: user, call) { state throws(Refusal) in try decide(command, state) }
         return Answer.nothing(.noContent, to: call)
     }
 
     /// `DELETE collection/UID/member/NAME/`
     func removeMember(_ call: Call) async throws -> Response {
-        let (user, command, state, position) = try await prepare(call) { snapshot, user in
+        let (user, command, state, head) = try await prepare(call) { snapshot, user in
             let collection = try snapshot.adminAccess(to: call.collection, by: user.user)
             let member = try snapshot.member(named: call.parameter("username"), of: collection)
             let command = RemoveMember(collection: call.collection, author: user.user, member: member)
-            return (user, command, try snapshot.state(of: call.collection), try snapshot.logPosition())
+            return (user, command, try snapshot.state(of: call.collection), try snapshot.logHead())
         }
-        try await commit(on: state, at: position, by: user, call) { state throws(Refusal) in try decide(command, state) }
+        try await commit(on: state, at: head, by: user, call) { state throws(Refusal) in try decide(command, state) }
         return Answer.nothing(.noContent, to: call)
     }
 
     /// `POST collection/UID/member/leave/`
     func leave(_ call: Call) async throws -> Response {
-        let (user, state, position) = try await prepare(call) { snapshot, user in
+        let (user, state, head) = try await prepare(call) { snapshot, user in
             let state = try snapshot.state(of: call.collection)
             _ = try state.level(of: user.user)
-            return (user, state, try snapshot.logPosition())
+            return (user, state, try snapshot.logHead())
         }
         let command = LeaveCollection(collection: call.collection, author: user.user)
-        try await commit(on: state, at: position, by: user, call) { state throws(Refusal) in try decide(command, state) }
+        try await commit(on: state, at: head, by: user, call) { state throws(Refusal) in try decide(command, state) }
         return Answer.nothing(.noContent, to: call)
     }
 }

@@ -27,7 +27,7 @@ struct Node: Sendable {
 
     private enum Engine: Sendable {
         case sqlite(SQLiteDatabase)
-        case postgres(PostgresDatabase)
+        case postgres(PostgresDatabase, PostgresAppender)
     }
 
     static let clock: @Sendable () -> Timestamp = {
@@ -62,16 +62,20 @@ struct Node: Sendable {
                 progress.reached(position)
                 telling?.projected(upTo: position)
             }
-            engine = .postgres(database)
+            let appender = PostgresAppender(database: database) { head in
+                logger.warning(
+                    "history has forked: this database is a restored, promoted or copied one",
+                    metadata: ["epoch": "\(head.epoch)", "after": "\(head.position.rawValue)"])
+            } announce: { position in
+                projector.wake()
+                telling?.appended(upTo: position)
+            }
+            engine = .postgres(database, appender)
             self.database = database
             self.projector = projector
             waking = telling.map { Waking(telling: $0, projector: projector, progress: progress) }
             readModel = ReadModel(database: database, stokens: stokens, chunks: chunks, progress: progress)
-            committer = Committer(
-                PostgresAppender(database: database) { position in
-                    projector.wake()
-                    telling?.appended(upTo: position)
-                })
+            committer = Committer(appender)
         } else {
             let database = try SQLiteDatabase(path: folder + "/apus.sqlite")
             try await Self.createSchema(database)
@@ -86,6 +90,14 @@ struct Node: Sendable {
 
     private static func createSchema(_ database: any Database) async throws {
         try await database.write { [dialect = database.dialect] connection in try Schema.create(connection, dialect) }
+    }
+
+    /// Looks whether history has forked, so that a server that was restored is in its new epoch before anybody writes.
+    func recognize() async throws {
+        switch engine {
+        case .sqlite: break
+        case .postgres(_, let appender): try await appender.recognize()
+        }
     }
 
     /// The services that the engine needs while the server runs.

@@ -34,6 +34,7 @@ struct Serve: AsyncParsableCommand {
         let redis = try options.redis(environment, logger: logger)
         let node = try await Node(
             dataOptions, environment, chunks: options.chunkPlace(environment), redis: redis, logger: logger)
+        try await node.recognize()
         // Services stop in reverse order: requests end first, then what they wait for.
         var services = [redis].compactMap { $0 as (any Service)? } + node.services(projects: roles.contains(.projector), logger: logger)
         if roles.contains(.api) {

@@ -85,10 +85,10 @@ private func commit(
     let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
     do {
         try await node.committing {
-            let (state, position) = try await node.readModel.snapshot { (try $0.userState(named: name), try $0.logPosition()) }
+            let (state, head) = try await node.readModel.snapshot { (try $0.userState(named: name), try $0.logHead()) }
             _ = try await node.committer.commit(
                 Submission(
-                    on: state, asOf: position, streams: state.streams, by: .operator, at: Node.clock(), decision: decision))
+                    on: state, asOf: head, streams: state.streams, by: .operator, at: Node.clock(), decision: decision))
         }
     } catch let refusal as Refusal {
         throw ValidationError(([refusal.detail] + (refusal.fieldErrors ?? []).map(\.detail)).joined(separator: " "))

@@ -6,29 +6,29 @@ public struct Submission: Sendable {
     let actor: Actor
     let time: Timestamp
     let streams: [StreamID]
-    let asOf: Position
+    let asOf: LogHead
     let bytes: Int
     let decide: @Sendable (_ tail: [RecordedEvent], _ taken: TakenClaims) throws(Refusal) -> [Event]
     let writes: @Sendable ([Event]) -> [Write]
 
     /// - Parameters:
     ///   - state: what the caller read.
-    ///   - position: where the log was when it was read.
+    ///   - head: where the log ended when it was read.
     ///   - streams: those that the decision depends on.
     ///   - time: when the request was accepted.
     ///   - bytes: how much there is to write, roughly; it bounds the size of groups.
-    ///   - decision: decides on the state, brought up to date with the events since `position` and with claims that turned
+    ///   - decision: decides on the state, brought up to date with the events since `head` and with claims that turned
     ///     out to be taken. May be called several times; must be pure.
     ///   - writes: what belongs into the same transaction as the events that were decided.
     public init<S: State>(
-        on state: S, asOf position: Position, streams: [StreamID], by actor: Actor, at time: Timestamp, bytes: Int = 0,
+        on state: S, asOf head: LogHead, streams: [StreamID], by actor: Actor, at time: Timestamp, bytes: Int = 0,
         decision: @escaping @Sendable (S) throws(Refusal) -> [Event],
         writes: @escaping @Sendable ([Event]) -> [Write] = { _ in [] }
     ) {
         self.actor = actor
         self.time = time
         self.streams = streams
-        asOf = position
+        asOf = head
         self.bytes = bytes
         self.writes = writes
         decide = { tail, taken throws(Refusal) in

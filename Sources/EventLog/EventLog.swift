@@ -46,7 +46,7 @@ public struct RecordedEvent: Sendable {
     }
 }
 
-/// Where the log ends.
+/// Where the log ends, or ended.
 public struct LogHead: Hashable, Sendable {
     public let position: Position
     public let epoch: Int64
@@ -65,6 +65,8 @@ public enum LogFault: Error, Hashable, Sendable {
     case unreadable(Position)
     /// Too many commands wait; the caller may try again.
     case overloaded
+    /// The state of a decision is of a history that was lost when the log forked: it must be read again.
+    case lost
     /// The program is shutting down.
     case closed
 }
@@ -78,13 +80,6 @@ public enum EventLog {
         }
         guard let head else { throw DatabaseFault(.corrupt, "the log has no head row") }
         return head
-    }
-
-    /// The epochs, each with its first position, oldest first.
-    public static func epochs(_ connection: any Connection) throws -> [(epoch: Int64, first: Position)] {
-        try connection.query(Statement("SELECT epoch, first_position FROM apus_epoch ORDER BY epoch"), []) { row in
-            (row.integer(0), Position(rawValue: row.integer(1)))
-        }
     }
 
     /// The events after `position`, in order.

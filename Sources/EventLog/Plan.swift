@@ -16,14 +16,19 @@ struct LogView: Sendable {
     /// The events that some submission's state does not know yet.
     let tail: [RecordedEvent]
 
+    /// - Throws: ``LogFault/lost`` when a submission was decided on what is not of this history any more.
     init(for submissions: [Submission], _ connection: any Connection) throws {
         head = try EventLog.head(connection)
+        for past in Set(submissions.map(\.asOf)) where past.epoch != head.epoch || past.position > head.position {
+            guard try Epochs(connection).contain(past) else { throw LogFault.lost }
+        }
         var streams: [StreamID: Stream] = [:]
         var tail: [Position: RecordedEvent] = [:]
         // Of submissions that share a stream the one that knows least decides how much of it is read.
         var known: [StreamID: Position] = [:]
         for submission in submissions {
-            for stream in submission.streams { known[stream] = min(known[stream] ?? submission.asOf, submission.asOf) }
+            let position = submission.asOf.position
+            for stream in submission.streams { known[stream] = min(known[stream] ?? position, position) }
         }
         let present = try EventLog.streams(Array(known.keys), connection)
         for (stream, position) in known {
@@ -73,7 +78,7 @@ struct Plan: Sendable {
 
     /// What has happened to the submission's streams since its state was read, in order.
     private func tail(of submission: Submission) -> [RecordedEvent] {
-        let found = submission.streams.flatMap { stream in (tails[stream] ?? []).filter { $0.position > submission.asOf } }
+        let found = submission.streams.flatMap { stream in (tails[stream] ?? []).filter { $0.position > submission.asOf.position } }
         guard found.count > 1 else { return found }
         let byPosition = Dictionary(found.map { ($0.position, $0) }) { first, _ in first }
         return byPosition.values.sorted { $0.position < $1.position }

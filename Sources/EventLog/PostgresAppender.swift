@@ -10,12 +10,28 @@ public struct PostgresAppender: Appender {
     private static let attempts = 32
 
     private let database: PostgresDatabase
+    private let forked: @Sendable (LogHead) -> Void
     private let announce: @Sendable (Position) -> Void
 
-    /// - Parameter announce: told the last position of each append: what wakes a projector in the same process.
-    public init(database: PostgresDatabase, announce: @escaping @Sendable (Position) -> Void) {
+    /// - Parameters:
+    ///   - forked: told where a new epoch begins: how much longer the log was before is unknown.
+    ///   - announce: told the last position of each append: what wakes a projector in the same process.
+    public init(
+        database: PostgresDatabase, forked: @escaping @Sendable (LogHead) -> Void, announce: @escaping @Sendable (Position) -> Void
+    ) {
         self.database = database
+        self.forked = forked
         self.announce = announce
+    }
+
+    /// Begins a new epoch when the database is another one than the epoch was begun in: restored, promoted or copied.
+    /// Each append looks too; this is for a server that nobody writes to yet.
+    public func recognize() async throws {
+        let head = try await database.write { connection in
+            let isBegun = try connection.first(Self.beginEpoch, []) { $0.flag(0) } ?? false
+            return isBegun ? try EventLog.head(connection) : nil
+        }
+        if let head { forked(head) }
     }
 
     public func append(_ group: [Submission]) async throws -> [Result<[RecordedEvent], Refusal>] {
@@ -35,6 +51,7 @@ public struct PostgresAppender: Appender {
             } catch let fault as DatabaseFault {
                 switch fault.kind {
                 case .raised("AP002", let message): taken.merge(try Self.claims(message, of: plan)) { $1 }
+                case .raised("AP003", _): try await recognize()
                 // Streams have moved on: look again and decide again.
                 case .raised, .conflict: broken = nil
                 // Somebody may have just stored the same chunk; what fails each time has another cause.
@@ -76,6 +93,8 @@ public struct PostgresAppender: Appender {
         let writes = plan.writes.isEmpty ? [] : [(lock, [])] + plan.writes.map { ($0.statement, $0.values) }
         return writes + [(append, call.values)]
     }
+
+    private static let beginEpoch = Statement("SELECT apus_begin_epoch()")
 
     private static let lock = Statement("SELECT position FROM apus_log WHERE id = 1 FOR UPDATE")
 

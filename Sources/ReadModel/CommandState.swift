@@ -22,11 +22,6 @@ extension Snapshot {
         return state
     }
 
-    /// The last event that ``state(of:items:chunks:claims:)`` knows of.
-    public func logPosition() throws -> Position { try isInline ? position() : logHead().position }
-
-    private var isInline: Bool { if case .inline = log { true } else { false } }
-
     /// The events of a stream that are not in the read model yet.
     func tail(of stream: StreamID) throws -> [RecordedEvent] {
         switch log {

@@ -124,24 +124,6 @@ struct LogFacts: Sendable {
     }
 }
 
-/// The epochs of the log and where it ends: what tells whether a position is of its history.
-struct Epochs: Sendable {
-    private let firsts: [(epoch: Int64, first: Position)]
-    let head: LogHead
-
-    init(_ connection: any Connection) throws {
-        firsts = try EventLog.epochs(connection)
-        head = try EventLog.head(connection)
-    }
-
-    /// Whether the log has, or had before the next epoch began, that position in that epoch.
-    func contain(_ place: LogHead) -> Bool {
-        guard let index = firsts.firstIndex(where: { $0.epoch == place.epoch }), place.position >= firsts[index].first else { return false }
-        guard index + 1 < firsts.count else { return place.position <= head.position }
-        return place.position < firsts[index + 1].first
-    }
-}
-
 /// One moment of the read model.
 public struct Snapshot {
     /// Where the log is, seen from the read model.
@@ -200,8 +182,14 @@ public struct Snapshot {
     /// Notes the checkpoint that a statement of this snapshot has brought along.
     func note(checkpoint: Position) { moment.checkpoint = checkpoint }
 
-    /// Where the log ends.
-    public func logHead() throws -> LogHead { try epochs().head }
+    /// Where the log ends: the last event that states for commands know of.
+    public func logHead() throws -> LogHead {
+        if let epochs = moment.epochs { return epochs.head }
+        switch log {
+        case .inline, .beside: return try EventLog.head(connection)
+        case .elsewhere: return try epochs().head
+        }
+    }
 
     private func epochs() throws -> Epochs {
         if let epochs = moment.epochs { return epochs }

@@ -17,13 +17,13 @@ extension Node {
         to uid: CollectionUID, by user: UserID, items: [ItemUID] = [], chunks: [ChunkUID] = [], bytes: Int = 0,
         writes: [Write] = [], _ decision: @escaping @Sendable (CollectionState) throws(Refusal) -> [Event]
     ) async throws -> Submission {
-        let (state, position) = try await readModel.snapshot { snapshot in
-            (try snapshot.state(of: uid, items: items, chunks: chunks), try snapshot.logPosition())
+        let (state, head) = try await readModel.snapshot { snapshot in
+            (try snapshot.state(of: uid, items: items, chunks: chunks), try snapshot.logHead())
         }
         let contents = Dictionary(chunks.map { ($0, content) }) { first, _ in first }
         let placed = try await PlacedContents(contents, in: self.chunks, on: state, by: user, decision)
         return Submission(
-            on: state, asOf: position, streams: [.collection(uid), .user(user)], by: Actor(user: user, session: "s1", address: "::1"),
+            on: state, asOf: head, streams: [.collection(uid), .user(user)], by: Actor(user: user, session: "s1", address: "::1"),
             at: noon, bytes: bytes, decision: decision,
             writes: { events in placed.writes(for: events) + (events.isEmpty ? [] : writes) })
     }
@@ -82,12 +82,12 @@ extension Node {
     func submission(
         user name: String, _ decision: @escaping @Sendable (UserState) throws(Refusal) -> [Event]
     ) async throws -> Submission {
-        let (state, position) = try await readModel.snapshot { snapshot in
+        let (state, head) = try await readModel.snapshot { snapshot in
             var state = try snapshot.userState(named: name)
             if let user = state.user { state.collections = try snapshot.collections(concerning: user) }
-            return (state, try snapshot.logPosition())
+            return (state, try snapshot.logHead())
         }
-        return Submission(on: state, asOf: position, streams: state.streams, by: .operator, at: noon, decision: decision)
+        return Submission(on: state, asOf: head, streams: state.streams, by: .operator, at: noon, decision: decision)
     }
 
     /// Commits submissions as one group: they all queue before the committer gets its turn.

@@ -160,3 +160,35 @@ import Testing
         }
     }
 }
+
+@Suite("A decision") struct LostDecisionTests {
+    @Test("on a state that was lost when history forked is not carried out, on one of the common past it is", arguments: Engine.all)
+    func lost(engine: Engine) async throws {
+        try await engine.place { place in
+            try await place.node("old").running { old in
+                try await place.node("restored").running { restored in
+                    let ada = UserID(rawValue: 1)
+                    for node in [old, restored] {
+                        #expect(try await node.user("ada") == ada)
+                        try await node.create(notes, by: ada)
+                    }
+                    let common = try await old.submission(CommitItems([OfferedItem("a", "a-1")], to: notes, by: ada))
+                    try await old.commit(OfferedItem("lost", "lost-1"), by: ada)
+                    let lost = try await old.submission(CommitItems([OfferedItem("b", "b-1")], to: notes, by: ada))
+                    // Before the new epoch begins, when it has begun, and when it is longer than what was lost.
+                    await #expect(throws: LogFault.lost) { try await restored.committer.commit(lost) }
+                    try await restored.meddle("INSERT INTO apus_epoch (epoch, first_position) VALUES (7, 4)")
+                    try await restored.meddle("UPDATE apus_log SET epoch = 7")
+                    await #expect(throws: LogFault.lost) { try await restored.committer.commit(lost) }
+                    #expect(try await restored.committer.commit(common).map(\.epoch) == [7])
+                    try await restored.commit(OfferedItem("c", "c-1"), by: ada)
+                    await #expect(throws: LogFault.lost) { try await restored.committer.commit(lost) }
+                    // And a state of an epoch of which this history knows nothing.
+                    let new = try await restored.submission(CommitItems([OfferedItem("d", "d-1")], to: notes, by: ada))
+                    await #expect(throws: LogFault.lost) { try await old.committer.commit(new) }
+                    #expect(try await restored.log().count == 5)
+                }
+            }
+        }
+    }
+}
