@@ -1,5 +1,4 @@
 internal import Database
-internal import Sodium
 
 /// A table of the read model with the columns that follow from the log.
 struct ReadModelTable: Sendable {
@@ -15,12 +14,15 @@ struct ReadModelTable: Sendable {
     /// What the rows are ordered by: a number.
     let key: String
     let columns: [(name: String, kind: Kind)]
+    /// For a table with columns that do not follow from the log: one that is unique, and so must be out of the way while
+    /// rows are changed in place.
+    let parked: String?
 
     /// All of them. Left out is what is no projection: logins (`last_login`, tokens).
     static let all = [
         ReadModelTable(
             "myauth_user", key: "id", numbers: ["is_superuser", "is_staff", "is_active"],
-            texts: ["password", "username", "first_name", "last_name", "email"], moments: ["date_joined"]),
+            texts: ["password", "username", "first_name", "last_name", "email"], moments: ["date_joined"], parked: "username"),
         ReadModelTable(
             "django_etebase_userinfo", key: "owner_id", numbers: ["version"],
             bytes: ["salt", "loginPubkey", "encryptedContent", "pubkey"]),
@@ -49,86 +51,141 @@ struct ReadModelTable: Sendable {
     ]
 
     private init(
-        _ name: String, key: String, numbers: [String] = [], texts: [String] = [], bytes: [String] = [], moments: [String] = []
+        _ name: String, key: String, numbers: [String] = [], texts: [String] = [], bytes: [String] = [], moments: [String] = [],
+        parked: String? = nil
     ) {
         self.name = name
         self.key = key
+        self.parked = parked
         columns =
             numbers.map { ($0, .number) } + texts.map { ($0, .text) } + bytes.map { ($0, .bytes) } + moments.map { ($0, .moment) }
     }
 
-    /// What a table holds, in a few bytes.
-    struct Digest: Hashable, Sendable {
+    /// A row: its key and its other values, in the order of the columns.
+    typealias Line = (key: Int64, values: [Value])
+
+    /// How a row is not what it should be.
+    enum Difference: Hashable, Sendable {
+        case missing
+        case unexpected
+        case different
+    }
+
+    /// Compares the table in two databases, row by row.
+    ///
+    /// - Parameter found: told of each row of `live` that is not as in `replayed`.
+    /// - Returns: how many rows `live` has.
+    func compare(_ live: any Connection, _ replayed: any Connection, _ found: (Int64, Difference) throws -> Void) throws -> Int {
+        var here = Lines(table: self, connection: live)
+        var there = Lines(table: self, connection: replayed)
         var rows = 0
-        /// BLAKE2b over the digest so far and the next page of rows.
-        var hash: [UInt8] = []
-    }
-
-    func digest(_ connection: any Connection) throws -> Digest {
-        var digest = Digest()
-        var key: Int64 = 0
         while true {
-            let page = try rows(after: key, limit: Self.digestPage, connection)
-            guard let last = page.last else { return digest }
-            var bytes = digest.hash
-            for row in page {
-                bytes.append(integer: row.key)
-                for value in row.values { bytes.append(value) }
+            let (mine, wanted) = (try here.first(), try there.first())
+            guard let key = [mine?.key, wanted?.key].compactMap({ $0 }).min() else { return rows }
+            let isHere = mine?.key == key
+            let isThere = wanted?.key == key
+            if isHere, isThere, mine?.values != wanted?.values { try found(key, .different) }
+            if isHere, !isThere { try found(key, .unexpected) }
+            if !isHere { try found(key, .missing) }
+            if isHere {
+                rows += 1
+                here.removeFirst()
             }
-            digest = Digest(rows: digest.rows + page.count, hash: Sodium.blake2b(bytes))
-            key = last.key
+            if isThere { there.removeFirst() }
         }
     }
 
-    /// Both databases are read in pages of the same size, so that the digests are made of the same pieces.
-    private static let digestPage = 1000
+    /// All rows, read page by page.
+    private struct Lines {
+        private static let pageRows = 1000
 
-    /// The rows after a key, each as its key and its other values.
-    func rows(after key: Int64, limit: Int, _ connection: any Connection) throws -> [(key: Int64, values: [Value])] {
-        try connection.query(select, [.integer(key), .integer(Int64(limit))]) { row in
-            let values = columns.enumerated().map { index, column -> Value in
-                switch column.kind {
-                case .number: .integer(orNull: row.integerOrNil(index + 1))
-                case .text, .moment: .text(orNull: row.textOrNil(index + 1))
-                case .bytes: .blob(orNull: row.blobOrNil(index + 1))
-                }
+        let table: ReadModelTable
+        let connection: any Connection
+        private var page: ArraySlice<Line> = []
+        private var last = Int64.min
+        private var isAtEnd = false
+
+        init(table: ReadModelTable, connection: any Connection) {
+            self.table = table
+            self.connection = connection
+        }
+
+        mutating func first() throws -> Line? {
+            if page.isEmpty, !isAtEnd {
+                page = try table.rows(after: last, limit: Self.pageRows, connection)[...]
+                isAtEnd = page.count < Self.pageRows
+                last = page.last?.key ?? last
             }
-            return (row.integer(0), values)
+            return page.first
+        }
+
+        mutating func removeFirst() { page.removeFirst() }
+    }
+
+    /// The rows after a key, by their keys.
+    func rows(after key: Int64, limit: Int, _ connection: any Connection) throws -> [Line] {
+        let select = Statement("\(selectAll) WHERE \(self.key) > $1 ORDER BY \(self.key) LIMIT $2")
+        return try connection.query(readingMoments(select), [.integer(key), .integer(Int64(limit))], line)
+    }
+
+    /// Those rows that there are with these keys.
+    func rows(keys: [Int64], _ connection: any Connection) throws -> [Int64: [Value]] {
+        let select = Statement(list: "\(selectAll) WHERE \(key) IN [$1 bigint]")
+        let found = try connection.query(readingMoments(select), [.integers(keys)], line)
+        return Dictionary(uniqueKeysWithValues: found.map { ($0.key, $0.values) })
+    }
+
+    func insert(_ line: Line, _ connection: any Connection) throws {
+        let names = ([key] + columns.map { "\"\($0.name)\"" }).joined(separator: ", ")
+        let places = (["$1"] + columns.indices.map(place)).joined(separator: ", ")
+        try connection.enqueue(
+            writingMoments(Statement("INSERT INTO \(name) (\(names)) VALUES (\(places))")), [.integer(line.key)] + line.values)
+    }
+
+    func update(_ line: Line, _ connection: any Connection) throws {
+        let changes = zip(columns, columns.indices).map { "\"\($0.name)\" = \(place($1))" }.joined(separator: ", ")
+        try connection.enqueue(
+            writingMoments(Statement("UPDATE \(name) SET \(changes) WHERE \(key) = $1")), [.integer(line.key)] + line.values)
+    }
+
+    func delete(keys: [Int64], _ connection: any Connection) throws {
+        try connection.enqueue(Statement(list: "DELETE FROM \(name) WHERE \(key) IN [$1 bigint]"), [.integers(keys)])
+    }
+
+    private func line(_ row: any Row) -> Line {
+        let values = columns.enumerated().map { index, column -> Value in
+            switch column.kind {
+            case .number: .integer(orNull: row.integerOrNil(index + 1))
+            case .text, .moment: .text(orNull: row.textOrNil(index + 1))
+            case .bytes: .blob(orNull: row.blobOrNil(index + 1))
+            }
+        }
+        return (row.integer(0), values)
+    }
+
+    private var selectAll: String {
+        "SELECT \(([key] + columns.map { $0.kind == .moment ? Self.word(for: $0.name) : "\"\($0.name)\"" }).joined(separator: ", ")) FROM \(name)"
+    }
+
+    private func place(_ index: Int) -> String {
+        columns[index].kind == .moment ? Self.word(for: "\(index + 2)") : "$\(index + 2)"
+    }
+
+    /// What stands for a moment until the engine is known.
+    private static func word(for name: String) -> String { "{\(name)}" }
+
+    private func readingMoments(_ statement: Statement) -> Statement {
+        columns.filter { $0.kind == .moment }.reduce(statement) { statement, column in
+            statement.replacing(
+                Self.word(for: column.name), sqlite: "\"\(column.name)\"",
+                postgres: "to_char(\"\(column.name)\" AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')")
         }
     }
 
-    private var select: Statement {
-        func text(_ moment: (String) -> String) -> String {
-            let list = columns.map { $0.kind == .moment ? moment($0.name) : "\"\($0.name)\"" }
-            return "SELECT \(([key] + list).joined(separator: ", ")) FROM \(name) WHERE \(key) > $1 ORDER BY \(key) LIMIT $2"
-        }
-        return Statement(
-            sqlite: text { "\"\($0)\"" },
-            postgres: text { "to_char(\"\($0)\" AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')" })
-    }
-}
-
-extension [UInt8] {
-    fileprivate mutating func append(integer: Int64) {
-        for shift in stride(from: 56, through: 0, by: -8) { append(UInt8(truncatingIfNeeded: integer >> Int64(shift))) }
-    }
-
-    /// Appends a value behind its kind and length, so that no two rows give the same bytes.
-    fileprivate mutating func append(_ value: Value) {
-        switch value {
-        case .null: append(0)
-        case .integer(let number):
-            append(1)
-            append(integer: number)
-        case .text(let text):
-            append(2)
-            append(integer: Int64(text.utf8.count))
-            self += text.utf8
-        case .blob(let bytes):
-            append(3)
-            append(integer: Int64(bytes.count))
-            self += bytes
-        case .texts, .integers, .blobs: preconditionFailure("a column holds one value")
+    private func writingMoments(_ statement: Statement) -> Statement {
+        columns.indices.filter { columns[$0].kind == .moment }.reduce(statement) { statement, index in
+            statement.replacing(
+                Self.word(for: "\(index + 2)"), sqlite: "?\(index + 2)", postgres: "$\(index + 2)::timestamp AT TIME ZONE 'UTC'")
         }
     }
 }

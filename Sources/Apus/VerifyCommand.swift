@@ -17,24 +17,39 @@ struct Verify: AsyncParsableCommand {
     func run() async throws {
         let environment = try Environment()
         let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
-        let folder = FileManager.default.temporaryDirectory.appending(path: "apus-verify-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        defer { remove(folder) }
-        let scratch = try SQLiteDatabase(path: folder.appending(path: "replay.sqlite").path)
-        try await scratch.write { try Schema.create($0, .sqlite) }
-        let report = try await Verification(
-            database: node.database, scratch: scratch, stokens: node.readModel.stokens, chunks: node.chunks
-        ).run()
-        try scratch.close()
+        let report = try await withScratch { scratch in
+            try await Verification(
+                database: node.database, scratch: scratch, stokens: node.readModel.stokens, chunks: node.chunks
+            ).run()
+        }
         try node.close()
-        for fault in report.faults { print(fault) }
-        guard report.faults.isEmpty else { throw ExitCode(1) }
-        print("All is well: \(report.events) events, and the \(report.rows) rows that follow from them.")
+        try report.conclude()
     }
+}
 
-    private func remove(_ folder: URL) {
+extension Verification.Report {
+    /// Says what was found.
+    ///
+    /// - Throws: exit code 1 when something is wrong.
+    func conclude() throws {
+        for fault in faults { print(fault) }
+        guard faults.isEmpty else { throw ExitCode(1) }
+        print("All is well: \(events) events, and the \(rows) rows that follow from them.")
+    }
+}
+
+/// Runs `body` with an empty database in a temporary folder, which is removed afterwards.
+func withScratch<T>(_ body: (SQLiteDatabase) async throws -> T) async throws -> T {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "apus-replay-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    defer {
         do { try FileManager.default.removeItem(at: folder) } catch {
             print("\(folder.path) could not be removed; it is not needed any more")
         }
     }
+    let scratch = try SQLiteDatabase(path: folder.appending(path: "replay.sqlite").path)
+    try await scratch.write { try Schema.create($0, .sqlite) }
+    let result = try await body(scratch)
+    try scratch.close()
+    return result
 }

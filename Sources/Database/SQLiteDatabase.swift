@@ -58,6 +58,14 @@ public final class SQLiteDatabase: Database {
         } catch let error as DatabaseError { throw DatabaseFault(error) }
     }
 
+    /// Runs `body` like ``write(_:)``, and holds the caller's thread until it is done: for what is done inside a transaction
+    /// of another database, on that one's thread.
+    public func writeWithin<T>(_ body: (any Connection) throws -> T) throws -> T {
+        do {
+            return try pool.write { database in try body(SQLiteConnection(database: database)) }
+        } catch let error as DatabaseError { throw DatabaseFault(error) }
+    }
+
     /// Moves what can be moved from the log of changes into the file, without making anyone wait.
     public func checkpoint() async throws(DatabaseFault) {
         do {
@@ -69,7 +77,11 @@ public final class SQLiteDatabase: Database {
     public func close() throws(DatabaseFault) {
         do {
             // What was committed is then in the one file, for whoever copies it.
-            try checkpointer.writeWithoutTransaction { database in _ = try database.checkpoint(.truncate) }
+            try checkpointer.writeWithoutTransaction { database in
+                do { _ = try database.checkpoint(.truncate) } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
+                    // Another process does it just now, and has the database open.
+                }
+            }
             try checkpointer.close()
             try pool.close()
         } catch { throw DatabaseFault(error) }

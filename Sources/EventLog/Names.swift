@@ -1,4 +1,4 @@
-internal import Domain
+public import Domain
 
 /// A stream as the log's tables name it.
 struct StreamName: Identifier {
@@ -12,6 +12,9 @@ struct ClaimKey: Identifier {
 
 /// How streams and claims are written in the log's tables. The forms are for ever: they stand in every log.
 extension StreamID {
+    /// How the log's tables name the stream.
+    public var text: String { name.rawValue }
+
     var name: StreamName {
         switch self {
         case .collection(let uid): StreamName("collection/" + uid.rawValue)

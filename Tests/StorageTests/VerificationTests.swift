@@ -7,16 +7,12 @@ import Testing
 
 @Suite("Verifying") struct VerificationTests {
     private func report(_ engine: Engine, after meddling: String? = nil) async throws -> Verification.Report {
-        try await engine.place { place in
-            let scratch = try await place.node("scratch")
-            return try await place.node().running { node in
-                try await node.wholeHistory()
-                try await node.caughtUp()
-                if let meddling { try await node.meddle(meddling) }
-                return try await Verification(
-                    database: node.database, scratch: scratch.database, stokens: node.stokens, chunks: node.chunks
-                )
-                .run()
+        try await engine.node { node in
+            try await node.wholeHistory()
+            try await node.caughtUp()
+            if let meddling { try await node.meddle(meddling) }
+            return try await withScratch { scratch in
+                try await Verification(database: node.database, scratch: scratch, stokens: node.stokens, chunks: node.chunks).run()
             }
         }
     }

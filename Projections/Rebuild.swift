@@ -1,0 +1,76 @@
+public import Chunks
+public import Database
+internal import Domain
+public import EventLog
+
+/// Builds the read model anew from the log beside the live one, and brings the live tables to what the log says where they
+/// differ. A server may go on meanwhile.
+///
+/// The replay and the comparison take their time and hold nobody up. What differs is mended in one transaction, so that no
+/// reader sees half of it, and no projector moves the checkpoint meanwhile; only rows that differed or have changed since are
+/// looked at there. Login tokens, and when users logged in, do not follow from the log and stay; so do chunks' contents.
+public struct Rebuild: Sendable {
+    /// How often the live tables are mended before it is given up that they stay so.
+    private static let attempts = 3
+
+    private let verification: Verification
+
+    /// What was found and done.
+    public struct Report: Sendable {
+        /// What was mended, a line for each fault.
+        public var found: [String] = []
+        /// How many rows were written or deleted.
+        public var changed = 0
+        /// What was found in the end.
+        public var verification = Verification.Report()
+    }
+
+    /// - Parameters:
+    ///   - scratch: an empty database with the schema, which is filled.
+    ///   - chunks: where contents lie that have no row.
+    public init(database: any Database, scratch: SQLiteDatabase, stokens: StokenSealer, chunks: ChunkStore) throws {
+        verification = try Verification(database: database, scratch: scratch, stokens: stokens, chunks: chunks)
+    }
+
+    /// Compares, mends, and compares again.
+    ///
+    /// - Parameter mends: false to change nothing.
+    /// - Throws: `DatabaseFault` when a database cannot be read or written. Where the log itself cannot be replayed the report
+    ///   says why, and nothing is changed.
+    public func run(mends: Bool = true) async throws -> Report {
+        var report = Report()
+        for attempt in 0...Self.attempts {
+            guard let comparison = try await verification.compare(&report.verification) else { return report }
+            var faults = Verification.Report()
+            faults.note(comparison)
+            if comparison.isSame || !mends || attempt == Self.attempts {
+                report.verification.faults += faults.faults
+                try await verification.checkBeside(&report.verification)
+                break
+            }
+            if attempt == 0 { report.found = faults.faults }
+            do { report.changed += try await mend(&report.verification) } catch let stop as Replay.Stop {
+                report.verification.faults.append(stop.fault)
+                break
+            }
+        }
+        return report
+    }
+
+    private func mend(_ report: inout Verification.Report) async throws -> Int {
+        let (faults, changed) = try await verification.database.write {
+            [replay = verification.replay, dialect = verification.database.dialect] connection in
+            if dialect == .postgres { try connection.run(script: Self.lock) }
+            let faults = try replay.advance(allTo: EventLog.head(connection).position, connection)
+            return (faults, try replay.mend(connection))
+        }
+        report.faults += faults
+        return changed
+    }
+
+    /// Keeps projectors out, whether or not there is a row to lock. Readers are not disturbed.
+    private static let lock = """
+        SET LOCAL lock_timeout = '30s';
+        LOCK TABLE apus_projection IN SHARE ROW EXCLUSIVE MODE
+        """
+}

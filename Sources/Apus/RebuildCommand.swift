@@ -1,0 +1,34 @@
+internal import ArgumentParser
+internal import Logging
+internal import Projections
+internal import ReadModel
+
+/// `apus rebuild`
+struct RebuildCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rebuild",
+        abstract: "Builds the tables anew from the log, and mends those that differ. Exit code 1 when something stays wrong.",
+        discussion: """
+            A server may run on; nobody sees half of it. Login tokens stay. The log is projected anew into a temporary database, \
+            so there must be as much room again.
+            """)
+
+    @Flag(help: "Only compares; exit code 1 when something differs.")
+    var check = false
+
+    @OptionGroup var dataOptions: DataOptions
+
+    func run() async throws {
+        let environment = try Environment()
+        let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
+        let report = try await withScratch { [check] scratch in
+            try await Rebuild(
+                database: node.database, scratch: scratch, stokens: node.readModel.stokens, chunks: node.chunks
+            ).run(mends: !check)
+        }
+        try node.close()
+        for fault in report.found { print(fault) }
+        if report.changed > 0 { print("\(report.changed) rows were written or deleted.") }
+        try report.verification.conclude()
+    }
+}
