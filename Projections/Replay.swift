@@ -87,6 +87,9 @@ struct Replay: Sendable {
         for (index, record) in page.enumerated() where record.position != last + (index + 1) {
             throw Stop(fault: "log: position \(last.rawValue + Int64(index) + 1) is missing")
         }
+        let epochs = try EventLog.epochs(live)
+        let misplaced = page.filter { record in record.epoch != epochs.last { $0.first <= record.position }?.epoch }
+            .map { "log: position \($0.position.rawValue) is of epoch \($0.epoch), in which it does not lie" }
         let claims = page.flatMap(\.event.claims).map(\.claim)
         let taken = try EventLog.taken(claims, live)
         let missing = claims.filter { taken[$0] == nil }.map { "log: the claim \($0) is missing" }
@@ -94,7 +97,7 @@ struct Replay: Sendable {
             return try scratch.writeWithin { connection in
                 let broken = try page.flatMap { try follow($0, connection) }
                 try projection.apply(page, connection)
-                return missing + broken
+                return misplaced + missing + broken
             }
         } catch let fault as DatabaseFault {
             throw Stop(fault: "read model: the events after position \(last.rawValue) cannot be projected: \(fault)")

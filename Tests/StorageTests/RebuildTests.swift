@@ -1,12 +1,12 @@
 import Database
 import Domain
 import Foundation
-import Projections
 import Schemas
 import TestSupport
 import Testing
 
 @testable import EventLog
+@testable import Projections
 
 /// Runs `body` with an empty database for a replay.
 func withScratch<T>(_ body: (SQLiteDatabase) async throws -> T) async throws -> T {
@@ -76,6 +76,30 @@ func withScratch<T>(_ body: (SQLiteDatabase) async throws -> T) async throws -> 
             for (table, rows) in before { #expect(after[table] == rows, "\(table)") }
             #expect(try await verify(node) == [])
             try await node.create("after", by: UserID(rawValue: 1))
+        }
+    }
+
+    @Test("looks again at what the log has changed since the comparison", arguments: Engine.all)
+    func meanwhile(engine: Engine) async throws {
+        try await engine.node { node in
+            try await node.wholeHistory()
+            try await withScratch { scratch in
+                let replay = try Replay(scratch: scratch, projection: node.projection)
+                let compare = { @Sendable () async throws -> Bool in
+                    try await node.database.read { connection in
+                        _ = try replay.advance(allTo: replay.goal(connection), connection)
+                        return try replay.compare(connection, node.database.dialect).isSame
+                    }
+                }
+                #expect(try await compare())
+                try await node.create("late", by: UserID(rawValue: 1))
+                try await node.meddle("DELETE FROM apus_item WHERE id = (SELECT max(id) FROM apus_item)")
+                try await node.database.write { connection in
+                    _ = try replay.advance(allTo: EventLog.head(connection).position, connection)
+                    #expect(try replay.mend(connection) == 1)
+                }
+                #expect(try await compare())
+            }
         }
     }
 

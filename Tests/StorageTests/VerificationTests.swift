@@ -37,6 +37,8 @@ import Testing
             ("DELETE FROM apus_event WHERE position = 3", "position 3 is missing"),
             ("UPDATE apus_event SET previous = 0 WHERE position = (SELECT max(position) FROM apus_event)", "does not follow"),
             ("UPDATE apus_event SET payload = X'00' WHERE position = 5", "after position"),
+            ("UPDATE apus_event SET epoch = 2 WHERE position = 5", "position 5 is of epoch 2"),
+            ("INSERT INTO apus_epoch (epoch, first_position) VALUES (2, 9)", "position 9 is of epoch 1"),
             ("UPDATE apus_stream SET head = 0", "head"),
             ("DELETE FROM apus_claim WHERE key = (SELECT min(key) FROM apus_claim)", "claim"),
             ("DELETE FROM apus_chunk", "content"),
