@@ -87,8 +87,8 @@ struct Replay: Sendable {
         for (index, record) in page.enumerated() where record.position != last + (index + 1) {
             throw Stop(fault: "log: position \(last.rawValue + Int64(index) + 1) is missing")
         }
-        let epochs = try EventLog.epochs(live)
-        let misplaced = page.filter { record in record.epoch != epochs.last { $0.first <= record.position }?.epoch }
+        let epochs = try Epochs(live).firsts
+        let misplaced = page.filter { record in record.epoch != epochs.last { $0.position <= record.position }?.epoch }
             .map { "log: position \($0.position.rawValue) is of epoch \($0.epoch), in which it does not lie" }
         let claims = page.flatMap(\.event.claims).map(\.claim)
         let taken = try EventLog.taken(claims, live)

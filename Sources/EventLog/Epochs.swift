@@ -15,11 +15,16 @@ public struct Epochs: Sendable {
         }
     }
 
-    /// Whether the log ended at `place` once, or has gone on from there: what was so then still holds, but for what came after
-    /// it. It does not where history has forked below.
+    /// Whether the log has an event there, in that epoch.
     public func contain(_ place: LogHead) -> Bool {
-        guard let index = firsts.firstIndex(where: { $0.epoch == place.epoch }) else { return false }
-        guard index + 1 < firsts.count else { return place.position <= head.position }
-        return place.position < firsts[index + 1].position
+        firsts.contains { $0.epoch == place.epoch && $0.position <= place.position } && goOn(from: place)
+    }
+
+    /// Whether the log has gone on from where it ended once, or ends there still: what was so then still holds, but for what
+    /// came after. It does not where history has forked below.
+    func goOn(from end: LogHead) -> Bool {
+        guard let index = firsts.firstIndex(where: { $0.epoch == end.epoch }) else { return false }
+        guard index + 1 < firsts.count else { return end.position <= head.position }
+        return end.position < firsts[index + 1].position
     }
 }

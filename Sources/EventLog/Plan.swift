@@ -20,7 +20,7 @@ struct LogView: Sendable {
     init(for submissions: [Submission], _ connection: any Connection) throws {
         head = try EventLog.head(connection)
         for past in Set(submissions.map(\.asOf)) where past.epoch != head.epoch || past.position > head.position {
-            guard try Epochs(connection).contain(past) else { throw LogFault.lost }
+            guard try Epochs(connection).goOn(from: past) else { throw LogFault.lost }
         }
         var streams: [StreamID: Stream] = [:]
         var tail: [Position: RecordedEvent] = [:]

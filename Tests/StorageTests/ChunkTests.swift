@@ -35,12 +35,10 @@ import Testing
         try await node.readModel.snapshot { try $0.chunk(chunk, in: $0.access(to: collection, by: user)) }
     }
 
-    private func faults(_ node: Node, _ engine: Engine) async throws -> [String] {
-        try await engine.place { place in
-            try await node.caughtUp()
-            let scratch = try await place.node("scratch").database
-            return try await Verification(database: node.database, scratch: scratch, stokens: node.stokens, chunks: node.chunks)
-                .run().faults
+    private func faults(_ node: Node) async throws -> [String] {
+        try await node.caughtUp()
+        return try await withScratch { scratch in
+            try await Verification(database: node.database, scratch: scratch, stokens: node.stokens, chunks: node.chunks).run().faults
         }
     }
 
@@ -109,7 +107,7 @@ import Testing
             #expect(try [UInt8](Data(contentsOf: other)) == [9])
             #expect(try await rows(node) == 1)
             for chunk in ["abother", "absame"] as [ChunkUID] { #expect(try await served(chunk, to: ada, node) == content) }
-            #expect(try await faults(node, engine) == [])
+            #expect(try await faults(node) == [])
         }
     }
 
@@ -143,11 +141,11 @@ import Testing
     func damage(engine: Engine) async throws {
         try await node(engine) { node, file in
             let ada = try await given(node)
-            #expect(try await faults(node, engine) == [])
+            #expect(try await faults(node) == [])
             try Data([3, 5]).write(to: file(path))
-            #expect(try await faults(node, engine) == ["chunks: the content of abcdef of collection notes was changed"])
+            #expect(try await faults(node) == ["chunks: the content of abcdef of collection notes was changed"])
             try FileManager.default.removeItem(at: file(path))
-            #expect(try await faults(node, engine) == ["chunks: the content of abcdef of collection notes is missing"])
+            #expect(try await faults(node) == ["chunks: the content of abcdef of collection notes is missing"])
             let fault = await #expect(throws: DatabaseFault.self) { _ = try await served("abcdef", to: ada, node) }
             #expect(fault.map { "\($0.kind)" } == "corrupt")
         }

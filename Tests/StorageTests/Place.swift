@@ -44,7 +44,10 @@ struct Place: Sendable {
         if let opened = opened as? PostgresDatabase {
             let told = Progress()
             let follower = Projector(database: database, projection: projection, logger: Logger(label: "tests")) { told.reached($0) }
-            appender = PostgresAppender(database: opened) { _ in follower.wake() }
+            appender = PostgresAppender(database: opened) { _ in
+            } announce: { _ in
+                follower.wake()
+            }
             (progress, projector) = (told, follower)
         } else {
             appender = LocalAppender(database: database) { connection, events in try projection.apply(events, connection) }

@@ -49,7 +49,7 @@ import Testing
     func upgraded() async throws {
         try await Engine.sqlite.place { place in
             let oldest = try String(contentsOf: Self.oldest, encoding: .utf8)
-            let database = try place.database("old")
+            let database = try await place.database("old")
             try await database.write { connection in try connection.run(script: oldest) }
             let (old, new) = (try await place.node("old"), try await place.node("new"))
             #expect(try await new.tables()["apus_schema"] == ["version=\(Schema.version)"])
