@@ -22,6 +22,7 @@ extension Target.Dependency {
     static let nioHTTP1: Self = .product(name: "NIOHTTP1", package: "swift-nio")
     static let nioPosix: Self = .product(name: "NIOPosix", package: "swift-nio")
     static let nioSSL: Self = .product(name: "NIOSSL", package: "swift-nio-ssl")
+    static let nioWebSocket: Self = .product(name: "NIOWebSocket", package: "swift-nio")
     static let serviceLifecycle: Self = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
     static let unixSignals: Self = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 }
@@ -65,15 +66,20 @@ let package = Package(
         .target(
             name: "Redis", dependencies: ["CHiredis", .logging, .nioCore, .nioPosix, .nioSSL, .serviceLifecycle], swiftSettings: strict),
         .target(
+            name: "Gateway",
+            dependencies: [
+                "Sodium", "Domain", "EventLog", "ReadModel", "Redis", .logging, .nioCore, .nioHTTP1, .nioWebSocket, .serviceLifecycle,
+            ], swiftSettings: strict),
+        .target(
             name: "API",
             dependencies: [
-                "Sodium", "MessagePack", "Domain", "Database", "EventLog", "Chunks", "ReadModel",
+                "Sodium", "MessagePack", "Domain", "Database", "EventLog", "Chunks", "ReadModel", "Gateway",
                 .hummingbird, .httpTypes, .logging, .nioCore, .nioHTTP1, .serviceLifecycle,
             ], swiftSettings: strict),
         .executableTarget(
             name: "Apus",
             dependencies: [
-                "Sodium", "Domain", "Database", "Schemas", "EventLog", "Chunks", "Projections", "ReadModel", "Redis", "API",
+                "Sodium", "Domain", "Database", "Schemas", "EventLog", "Chunks", "Projections", "ReadModel", "Redis", "Gateway", "API",
                 .argumentParser, .hummingbird, .logging, .serviceLifecycle, .unixSignals,
             ], swiftSettings: strict),
         .target(name: "TestSupport", dependencies: ["Domain"], path: "Tests/TestSupport", swiftSettings: strict),

@@ -1,6 +1,6 @@
 public import Database
-public import Domain
-internal import EventLog
+internal import Domain
+public import EventLog
 public import Logging
 public import ServiceLifecycle
 internal import Sodium
@@ -28,14 +28,14 @@ public actor Projector: Service {
     private static let retryInterval = Duration.milliseconds(500)
 
     private enum Step: Sendable {
-        case applied(upTo: Position)
+        case applied([RecordedEvent])
         case idle
         case standby
     }
 
     private let database: any Database
     private let projection: DjangoProjection
-    private let reached: @Sendable (Position) -> Void
+    private let reached: @Sendable ([RecordedEvent]) -> Void
     private let logger: Logger
     private let holder = Sodium.randomAlphanumerics(16)
     private var fence: Int64?
@@ -44,9 +44,9 @@ public actor Projector: Service {
     private let wakes: AsyncStream<Void>
     private let wakeContinuation: AsyncStream<Void>.Continuation
 
-    /// - Parameter reached: told how far the read model is after each batch.
+    /// - Parameter reached: told the events of each batch when they are in the read model.
     public init(
-        database: any Database, projection: DjangoProjection, logger: Logger, reached: @escaping @Sendable (Position) -> Void
+        database: any Database, projection: DjangoProjection, logger: Logger, reached: @escaping @Sendable ([RecordedEvent]) -> Void
     ) {
         self.database = database
         self.projection = projection
@@ -77,7 +77,7 @@ public actor Projector: Service {
     private func turn() async throws {
         do {
             switch try await step() {
-            case .applied(let position): reached(position)
+            case .applied(let events): reached(events)
             case .idle: await sleep(isTold.withLock { $0 } ? Self.toldPollInterval : Self.pollInterval)
             case .standby: try await Task.sleep(for: Self.standbyInterval)
             }
@@ -115,9 +115,9 @@ public actor Projector: Service {
                 Position(rawValue: $0.integer(0))
             }
             let events = try EventLog.events(after: checkpoint ?? .none, limit: Self.batchLimit, connection)
-            guard let last = events.last else { return .idle }
+            guard !events.isEmpty else { return .idle }
             try projection.apply(events, connection)
-            return .applied(upTo: last.position)
+            return .applied(events)
         }
         // Somebody else has it now.
         if case .standby = step { fence = nil }

@@ -11,6 +11,7 @@
 public import Chunks
 public import Domain
 public import EventLog
+public import Gateway
 public import ReadModel
 internal import Sodium
 
@@ -34,6 +35,8 @@ public struct APISettings: Sendable {
     public var chunkLimitBytes = 32 << 20
     /// The most items in a batch or transaction.
     public var batchLimit = 10_000
+    /// Whether the API's own routes are there: not in a process that is a gateway only.
+    public var isFrontEnd = true
 
     public init() {}
 }
@@ -45,22 +48,25 @@ public struct API: Sendable {
     let chunks: ChunkStore
     let sessions: Sessions
     let renewals: TokenRenewals
+    let realTime: RealTime
     let settings: APISettings
     let challenges: Challenges
     let clock: @Sendable () -> Timestamp
 
     /// - Parameters:
+    ///   - realTime: what tickets and sockets need.
     ///   - secret: the server's secret, from which the key of the login challenges is derived.
     ///   - clock: the present moment.
     public init(
-        readModel: ReadModel, committer: Committer, chunks: ChunkStore, sessions: Sessions, renewals: TokenRenewals, settings: APISettings,
-        secret: [UInt8], clock: @escaping @Sendable () -> Timestamp
+        readModel: ReadModel, committer: Committer, chunks: ChunkStore, sessions: Sessions, renewals: TokenRenewals,
+        realTime: RealTime, settings: APISettings, secret: [UInt8], clock: @escaping @Sendable () -> Timestamp
     ) {
         self.readModel = readModel
         self.committer = committer
         self.chunks = chunks
         self.sessions = sessions
         self.renewals = renewals
+        self.realTime = realTime
         self.settings = settings
         self.clock = clock
         challenges = Challenges(secret: secret, validSeconds: settings.challengeSeconds)

@@ -1,5 +1,6 @@
 internal import Domain
 internal import EventLog
+internal import Gateway
 internal import Hummingbird
 internal import HTTPTypes
 internal import MessagePack
@@ -34,8 +35,9 @@ extension API {
 
     /// `POST authentication/logout/`
     func logOut(_ call: Call) async throws -> Response {
-        let token = try await read(call) { _, user in user.token }
-        try await sessions.delete(token: token)
+        let user = try await read(call) { _, user in user }
+        try await sessions.delete(token: user.token)
+        realTime.hints.publish([.sessionEnded(user.session.id)])
         return Answer.nothing(.noContent, to: call)
     }
 

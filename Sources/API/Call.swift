@@ -19,6 +19,8 @@ struct Call: Sendable {
     let body: Body
     /// When the request was accepted.
     let now: Timestamp
+    /// The connection that the request came on.
+    let channel: any Channel
 
     func parameter(_ name: String) -> String {
         guard let value = parameters[name] else { preconditionFailure("the route has no parameter \(name)") }

@@ -1,5 +1,6 @@
 public import NIOCore
 public import NIOHTTP1
+internal import Gateway
 
 /// What HTTP/1 asks of a connection beyond requests and answers, and Hummingbird leaves out: `100 Continue`, a `Connection:
 /// close` in any spelling, HTTP/1.0, and no close before what was written has gone out.
@@ -15,14 +16,18 @@ public final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHand
     private static let stalled = TimeAmount.seconds(30)
 
     private let bodyLimitBytes: Int
+    private let upgrades: Bool
     private var isInPlace = false
     /// Writes whose bytes have not gone out yet.
     private var pendingWrites = 0
     private var deferredClose: EventLoopPromise<Void>?
 
-    /// - Parameter bodyLimitBytes: a client that announces a longer body is not asked for it.
-    public init(bodyLimitBytes: Int) {
+    /// - Parameters:
+    ///   - bodyLimitBytes: a client that announces a longer body is not asked for it.
+    ///   - upgrades: whether the connection may become a WebSocket.
+    public init(bodyLimitBytes: Int, upgrades: Bool) {
         self.bodyLimitBytes = bodyLimitBytes
+        self.upgrades = upgrades
     }
 
     public func handlerAdded(context: ChannelHandlerContext) {
@@ -31,9 +36,11 @@ public final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHand
         let pipeline = context.pipeline.syncOperations
         do {
             let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
-            let handler = ConnectionHandler(bodyLimitBytes: bodyLimitBytes)
+            let handler = ConnectionHandler(bodyLimitBytes: bodyLimitBytes, upgrades: upgrades)
             handler.isInPlace = true
             try pipeline.addHandler(handler, position: .after(decoder))
+            // Before this handler, which is left out of what follows an upgrade.
+            if upgrades { try pipeline.addHandler(UpgradeHandler(), position: .after(decoder)) }
             pipeline.removeHandler(context: context, promise: nil)
         } catch { context.close(promise: nil) }
     }

@@ -3,8 +3,8 @@ internal import EventLog
 internal import HTTPTypes
 internal import Hummingbird
 internal import MessagePack
-internal import NIOCore
-internal import ReadModel
+public import NIOCore
+public import ReadModel
 
 extension API {
     /// `GET collection/UID/item/`
@@ -116,17 +116,24 @@ extension API {
     }
 }
 
-extension Snapshot {
-    /// A list of items as it goes over the wire. Its stoken is that of the last change in it, or the one that was given.
-    fileprivate func itemList(_ items: [ItemContent], from stoken: String?, isDone: Bool) throws -> ByteBuffer {
+extension API {
+    /// A list of items as it goes over the wire, in answers and in the frames of sockets.
+    public static func itemList(_ items: [ItemContent], _ stoken: String?, _ isDone: Bool) -> ByteBuffer {
         var writer = MessagePackWriter(capacity: 128 + items.count * 512)
         writer.map(count: 3)
         writer.key("data")
         writer.array(count: items.count)
         for item in items { writer.item(item) }
-        writer.pair("stoken", try items.last.map { try self.stoken(at: $0.changed) } ?? stoken)
+        writer.pair("stoken", stoken)
         writer.pair("done", isDone)
         return writer.buffer
+    }
+}
+
+extension Snapshot {
+    /// A list of items as it goes over the wire. Its stoken is that of the last change in it, or the one that was given.
+    fileprivate func itemList(_ items: [ItemContent], from stoken: String?, isDone: Bool) throws -> ByteBuffer {
+        API.itemList(items, try items.last.map { try self.stoken(at: $0.changed) } ?? stoken, isDone)
     }
 
     /// The state that a batch is decided on. Who may not write is told so before what is wrong with the batch, so there is one

@@ -2,13 +2,25 @@ public import Hummingbird
 internal import Database
 internal import Domain
 internal import EventLog
+internal import Gateway
 internal import HTTPTypes
 internal import Logging
 internal import NIOCore
 
+/// What a request brings with it besides itself: the connection, so that it can become a WebSocket.
+public struct ConnectionContext: RequestContext {
+    public var coreContext: CoreRequestContextStorage
+    let channel: any Channel
+
+    public init(source: ApplicationRequestContextSource) {
+        coreContext = .init(source: source)
+        channel = source.channel
+    }
+}
+
 /// Answers HTTP requests: hosts, CORS, the table of routes, one exit for errors, one line in the log for each request.
 public struct Responder: HTTPResponder {
-    public typealias Context = BasicRequestContext
+    public typealias Context = ConnectionContext
 
     private let api: API
     private let routes: Routes
@@ -16,23 +28,23 @@ public struct Responder: HTTPResponder {
 
     public init(api: API) {
         self.api = api
-        routes = Routes(isDebug: api.settings.isDebug)
+        routes = api.routes
         hosts = AllowedHosts(api.settings.allowedHosts)
     }
 
     /// The answer to a request. Never throws: every error is an answer.
-    public func respond(to request: Request, context: BasicRequestContext) async throws -> Response {
+    public func respond(to request: Request, context: ConnectionContext) async throws -> Response {
         let start = ContinuousClock.now
         let path = PercentCoding.decode(Substring(request.uri.path))
         let match = routes.match(request.method, path: path)
-        var response = await answer(request, path: path, match, logger: context.logger)
+        var response = await answer(request, path: path, match, context)
         if request.method == .head { response.body = .init() }
         if request.headers[.connection] == "close" { response.headers[.connection] = "close" }
         log(request, match, response, start.duration(to: .now), context)
         return response
     }
 
-    private func answer(_ request: Request, path: String, _ match: Routes.Match, logger: Logger) async -> Response {
+    private func answer(_ request: Request, path: String, _ match: Routes.Match, _ context: ConnectionContext) async -> Response {
         let authority = request.head.authority ?? ""
         switch hosts.check(authority, request) {
         case .served: break
@@ -41,14 +53,16 @@ public struct Responder: HTTPResponder {
         }
         if let preflight = CORS.preflight(request) { return preflight }
         var response: Response
-        do { response = try await handle(request, path: path, authority: authority, match) } catch {
-            response = render(error, logger)
+        do { response = try await handle(request, path: path, authority: authority, match, context.channel) } catch {
+            response = render(error, context.logger)
         }
         CORS.decorate(&response, for: request)
         return response
     }
 
-    private func handle(_ request: Request, path: String, authority: String, _ match: Routes.Match) async throws -> Response {
+    private func handle(
+        _ request: Request, path: String, authority: String, _ match: Routes.Match, _ channel: any Channel
+    ) async throws -> Response {
         switch match {
         case .notFound: throw path.hasPrefix("/static/") ? APIError.staticNotFound : APIError.notFound
         case .methodNotAllowed(let methods): throw APIError.methodNotAllowed(allowed: methods)
@@ -57,7 +71,8 @@ public struct Responder: HTTPResponder {
             let body = route.body == .parsed ? try Body(bytes, contentType: request.headers[.contentType]) : .absent
             let call = Call(
                 method: request.method, headers: request.headers, authority: authority, parameters: parameters,
-                query: Query(request.uri.query.map { Substring($0) }), body: body, now: api.clock())
+                query: Query(request.uri.query.map { Substring($0) }), body: body, now: api.clock(),
+                channel: channel)
             return try await route.handle(api, call, bytes)
         }
     }
@@ -83,6 +98,8 @@ public struct Responder: HTTPResponder {
         case let refusal as Refusal: return Answer.refusal(refusal)
         case let error as APIError: return Answer.error(error)
         case let failure as ValidationFailure: return Answer.invalid(failure.faults)
+        case let refusal as OpeningRefusal: return Answer.error(APIError(refusal))
+        case is TicketsUnavailable: logger.warning("tickets cannot be kept")
         case is NIOTooManyBytesError: return Answer.error(.tooLarge("A request", limitBytes: api.settings.bodyLimitBytes))
         case let fault as DatabaseFault:
             logger.error("the database could not answer", metadata: ["fault": "\(fault)"])
@@ -96,7 +113,7 @@ public struct Responder: HTTPResponder {
     }
 
     private func log(
-        _ request: Request, _ match: Routes.Match, _ response: Response, _ duration: Duration, _ context: BasicRequestContext
+        _ request: Request, _ match: Routes.Match, _ response: Response, _ duration: Duration, _ context: ConnectionContext
     ) {
         let route = if case .found(let route, _) = match { route.pattern } else { "-" }
         let milliseconds = Double(duration.components.attoseconds / 1_000_000_000_000) / 1000 + Double(duration.components.seconds * 1000)

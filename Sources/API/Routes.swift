@@ -69,8 +69,12 @@ struct Routes: Sendable {
 
     let all: [Route]
 
-    init(isDebug: Bool) {
-        all = Self.operations + Self.authentication + Self.collections + Self.members + Self.invitations + (isDebug ? Self.debug : [])
+    /// - Parameters:
+    ///   - isFrontEnd: whether the API's own routes are there.
+    ///   - isGateway: whether sockets can be opened.
+    init(isFrontEnd: Bool, isGateway: Bool, isDebug: Bool) {
+        let frontEnd = Self.authentication + Self.collections + Self.members + Self.invitations + (isDebug ? Self.debug : [])
+        all = Self.operations + (isFrontEnd ? Self.pages + frontEnd : []) + (isGateway ? Self.sockets : [])
     }
 
     /// - Parameter path: decoded; a slash that was escaped separates like any other, as with the original.
@@ -88,11 +92,18 @@ struct Routes: Sendable {
     }
 
     private static let operations = [
-        Route(.get, "/") { api, call in api.frontPage(call) },
         Route(.get, "/health") { api, call in Answer.text(.ok, "ok\n") },
         Route(.get, "/live") { api, call in Answer.text(.ok, "ok\n") },
         Route(.get, "/ready") { api, call in await api.ready() },
-        Route(.get, "/openapi.json") { api, call in OpenAPI.document(of: Routes(isDebug: api.settings.isDebug)) },
+    ]
+
+    private static let pages = [
+        Route(.get, "/") { api, call in api.frontPage(call) },
+        Route(.get, "/openapi.json") { api, call in OpenAPI.document(of: api.routes) },
+    ]
+
+    private static let sockets = [
+        Route(.get, "/api/v1/ws/{ticket}/") { api, call in try await api.openSocket(call) }
     ]
 
     private static let authentication = [
@@ -123,6 +134,9 @@ struct Routes: Sendable {
         },
         Route(.post, "/api/v1/collection/{collection_uid}/item/transaction/", body: .parsed) { api, call in
             try await api.commitItems(call, checksEtags: true)
+        },
+        Route(.post, "/api/v1/collection/{collection_uid}/item/subscription-ticket/") { api, call in
+            try await api.issueTicket(call)
         },
         Route(
             .put, "/api/v1/collection/{collection_uid}/item/{item_uid}/chunk/{chunk_uid}/",

@@ -2,6 +2,7 @@ internal import API
 internal import ArgumentParser
 internal import Chunks
 internal import Foundation
+internal import Gateway
 internal import Logging
 internal import Redis
 
@@ -13,6 +14,7 @@ struct Environment: Sendable {
         "APUS_REDIS_URL_FILE", "APUS_ROLES", "APUS_SIGNUP", "APUS_PUBLIC_URL",
         "APUS_SECRET", "APUS_SECRET_FILE", "APUS_TOKEN_LIFETIME",
         "APUS_DEBUG", "APUS_ALLOWED_HOSTS", "APUS_DASHBOARD_URL", "APUS_CHALLENGE_LIFETIME", "APUS_LOG_FORMAT", "APUS_LOG_LEVEL",
+        "APUS_SOCKETS_PER_USER", "APUS_SOCKET_RATE", "APUS_PING_INTERVAL", "APUS_DRAIN",
         "APUS_BODY_LIMIT", "APUS_CHUNK_LIMIT", "APUS_BATCH_LIMIT",
     ]
 
@@ -122,11 +124,15 @@ struct DataOptions: ParsableArguments {
 enum Role: String, CaseIterable, Sendable {
     case api
     case projector
+    case gateway
 }
 
 /// The options of `apus serve`.
 struct ServeOptions: ParsableArguments {
-    @Option(help: "What this process does: api, projector or both. (APUS_ROLES, default api,projector)")
+    /// What has to fit into the time that a shutdown may take.
+    private static let longestDrain = Duration.seconds(20)
+
+    @Option(help: "What this process does: api, projector, gateway, or several of them. (APUS_ROLES, default all)")
     var roles: String?
 
     @Option(help: "redis://…, rediss://… or unix://…: wakes other processes at once. (APUS_REDIS_URL, default none)")
@@ -172,6 +178,18 @@ struct ServeOptions: ParsableArguments {
     @Option(help: "The most items in one batch or transaction. (APUS_BATCH_LIMIT, default 10000)")
     var batchLimit: Int?
 
+    @Option(help: "How many WebSockets a user may have open. (APUS_SOCKETS_PER_USER, default 1000)")
+    var socketsPerUser: Int?
+
+    @Option(help: "How many WebSockets may be opened in a second. (APUS_SOCKET_RATE, default 1000)")
+    var socketRate: Int?
+
+    @Option(help: "How often silent WebSockets are asked for a sign of life. (APUS_PING_INTERVAL, default 30s)")
+    var pingInterval: String?
+
+    @Option(help: "Over how long a time WebSockets are closed at the end; at most 20s. (APUS_DRAIN, default 5s)")
+    var drain: String?
+
     @Option(help: "The form of the log: text or json. (APUS_LOG_FORMAT, default text)")
     var logFormat: LogFormat?
 
@@ -193,7 +211,7 @@ struct ServeOptions: ParsableArguments {
     }
 
     func roles(_ environment: Environment) throws -> Set<Role> {
-        let names = environment.text("APUS_ROLES", flag: roles, default: "api,projector").split(separator: ",")
+        let names = environment.text("APUS_ROLES", flag: roles, default: "api,projector,gateway").split(separator: ",")
         let roles = try names.map { name in
             guard let role = Role(rawValue: name.trimmingCharacters(in: .whitespaces)) else {
                 throw ValidationError("\(name) is no role; there are \(Role.allCases.map(\.rawValue).joined(separator: ", "))")
@@ -218,6 +236,7 @@ struct ServeOptions: ParsableArguments {
     func settings(_ environment: Environment) throws -> APISettings {
         var settings = APISettings()
         settings.isSignupOpen = try environment.choice("APUS_SIGNUP", flag: signup, default: .closed) == .open
+        settings.isFrontEnd = try roles(environment).contains(.api)
         settings.isDebug = try environment.flag("APUS_DEBUG", flag: debug)
         settings.allowedHosts = environment.text("APUS_ALLOWED_HOSTS", flag: allowedHosts)
             .map { $0.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) } }
@@ -231,6 +250,23 @@ struct ServeOptions: ParsableArguments {
         settings.bodyLimitBytes = try environment.number("APUS_BODY_LIMIT", flag: bodyLimit, default: settings.bodyLimitBytes)
         settings.chunkLimitBytes = try environment.number("APUS_CHUNK_LIMIT", flag: chunkLimit, default: settings.chunkLimitBytes)
         settings.batchLimit = try environment.number("APUS_BATCH_LIMIT", flag: batchLimit, default: settings.batchLimit)
+        return settings
+    }
+
+    func gatewaySettings(_ environment: Environment) throws -> GatewaySettings {
+        var settings = GatewaySettings()
+        settings.socketsPerUser = try environment.number(
+            "APUS_SOCKETS_PER_USER", flag: socketsPerUser, default: settings.socketsPerUser)
+        settings.openingsPerSecond = try environment.number("APUS_SOCKET_RATE", flag: socketRate, default: settings.openingsPerSecond)
+        guard let ping = try Lifetime.parse(environment.text("APUS_PING_INTERVAL", flag: pingInterval, default: "30s")) else {
+            throw ValidationError("an interval cannot be for ever")
+        }
+        settings.pingInterval = ping
+        // No drain at all is a drain of no time.
+        settings.drain = try Lifetime.parse(environment.text("APUS_DRAIN", flag: drain, default: "5s")) ?? .zero
+        guard settings.drain <= Self.longestDrain else {
+            throw ValidationError("a drain takes at most \(Self.longestDrain.components.seconds) seconds")
+        }
         return settings
     }
 

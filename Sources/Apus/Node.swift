@@ -4,6 +4,7 @@ internal import Database
 internal import Domain
 internal import EventLog
 internal import Foundation
+internal import Gateway
 internal import Logging
 internal import Projections
 internal import ReadModel
@@ -20,6 +21,7 @@ struct Node: Sendable {
     let committer: Committer
     let chunks: ChunkStore
     let secret: [UInt8]
+    let hints: any Hints
     /// Nil where the append projects.
     let projector: Projector?
     /// Nil where no other process is to be told anything.
@@ -52,15 +54,20 @@ struct Node: Sendable {
         let stokens = StokenSealer(secret: secret)
         let projection = DjangoProjection(stokens: stokens)
         chunks = ChunkStore(folder: folder + "/chunks", place: place)
+        let hints = LocalHints()
+        self.hints = hints
         if let url = try options.databaseURL(environment) {
             let database = PostgresDatabase(url: url)
             try await Self.createSchema(database)
             let telling: Telling? =
                 if let redis { try await Telling(redis, about: database, secret: secret) } else { nil }
             let progress = Progress()
-            let projector = Projector(database: database, projection: projection, logger: logger) { position in
-                progress.reached(position)
-                telling?.projected(upTo: position)
+            let projector = Projector(database: database, projection: projection, logger: logger) { events in
+                if let last = events.last {
+                    progress.reached(last.position)
+                    telling?.projected(upTo: last.position)
+                }
+                hints.publish(Notice.about(events))
             }
             let appender = PostgresAppender(database: database) { head in
                 logger.warning(
@@ -84,7 +91,10 @@ struct Node: Sendable {
             projector = nil
             waking = nil
             readModel = ReadModel(database: database, stokens: stokens, chunks: chunks, progress: nil)
-            committer = Committer(LocalAppender(database: database) { try projection.apply($1, $0) })
+            committer = Committer(
+                LocalAppender(
+                    database: database, project: { try projection.apply($1, $0) },
+                    committed: { hints.publish(Notice.about($0)) }))
         }
     }
 

@@ -2,6 +2,7 @@ internal import API
 internal import ArgumentParser
 internal import Database
 internal import Foundation
+internal import Gateway
 internal import Hummingbird
 internal import Logging
 internal import NIOCore
@@ -37,22 +38,26 @@ struct Serve: AsyncParsableCommand {
         try await node.recognize()
         // Services stop in reverse order: requests end first, then what they wait for.
         var services = [redis].compactMap { $0 as (any Service)? } + node.services(projects: roles.contains(.projector), logger: logger)
-        if roles.contains(.api) {
+        if !roles.isDisjoint(with: [.api, .gateway]) {
             let sessions = Sessions(database: node.database, lifetime: lifetime)
             let renewals = TokenRenewals(sessions: sessions, clock: Node.clock)
+            let realTime = realTime(
+                node, sessions, roles, try options.gatewaySettings(environment), logger)
             let api = API(
                 readModel: node.readModel, committer: node.committer, chunks: node.chunks, sessions: sessions, renewals: renewals,
-                settings: settings, secret: node.secret, clock: Node.clock)
-            try await welcome(node, settings, folder: dataOptions.folder(environment))
+                realTime: realTime, settings: settings, secret: node.secret, clock: Node.clock)
+            if roles.contains(.api) { try await welcome(node, settings, folder: dataOptions.folder(environment)) }
             let server = Application(
                 responder: Responder(api: api),
                 server: .http1(
                     configuration: .init(
-                        additionalChannelHandlers: [ConnectionHandler(bodyLimitBytes: settings.bodyLimitBytes)],
+                        additionalChannelHandlers: [
+                            ConnectionHandler(bodyLimitBytes: settings.bodyLimitBytes, upgrades: realTime.gateway != nil)
+                        ],
                         idleTimeout: .seconds(Self.idleSeconds))),
                 configuration: .init(address: .hostname(host, port: port)),
                 logger: logger)
-            services += [node.committer, renewals, server]
+            services += [node.committer, renewals] + [realTime.gateway].compactMap { $0 } + [server]
         }
         var configuration = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
@@ -60,6 +65,17 @@ struct Serve: AsyncParsableCommand {
         try await ServiceGroup(configuration: configuration).run()
         try node.close()
         logger.info("stopped")
+    }
+
+    /// What this process has for real time: tickets that a gateway of its own redeems.
+    private func realTime(_ node: Node, _ sessions: Sessions, _ roles: Set<Role>, _ settings: GatewaySettings, _ logger: Logger) -> RealTime
+    {
+        guard roles.contains(.gateway) else { return RealTime(hints: node.hints, tickets: nil, gateway: nil) }
+        let tickets = LocalTickets()
+        let gateway = Gateway(
+            readModel: node.readModel, sessions: sessions, hints: node.hints, tickets: tickets, settings: settings,
+            logger: logger, clock: Node.clock, encode: API.itemList)
+        return RealTime(hints: node.hints, tickets: tickets, gateway: gateway)
     }
 
     private func makeLogger(_ environment: Environment) throws -> Logger {

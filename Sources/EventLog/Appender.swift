@@ -14,11 +14,18 @@ public protocol Appender: Sendable {
 public struct LocalAppender: Appender {
     private let database: any Database
     private let project: @Sendable (any Connection, [RecordedEvent]) throws -> Void
+    private let committed: @Sendable ([RecordedEvent]) -> Void
 
-    /// - Parameter project: what materializes the events in the append's own transaction.
-    public init(database: any Database, project: @escaping @Sendable (any Connection, [RecordedEvent]) throws -> Void) {
+    /// - Parameters:
+    ///   - project: what materializes the events in the append's own transaction.
+    ///   - committed: told the events when that transaction is durable.
+    public init(
+        database: any Database, project: @escaping @Sendable (any Connection, [RecordedEvent]) throws -> Void,
+        committed: @escaping @Sendable ([RecordedEvent]) -> Void = { _ in }
+    ) {
         self.database = database
         self.project = project
+        self.committed = committed
     }
 
     public func append(_ group: [Submission]) async throws -> [Result<[RecordedEvent], Refusal>] {
@@ -27,6 +34,7 @@ public struct LocalAppender: Appender {
             if !plan.records.isEmpty { try project(connection, plan.records) }
             return plan
         }
+        committed(plan.records)
         return plan.answers(shiftedBy: 0)
     }
 }

@@ -134,6 +134,21 @@ public enum EventLog {
         return Dictionary(uniqueKeysWithValues: found.compactMap { name, state in byName[name].map { ($0, state) } })
     }
 
+    /// The streams that the events after `position`, up to `end`, belong to.
+    public static func streams(after position: Position, upTo end: Position, _ connection: any Connection) throws -> [StreamID] {
+        try connection.query(
+            Statement("SELECT DISTINCT stream FROM apus_event WHERE position > $1 AND position <= $2"),
+            [.integer(position.rawValue), .integer(end.rawValue)]
+        ) { StreamID(StreamName($0.text(0))) }.compactMap { $0 }
+    }
+
+    /// Those of `streams` that events after `position` touch.
+    public static func streams(
+        _ streams: [StreamID], movedAfter position: Position, _ connection: any Connection
+    ) throws -> [StreamID] {
+        try self.streams(streams, connection).filter { $0.value.head > position }.map(\.key)
+    }
+
     private static let selectStreams = Statement(list: "SELECT name, head, key FROM apus_stream WHERE name IN [$1 text]")
 
     private static let selectEvents = """

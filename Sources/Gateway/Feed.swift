@@ -1,0 +1,155 @@
+internal import Domain
+internal import EventLog
+internal import Logging
+internal import NIOCore
+internal import NIOWebSocket
+internal import ReadModel
+internal import Synchronization
+
+/// A collection with those who listen to it: reads each change once, encodes it once, and gives the same bytes to all who
+/// wait for them.
+final class Feed: Sendable {
+    /// The most items in a page.
+    private static let pageItems = 50
+    /// A page ends with the item that brings its contents to this size.
+    private static let pageBytes = 1 << 20
+    /// How long to wait after the read model could not answer.
+    private static let retryInterval = Duration.milliseconds(500)
+
+    private struct State {
+        var feed = FeedState()
+        var sockets: [ListenerID: Socket] = [:]
+        /// Whether somebody is looking, or about to.
+        var isAwake = false
+    }
+
+    let collection: CollectionUID
+    private let source: Source
+    /// Told that there is something to look for: ``run()`` is to be called.
+    private let awaken: @Sendable (Feed) -> Void
+    private let state = Mutex(State())
+
+    init(_ collection: CollectionUID, _ source: Source, awaken: @escaping @Sendable (Feed) -> Void) {
+        self.collection = collection
+        self.source = source
+        self.awaken = awaken
+    }
+
+    var isEmpty: Bool { state.withLock { $0.feed.isEmpty } }
+    var grants: [Grant] { state.withLock { $0.feed.grants.map(\.grant) } }
+
+    func join(_ id: ListenerID, _ grant: Grant, _ socket: Socket, at position: Position) {
+        change { state in
+            state.sockets[id] = socket
+            state.feed.join(id, grant, at: position)
+        }
+    }
+
+    func leave(_ id: ListenerID) {
+        state.withLock { state in
+            state.sockets[id] = nil
+            state.feed.leave(id)
+        }
+    }
+
+    func note(_ position: Position) { change { $0.feed.note(position) } }
+    func recheck() { change { $0.feed.recheck() } }
+
+    /// Looks until everybody has everything, or has a frame on the way.
+    func run(_ logger: Logger) async {
+        while let look = nextLook() {
+            do {
+                perform(try await source.find(look, in: collection, pageItems: Self.pageItems, pageBytes: Self.pageBytes), by: look)
+            } catch {
+                state.withLock { $0.feed.failed() }
+                if error is CancellationError { return }
+                logger.error("changes could not be read for those who listen", metadata: ["fault": "\(error)"])
+                do { try await Task.sleep(for: Self.retryInterval) } catch { return }
+            }
+        }
+    }
+
+    private func nextLook() -> FeedState.Look? {
+        state.withLock { state in
+            let look = state.feed.nextLook()
+            if look == nil { state.isAwake = false }
+            return look
+        }
+    }
+
+    private func perform(_ finding: FeedState.Finding, by look: FeedState.Look) {
+        let work = state.withLock { state in
+            state.feed.found(finding, by: look, now: .now).map { action in (action, state.sockets) }
+        }
+        for (action, sockets) in work { perform(action, sockets) }
+    }
+
+    private func perform(_ action: FeedState.Action, _ sockets: [ListenerID: Socket]) {
+        switch action {
+        case .dismiss(let ids): for id in ids { sockets[id]?.close(.policyViolation) }
+        case .send(let message, let ids): for id in ids { sockets[id].map { send(message, to: id, on: $0) } }
+        }
+    }
+
+    private func send(_ message: ByteBuffer, to id: ListenerID, on socket: Socket) {
+        socket.send(message) { [self] isSent in
+            // One whose socket is gone leaves when its connection ends.
+            guard isSent else { return }
+            var next: FeedState.Action?
+            change { next = $0.feed.delivered(to: id, now: .now) }
+            if case .send(let message, _) = next { send(message, to: id, on: socket) }
+        }
+    }
+
+    /// Changes the state, and sees to it that somebody looks whether there is something to do.
+    private func change(_ body: (inout State) -> Void) {
+        let isAsleep = state.withLock { state in
+            body(&state)
+            defer { state.isAwake = true }
+            return !state.isAwake
+        }
+        if isAsleep { awaken(self) }
+    }
+}
+
+/// Where feeds read.
+struct Source: Sendable {
+    let readModel: ReadModel
+    let sessions: Sessions
+    let clock: @Sendable () -> Timestamp
+    let encode: Gateway.Encoding
+
+    /// Answers a look from one snapshot, so that who is admitted and what is sent are of the same moment.
+    func find(
+        _ look: FeedState.Look, in collection: CollectionUID, pageItems: Int, pageBytes: Int
+    ) async throws -> FeedState.Finding {
+        try await readModel.snapshot { [self] snapshot in
+            guard let audience = try snapshot.audience(of: collection) else { return .init(admitted: [], changed: nil, page: nil) }
+            let users = try sessions.users(of: Set(look.listeners.values.map(\.token)), at: clock(), snapshot)
+            let admitted = look.listeners.filter { users[$0.value.token] == $0.value.user && audience.members.contains($0.value.user) }
+            var page: FeedState.Page?
+            if let after = look.after, !admitted.isEmpty {
+                page = try self.page(after: after, audience.collection, pageItems, pageBytes, snapshot)
+            }
+            return .init(admitted: Set(admitted.keys), changed: audience.collection.revisionStoken, page: page)
+        }
+    }
+
+    private func page(
+        after position: Position, _ collection: CollectionAccess, _ pageItems: Int, _ pageBytes: Int, _ snapshot: Snapshot
+    ) throws -> FeedState.Page? {
+        let found = try snapshot.items(of: collection, after: position, limit: pageItems, includesMain: true, .auto)
+        var bytes = 0
+        let items = found.elements.prefix { item in
+            defer { bytes += item.revision.contentBytes }
+            return bytes < pageBytes
+        }
+        guard let last = items.last else { return nil }
+        let isDone = found.isDone && items.count == found.elements.count
+        return FeedState.Page(message: encode(Array(items), try snapshot.stoken(at: last.changed), isDone), upTo: last.changed)
+    }
+}
+
+extension RevisionContent {
+    fileprivate var contentBytes: Int { chunks.reduce(meta.count) { $0 + ($1.content?.count ?? 0) } }
+}

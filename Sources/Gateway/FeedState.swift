@@ -1,0 +1,178 @@
+internal import Domain
+internal import NIOCore
+
+/// Names a listener in its gateway.
+struct ListenerID: Hashable, Sendable {
+    let rawValue: Int
+}
+
+/// What a feed knows of its listeners, and what is to be done next: pure, so that it can be tested without a socket.
+///
+/// A listener either waits at the position that was sent last, or it is busy: a frame is on its way to it. So of each
+/// listener one frame waits at most, and one that is slow asks for the next page when it has taken the last: it reads at
+/// its own pace, and nothing is kept for it.
+struct FeedState {
+    /// What to look for in the read model: the collection's access for `listeners`, and its changes after a position.
+    struct Look: Sendable {
+        let number: Int
+        let listeners: [ListenerID: Grant]
+        /// Nil when only access is looked at.
+        let after: Position?
+    }
+
+    /// What was found, all of one moment.
+    struct Finding: Sendable {
+        /// Those of the look's listeners who may listen.
+        let admitted: Set<ListenerID>
+        /// The newest change in the collection; nil when there is no such collection.
+        let changed: Position?
+        /// The next changes after the look's position; nil where there are none.
+        let page: Page?
+    }
+
+    /// Changes as they go over the wire.
+    struct Page: Sendable {
+        let message: ByteBuffer
+        /// The last change in it.
+        let upTo: Position
+    }
+
+    /// What is to be done with the listeners.
+    enum Action: Sendable {
+        case send(ByteBuffer, to: [ListenerID])
+        /// They may not listen any more.
+        case dismiss([ListenerID])
+    }
+
+    /// How long a page is good for listeners who were admitted when it was read and come for it later.
+    static let sharing = Duration.milliseconds(200)
+    /// How many pages are shared at the same time.
+    static let sharedPages = 4
+
+    private struct Listener {
+        let grant: Grant
+        /// The last change that was sent, or is being sent.
+        var position: Position
+        var isBusy = false
+        /// The last look that found that it may listen.
+        var admitted = 0
+    }
+
+    private struct Shared {
+        let after: Position
+        let page: Page
+        let look: Int
+        let end: ContinuousClock.Instant
+    }
+
+    private var listeners: [ListenerID: Listener] = [:]
+    private var busy = 0
+    /// The newest change that was found so far.
+    private var changed = Position.none
+    /// Whether something may have happened since the last look.
+    private var isStale = false
+    /// Positions that listeners wait at and that are looked at one after the other, so that none is left out for long.
+    private var round: [Position] = []
+    private var looks = 0
+    private var shared: [Shared] = []
+
+    var isEmpty: Bool { listeners.isEmpty }
+    var grants: [(id: ListenerID, grant: Grant)] { listeners.map { ($0.key, $0.value.grant) } }
+
+    /// Adds a listener who has seen everything up to `position`. Nothing is sent to it before a look admits it.
+    mutating func join(_ id: ListenerID, _ grant: Grant, at position: Position) {
+        listeners[id] = Listener(grant: grant, position: position)
+        isStale = true
+    }
+
+    mutating func leave(_ id: ListenerID) {
+        guard let listener = listeners.removeValue(forKey: id) else { return }
+        if listener.isBusy { setFree() }
+    }
+
+    /// Takes notice of a change. One that was found already is none.
+    mutating func note(_ position: Position) {
+        if position > changed { isStale = true }
+    }
+
+    /// Everybody's access is to be looked at again.
+    mutating func recheck() { isStale = true }
+
+    /// A frame has gone out. Answers with the next one, where that is at hand.
+    mutating func delivered(to id: ListenerID, now: ContinuousClock.Instant) -> Action? {
+        guard var listener = listeners[id], listener.isBusy else { return nil }
+        shared.removeAll { $0.end <= now }
+        if let next = shared.first(where: { $0.after == listener.position && $0.look == listener.admitted }) {
+            listener.position = next.page.upTo
+            listeners[id] = listener
+            return .send(next.page.message, to: [id])
+        }
+        listener.isBusy = false
+        listeners[id] = listener
+        setFree()
+        return nil
+    }
+
+    private mutating func setFree() {
+        busy -= 1
+        // An idle feed keeps no pages.
+        if busy == 0 { shared = [] }
+    }
+
+    /// What to look for next; nil when everybody has everything.
+    mutating func nextLook() -> Look? {
+        guard !listeners.isEmpty else { return nil }
+        let checksAll = isStale && round.isEmpty
+        if round.isEmpty {
+            let waiting = listeners.values.filter { !$0.isBusy && (checksAll || $0.position < changed) }
+            let crowds = Dictionary(grouping: waiting, by: \.position).mapValues(\.count)
+            // The largest crowd last, from where it is taken first.
+            round = crowds.keys.sorted { (crowds[$0] ?? 0, $1) < (crowds[$1] ?? 0, $0) }
+            if checksAll { isStale = false }
+        }
+        while let position = round.popLast() {
+            let waiting = listeners.filter { !$0.value.isBusy && $0.value.position == position }
+            guard !waiting.isEmpty else { continue }
+            return look(at: checksAll ? listeners : waiting, after: position)
+        }
+        if checksAll { return look(at: listeners, after: nil) }
+        // What was waiting has gone meanwhile; there may be more.
+        return isStale || listeners.values.contains { !$0.isBusy && $0.position < changed } ? nextLook() : nil
+    }
+
+    private mutating func look(at listeners: [ListenerID: Listener], after position: Position?) -> Look {
+        looks += 1
+        return Look(number: looks, listeners: listeners.mapValues(\.grant), after: position)
+    }
+
+    /// Takes in what was found. Who is not admitted gets nothing of it.
+    mutating func found(_ finding: Finding, by look: Look, now: ContinuousClock.Instant) -> [Action] {
+        let dismissed = look.listeners.keys.filter { !finding.admitted.contains($0) && listeners[$0] != nil }
+        for id in dismissed { leave(id) }
+        changed = max(changed, finding.changed ?? .none)
+        for id in finding.admitted { listeners[id]?.admitted = look.number }
+        let actions: [Action] = dismissed.isEmpty ? [] : [.dismiss(dismissed)]
+        guard let after = look.after else { return actions }
+        let waiting = finding.admitted.filter { id in
+            guard let listener = listeners[id] else { return false }
+            return !listener.isBusy && listener.position == after
+        }
+        guard let page = finding.page else {
+            // They have everything that is there, whatever the last change was.
+            for id in waiting { listeners[id]?.position = max(after, finding.changed ?? after) }
+            return actions
+        }
+        for id in waiting {
+            listeners[id]?.position = page.upTo
+            listeners[id]?.isBusy = true
+        }
+        busy += waiting.count
+        shared.removeAll { $0.end <= now || $0.after == after }
+        shared.append(Shared(after: after, page: page, look: look.number, end: now + Self.sharing))
+        if shared.count > Self.sharedPages { shared.removeFirst() }
+        return actions + [.send(page.message, to: Array(waiting))]
+    }
+
+    /// A look could not be taken: it is to be taken again.
+    mutating func failed() { isStale = true }
+}

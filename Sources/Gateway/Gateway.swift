@@ -1,0 +1,263 @@
+/// Tells clients over WebSockets what has happened.
+///
+/// Pattern: a client gets a ticket (``Tickets``) and opens a ``Socket`` with it. The gateway first asks for the hints of the
+/// collection (``Hints``), then reads what the client has not seen in pages, each of which carries a stoken to resume from,
+/// then waits. All who listen to a collection share a ``Feed``: what wakes it is a hint, or the look at the log's head
+/// every second; what it sends it reads from the read model, always from the position that was sent last. So a hint that
+/// was lost, repeated or made up changes nothing but the time that a change takes.
+///
+/// Invariants: a listener gets each change once, in the order of the log (G4). In the very snapshot that a frame is read
+/// from, the feed looks whether who will get it is still a member, in a session that lasts, and active; who is not gets
+/// nothing of it and is closed (G7). Of each listener at most one frame waits.
+///
+/// Concurrency: the shells around the pure ``FeedState`` guard it with a lock that is never held across a call of anything
+/// else. All reading is done in tasks of ``Gateway/run()``; messages go out on the event loops of their connections.
+public import Domain
+public import Logging
+public import NIOCore
+public import ReadModel
+public import ServiceLifecycle
+internal import NIOWebSocket
+internal import Synchronization
+
+/// What a process has for real time.
+public struct RealTime: Sendable {
+    public let hints: any Hints
+    /// Nil where a ticket would reach no gateway.
+    public let tickets: (any Tickets)?
+    /// Nil where no sockets are opened.
+    public let gateway: Gateway?
+
+    public init(hints: any Hints, tickets: (any Tickets)?, gateway: Gateway?) {
+        self.hints = hints
+        self.tickets = tickets
+        self.gateway = gateway
+    }
+}
+
+/// What an operator can set about gateways.
+public struct GatewaySettings: Sendable {
+    /// How many sockets a user may have open.
+    public var socketsPerUser = 1000
+    /// How many sockets may be opened in a second.
+    public var openingsPerSecond = 1000
+    /// Over how long a time sockets are closed when the program shuts down.
+    public var drain = Duration.seconds(5)
+    /// How often silent peers are asked for a sign of life.
+    public var pingInterval = Duration.seconds(30)
+
+    public init() {}
+}
+
+/// Why a socket is not opened.
+public enum OpeningRefusal: Error, Sendable {
+    /// The ticket is unknown, too old, or was used before.
+    case badTicket
+    /// The stoken is none of this server's history.
+    case badStoken
+    /// The user has as many sockets as one may have.
+    case tooManySockets
+    /// Too many are being opened just now.
+    case tooFast
+}
+
+/// A socket that may be opened, and where it begins.
+public struct Opening: Sendable {
+    let grant: Grant
+    let position: Position
+}
+
+/// The sockets of this process and what they listen to.
+public final class Gateway: Service {
+    /// Encodes items, in the order of their changes, with the stoken of the last and whether there are no more for now.
+    public typealias Encoding = @Sendable (_ items: [ItemContent], _ stoken: String, _ isDone: Bool) -> ByteBuffer
+
+    /// How often the log's head is looked at, for hints that were lost.
+    private static let headInterval = Duration.seconds(1)
+    /// How often all sessions are looked at, for those that were ended without a notice.
+    private static let sessionInterval = Duration.seconds(30)
+    /// How many sessions are looked at in one question.
+    private static let sessionsAtOnce = 500
+    /// When more events than this were missed, every feed looks for itself.
+    private static let missedEvents = 10_000
+
+    private struct State {
+        var feeds: [CollectionUID: Feed] = [:]
+        var sockets: [UserID: Int] = [:]
+        var lastListener = 0
+        /// Openings in the present second.
+        var openings: (second: Int64, count: Int) = (0, 0)
+    }
+
+    private let source: Source
+    private let hints: any Hints
+    private let tickets: any Tickets
+    private let settings: GatewaySettings
+    private let logger: Logger
+    private let state = Mutex(State())
+    private let awake: AsyncStream<Feed>
+    private let awaken: AsyncStream<Feed>.Continuation
+
+    /// - Parameters:
+    ///   - clock: the present moment.
+    ///   - encode: makes messages of items.
+    public init(
+        readModel: ReadModel, sessions: Sessions, hints: any Hints, tickets: any Tickets, settings: GatewaySettings,
+        logger: Logger, clock: @escaping @Sendable () -> Timestamp, encode: @escaping Encoding
+    ) {
+        source = Source(readModel: readModel, sessions: sessions, clock: clock, encode: encode)
+        self.hints = hints
+        self.tickets = tickets
+        self.settings = settings
+        self.logger = logger
+        // Holds each feed at most once.
+        (awake, awaken) = AsyncStream.makeStream()
+    }
+
+    /// Redeems a ticket, and finds where to begin.
+    ///
+    /// - Parameter stoken: what the client has seen; nil for nothing.
+    /// - Throws: ``OpeningRefusal``, ``TicketsUnavailable``, or `DatabaseFault`.
+    public func open(ticket: String, after stoken: String?) async throws -> Opening {
+        guard isSlowEnough() else { throw OpeningRefusal.tooFast }
+        guard let grant = try await tickets.redeem(ticket) else { throw OpeningRefusal.badTicket }
+        let open = state.withLock { $0.sockets[grant.user] ?? 0 }
+        guard open < settings.socketsPerUser else { throw OpeningRefusal.tooManySockets }
+        guard let stoken else { return Opening(grant: grant, position: .none) }
+        guard let position = try await source.readModel.snapshot({ try $0.position(ofStoken: stoken) }) else {
+            throw OpeningRefusal.badStoken
+        }
+        return Opening(grant: grant, position: position)
+    }
+
+    private func isSlowEnough() -> Bool {
+        let second = source.clock().rawValue / 1_000_000
+        return state.withLock { state in
+            if state.openings.second != second { state.openings = (second, 0) }
+            state.openings.count += 1
+            return state.openings.count <= settings.openingsPerSecond
+        }
+    }
+
+    /// Makes a socket of the connection, once the request that is being answered on it is answered with 101.
+    public func socket(on channel: any Channel) async throws -> Socket {
+        let socket = Socket(channel: channel, pings: .init(interval: settings.pingInterval))
+        try await channel.eventLoop.submit {
+            try channel.pipeline.syncOperations.handler(type: UpgradeHandler.self).offer(socket)
+        }.get()
+        return socket
+    }
+
+    /// Lets a socket listen until its connection ends, or the program shuts down.
+    public func serve(_ opening: Opening, on socket: Socket) async throws {
+        try await socket.opened.futureResult.get()
+        let (id, feed) = admit(opening.grant)
+        // Only who follows first misses nothing.
+        await hints.follow(opening.grant.collection)
+        feed.join(id, opening.grant, socket, at: opening.position)
+        await withGracefulShutdownHandler {
+            do { try await socket.closed.get() } catch { logger.debug("a socket broke", metadata: ["fault": "\(error)"]) }
+        } onGracefulShutdown: { [drain = settings.drain] in
+            socket.close(.unknown(1012), in: .nanoseconds(.random(in: 0...TimeAmount(drain).nanoseconds)))
+        }
+        feed.leave(id)
+        await dismiss(opening.grant)
+    }
+
+    private func admit(_ grant: Grant) -> (ListenerID, Feed) {
+        state.withLock { state in
+            state.lastListener += 1
+            state.sockets[grant.user, default: 0] += 1
+            let feed = state.feeds[grant.collection] ?? Feed(grant.collection, source) { [awaken] in awaken.yield($0) }
+            state.feeds[grant.collection] = feed
+            return (ListenerID(rawValue: state.lastListener), feed)
+        }
+    }
+
+    private func dismiss(_ grant: Grant) async {
+        let isLast = state.withLock { state in
+            state.sockets[grant.user, default: 0] -= 1
+            if state.sockets[grant.user] == 0 { state.sockets[grant.user] = nil }
+            guard let feed = state.feeds[grant.collection], feed.isEmpty else { return false }
+            state.feeds[grant.collection] = nil
+            return true
+        }
+        if isLast { await hints.unfollow(grant.collection) }
+    }
+
+    /// Tells until the program shuts down; the server's connections must have ended by then.
+    public func run() async throws {
+        await cancelWhenGracefulShutdown { [self] in
+            await withDiscardingTaskGroup { group in
+                group.addTask { for await notice in self.hints.notices { self.receive(notice) } }
+                group.addTask {
+                    await self.repeating(every: Self.headInterval, from: nil) { try await self.lookAtHead(after: $0) }
+                }
+                group.addTask {
+                    await self.repeating(every: Self.sessionInterval, from: ()) { try await self.lookAtSessions() }
+                }
+                for await feed in awake { group.addTask { await feed.run(self.logger) } }
+                group.cancelAll()
+            }
+        }
+    }
+
+    /// Wakes the feeds whose streams have moved since the last time.
+    ///
+    /// - Parameter position: where the read model ended then; nil the first time.
+    /// - Returns: where it ends now.
+    private func lookAtHead(after position: Position?) async throws -> Position {
+        let (streams, end) = try await source.readModel.snapshot { snapshot in
+            try position.map { try snapshot.streams(after: $0, limit: Self.missedEvents) } ?? (nil, snapshot.position())
+        }
+        guard let streams else {
+            for feed in feeds { feed.recheck() }
+            return end
+        }
+        for stream in streams {
+            switch stream {
+            case .collection(let collection): state.withLock { $0.feeds[collection] }?.note(end)
+            case .user(let user): recheck { $0.user == user }
+            case .createdUser: break
+            }
+        }
+        return end
+    }
+
+    private func lookAtSessions() async throws {
+        let grants = feeds.flatMap { feed in feed.grants.map { (feed, $0) } }
+        for start in stride(from: 0, to: grants.count, by: Self.sessionsAtOnce) {
+            let some = grants[start..<min(start + Self.sessionsAtOnce, grants.count)]
+            let tokens = Set(some.map(\.1.token))
+            let good = try await source.readModel.snapshot { [source] in try source.sessions.users(of: tokens, at: source.clock(), $0) }
+            for (feed, grant) in some where good[grant.token] == nil { feed.recheck() }
+        }
+    }
+
+    /// Does something again and again, each time with what it came to the last time.
+    private func repeating<T>(every interval: Duration, from first: T, _ body: (T) async throws -> T) async {
+        var last = first
+        while !Task.isCancelled {
+            do {
+                try await Task.sleep(for: interval)
+                last = try await body(last)
+            } catch is CancellationError { return } catch {
+                logger.warning("the gateway could not look at the log", metadata: ["fault": "\(error)"])
+            }
+        }
+    }
+
+    private func receive(_ notice: Notice) {
+        switch notice {
+        case .changed(let hint): state.withLock { $0.feeds[hint.collection] }?.note(hint.position)
+        case .userChanged(let user): recheck { $0.user == user }
+        case .sessionEnded(let session): recheck { $0.session == session }
+        }
+    }
+
+    private func recheck(_ concerns: (Grant) -> Bool) {
+        for feed in feeds where feed.grants.contains(where: concerns) { feed.recheck() }
+    }
+
+    private var feeds: [Feed] { state.withLock { Array($0.feeds.values) } }
+}

@@ -1,0 +1,161 @@
+internal import NIOCore
+internal import NIOWebSocket
+internal import Synchronization
+
+/// The server's end of a WebSocket, which only the server speaks on.
+///
+/// It holds no queue: whoever sends waits for ``Delivery`` before sending again.
+public final class Socket: Sendable {
+    /// Told when a message is in the operating system's hands, or never will be.
+    typealias Delivery = @Sendable (_ isSent: Bool) -> Void
+
+    let eventLoop: any EventLoop
+    /// Succeeds once the handshake is answered; fails when it never will be.
+    let opened: EventLoopPromise<Void>
+    /// When the connection is gone.
+    let closed: EventLoopFuture<Void>
+    let pings: Pings
+    private let handler: NIOLoopBoundBox<SocketHandler?>
+
+    /// How a silent peer is found out.
+    struct Pings: Sendable {
+        /// How often the peer is asked for a sign of life. A connection without one for twice as long is closed.
+        let interval: Duration
+    }
+
+    init(channel: any Channel, pings: Pings) {
+        eventLoop = channel.eventLoop
+        opened = channel.eventLoop.makePromise()
+        closed = channel.closeFuture
+        self.pings = pings
+        handler = .makeEmptyBox(valueType: SocketHandler.self, eventLoop: channel.eventLoop)
+    }
+
+    /// Sends a binary message.
+    func send(_ message: ByteBuffer, _ delivery: @escaping Delivery) {
+        eventLoop.execute { [self] in
+            guard let handler = handler.value else { return delivery(false) }
+            handler.send(message, delivery)
+        }
+    }
+
+    /// Says why, and closes, after a while.
+    func close(_ code: WebSocketErrorCode, in delay: TimeAmount = .zero) {
+        eventLoop.scheduleTask(in: delay) { [self] in handler.value?.close(code) }
+    }
+
+    /// Called on the event loop.
+    func attach(_ handler: SocketHandler?) {
+        self.handler.value = handler
+        if handler != nil { opened.succeed() }
+    }
+}
+
+/// Turns messages into frames, answers control frames, and finds out whether the peer is still there.
+final class SocketHandler: ChannelDuplexHandler {
+    typealias InboundIn = WebSocketFrame
+    typealias OutboundIn = Any
+    typealias OutboundOut = WebSocketFrame
+
+    /// How long the peer may take to answer a close before the connection is cut.
+    private static let closing = TimeAmount.seconds(5)
+
+    private let socket: Socket
+    private var context: ChannelHandlerContext?
+    private var pings: RepeatedTask?
+    private var isClosing = false
+    private var heardAt = NIODeadline.now()
+
+    init(_ socket: Socket) {
+        self.socket = socket
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        let interval = TimeAmount(socket.pings.interval)
+        // Sockets that were opened together, as after a restart, are not asked together.
+        let first = TimeAmount.nanoseconds(.random(in: interval.nanoseconds / 2...interval.nanoseconds))
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        pings = context.eventLoop.scheduleRepeatedTask(initialDelay: first, delay: interval) { _ in bound.value.ping() }
+        socket.attach(self)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        pings?.cancel()
+        socket.attach(nil)
+    }
+
+    func send(_ message: ByteBuffer, _ delivery: @escaping Socket.Delivery) {
+        guard let context, !isClosing else { return delivery(false) }
+        let promise = context.eventLoop.makePromise(of: Void.self)
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        promise.futureResult.whenComplete { result in
+            // A peer that takes its bytes is there, even if its answers to pings are slow.
+            bound.value.heardAt = .now()
+            if case .success = result { delivery(true) } else { delivery(false) }
+        }
+        write(.binary, message, promise)
+    }
+
+    func close(_ code: WebSocketErrorCode) {
+        guard let context, !isClosing else { return }
+        isClosing = true
+        var reason = ByteBuffer()
+        reason.write(webSocketErrorCode: code)
+        write(.connectionClose, reason, nil)
+        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        context.eventLoop.scheduleTask(in: Self.closing) { bound.value.close(promise: nil) }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let frame = unwrapInboundIn(data)
+        heardAt = .now()
+        switch frame.opcode {
+        case _ where frame.maskKey == nil: close(.protocolError)
+        case .ping: if !isClosing { write(.pong, frame.unmaskedData, nil) }
+        case .pong: break
+        case .connectionClose: answerClose(context)
+        default: close(.policyViolation)
+        }
+    }
+
+    private func answerClose(_ context: ChannelHandlerContext) {
+        if isClosing { return context.close(promise: nil) }
+        isClosing = true
+        let done = context.eventLoop.makePromise(of: Void.self)
+        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        done.futureResult.whenComplete { _ in bound.value.close(promise: nil) }
+        var reason = ByteBuffer()
+        reason.write(webSocketErrorCode: .normalClosure)
+        write(.connectionClose, reason, done)
+    }
+
+    /// The HTTP server above has nothing to say any more.
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) { promise?.succeed() }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if let event = event as? ChannelEvent, event == .inputClosed { return context.close(promise: nil) }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        switch error {
+        // More than any control frame may hold, so it is data, which clients must not send.
+        case NIOWebSocketError.invalidFrameLength: close(.policyViolation)
+        case is NIOWebSocketError: close(.protocolError)
+        default: context.close(promise: nil)
+        }
+    }
+
+    private func ping() {
+        guard let context else { return }
+        let silence = NIODeadline.now() - heardAt
+        if silence > TimeAmount(socket.pings.interval) * 2 { return context.close(promise: nil) }
+        if !isClosing { write(.ping, ByteBuffer(), nil) }
+    }
+
+    private func write(_ opcode: WebSocketOpcode, _ data: ByteBuffer, _ promise: EventLoopPromise<Void>?) {
+        context?.writeAndFlush(wrapOutboundOut(WebSocketFrame(fin: true, opcode: opcode, data: data)), promise: promise)
+    }
+}

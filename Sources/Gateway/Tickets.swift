@@ -1,0 +1,97 @@
+public import Domain
+internal import Sodium
+internal import Synchronization
+
+/// What a ticket stands for: a user in a session who may listen to a collection.
+public struct Grant: Hashable, Sendable {
+    public let collection: CollectionUID
+    public let user: UserID
+    /// The short id of the session.
+    public let session: String
+    /// The token of the session: when it goes, the grant goes.
+    public let token: String
+
+    public init(collection: CollectionUID, user: UserID, session: String, token: String) {
+        self.collection = collection
+        self.user = user
+        self.session = session
+        self.token = token
+    }
+}
+
+/// Where tickets are kept cannot be reached, or has no room.
+public struct TicketsUnavailable: Error, Sendable {
+    public init() {}
+}
+
+/// Keeps tickets for the short time between asking for one and opening a socket with it. A ticket is good for
+/// ``TicketRule/lifetime`` and once.
+public protocol Tickets: Sendable {
+    /// Makes a ticket.
+    func issue(_ grant: Grant) async throws(TicketsUnavailable) -> String
+
+    /// What the ticket stands for; nil when it is unknown, too old, or was redeemed before. Of any number that redeem one
+    /// at the same time, one gets the grant.
+    func redeem(_ ticket: String) async throws(TicketsUnavailable) -> Grant?
+}
+
+/// What is true of tickets wherever they are kept.
+public enum TicketRule {
+    /// How long a ticket is good.
+    public static let lifetime = Duration.seconds(10)
+
+    /// A new ticket: 43 random characters (256 bits) and the `=` that the original's end with.
+    public static func make() -> String { Sodium.randomAlphanumerics(43) + "=" }
+}
+
+/// Tickets inside of one process.
+public final class LocalTickets: Tickets {
+    /// How many may be good at the same time.
+    private static let limit = 100_000
+
+    private struct Entry {
+        let grant: Grant
+        let expiry: ContinuousClock.Instant
+    }
+
+    private struct State {
+        var entries: [String: Entry] = [:]
+        /// In the order in which they were made, which is that in which they expire.
+        var order: [(ticket: String, expiry: ContinuousClock.Instant)] = []
+
+        mutating func forget(before now: ContinuousClock.Instant) {
+            let expired = order.prefix { $0.expiry <= now }
+            for (ticket, _) in expired { entries[ticket] = nil }
+            order.removeFirst(expired.count)
+        }
+    }
+
+    private let state = Mutex(State())
+    private let now: @Sendable () -> ContinuousClock.Instant
+
+    /// - Parameter now: the present moment.
+    public init(now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }) {
+        self.now = now
+    }
+
+    public func issue(_ grant: Grant) async throws(TicketsUnavailable) -> String {
+        let (ticket, now) = (TicketRule.make(), now())
+        let isIssued = state.withLock { state in
+            state.forget(before: now)
+            guard state.order.count < Self.limit else { return false }
+            let expiry = now + TicketRule.lifetime
+            state.entries[ticket] = Entry(grant: grant, expiry: expiry)
+            state.order.append((ticket, expiry))
+            return true
+        }
+        guard isIssued else { throw TicketsUnavailable() }
+        return ticket
+    }
+
+    public func redeem(_ ticket: String) async throws(TicketsUnavailable) -> Grant? {
+        let now = now()
+        let entry = state.withLock { $0.entries.removeValue(forKey: ticket) }
+        guard let entry, entry.expiry > now else { return nil }
+        return entry.grant
+    }
+}
