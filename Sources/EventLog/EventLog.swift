@@ -142,13 +142,6 @@ public enum EventLog {
         ) { StreamID(StreamName($0.text(0))) }.compactMap { $0 }
     }
 
-    /// Those of `streams` that events after `position` touch.
-    public static func streams(
-        _ streams: [StreamID], movedAfter position: Position, _ connection: any Connection
-    ) throws -> [StreamID] {
-        try self.streams(streams, connection).filter { $0.value.head > position }.map(\.key)
-    }
-
     private static let selectStreams = Statement(list: "SELECT name, head, key FROM apus_stream WHERE name IN [$1 text]")
 
     private static let selectEvents = """

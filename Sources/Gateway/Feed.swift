@@ -35,8 +35,7 @@ final class Feed: Sendable {
         self.awaken = awaken
     }
 
-    var isEmpty: Bool { state.withLock { $0.feed.isEmpty } }
-    var grants: [Grant] { state.withLock { $0.feed.grants.map(\.grant) } }
+    var grants: [Grant] { state.withLock { $0.feed.grants } }
 
     func join(_ id: ListenerID, _ grant: Grant, _ socket: Socket, at position: Position) {
         change { state in
@@ -54,6 +53,9 @@ final class Feed: Sendable {
 
     func note(_ position: Position) { change { $0.feed.note(position) } }
     func recheck() { change { $0.feed.recheck() } }
+
+    /// Closes all sockets.
+    func close(_ code: WebSocketErrorCode) { for socket in state.withLock({ Array($0.sockets.values) }) { socket.close(code) } }
 
     /// Looks until everybody has everything, or has a frame on the way.
     func run(_ logger: Logger) async {

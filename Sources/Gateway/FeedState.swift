@@ -76,8 +76,7 @@ struct FeedState {
     private var looks = 0
     private var shared: [Shared] = []
 
-    var isEmpty: Bool { listeners.isEmpty }
-    var grants: [(id: ListenerID, grant: Grant)] { listeners.map { ($0.key, $0.value.grant) } }
+    var grants: [Grant] { listeners.values.map(\.grant) }
 
     /// Adds a listener who has seen everything up to `position`. Nothing is sent to it before a look admits it.
     mutating func join(_ id: ListenerID, _ grant: Grant, at position: Position) {
@@ -102,7 +101,7 @@ struct FeedState {
     mutating func delivered(to id: ListenerID, now: ContinuousClock.Instant) -> Action? {
         guard var listener = listeners[id], listener.isBusy else { return nil }
         shared.removeAll { $0.end <= now }
-        if let next = shared.first(where: { $0.after == listener.position && $0.look == listener.admitted }) {
+        if let next = shared.first(where: { $0.after == listener.position && $0.look <= listener.admitted }) {
             listener.position = next.page.upTo
             listeners[id] = listener
             return .send(next.page.message, to: [id])

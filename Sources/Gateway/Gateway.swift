@@ -13,6 +13,7 @@
 /// Concurrency: the shells around the pure ``FeedState`` guard it with a lock that is never held across a call of anything
 /// else. All reading is done in tasks of ``Gateway/run()``; messages go out on the event loops of their connections.
 public import Domain
+internal import EventLog
 public import Logging
 public import NIOCore
 public import ReadModel
@@ -79,10 +80,11 @@ public final class Gateway: Service {
     /// How many sessions are looked at in one question.
     private static let sessionsAtOnce = 500
     /// When more events than this were missed, every feed looks for itself.
-    private static let missedEvents = 10_000
+    private static let missedEvents: Int64 = 10_000
 
     private struct State {
-        var feeds: [CollectionUID: Feed] = [:]
+        /// The feeds with the number of sockets on each, those among them that are about to join or have left.
+        var feeds: [CollectionUID: (feed: Feed, sockets: Int)] = [:]
         var sockets: [UserID: Int] = [:]
         var lastListener = 0
         /// Openings in the present second.
@@ -161,28 +163,28 @@ public final class Gateway: Service {
             socket.close(.unknown(1012), in: .nanoseconds(.random(in: 0...TimeAmount(drain).nanoseconds)))
         }
         feed.leave(id)
-        await dismiss(opening.grant)
+        dismiss(opening.grant)
+        await hints.unfollow(opening.grant.collection)
     }
 
     private func admit(_ grant: Grant) -> (ListenerID, Feed) {
         state.withLock { state in
             state.lastListener += 1
             state.sockets[grant.user, default: 0] += 1
-            let feed = state.feeds[grant.collection] ?? Feed(grant.collection, source) { [awaken] in awaken.yield($0) }
-            state.feeds[grant.collection] = feed
+            let (feed, sockets) =
+                state.feeds[grant.collection] ?? (Feed(grant.collection, source) { [awaken] in awaken.yield($0) }, 0)
+            state.feeds[grant.collection] = (feed, sockets + 1)
             return (ListenerID(rawValue: state.lastListener), feed)
         }
     }
 
-    private func dismiss(_ grant: Grant) async {
-        let isLast = state.withLock { state in
+    private func dismiss(_ grant: Grant) {
+        state.withLock { state in
             state.sockets[grant.user, default: 0] -= 1
             if state.sockets[grant.user] == 0 { state.sockets[grant.user] = nil }
-            guard let feed = state.feeds[grant.collection], feed.isEmpty else { return false }
-            state.feeds[grant.collection] = nil
-            return true
+            state.feeds[grant.collection]?.sockets -= 1
+            if state.feeds[grant.collection]?.sockets == 0 { state.feeds[grant.collection] = nil }
         }
-        if isLast { await hints.unfollow(grant.collection) }
     }
 
     /// Tells until the program shuts down; the server's connections must have ended by then.
@@ -204,19 +206,25 @@ public final class Gateway: Service {
 
     /// Wakes the feeds whose streams have moved since the last time.
     ///
-    /// - Parameter position: where the read model ended then; nil the first time.
+    /// - Parameter last: where the read model ended then; nil the first time.
     /// - Returns: where it ends now.
-    private func lookAtHead(after position: Position?) async throws -> Position {
+    private func lookAtHead(after last: LogHead?) async throws -> LogHead {
         let (streams, end) = try await source.readModel.snapshot { snapshot in
-            try position.map { try snapshot.streams(after: $0, limit: Self.missedEvents) } ?? (nil, snapshot.position())
+            let end = LogHead(position: try snapshot.position(), epoch: try snapshot.logHead().epoch)
+            guard let last, last.epoch == end.epoch, end.position.rawValue - last.position.rawValue <= Self.missedEvents else {
+                return ([StreamID]?.none, end)
+            }
+            return (try snapshot.streams(after: last.position, upTo: end.position), end)
         }
         guard let streams else {
-            for feed in feeds { feed.recheck() }
+            let hasForked = last.map { $0.epoch != end.epoch } ?? false
+            // Positions of a lost future mean something else now: clients begin again from their stokens.
+            for feed in feeds { if hasForked { feed.close(.unknown(1012)) } else { feed.recheck() } }
             return end
         }
         for stream in streams {
             switch stream {
-            case .collection(let collection): state.withLock { $0.feeds[collection] }?.note(end)
+            case .collection(let collection): feed(of: collection)?.note(end.position)
             case .user(let user): recheck { $0.user == user }
             case .createdUser: break
             }
@@ -249,7 +257,7 @@ public final class Gateway: Service {
 
     private func receive(_ notice: Notice) {
         switch notice {
-        case .changed(let hint): state.withLock { $0.feeds[hint.collection] }?.note(hint.position)
+        case .changed(let hint): feed(of: hint.collection)?.note(hint.position)
         case .userChanged(let user): recheck { $0.user == user }
         case .sessionEnded(let session): recheck { $0.session == session }
         }
@@ -259,5 +267,6 @@ public final class Gateway: Service {
         for feed in feeds where feed.grants.contains(where: concerns) { feed.recheck() }
     }
 
-    private var feeds: [Feed] { state.withLock { Array($0.feeds.values) } }
+    private var feeds: [Feed] { state.withLock { $0.feeds.values.map(\.feed) } }
+    private func feed(of collection: CollectionUID) -> Feed? { state.withLock { $0.feeds[collection]?.feed } }
 }

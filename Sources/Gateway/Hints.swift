@@ -61,7 +61,7 @@ public protocol Hints: Sendable {
     /// Asks for the hints of a collection. On return they come, unless whatever carries them is away.
     func follow(_ collection: CollectionUID) async
 
-    /// Asks for them no more.
+    /// Asks for them once less: they come as long as somebody follows.
     func unfollow(_ collection: CollectionUID) async
 }
 

@@ -65,6 +65,8 @@ final class SocketHandler: ChannelDuplexHandler {
     private var pings: RepeatedTask?
     private var isClosing = false
     private var heardAt = NIODeadline.now()
+    /// How many bytes waited for the peer when it was looked at last.
+    private var waitingBytes = 0
 
     init(_ socket: Socket) {
         self.socket = socket
@@ -91,7 +93,6 @@ final class SocketHandler: ChannelDuplexHandler {
         let promise = context.eventLoop.makePromise(of: Void.self)
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         promise.futureResult.whenComplete { result in
-            // A peer that takes its bytes is there, even if its answers to pings are slow.
             bound.value.heardAt = .now()
             if case .success = result { delivery(true) } else { delivery(false) }
         }
@@ -150,9 +151,14 @@ final class SocketHandler: ChannelDuplexHandler {
 
     private func ping() {
         guard let context else { return }
+        let waiting: Int
+        do { waiting = try context.channel.syncOptions?.getOption(.bufferedWritableBytes) ?? 0 } catch { return }
+        // A peer that takes its bytes is there, however slow it is; the answer to a ping would only come after them.
+        if waiting < waitingBytes { heardAt = .now() }
+        waitingBytes = waiting
         let silence = NIODeadline.now() - heardAt
         if silence > TimeAmount(socket.pings.interval) * 2 { return context.close(promise: nil) }
-        if !isClosing { write(.ping, ByteBuffer(), nil) }
+        if !isClosing, waiting == 0 { write(.ping, ByteBuffer(), nil) }
     }
 
     private func write(_ opcode: WebSocketOpcode, _ data: ByteBuffer, _ promise: EventLoopPromise<Void>?) {

@@ -1,0 +1,452 @@
+"""Listens to collections over WebSockets: everything comes once and in order, whoever writes, however slow one reads, and
+nothing comes to those who may not listen any more."""
+
+from __future__ import annotations
+
+import random
+import socket as sockets
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import common
+from common import (
+    PATIENCE_SECONDS, Client, Listener, Server, equal, expected, listed, new_collection, opened, put, refusal, retry, share,
+    somebody, test, ticket, true, uid)
+from support import Wire, request_bytes
+from websockets.exceptions import ConnectionClosed
+
+
+def after_close(socket) -> tuple[list[bytes], int | None]:
+    """What comes until the server closes, and the code with which it does."""
+    frames = []
+    try:
+        while True:
+            frames.append(socket.recv(timeout=PATIENCE_SECONDS))
+    except ConnectionClosed as closed:
+        return frames, closed.rcvd.code if closed.rcvd else None
+
+
+def upgrade(target: str, version: str = "13") -> bytes:
+    return request_bytes("GET", f"/api/v1/ws/{target}", [
+        ("Host", "127.0.0.1"), ("Upgrade", "websocket"), ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="), ("Sec-WebSocket-Version", version)])
+
+
+def handshaken(server: Server, a_ticket: str, stoken: str) -> Wire:
+    """A bare connection on which the handshake is done, from which nobody reads."""
+    wire = server.wire(PATIENCE_SECONDS)
+    wire.send(upgrade(f"{a_ticket}/?stoken={stoken}"))
+    equal(wire.file.readline().split()[1], b"101", "status")
+    while wire.file.readline() != b"\r\n":
+        pass
+    return wire
+
+
+# --- delivery -------------------------------------------------------------------------------------
+
+
+@test("a frame is byte for byte what the list of items says after the stoken before it, contents of chunks and all")
+def like_the_list(server: Server) -> None:
+    alice = somebody(server)
+    notes = new_collection(alice)
+    put(alice, notes, "one", size=1000)
+    stoken = alice.stoken(notes)
+    with Listener(alice, notes, stoken) as listener:
+        for revision, items in enumerate((["two"], ["one", "three"], [notes])):
+            before = listener.stoken
+            put(alice, notes, *items, revision=revision + 1, size=2000)
+            count = len(listener.frames)
+            listener.wait("a frame", lambda: len(listener.frames) > revision)
+            equal(count in (revision, revision + 1), True, "one frame for each batch")
+            answer = alice.get(f"/api/v1/collection/{notes}/item/", stoken=before, withCollection="true")
+            equal(listener.frames[revision], expected(answer, 200).body, f"frame {revision}")
+
+
+@test("a long backlog comes in pages that carry the stoken on, and what is written meanwhile follows without a gap")
+def backlog(server: Server) -> None:
+    alice = somebody(server)
+    notes = new_collection(alice)
+    for start in range(0, 180, 60):
+        put(alice, notes, *[f"old{number}" for number in range(start, start + 60)])
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(lambda: [put(alice.another(), notes, f"new{number}") for number in range(40)])
+        with Listener(alice, notes) as listener:
+            writing.result()
+            listener.wait("everything", lambda: listener.has("new39"))
+            equal(listener.items, listed(alice, notes), "what came")
+            true(len({common.unpack(frame)["stoken"] for frame in listener.frames}) == len(listener.frames), "a stoken was repeated")
+
+
+@test("from an old stoken comes what is newer, from the last nothing, from one of elsewhere what is newer than that")
+def from_stokens(server: Server) -> None:
+    alice = somebody(server)
+    notes, other = new_collection(alice), new_collection(alice)
+    put(alice, notes, "one")
+    old = alice.stoken(notes)
+    put(alice, notes, "two")
+    put(alice, other, "elsewhere")
+    foreign = alice.stoken(other)
+    with Listener(alice, notes, old) as listener, Listener(alice, notes, alice.stoken(notes)) as last, \
+            Listener(alice, notes, foreign) as stranger:
+        listener.wait("the newer item", lambda: listener.has("two"))
+        put(alice, notes, "three")
+        for one in (listener, last, stranger):
+            one.wait("the newest item", lambda: one.has("three"))
+        equal([item for item, _ in listener.items], ["two", "three"], "from an old stoken")
+        equal([item for item, _ in last.items], ["three"], "from the last stoken")
+        equal([item for item, _ in stranger.items], ["three"], "from a stoken of another collection")
+
+
+@test("with several writers each subscriber has each change once and in order, those too that come back with stokens")
+def many(server: Server) -> str:
+    alice = somebody(server)
+    notes = new_collection(alice)
+    writers, each = 4, 30
+    listeners = [Listener(alice, notes) for _ in range(6)]
+    broken = 0
+
+    def write(writer: int) -> None:
+        client = alice.another()
+        for number in range(each):
+            put(client, notes, *[f"w{writer}n{number}i{item}" for item in range(number % 3 + 1)])
+
+    with ThreadPoolExecutor(writers) as pool:
+        writing = [pool.submit(write, writer) for writer in range(writers)]
+        choice = random.Random(5)
+        while not all(one.done() for one in writing):
+            listener = choice.choice(listeners[:3])
+            # The network goes away without a word.
+            listener.socket.socket.shutdown(sockets.SHUT_RDWR)
+            listener.thread.join(PATIENCE_SECONDS)
+            listener.open()
+            broken += 1
+        for one in writing:
+            one.result()
+    wanted = listed(alice, notes)
+    for listener in listeners:
+        listener.wait("everything", lambda: len(listener.items) >= len(wanted))
+        equal(listener.items, wanted, "what came")
+        listener.close()
+    return f"{len(wanted)} items, {broken} sockets broken"
+
+
+@test("an empty batch and a repeated revision are not told")
+def only_what_happened(server: Server) -> None:
+    alice = somebody(server)
+    notes = new_collection(alice)
+    put(alice, notes, "one")
+    with Listener(alice, notes, alice.stoken(notes)) as listener:
+        expected(alice.commit(notes, []), 200)
+        put(alice, notes, "one")
+        put(alice, notes, "two")
+        listener.wait("the next change", lambda: listener.has("two"))
+        equal([item for item, _ in listener.items], ["two"], "what came")
+
+
+@test("one that does not read costs the server no memory and others no time, and gets everything when it does")
+def slow(server: Server) -> str:
+    alice = somebody(server)
+    notes = new_collection(alice)
+    stoken = alice.stoken(notes)
+
+    def resident() -> int:
+        text = Path(f"/proc/{server.process.pid}/status").read_text()
+        return int(text.split("VmRSS:")[1].split()[0]) // 1024
+
+    with handshaken(server, ticket(alice, notes), stoken) as wire, Listener(alice, notes, stoken) as listener:
+        put(alice, notes, "first", size=300_000)
+        listener.wait("the first item", lambda: listener.has("first"))
+        before = resident()
+        for number in range(120):
+            put(alice, notes, f"item{number}", size=500_000)
+        listener.wait("everything", lambda: listener.has("item119"))
+        grown = resident() - before
+        true(grown < 40, f"the server grew by {grown} MiB while 60 MB were written")
+        wanted = listed(alice, notes)[1:]
+        # Only now the slow one reads.
+        items: list[tuple[str, str]] = []
+        while len(items) < len(wanted):
+            items += [(item["uid"], item["content"]["uid"]) for item in common.unpack(message(wire))["data"]]
+        equal(items, wanted, "what came to the slow one")
+        equal(listener.items, wanted, "what came to the other")
+    return f"{grown} MiB"
+
+
+def message(wire: Wire) -> bytes:
+    """The next binary message on a bare connection."""
+    while True:
+        kind, length = wire.file.read(2)
+        if length == 126:
+            length = int.from_bytes(wire.file.read(2), "big")
+        elif length == 127:
+            length = int.from_bytes(wire.file.read(8), "big")
+        data = wire.file.read(length)
+        if kind == 0x82:
+            return data
+
+
+# --- tickets and handshakes -----------------------------------------------------------------------
+
+
+@test("of many that redeem a ticket at the same time one gets the socket")
+def once(server: Server) -> None:
+    alice = somebody(server)
+    a_ticket = ticket(alice, new_collection(alice))
+    barrier = threading.Barrier(12)
+
+    def redeem() -> int:
+        barrier.wait()
+        try:
+            opened(server, a_ticket).close()
+            return 101
+        except common.InvalidStatus as refused:
+            return refused.response.status_code
+
+    with ThreadPoolExecutor(12) as pool:
+        found = sorted(future.result() for future in [pool.submit(redeem) for _ in range(12)])
+    equal(found, [101] + [403] * 11, "statuses")
+
+
+@test("a ticket is void once the member was removed, the token was given up, or the user was disabled")
+def void_tickets(server: Server) -> None:
+    for revoke in REVOCATIONS.values():
+        owner, guest = somebody(server), somebody(server)
+        notes = new_collection(owner)
+        share(owner, guest, notes)
+        a_ticket = ticket(guest, notes)
+        revoke(server, owner, guest, notes)
+        with opened(server, a_ticket) as socket:
+            equal(after_close(socket), ([], 1008), "what comes")
+
+
+@test("handshakes that are none are refused: no upgrade, a wrong version, no key, bad tickets, bad stokens")
+def bad_handshakes(server: Server) -> None:
+    alice = somebody(server)
+    notes = new_collection(alice)
+    for bad in ("x", "no-such-ticket", "A" * 43 + "=", "%00", "é"):
+        equal(refusal(server, bad), 403, f"status for the ticket {bad}")
+    for bad in ("bad", "A" * 32, "%00"):
+        answer_status = refusal(server, ticket(alice, notes), bad)
+        equal(answer_status, 400, f"status for the stoken {bad}")
+    a_ticket = ticket(alice, notes)
+    equal(server.get(f"/api/v1/ws/{a_ticket}/").status, 404, "without an upgrade")
+    equal(server.send("POST", f"/api/v1/ws/{a_ticket}/").status, 405, "with POST")
+    equal(server.get(f"/api/v1/wss/{a_ticket}/").status, 404, "another path")
+    with server.wire() as wire:
+        wire.send(upgrade(a_ticket + "/", version="8"))
+        answer = wire.receive()
+        equal((answer.status, answer.header("sec-websocket-version")), (400, "13"), "a wrong version")
+        true(wire.is_closed(), "nothing can follow on this connection")
+    with opened(server, a_ticket) as socket:
+        true(socket.recv(timeout=PATIENCE_SECONDS), "the ticket must still be good")
+
+
+@test("whatever a client sends but control frames closes with 1008, and what is no frame with 1002")
+def clients_are_silent(server: Server) -> None:
+    alice = somebody(server)
+    notes = new_collection(alice)
+    stoken = alice.stoken(notes)
+    for message in ("text", b"binary", b"", "x" * 100_000):
+        with opened(server, ticket(alice, notes), stoken) as socket:
+            socket.send(message)
+            equal(after_close(socket), ([], 1008), f"after {message[:10]!r}")
+    masked = b"\x82\x81\0\0\0\0x"
+    for data, code in ((masked, 1008), (b"\x81\x01x", 1002), (b"\x89\x00", 1002), (b"\x83\x80\0\0\0\0", 1002), (b"\xf2\x80\0\0\0\0", 1002)):
+        with handshaken(server, ticket(alice, notes), stoken) as wire:
+            wire.send(data)
+            equal(wire.file.read(4), b"\x88\x02" + code.to_bytes(2, "big"), f"answer to {data!r}")
+
+
+@test("pings are answered, and a close is answered with a close")
+def control_frames(server: Server) -> None:
+    alice = somebody(server)
+    notes = new_collection(alice)
+    with opened(server, ticket(alice, notes), alice.stoken(notes)) as socket:
+        true(socket.ping().wait(PATIENCE_SECONDS), "a pong")
+        socket.close(1001)
+        equal(socket.protocol.close_rcvd.code, 1000, "the close that answers")
+
+
+# --- revocation -----------------------------------------------------------------------------------
+
+
+def remove(server: Server, owner: Client, guest: Client, notes: str) -> None:
+    expected(owner.call("DELETE", f"/api/v1/collection/{notes}/member/{guest.name}/"), 204)
+
+
+def leave(server: Server, owner: Client, guest: Client, notes: str) -> None:
+    expected(guest.post(f"/api/v1/collection/{notes}/member/leave/", None), 204)
+
+
+def log_out(server: Server, owner: Client, guest: Client, notes: str) -> None:
+    expected(guest.post("/api/v1/authentication/logout/", None), 204)
+
+
+def disable(server: Server, owner: Client, guest: Client, notes: str) -> None:
+    database = ["--database-url", common.option(server, "--database-url")] if "--database-url" in server.flags else []
+    done = server.apus("user", "disable", guest.name, *database, environment=server.environment)
+    equal(done.returncode, 0, f"exit code of disabling ({done.stderr[-300:]})")
+
+
+REVOCATIONS = {"removal": remove, "leaving": leave, "logout": log_out, "disabling": disable}
+
+
+@test("after a revocation nothing more comes: the socket is closed with 1008 before the next change is told")
+def revoked(server: Server) -> None:
+    for name, revoke in REVOCATIONS.items():
+        for _ in range(1 if name == "disabling" else 5):
+            owner, guest = somebody(server), somebody(server)
+            notes = new_collection(owner)
+            share(owner, guest, notes)
+            stoken = owner.stoken(notes)
+            with Listener(guest, notes, stoken) as listener, Listener(owner, notes, stoken) as witness:
+                put(owner, notes, "before")
+                listener.wait("a change", lambda: listener.has("before"))
+                revoke(server, owner, guest, notes)
+                put(owner, notes, "after")
+                listener.wait("a close", lambda: listener.code is not None)
+                equal(listener.code, 1008, f"the code after {name}")
+                equal([item for item, _ in listener.items], ["before"], f"what came, before and after {name}")
+                witness.wait("the change", lambda: witness.has("after"))
+
+
+@test("a revocation closes sockets at which nothing happens, one that was made by another process too")
+def revoked_in_silence(server: Server) -> None:
+    for name, revoke in REVOCATIONS.items():
+        owner, guest = somebody(server), somebody(server)
+        notes = new_collection(owner)
+        share(owner, guest, notes)
+        with Listener(guest, notes) as listener:
+            listener.wait("the backlog", lambda: listener.items)
+            revoke(server, owner, guest, notes)
+            listener.wait("a close", lambda: listener.code is not None)
+            equal(listener.code, 1008, f"the code after {name}")
+
+
+@test("a logout ends the sockets of its own session only")
+def own_session(server: Server) -> None:
+    alice = somebody(server)
+    notes = new_collection(alice)
+    phone = Client(server, alice.name)
+    expected(phone.log_in(), 200)
+    stoken = alice.stoken(notes)
+    with Listener(alice, notes, stoken) as first, Listener(phone, notes, stoken) as second:
+        log_out(server, alice, phone, notes)
+        second.wait("a close", lambda: second.code is not None)
+        put(alice, notes, "one")
+        first.wait("the change", lambda: first.has("one"))
+        equal((first.code, second.code, second.items), (None, 1008, []), "what became of both")
+
+
+# --- operation ------------------------------------------------------------------------------------
+
+
+@test("SIGTERM closes all sockets with 1012, over some time, and the server ends with exit code 0", "--drain", "2s")
+def drain(server: Server) -> None:
+    alice = somebody(server)
+    notes = new_collection(alice)
+    listeners = [Listener(alice, notes) for _ in range(30)]
+    for listener in listeners:
+        listener.wait("the backlog", lambda: listener.items)
+    ends: list[float] = []
+    began = time.monotonic()
+    waiting = [threading.Thread(target=lambda one=one: (one.thread.join(), ends.append(time.monotonic() - began))) for one in listeners]
+    for thread in waiting:
+        thread.start()
+    equal(server.stop(), 0, "exit code")
+    for thread in waiting:
+        thread.join()
+    equal([listener.code for listener in listeners], [1012] * 30, "codes")
+    true(max(ends) - min(ends) > 0.5, f"the closes must be spread, not all come after {ends[0]:.1f} s")
+    server.start()
+
+
+@test("a peer that gives no sign of life is closed, one that answers pings is not", "--ping-interval", "1s")
+def pings(server: Server) -> None:
+    alice = somebody(server)
+    notes = new_collection(alice)
+    stoken = alice.stoken(notes)
+    with Listener(alice, notes, stoken, ping_interval=None) as listener, \
+            handshaken(server, ticket(alice, notes), stoken) as wire:
+        received = wire.file.read()
+        true(b"\x89\x00" in received, "there must be a ping")
+        put(alice, notes, "one")
+        listener.wait("the change", lambda: listener.has("one"))
+
+
+@test("a user has a limited number of sockets; one that is closed makes room", "--sockets-per-user", "3")
+def limited(server: Server) -> None:
+    alice, bob = somebody(server), somebody(server)
+    notes = new_collection(alice)
+    listeners = [Listener(alice, notes) for _ in range(3)]
+    equal(refusal(server, ticket(alice, notes)), 429, "status of one too many")
+    Listener(bob, new_collection(bob)).close()
+    listeners.pop().close()
+
+    def has_room() -> bool:
+        try:
+            listeners.append(Listener(alice, notes))
+            return True
+        except common.InvalidStatus:
+            return False
+
+    retry("there must be room again", has_room)
+    for listener in listeners:
+        listener.close()
+
+
+@test("sockets are opened at a limited rate; the ticket of one that is told to come later stays good", "--socket-rate", "2")
+def limited_rate(server: Server) -> None:
+    alice = somebody(server)
+    notes = new_collection(alice)
+    tickets = [ticket(alice, notes) for _ in range(6)]
+    statuses = []
+    for a_ticket in tickets:
+        try:
+            opened(server, a_ticket).close()
+            statuses.append(101)
+        except common.InvalidStatus as refused:
+            statuses.append(refused.response.status_code)
+    true(503 in statuses and 101 in statuses and set(statuses) == {101, 503}, f"{statuses}")
+    late = tickets[statuses.index(503)]
+
+    def is_opened() -> bool:
+        try:
+            opened(server, late).close()
+            return True
+        except common.InvalidStatus as refused:
+            equal(refused.response.status_code, 503, "status of a ticket that comes again")
+            return False
+
+    retry("the ticket must stay good", is_opened, 9)
+
+
+@test("a front end of its own has no tickets to give, and opens no sockets", "--roles", "api,projector")
+def front_end(server: Server) -> None:
+    alice = somebody(server)
+    notes = new_collection(alice)
+    answer = alice.post(f"/api/v1/collection/{notes}/item/subscription-ticket/", {})
+    expected(answer, 501, "not_implemented")
+    equal(refusal(server, "x"), 404, "status of a handshake")
+
+
+@test("what another process has written is told, without any hint", postgres_only=True)
+def without_hints(server: Server) -> None:
+    with Server(server.binary, *server.flags, environment=server.environment) as other:
+        alice = somebody(server)
+        notes = new_collection(alice)
+        elsewhere = Client(other, alice.name, alice.token)
+        with Listener(alice, notes) as here, Listener(elsewhere, notes) as there:
+            for number in range(5):
+                put(alice, notes, f"here{number}")
+                put(elsewhere, notes, f"there{number}")
+            wanted = listed(alice, notes)
+            for listener in (here, there):
+                listener.wait("everything", lambda: len(listener.items) >= len(wanted))
+                equal(listener.items, wanted, "what came")
+
+
+if __name__ == "__main__":
+    common.main(__doc__)
