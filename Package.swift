@@ -88,6 +88,7 @@ let package = Package(
         .testTarget(name: "DomainTests", dependencies: ["Domain", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "EventLogTests", dependencies: ["Sodium", "Domain", "EventLog", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "RedisTests", dependencies: ["Redis", .logging, .nioCore, .nioPosix], swiftSettings: strict),
+        .testTarget(name: "GatewayTests", dependencies: ["Domain", "Gateway", "TestSupport", .nioCore], swiftSettings: strict),
         .testTarget(
             name: "StorageTests",
             dependencies: [

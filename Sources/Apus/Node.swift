@@ -22,6 +22,8 @@ struct Node: Sendable {
     let chunks: ChunkStore
     let secret: [UInt8]
     let hints: any Hints
+    /// Nil where tickets are no business of other processes.
+    let sharedTickets: RedisTickets?
     /// Nil where the append projects.
     let projector: Projector?
     /// Nil where no other process is to be told anything.
@@ -54,13 +56,14 @@ struct Node: Sendable {
         let stokens = StokenSealer(secret: secret)
         let projection = DjangoProjection(stokens: stokens)
         chunks = ChunkStore(folder: folder + "/chunks", place: place)
-        let hints = LocalHints()
-        self.hints = hints
         if let url = try options.databaseURL(environment) {
             let database = PostgresDatabase(url: url)
             try await Self.createSchema(database)
             let telling: Telling? =
                 if let redis { try await Telling(redis, about: database, secret: secret) } else { nil }
+            let hints: any Hints = telling.map { RedisHints($0.redis, channel: $0.prefix + ":hints") } ?? LocalHints()
+            self.hints = hints
+            sharedTickets = telling.map { [secret] in RedisTickets($0.redis, prefix: $0.prefix + ":ticket:", secret: secret) }
             let progress = Progress()
             let projector = Projector(database: database, projection: projection, logger: logger) { events in
                 if let last = events.last {
@@ -88,6 +91,9 @@ struct Node: Sendable {
             try await Self.createSchema(database)
             engine = .sqlite(database)
             self.database = database
+            let hints = LocalHints()
+            self.hints = hints
+            sharedTickets = nil
             projector = nil
             waking = nil
             readModel = ReadModel(database: database, stokens: stokens, chunks: chunks, progress: nil)

@@ -41,7 +41,7 @@ struct Serve: AsyncParsableCommand {
         if !roles.isDisjoint(with: [.api, .gateway]) {
             let sessions = Sessions(database: node.database, lifetime: lifetime)
             let renewals = TokenRenewals(sessions: sessions, clock: Node.clock)
-            let realTime = realTime(
+            let realTime = try realTime(
                 node, sessions, roles, try options.gatewaySettings(environment), logger)
             let api = API(
                 readModel: node.readModel, committer: node.committer, chunks: node.chunks, sessions: sessions, renewals: renewals,
@@ -57,7 +57,9 @@ struct Serve: AsyncParsableCommand {
                         idleTimeout: .seconds(Self.idleSeconds))),
                 configuration: .init(address: .hostname(host, port: port)),
                 logger: logger)
-            services += [node.committer, renewals] + [realTime.gateway].compactMap { $0 } + [server]
+            services += [node.committer, renewals]
+            if let gateway = realTime.gateway { services += [node.hints as? any Service].compactMap { $0 } + [gateway] }
+            services.append(server)
         }
         var configuration = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
@@ -67,11 +69,15 @@ struct Serve: AsyncParsableCommand {
         logger.info("stopped")
     }
 
-    /// What this process has for real time: tickets that a gateway of its own redeems.
-    private func realTime(_ node: Node, _ sessions: Sessions, _ roles: Set<Role>, _ settings: GatewaySettings, _ logger: Logger) -> RealTime
-    {
-        guard roles.contains(.gateway) else { return RealTime(hints: node.hints, tickets: nil, gateway: nil) }
-        let tickets = LocalTickets()
+    /// What this process has for real time: tickets that a gateway redeems, this process' own or, through Redis, any.
+    private func realTime(
+        _ node: Node, _ sessions: Sessions, _ roles: Set<Role>, _ settings: GatewaySettings, _ logger: Logger
+    ) throws -> RealTime {
+        guard roles.contains(.gateway) else { return RealTime(hints: node.hints, tickets: node.sharedTickets, gateway: nil) }
+        guard roles.contains(.api) || node.sharedTickets != nil else {
+            throw ValidationError("a gateway of its own needs Redis for the tickets of front ends: APUS_REDIS_URL, and PostgreSQL")
+        }
+        let tickets: any Tickets = node.sharedTickets ?? LocalTickets()
         let gateway = Gateway(
             readModel: node.readModel, sessions: sessions, hints: node.hints, tickets: tickets, settings: settings,
             logger: logger, clock: Node.clock, encode: API.itemList)

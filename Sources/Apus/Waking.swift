@@ -9,7 +9,9 @@ internal import Sodium
 /// Tells other processes how far log and read model are, through Redis: one small message for each group that is appended
 /// and for each batch that is projected.
 struct Telling: Sendable {
-    fileprivate let redis: Redis
+    let redis: Redis
+    /// What the names of channels and keys begin with.
+    let prefix: String
     /// The channels of the database. Others that share the Redis have other ones, and nobody without the secret knows which.
     fileprivate let appended: String
     fileprivate let projected: String
@@ -18,7 +20,7 @@ struct Telling: Sendable {
         let name = try await database.read { connection in try connection.first(Self.selectName, []) { $0.text(0) } ?? "" }
         let key = Sodium.blake2b(secret, personalization: "apus-channels")
         let tag = Sodium.blake2b(Array(name.utf8), key: key, length: 16)
-        let prefix = "apus:" + tag.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        prefix = "apus:" + tag.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
         self.redis = redis
         appended = prefix + ":log"
         projected = prefix + ":read-model"

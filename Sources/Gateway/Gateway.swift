@@ -1,8 +1,8 @@
 /// Tells clients over WebSockets what has happened.
 ///
-/// Pattern: a client gets a ticket (``Tickets``) and opens a ``Socket`` with it. The gateway first asks for the hints of the
-/// collection (``Hints``), then reads what the client has not seen in pages, each of which carries a stoken to resume from,
-/// then waits. All who listen to a collection share a ``Feed``: what wakes it is a hint, or the look at the log's head
+/// Pattern: a client gets a ticket (``Tickets``) and opens a ``Socket`` with it. It is subscribed to hints (``Hints``)
+/// before anything is read for it; then comes what the client has not seen in pages, each of which carries a stoken to
+/// resume from; then it waits. All who listen to a collection share a ``Feed``: what wakes it is a hint, or the look at the log's head
 /// every second; what it sends it reads from the read model, always from the position that was sent last. So a hint that
 /// was lost, repeated or made up changes nothing but the time that a change takes.
 ///
@@ -154,8 +154,7 @@ public final class Gateway: Service {
     public func serve(_ opening: Opening, on socket: Socket) async throws {
         try await socket.opened.futureResult.get()
         let (id, feed) = admit(opening.grant)
-        // Only who follows first misses nothing.
-        await hints.follow(opening.grant.collection)
+        // From here on hints wake the feed; what happened before, it reads.
         feed.join(id, opening.grant, socket, at: opening.position)
         await withGracefulShutdownHandler {
             do { try await socket.closed.get() } catch { logger.debug("a socket broke", metadata: ["fault": "\(error)"]) }
@@ -164,7 +163,6 @@ public final class Gateway: Service {
         }
         feed.leave(id)
         dismiss(opening.grant)
-        await hints.unfollow(opening.grant.collection)
     }
 
     private func admit(_ grant: Grant) -> (ListenerID, Feed) {

@@ -1,6 +1,5 @@
 public import Domain
 public import EventLog
-internal import NIOCore
 
 /// A collection has changed: told after the commit that made the change visible.
 public struct Hint: Hashable, Sendable {
@@ -54,15 +53,8 @@ public protocol Hints: Sendable {
     /// Tells everybody. Neither waits nor fails.
     func publish(_ notices: [Notice])
 
-    /// What was published here or elsewhere: about the collections that are followed, and all about users and sessions.
-    /// For one gateway.
+    /// What was published here or elsewhere. For one gateway.
     var notices: AsyncStream<Notice> { get }
-
-    /// Asks for the hints of a collection. On return they come, unless whatever carries them is away.
-    func follow(_ collection: CollectionUID) async
-
-    /// Asks for them once less: they come as long as somebody follows.
-    func unfollow(_ collection: CollectionUID) async
 }
 
 /// Hints inside of one process.
@@ -80,7 +72,4 @@ public final class LocalHints: Hints {
     public func publish(_ notices: [Notice]) {
         for notice in notices { continuation.yield(notice) }
     }
-
-    public func follow(_ collection: CollectionUID) async {}
-    public func unfollow(_ collection: CollectionUID) async {}
 }

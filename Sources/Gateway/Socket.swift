@@ -113,11 +113,12 @@ final class SocketHandler: ChannelDuplexHandler {
         let frame = unwrapInboundIn(data)
         heardAt = .now()
         switch frame.opcode {
-        case _ where frame.maskKey == nil: close(.protocolError)
+        case _ where frame.maskKey == nil || frame.rsv1 || frame.rsv2 || frame.rsv3: close(.protocolError)
         case .ping: if !isClosing { write(.pong, frame.unmaskedData, nil) }
         case .pong: break
         case .connectionClose: answerClose(context)
-        default: close(.policyViolation)
+        case .text, .binary, .continuation: close(.policyViolation)
+        default: close(.protocolError)
         }
     }
 

@@ -1,0 +1,49 @@
+internal import Domain
+public import Redis
+internal import Sodium
+
+/// Tickets in Redis, which any gateway redeems. Whoever can look into Redis finds neither tickets nor tokens there: the key
+/// of an entry is a hash of the ticket, and what the ticket stands for is sealed.
+public struct RedisTickets: Tickets {
+    private let redis: Redis
+    private let prefix: String
+    private let box: SecretBox
+
+    /// - Parameters:
+    ///   - prefix: what keys begin with; the same in all processes on one log.
+    ///   - secret: the server's secret.
+    public init(_ redis: Redis, prefix: String, secret: [UInt8]) {
+        self.redis = redis
+        self.prefix = prefix
+        box = SecretBox(key: Sodium.blake2b(secret, personalization: "apus-tickets"))
+    }
+
+    public func issue(_ grant: Grant) async throws(TicketsUnavailable) -> String {
+        let ticket = TicketRule.make()
+        let fields = ["\(grant.user.rawValue)", grant.session, grant.token, grant.collection.rawValue]
+        let sealed = box.seal(Array(fields.joined(separator: " ").utf8))
+        do {
+            _ = try await redis.command(
+                "SET", key(of: ticket), .bytes(sealed), "EX", .number(Int(TicketRule.lifetime.components.seconds)))
+        } catch { throw TicketsUnavailable() }
+        return ticket
+    }
+
+    public func redeem(_ ticket: String) async throws(TicketsUnavailable) -> Grant? {
+        let answer: RedisValue
+        do { answer = try await redis.command("EVAL", .text(Self.take), 1, key(of: ticket)) } catch { throw TicketsUnavailable() }
+        guard let sealed = answer.bytes, let fields = box.open(sealed) else { return nil }
+        let words = String(decoding: fields, as: UTF8.self).split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false)
+        guard words.count == 4, let user = Int64(words[0]) else { return nil }
+        return Grant(
+            collection: CollectionUID(String(words[3])), user: UserID(rawValue: user), session: String(words[1]), token: String(words[2]))
+    }
+
+    private func key(of ticket: String) -> RedisArgument {
+        let hash = Sodium.blake2b(Array(ticket.utf8), personalization: "apus-ticket-key")
+        return .text(prefix + hash.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined())
+    }
+
+    /// Looking and forgetting in one step, as GETDEL does in servers from 6.2 on.
+    private static let take = "local found = redis.call('GET', KEYS[1]) if found then redis.call('DEL', KEYS[1]) end return found"
+}

@@ -1,0 +1,154 @@
+import Domain
+import NIOCore
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Gateway
+
+@Suite("A collection's listeners") struct FeedStateTests {
+    private static let now = ContinuousClock.now
+
+    private var feed = FeedState()
+
+    private func grant(_ user: Int64) -> Grant {
+        Grant(collection: "notes", user: UserID(rawValue: user), session: "s\(user)", token: "t\(user)")
+    }
+
+    private func page(upTo position: Int64) -> FeedState.Page {
+        .init(message: ByteBuffer(string: "up to \(position)"), upTo: Position(rawValue: position))
+    }
+
+    private mutating func join(_ number: Int, at position: Int64) {
+        feed.join(ListenerID(rawValue: number), grant(Int64(number)), at: Position(rawValue: position))
+    }
+
+    /// Takes the next look and answers it: all are admitted but `dismissed`, and what is there ends at `changed`.
+    private mutating func look(
+        changed: Int64, page: FeedState.Page?, dismissed: Set<ListenerID> = []
+    ) throws -> (look: FeedState.Look, sent: [(String, Set<ListenerID>)], dismissed: Set<ListenerID>) {
+        let look = try #require(feed.nextLook())
+        let actions = feed.found(
+            .init(admitted: Set(look.listeners.keys).subtracting(dismissed), changed: Position(rawValue: changed), page: page),
+            by: look, now: Self.now)
+        var sent: [(String, Set<ListenerID>)] = []
+        var gone: Set<ListenerID> = []
+        for action in actions {
+            switch action {
+            case .send(let message, let ids): sent.append((String(buffer: message), Set(ids)))
+            case .dismiss(let ids): gone.formUnion(ids)
+            }
+        }
+        return (look, sent, gone)
+    }
+
+    @Test("all who wait at one position get the same page, from one look")
+    mutating func shared() throws {
+        for number in 1...3 { join(number, at: 4) }
+        let found = try look(changed: 7, page: page(upTo: 7))
+        #expect(found.look.after == Position(rawValue: 4))
+        #expect(found.sent.map(\.0) == ["up to 7"])
+        #expect(found.sent.first?.1.count == 3)
+        #expect(feed.nextLook() == nil)
+    }
+
+    @Test("one whose frame is still on its way is sent nothing more, and gets the rest when it has taken it")
+    mutating func busy() throws {
+        let slow = ListenerID(rawValue: 1)
+        join(1, at: 0)
+        _ = try look(changed: 5, page: page(upTo: 5))
+        feed.note(Position(rawValue: 9))
+        let access = try look(changed: 9, page: nil)
+        #expect(access.look.after == nil && access.sent.isEmpty)
+        #expect(feed.nextLook() == nil)
+        #expect(feed.delivered(to: slow, now: Self.now) == nil)
+        #expect(try look(changed: 9, page: page(upTo: 9)).look.after == Position(rawValue: 5))
+    }
+
+    @Test("who is not admitted gets nothing of what was found in the same look")
+    mutating func dismissed() throws {
+        let removed = ListenerID(rawValue: 2)
+        join(1, at: 0)
+        join(2, at: 0)
+        let found = try look(changed: 3, page: page(upTo: 3), dismissed: [removed])
+        #expect(found.dismissed == [removed])
+        #expect(found.sent.allSatisfy { !$0.1.contains(removed) })
+        #expect(feed.grants == [grant(1)])
+    }
+
+    @Test("a change is looked at by all who listen, those too who have a frame on its way")
+    mutating func everybodyIsChecked() throws {
+        join(1, at: 0)
+        _ = try look(changed: 5, page: page(upTo: 5))
+        join(2, at: 5)
+        _ = try look(changed: 5, page: nil)
+        feed.note(Position(rawValue: 6))
+        #expect(try look(changed: 6, page: page(upTo: 6)).look.listeners.count == 2)
+    }
+
+    @Test("one who comes a little later gets the page that others got, unless it was not admitted since")
+    mutating func comesLater() throws {
+        let (first, second) = (ListenerID(rawValue: 1), ListenerID(rawValue: 2))
+        join(1, at: 0)
+        join(2, at: 0)
+        _ = try look(changed: 5, page: page(upTo: 5))
+        #expect(feed.delivered(to: first, now: Self.now) == nil)
+        feed.note(Position(rawValue: 6))
+        #expect(try look(changed: 6, page: page(upTo: 6)).sent.first?.1 == [first])
+        guard case .send(let message, _) = feed.delivered(to: second, now: Self.now) else {
+            Issue.record("the page must be at hand")
+            return
+        }
+        #expect(String(buffer: message) == "up to 6")
+    }
+
+    @Test("a hint that tells nothing new makes nobody look")
+    mutating func knownHint() throws {
+        join(1, at: 0)
+        _ = try look(changed: 5, page: page(upTo: 5))
+        _ = feed.delivered(to: ListenerID(rawValue: 1), now: Self.now)
+        feed.note(Position(rawValue: 5))
+        #expect(feed.nextLook() == nil)
+    }
+
+    @Test("those who are behind have their turns beside those who are not")
+    mutating func fair() throws {
+        for number in 1...5 { join(number, at: 100) }
+        join(6, at: 0)
+        var looked: Set<Position> = []
+        for change in Int64(101)...102 {
+            feed.note(Position(rawValue: change))
+            let found = try look(changed: change, page: nil)
+            if let after = found.look.after { looked.insert(after) }
+        }
+        #expect(looked.contains(.none))
+    }
+
+    /// A clock that stands still until it is moved.
+    private final class Clock: Sendable {
+        private let time = Mutex(ContinuousClock.now)
+        var now: ContinuousClock.Instant { time.withLock { $0 } }
+        func advance(by duration: Duration) { time.withLock { $0 += duration } }
+    }
+
+    @Test("a ticket is good once, and for ten seconds")
+    func tickets() async throws {
+        let clock = Clock()
+        let tickets = LocalTickets { clock.now }
+        let (once, late) = (try await tickets.issue(grant(1)), try await tickets.issue(grant(2)))
+        #expect(try await tickets.redeem(once) == grant(1))
+        #expect(try await tickets.redeem(once) == nil)
+        clock.advance(by: TicketRule.lifetime)
+        #expect(try await tickets.redeem(late) == nil)
+    }
+
+    @Test(
+        "a notice is what its line says",
+        arguments: [
+            Notice.changed(Hint(epoch: 1, collection: "a b", previous: .none, position: Position(rawValue: 7))),
+            .userChanged(UserID(rawValue: 3)), .sessionEnded("abc"),
+        ])
+    func lines(notice: Notice) {
+        #expect(Notice(line: Substring(notice.line)) == notice)
+    }
+}
