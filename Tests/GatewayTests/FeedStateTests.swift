@@ -1,12 +1,11 @@
 import Domain
 import NIOCore
-import Synchronization
 import TestSupport
 import Testing
 
 @testable import Gateway
 
-@Suite("A collection's listeners") struct FeedStateTests {
+@Suite("A collection's listeners") final class FeedStateTests {
     private static let now = ContinuousClock.now
 
     private var feed = FeedState()
@@ -19,15 +18,16 @@ import Testing
         .init(message: ByteBuffer(string: "up to \(position)"), upTo: Position(rawValue: position))
     }
 
-    private mutating func join(_ number: Int, at position: Int64) {
+    private func join(_ number: Int, at position: Int64) {
         feed.join(ListenerID(rawValue: number), grant(Int64(number)), at: Position(rawValue: position))
     }
 
     /// Takes the next look and answers it: all are admitted but `dismissed`, and what is there ends at `changed`.
-    private mutating func look(
+    private func look(
         changed: Int64, page: FeedState.Page?, dismissed: Set<ListenerID> = []
     ) throws -> (look: FeedState.Look, sent: [(String, Set<ListenerID>)], dismissed: Set<ListenerID>) {
-        let look = try #require(feed.nextLook())
+        let next = feed.nextLook()
+        let look = try #require(next)
         let actions = feed.found(
             .init(admitted: Set(look.listeners.keys).subtracting(dismissed), changed: Position(rawValue: changed), page: page),
             by: look, now: Self.now)
@@ -42,31 +42,39 @@ import Testing
         return (look, sent, gone)
     }
 
+    private func isIdle() -> Bool { feed.nextLook() == nil }
+
+    /// The page that the listener gets when it has taken the last, where one is at hand.
+    private func deliver(to id: ListenerID) -> String? {
+        guard case .send(let message, _) = feed.delivered(to: id, now: Self.now) else { return nil }
+        return String(buffer: message)
+    }
+
     @Test("all who wait at one position get the same page, from one look")
-    mutating func shared() throws {
+    func shared() throws {
         for number in 1...3 { join(number, at: 4) }
         let found = try look(changed: 7, page: page(upTo: 7))
         #expect(found.look.after == Position(rawValue: 4))
         #expect(found.sent.map(\.0) == ["up to 7"])
         #expect(found.sent.first?.1.count == 3)
-        #expect(feed.nextLook() == nil)
+        #expect(isIdle())
     }
 
     @Test("one whose frame is still on its way is sent nothing more, and gets the rest when it has taken it")
-    mutating func busy() throws {
+    func busy() throws {
         let slow = ListenerID(rawValue: 1)
         join(1, at: 0)
         _ = try look(changed: 5, page: page(upTo: 5))
         feed.note(Position(rawValue: 9))
         let access = try look(changed: 9, page: nil)
         #expect(access.look.after == nil && access.sent.isEmpty)
-        #expect(feed.nextLook() == nil)
-        #expect(feed.delivered(to: slow, now: Self.now) == nil)
+        #expect(isIdle())
+        #expect(deliver(to: slow) == nil)
         #expect(try look(changed: 9, page: page(upTo: 9)).look.after == Position(rawValue: 5))
     }
 
     @Test("who is not admitted gets nothing of what was found in the same look")
-    mutating func dismissed() throws {
+    func dismissed() throws {
         let removed = ListenerID(rawValue: 2)
         join(1, at: 0)
         join(2, at: 0)
@@ -77,7 +85,7 @@ import Testing
     }
 
     @Test("a change is looked at by all who listen, those too who have a frame on its way")
-    mutating func everybodyIsChecked() throws {
+    func everybodyIsChecked() throws {
         join(1, at: 0)
         _ = try look(changed: 5, page: page(upTo: 5))
         join(2, at: 5)
@@ -87,32 +95,28 @@ import Testing
     }
 
     @Test("one who comes a little later gets the page that others got, unless it was not admitted since")
-    mutating func comesLater() throws {
+    func comesLater() throws {
         let (first, second) = (ListenerID(rawValue: 1), ListenerID(rawValue: 2))
         join(1, at: 0)
         join(2, at: 0)
         _ = try look(changed: 5, page: page(upTo: 5))
-        #expect(feed.delivered(to: first, now: Self.now) == nil)
+        #expect(deliver(to: first) == nil)
         feed.note(Position(rawValue: 6))
         #expect(try look(changed: 6, page: page(upTo: 6)).sent.first?.1 == [first])
-        guard case .send(let message, _) = feed.delivered(to: second, now: Self.now) else {
-            Issue.record("the page must be at hand")
-            return
-        }
-        #expect(String(buffer: message) == "up to 6")
+        #expect(deliver(to: second) == "up to 6")
     }
 
     @Test("a hint that tells nothing new makes nobody look")
-    mutating func knownHint() throws {
+    func knownHint() throws {
         join(1, at: 0)
         _ = try look(changed: 5, page: page(upTo: 5))
         _ = feed.delivered(to: ListenerID(rawValue: 1), now: Self.now)
         feed.note(Position(rawValue: 5))
-        #expect(feed.nextLook() == nil)
+        #expect(isIdle())
     }
 
     @Test("those who are behind have their turns beside those who are not")
-    mutating func fair() throws {
+    func fair() throws {
         for number in 1...5 { join(number, at: 100) }
         join(6, at: 0)
         var looked: Set<Position> = []
@@ -122,33 +126,5 @@ import Testing
             if let after = found.look.after { looked.insert(after) }
         }
         #expect(looked.contains(.none))
-    }
-
-    /// A clock that stands still until it is moved.
-    private final class Clock: Sendable {
-        private let time = Mutex(ContinuousClock.now)
-        var now: ContinuousClock.Instant { time.withLock { $0 } }
-        func advance(by duration: Duration) { time.withLock { $0 += duration } }
-    }
-
-    @Test("a ticket is good once, and for ten seconds")
-    func tickets() async throws {
-        let clock = Clock()
-        let tickets = LocalTickets { clock.now }
-        let (once, late) = (try await tickets.issue(grant(1)), try await tickets.issue(grant(2)))
-        #expect(try await tickets.redeem(once) == grant(1))
-        #expect(try await tickets.redeem(once) == nil)
-        clock.advance(by: TicketRule.lifetime)
-        #expect(try await tickets.redeem(late) == nil)
-    }
-
-    @Test(
-        "a notice is what its line says",
-        arguments: [
-            Notice.changed(Hint(epoch: 1, collection: "a b", previous: .none, position: Position(rawValue: 7))),
-            .userChanged(UserID(rawValue: 3)), .sessionEnded("abc"),
-        ])
-    func lines(notice: Notice) {
-        #expect(Notice(line: Substring(notice.line)) == notice)
     }
 }
