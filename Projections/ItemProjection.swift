@@ -245,12 +245,12 @@ struct ContentRows {
                 SELECT found.collection_id, found.uid, found.id
                 FROM   json_each($1) collection
                 JOIN   json_each($2) uid ON uid.key = collection.key
-                CROSS  JOIN \(table) found ON found.uid = uid.value AND found.collection_id = collection.value
+                CROSS  JOIN \(table) found ON found.uid = uid.value AND found.collection_id + 0 = collection.value
                 """,
             postgres: """
                 SELECT found.collection_id, found.uid, found.id
                 FROM   unnest($1::bigint[], $2::text[]) AS wanted (collection, uid)
-                JOIN   \(table) found ON found.uid = wanted.uid AND found.collection_id = wanted.collection
+                JOIN   \(table) found ON found.uid = wanted.uid AND found.collection_id + 0 = wanted.collection
                 """)
     }
 }

@@ -31,24 +31,39 @@ public actor Projector: Service {
         case applied([RecordedEvent])
         case idle
         case standby
+        /// The checkpoint is not where it was thought to be: the end of what is projected may be lost in a crash.
+        case moved
     }
 
+    private let log: any Database
     private let database: any Database
+    /// Nil where the read model lies beside the log.
+    private let replica: Replica?
     private let projection: DjangoProjection
     private let reached: @Sendable ([RecordedEvent]) -> Void
     private let logger: Logger
     private let holder = Sodium.randomAlphanumerics(16)
     private var fence: Int64?
+    /// Where the read model is, as far as is known.
+    private var checkpoint: Position?
+    /// What comes after the batch that was applied last, where it was read already.
+    private var upcoming: Replica.Batch?
     private var prolongAt = ContinuousClock.now
     private let isTold = Mutex(false)
     private let wakes: AsyncStream<Void>
     private let wakeContinuation: AsyncStream<Void>.Continuation
 
-    /// - Parameter reached: told the events of each batch when they are in the read model.
+    /// - Parameters:
+    ///   - log: the log's database.
+    ///   - replica: another database that the rows go into; nil for the log's own.
+    ///   - reached: told the events of each batch when they are in the read model.
     public init(
-        database: any Database, projection: DjangoProjection, logger: Logger, reached: @escaping @Sendable ([RecordedEvent]) -> Void
+        log: any Database, replica: (any Database)? = nil, projection: DjangoProjection, logger: Logger,
+        reached: @escaping @Sendable ([RecordedEvent]) -> Void
     ) {
-        self.database = database
+        self.log = log
+        database = replica ?? log
+        self.replica = replica.map { Replica(log: log, database: $0, stokens: projection.stokens) }
         self.projection = projection
         self.logger = logger
         self.reached = reached
@@ -80,8 +95,10 @@ public actor Projector: Service {
             case .applied(let events): reached(events)
             case .idle: await sleep(isTold.withLock { $0 } ? Self.toldPollInterval : Self.pollInterval)
             case .standby: try await Task.sleep(for: Self.standbyInterval)
+            case .moved: break
             }
         } catch is CancellationError { throw CancellationError() } catch {
+            forget()
             logger.error("the log is not projected any further", metadata: ["fault": "\(error)"])
             try await Task.sleep(for: Self.retryInterval)
         }
@@ -101,45 +118,90 @@ public actor Projector: Service {
         }
     }
 
+    private func forget() { (checkpoint, upcoming) = (nil, nil) }
+
     private func step() async throws -> Step {
         guard try await holdsLease() else { return .standby }
-        guard try await hasWork() else { return .idle }
-        let (held, holder, projection) = (fence, holder, projection)
-        let step = try await database.write { connection in
-            // The log is durable, and the checkpoint is in this transaction. A holder that stands still in it must not keep
-            // the row from a standby for longer than the lease.
-            try connection.run(script: "SET LOCAL synchronous_commit = off; SET LOCAL idle_in_transaction_session_timeout = '2s'")
-            let isOurs = try connection.execute(Self.prolong, [.text(holder), .integer(orNull: held)]) == 1
-            guard isOurs else { return Step.standby }
-            let checkpoint = try connection.first(Statement("SELECT position FROM apus_projection"), []) {
-                Position(rawValue: $0.integer(0))
-            }
-            let events = try EventLog.events(after: checkpoint ?? .none, limit: Self.batchLimit, connection)
-            guard !events.isEmpty else { return .idle }
-            try projection.apply(events, connection)
-            return .applied(events)
+        let start = try await position()
+        let batch = try await takeUpcoming(after: start)
+        let isDue = ContinuousClock.now >= prolongAt
+        if batch.events.isEmpty {
+            // Looking costs no write.
+            guard isDue else { return .idle }
+            try await checkHistory(at: start)
         }
-        // Somebody else has it now.
-        if case .standby = step { fence = nil }
+        prolongAt = .now + Self.prolongInterval
+        // While a full batch is written, the next one is read.
+        async let next = batch.isFull ? read(after: start + batch.events.count) : nil
+        let step = try await apply(batch, after: start)
+        switch step {
+        case .applied(let events): (checkpoint, upcoming) = (start + events.count, try await next)
+        case .idle: break
+        case .moved: forget()
+        case .standby:
+            // Somebody else has it now.
+            forget()
+            fence = nil
+        }
         return step
     }
 
-    /// Whether there is something to project, or it is time to prolong the lease. Looking costs no write.
-    private func hasWork() async throws -> Bool {
-        if ContinuousClock.now >= prolongAt {
-            prolongAt = .now + Self.prolongInterval
-            return true
+    private func apply(_ batch: Replica.Batch, after start: Position) async throws -> Step {
+        try await database.write { [fence, holder, projection, replica] connection in
+            // The log is durable, and the checkpoint is in this transaction. A holder that stands still in it must not keep
+            // the row from a standby for longer than the lease.
+            try connection.enqueue(Self.needNotLast, [])
+            try connection.enqueue(Self.mustNotStandStill, [])
+            let found = try connection.first(Self.prolong, [.text(holder), .integer(orNull: fence)]) { $0.integer(0) }
+            guard let found else { return Step.standby }
+            guard found == start.rawValue else { return .moved }
+            guard !batch.events.isEmpty else { return .idle }
+            try replica?.write(batch, connection)
+            try projection.apply(batch.events, connection)
+            return .applied(batch.events)
         }
-        return try await database.read { connection in
-            try connection.first(Self.selectLag, []) { $0.integer(0) } ?? 0 > 0
+    }
+
+    private func takeUpcoming(after start: Position) async throws -> Replica.Batch {
+        defer { upcoming = nil }
+        if let upcoming { return upcoming }
+        return try await read(after: start)
+    }
+
+    private func read(after position: Position) async throws -> Replica.Batch {
+        try await log.read { [replica] connection in
+            let events = try EventLog.events(after: position, limit: Self.batchLimit, connection)
+            let batch = Replica.Batch(events: events, isFull: events.count == Self.batchLimit)
+            return try replica?.completed(batch, connection) ?? batch
         }
+    }
+
+    private func position() async throws -> Position {
+        if let checkpoint { return checkpoint }
+        let found = try await database.read { connection in
+            try connection.first(Statement("SELECT position FROM apus_projection"), []) { Position(rawValue: $0.integer(0)) }
+        }
+        guard let found else { throw DatabaseFault(.corrupt, "the read model has no checkpoint row: rebuild it") }
+        try await checkHistory(at: found)
+        checkpoint = found
+        return found
+    }
+
+    /// A read model that is ahead of the log, or of another history, is none of this log.
+    private func checkHistory(at position: Position) async throws {
+        let epochs = try await log.read { try Epochs($0) }
+        guard position <= epochs.head.position else {
+            throw DatabaseFault(.corrupt, "the read model is ahead of the log by \(position.rawValue - epochs.head.position.rawValue) events")
+        }
+        try await replica?.check(epochs)
     }
 
     /// Takes the lease when nobody has it.
     private func holdsLease() async throws -> Bool {
         if fence != nil { return true }
+        forget()
         fence = try await database.write { [holder] connection in
-            try connection.run(script: "SET LOCAL lock_timeout = '500ms'")
+            try connection.enqueue(Self.mustNotWait, [])
             return try connection.first(Self.acquire, [.text(holder)]) { $0.integer(0) }
         }
         if fence != nil { logger.info("projecting") }
@@ -155,8 +217,9 @@ public actor Projector: Service {
         } catch { logger.debug("the lease was not given back; it ends by itself", metadata: ["fault": "\(error)"]) }
     }
 
-    private static let selectLag = Statement(
-        "SELECT log.position - projection.position FROM apus_log log, apus_projection projection")
+    private static let needNotLast = Statement("SET LOCAL synchronous_commit = off")
+    private static let mustNotStandStill = Statement("SET LOCAL idle_in_transaction_session_timeout = '2s'")
+    private static let mustNotWait = Statement("SET LOCAL lock_timeout = '500ms'")
 
     private static let acquire = Statement(
         """
@@ -171,6 +234,7 @@ public actor Projector: Service {
         UPDATE apus_projection
         SET    lease_until = clock_timestamp() + make_interval(secs => \(leaseSeconds))
         WHERE  holder = $1 AND fence = $2
+        RETURNING position
         """)
 
     private static let giveBack = Statement(

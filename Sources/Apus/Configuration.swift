@@ -10,7 +10,8 @@ internal import Redis
 struct Environment: Sendable {
     /// Every variable that Apus reads. A secret may be read from the file that the same name with `_FILE` names.
     private static let known: Set<String> = [
-        "APUS_LISTEN", "APUS_DATA", "APUS_DATABASE_URL", "APUS_DATABASE_URL_FILE", "APUS_CHUNKS", "APUS_REDIS_URL",
+        "APUS_LISTEN", "APUS_DATA", "APUS_DATABASE_URL", "APUS_DATABASE_URL_FILE", "APUS_READ_DATABASE_URL",
+        "APUS_READ_DATABASE_URL_FILE", "APUS_CHUNKS", "APUS_REDIS_URL",
         "APUS_REDIS_URL_FILE", "APUS_ROLES", "APUS_SIGNUP", "APUS_PUBLIC_URL",
         "APUS_SECRET", "APUS_SECRET_FILE", "APUS_TOKEN_LIFETIME",
         "APUS_DEBUG", "APUS_ALLOWED_HOSTS", "APUS_DASHBOARD_URL", "APUS_CHALLENGE_LIFETIME", "APUS_LOG_FORMAT", "APUS_LOG_LEVEL",
@@ -109,8 +110,23 @@ struct DataOptions: ParsableArguments {
     @Option(help: "postgres://…: log and read model in PostgreSQL. (APUS_DATABASE_URL, default SQLite in the data folder)")
     var databaseURL: String?
 
+    @Option(
+        help: """
+            postgres://…: a database of its own to read from, which a projector keeps, or a standby of the other. \
+            (APUS_READ_DATABASE_URL, default none)
+            """)
+    var readDatabaseURL: String?
+
     func databaseURL(_ environment: Environment) throws -> String? {
-        guard let url = try databaseURL ?? environment.secret("APUS_DATABASE_URL") else { return nil }
+        try checked(databaseURL ?? environment.secret("APUS_DATABASE_URL"))
+    }
+
+    func readDatabaseURL(_ environment: Environment) throws -> String? {
+        try checked(readDatabaseURL ?? environment.secret("APUS_READ_DATABASE_URL"))
+    }
+
+    private func checked(_ url: String?) throws -> String? {
+        guard let url else { return nil }
         guard url.hasPrefix("postgres://") || url.hasPrefix("postgresql://") else {
             throw ValidationError("a database's address begins with postgres://")
         }

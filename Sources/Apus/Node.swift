@@ -24,8 +24,8 @@ struct Node: Sendable {
     let hints: any Hints
     /// Nil where tickets are no business of other processes.
     let sharedTickets: RedisTickets?
-    /// Nil where the append projects.
-    let projector: Projector?
+    /// None where the append projects.
+    let projectors: [Projector]
     /// Nil where no other process is to be told anything.
     private let waking: Waking?
 
@@ -65,28 +65,37 @@ struct Node: Sendable {
             self.hints = hints
             sharedTickets = telling.map { [secret] in RedisTickets($0.redis, prefix: $0.prefix + ":ticket:", secret: secret) }
             let progress = Progress()
-            let projector = Projector(database: database, projection: projection, logger: logger) { events in
+            let projector = Projector(log: database, projection: projection, logger: logger) { events in
                 if let last = events.last {
                     progress.reached(last.position)
                     telling?.projected(upTo: last.position)
                 }
                 hints.publish(Notice.about(events))
             }
+            let readDatabase: ReadDatabase? =
+                if let url = try options.readDatabaseURL(environment) {
+                    try await ReadDatabase(url: url, log: database, projection: projection, logger: logger)
+                } else { nil }
+            let projectors = [projector] + [readDatabase?.projector].compactMap { $0 }
             let appender = PostgresAppender(database: database) { head in
                 logger.warning(
                     "history has forked: this database is a restored, promoted or copied one",
                     metadata: ["epoch": "\(head.epoch)", "after": "\(head.position.rawValue)"])
             } announce: { position in
-                projector.wake()
+                for projector in projectors { projector.wake() }
                 telling?.appended(upTo: position)
             }
             engine = .postgres(database, appender)
             self.database = database
-            self.projector = projector
-            waking = telling.map { Waking(telling: $0, projector: projector, progress: progress) }
-            readModel = ReadModel(database: database, stokens: stokens, chunks: chunks, progress: progress)
+            self.projectors = projectors
+            waking = telling.map { Waking(telling: $0, projectors: projectors, progress: progress) }
+            readModel = ReadModel(
+                database: database, stokens: stokens, chunks: chunks, progress: progress, replica: readDatabase?.replica)
             committer = Committer(appender)
         } else {
+            guard try options.readDatabaseURL(environment) == nil else {
+                throw ValidationError("APUS_READ_DATABASE_URL needs APUS_DATABASE_URL: on SQLite there is one database")
+            }
             let database = try SQLiteDatabase(path: folder + "/apus.sqlite")
             try await Self.createSchema(database)
             engine = .sqlite(database)
@@ -94,7 +103,7 @@ struct Node: Sendable {
             let hints = LocalHints()
             self.hints = hints
             sharedTickets = nil
-            projector = nil
+            projectors = []
             waking = nil
             readModel = ReadModel(database: database, stokens: stokens, chunks: chunks, progress: nil)
             committer = Committer(
@@ -120,7 +129,7 @@ struct Node: Sendable {
     func services(projects: Bool, logger: Logger) -> [any Service] {
         switch engine {
         case .sqlite(let database): [Checkpoints(database: database, logger: logger)]
-        case .postgres: [waking].compactMap { $0 } + (projects ? [projector].compactMap { $0 } : [])
+        case .postgres: [waking].compactMap { $0 } + (projects ? projectors : [])
         }
     }
 

@@ -97,7 +97,7 @@ struct Serve: AsyncParsableCommand {
 
     /// Tells whoever starts a server with no accounts how to make the first one.
     private func welcome(_ node: Node, _ settings: APISettings, folder: String) async throws {
-        guard node.projector == nil else { return }
+        guard node.projectors.isEmpty else { return }
         let hasAccounts = try await node.readModel.snapshot { try !$0.accounts(limit: 1).isEmpty }
         guard !hasAccounts, !settings.isSignupOpen else { return }
         // Not with `print`, whose text waits in a buffer where the output is a file or a pipe.

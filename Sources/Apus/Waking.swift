@@ -37,7 +37,7 @@ struct Telling: Sendable {
     }
 
     /// The same for all who are connected to a database or to one of its standbys, however they got there.
-    private static let selectName = Statement(
+    static let selectName = Statement(
         "SELECT system_identifier::text || ' ' || current_database()::text FROM pg_control_system()")
 }
 
@@ -45,23 +45,23 @@ struct Telling: Sendable {
 /// rarely; without Redis, often.
 struct Waking: Service {
     let telling: Telling
-    let projector: Projector
+    let projectors: [Projector]
     let progress: Progress
 
     /// Listens until the program shuts down.
     func run() async throws {
         await withTaskGroup { group in
-            group.addTask { await wakeProjector() }
+            group.addTask { await wakeProjectors() }
             group.addTask { await wakeReaders() }
         }
     }
 
-    private func wakeProjector() async {
+    private func wakeProjectors() async {
         for await news in telling.redis.subscribe(to: telling.appended).cancelOnGracefulShutdown() {
             switch news {
-            case .began: projector.isTold(true)
-            case .interrupted: projector.isTold(false)
-            case .message: projector.wake()
+            case .began: for projector in projectors { projector.isTold(true) }
+            case .interrupted: for projector in projectors { projector.isTold(false) }
+            case .message: for projector in projectors { projector.wake() }
             }
         }
     }

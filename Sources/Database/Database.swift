@@ -57,8 +57,8 @@ public struct Statement: Sendable {
     /// second parameter.
     public init(list sql: String) {
         self.init(
-            sqlite: sql.replacing(Self.listParameter) { "(SELECT value FROM json_each(\($0.output.1)))" },
-            postgres: sql.replacing(Self.listParameter) { "(SELECT unnest(\($0.output.1)::\($0.output.2)[]))" })
+            sqlite: sql.replacing(Self.listParameter) { "IN (SELECT value FROM json_each(\($0.output.1)))" },
+            postgres: sql.replacing(Self.listParameter) { "= ANY(\($0.output.1)::\($0.output.2)[])" })
     }
 
     /// The statement with a word in it replaced by what each engine calls the thing.
@@ -67,7 +67,7 @@ public struct Statement: Sendable {
             sqlite: self.sqlite.replacing(word, with: sqlite), postgres: self.postgres.replacing(word, with: postgres))
     }
 
-    private static var listParameter: Regex<(Substring, Substring, Substring)> { /\[(\$[0-9]+) (text|bigint)\]/ }
+    private static var listParameter: Regex<(Substring, Substring, Substring)> { /IN \[(\$[0-9]+) (text|bigint)\]/ }
 
     /// A statement that the engines write differently.
     public init(sqlite: String, postgres: String) {
@@ -102,6 +102,19 @@ extension Row {
     public func flag(_ column: Int) -> Bool { integer(column) != 0 }
 }
 
+/// A statement with what is done with each row of its answer.
+public struct Query {
+    let statement: Statement
+    let values: [Value]
+    let read: (any Row) throws -> Void
+
+    public init(_ statement: Statement, _ values: [Value], _ read: @escaping (any Row) throws -> Void) {
+        self.statement = statement
+        self.values = values
+        self.read = read
+    }
+}
+
 /// A connection inside a transaction.
 public protocol Connection {
     /// Runs a statement for its effect and answers how many rows it changed.
@@ -118,11 +131,19 @@ public protocol Connection {
     /// Runs a statement and makes something of each row.
     func query<T>(_ statement: Statement, _ values: [Value], _ row: (any Row) throws -> T) throws -> [T]
 
+    /// Runs several statements, none of which depends on another's answer, in one round trip.
+    func run(_ queries: [Query]) throws
+
     /// Runs statements that have no parameters and no answer, separated by semicolons.
     func run(script: String) throws(DatabaseFault)
 }
 
 extension Connection {
+    /// Runs the statements one after the other.
+    public func run(_ queries: [Query]) throws {
+        for query in queries { _ = try self.query(query.statement, query.values, query.read) }
+    }
+
     /// Runs a statement and makes something of its first row; nil where there is none.
     public func first<T>(_ statement: Statement, _ values: [Value], _ row: (any Row) throws -> T) throws -> T? {
         try query(statement, values, row).first

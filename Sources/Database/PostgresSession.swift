@@ -4,10 +4,13 @@ internal import CPostgres
 ///
 /// Safe: the handle is opened and closed here, and lives as long as the object.
 @safe final class PostgresSession: Connection {
-    /// How moments are read, and bounds on what the server may make us wait for.
+    /// How moments are read, and bounds on what the server may make us wait for. All statements find their rows by indexes;
+    /// what the planner would rather do depends on guesses of how much there is, which are wrong for a log that has just
+    /// begun and for the end of one that is long.
     private static let settings = [
         ("client_min_messages", "warning"), ("TimeZone", "UTC"), ("lock_timeout", "5s"), ("statement_timeout", "30s"),
-        ("idle_in_transaction_session_timeout", "60s"),
+        ("idle_in_transaction_session_timeout", "60s"), ("enable_seqscan", "off"), ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"), ("jit", "off"),
     ]
 
     /// The settings for the session, or for the transaction only.
@@ -108,6 +111,12 @@ internal import CPostgres
 
     func query<T>(_ statement: Statement, _ values: [Value], _ row: (any Row) throws -> T) throws -> [T] {
         try perform(statement, values).rows.map(row)
+    }
+
+    func run(_ queries: [Query]) throws {
+        let before = takeQueue()
+        let results = try pipeline(before + queries.map { ($0.statement, $0.values) })
+        for (query, result) in zip(queries, results.dropFirst(before.count)) { try result.rows.forEach(query.read) }
     }
 
     func run(script: String) throws(DatabaseFault) {

@@ -75,45 +75,67 @@ public enum LogFault: Error, Hashable, Sendable {
 public enum EventLog {
     /// Where the log ends.
     public static func head(_ connection: any Connection) throws -> LogHead {
-        let head = try connection.first(Statement("SELECT position, epoch FROM apus_log"), []) { row in
-            LogHead(position: Position(rawValue: row.integer(0)), epoch: row.integer(1))
-        }
+        var head: LogHead?
+        try connection.run([queryHead { head = $0 }])
         guard let head else { throw DatabaseFault(.corrupt, "the log has no head row") }
         return head
     }
+
+    /// The question where the log ends.
+    public static func queryHead(_ read: @escaping (LogHead) -> Void) -> Query {
+        Query(selectHead, []) { row in read(LogHead(position: Position(rawValue: row.integer(0)), epoch: row.integer(1))) }
+    }
+
+    private static let selectHead = Statement("SELECT position, epoch FROM apus_log")
 
     /// The events after `position`, in order.
     ///
     /// - Parameter limit: how many at most.
     /// - Throws: ``LogFault`` at the first event that cannot be read.
     public static func events(after position: Position, limit: Int, _ connection: any Connection) throws -> [RecordedEvent] {
-        try connection.query(
-            Statement(selectEvents + " WHERE event.position > $1 ORDER BY event.position LIMIT $2"),
-            [.integer(position.rawValue), .integer(Int64(limit))], decode)
+        try connection.query(selectAfter, [.integer(position.rawValue), .integer(Int64(limit))], decode)
     }
 
     /// The events after `position` that touch `stream`, in order.
     public static func events(
         touching stream: StreamID, after position: Position, _ connection: any Connection
     ) throws -> [RecordedEvent] {
-        try connection.query(
-            Statement(
-                """
-                \(selectEvents)
-                JOIN   apus_stream_event touched ON touched.position = event.position
-                WHERE  touched.stream = $1 AND touched.position > $2
-                ORDER  BY touched.position
-                """), [.text(stream.name.rawValue), .integer(position.rawValue)], decode)
+        var events: [RecordedEvent] = []
+        try connection.run([query(touching: stream, after: position) { events.append($0) }])
+        return events
     }
+
+    /// The question for the events after `position` that touch `stream`, in order.
+    public static func query(
+        touching stream: StreamID, after position: Position, _ read: @escaping (RecordedEvent) -> Void
+    ) -> Query {
+        Query(selectTouching, [.text(stream.name.rawValue), .integer(position.rawValue)]) { row in read(try decode(row)) }
+    }
+
+    private static let selectAfter = Statement(selectEvents + " WHERE event.position > $1 ORDER BY event.position LIMIT $2")
+
+    private static let selectTouching = Statement(
+        """
+        \(selectEvents)
+        JOIN   apus_stream_event touched ON touched.position = event.position
+        WHERE  touched.stream = $1 AND touched.position > $2
+        ORDER  BY touched.position
+        """)
 
     /// Those of `claims` that are taken, and by whom.
     public static func taken(_ claims: [Claim], _ connection: any Connection) throws -> TakenClaims {
         guard !claims.isEmpty else { return [:] }
+        var taken: TakenClaims = [:]
+        try connection.run([query(taken: claims) { taken[$0] = $1 }])
+        return taken
+    }
+
+    /// The question which of `claims` are taken, and by whom.
+    public static func query(taken claims: [Claim], _ read: @escaping (Claim, UserID) -> Void) -> Query {
         let byKey = Dictionary(claims.map { ($0.key, $0) }) { first, _ in first }
-        let found = try connection.query(selectClaims, [.texts(byKey.keys.map(\.rawValue))]) {
-            (ClaimKey($0.text(0)), UserID(rawValue: $0.integer(1)))
+        return Query(selectClaims, [.texts(byKey.keys.map(\.rawValue))]) { row in
+            if let claim = byKey[ClaimKey(row.text(0))] { read(claim, UserID(rawValue: row.integer(1))) }
         }
-        return Dictionary(uniqueKeysWithValues: found.compactMap { key, holder in byKey[key].map { ($0, holder) } })
     }
 
     private static let selectClaims = Statement(list: "SELECT key, holder FROM apus_claim WHERE key IN [$1 text]")
@@ -127,11 +149,17 @@ public enum EventLog {
     static func streams(
         _ streams: [StreamID], _ connection: any Connection
     ) throws -> [StreamID: (head: Position, key: [UInt8]?)] {
+        var found: [StreamID: (head: Position, key: [UInt8]?)] = [:]
+        try connection.run([query(streams: streams) { found[$0] = ($1, $2) }])
+        return found
+    }
+
+    /// The question for the heads and keys of those of `streams` that have events.
+    static func query(streams: [StreamID], _ read: @escaping (StreamID, Position, [UInt8]?) -> Void) -> Query {
         let byName = Dictionary(streams.map { ($0.name, $0) }) { first, _ in first }
-        let found = try connection.query(selectStreams, [.texts(byName.keys.map(\.rawValue))]) { row in
-            (StreamName(row.text(0)), (head: Position(rawValue: row.integer(1)), key: row.blobOrNil(2)))
+        return Query(selectStreams, [.texts(byName.keys.map(\.rawValue))]) { row in
+            if let stream = byName[StreamName(row.text(0))] { read(stream, Position(rawValue: row.integer(1)), row.blobOrNil(2)) }
         }
-        return Dictionary(uniqueKeysWithValues: found.compactMap { name, state in byName[name].map { ($0, state) } })
     }
 
     /// The streams that the events after `position`, up to `end`, belong to.

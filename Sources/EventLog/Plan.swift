@@ -18,26 +18,32 @@ struct LogView: Sendable {
 
     /// - Throws: ``LogFault/lost`` when a submission was decided on what is not of this history any more.
     init(for submissions: [Submission], _ connection: any Connection) throws {
-        head = try EventLog.head(connection)
-        for past in Set(submissions.map(\.asOf)) where past.epoch != head.epoch || past.position > head.position {
-            guard try Epochs(connection).goOn(from: past) else { throw LogFault.lost }
-        }
-        var streams: [StreamID: Stream] = [:]
-        var tail: [Position: RecordedEvent] = [:]
         // Of submissions that share a stream the one that knows least decides how much of it is read.
         var known: [StreamID: Position] = [:]
         for submission in submissions {
             let position = submission.asOf.position
             for stream in submission.streams { known[stream] = min(known[stream] ?? position, position) }
         }
-        let present = try EventLog.streams(Array(known.keys), connection)
-        for (stream, position) in known {
-            let stored = present[stream]
-            streams[stream] = Stream(
-                head: stored?.head ?? .none, key: stored == nil ? Sodium.randomBytes(SecretBox.keyBytes) : stored?.key)
-            guard let stored, stored.head > position else { continue }
-            for event in try EventLog.events(touching: stream, after: position, connection) { tail[event.position] = event }
+        var end: LogHead?
+        var present: [StreamID: Stream] = [:]
+        try connection.run([
+            EventLog.queryHead { end = $0 },
+            EventLog.query(streams: Array(known.keys)) { present[$0] = Stream(head: $1, key: $2) },
+        ])
+        guard let end else { throw DatabaseFault(.corrupt, "the log has no head row") }
+        head = end
+        for past in Set(submissions.map(\.asOf)) where past.epoch != head.epoch || past.position > head.position {
+            guard try Epochs(connection).goOn(from: past) else { throw LogFault.lost }
         }
+        var streams: [StreamID: Stream] = [:]
+        var tail: [Position: RecordedEvent] = [:]
+        var tails: [Query] = []
+        for (stream, position) in known {
+            streams[stream] = present[stream] ?? Stream(head: .none, key: Sodium.randomBytes(SecretBox.keyBytes))
+            guard let head = present[stream]?.head, head > position else { continue }
+            tails.append(EventLog.query(touching: stream, after: position) { tail[$0.position] = $0 })
+        }
+        if !tails.isEmpty { try connection.run(tails) }
         self.streams = streams
         self.tail = tail.values.sorted { $0.position < $1.position }
     }

@@ -16,84 +16,78 @@ extension Snapshot {
     public func state(
         of uid: CollectionUID, items: [ItemUID] = [], chunks: [ChunkUID] = [], claims: [Claim] = []
     ) throws -> CollectionState {
-        var state = try projectedState(of: uid, items: items, chunks: chunks)
-        for record in try tail(of: .collection(uid)) { state.evolve(record.event, at: record.position) }
-        state.taken = try taken(claims)
+        var state = CollectionState(uid: uid)
+        let found = try connection.first(Self.selectState, [.text(uid.rawValue)]) { row in
+            (id: row.integer(0), owner: UserID(rawValue: row.integer(1)), stoken: Position(rawValue: row.integer(2)))
+        }
+        var events: [RecordedEvent] = []
+        var queries: [Query] = []
+        if let found {
+            state.owner = found.owner
+            state.revisionStoken = found.stoken
+            queries = [
+                Query(Self.selectMembers, [.integer(found.id)]) { row in
+                    state.members[UserID(rawValue: row.integer(0))] = CollectionState.Membership(
+                        level: AccessLevel(rawValue: row.integer(1)) ?? .readOnly, stoken: Position(rawValue: row.integer(2)))
+                },
+                Query(Self.selectInvitations, [.integer(found.id)]) { row in
+                    state.invitations.append(
+                        CollectionState.Invitation(
+                            uid: InvitationUID(row.text(0)), inviter: UserID(rawValue: row.integer(1)),
+                            invitee: UserID(rawValue: row.integer(2)), level: AccessLevel(rawValue: row.integer(3)) ?? .readOnly))
+                },
+            ]
+            if !items.isEmpty {
+                queries.append(
+                    Query(Self.selectEtags, [.integer(found.id), .texts(items.map(\.rawValue))]) { row in
+                        state.etags[ItemUID(row.text(0))] = RevisionUID(row.text(1))
+                    })
+            }
+            if !chunks.isEmpty {
+                queries.append(
+                    Query(Self.selectChunks, [.integer(found.id), .texts(chunks.map(\.rawValue))]) { row in
+                        state.chunks.insert(ChunkUID(row.text(0)))
+                    })
+            }
+        }
+        if !claims.isEmpty { queries.append(EventLog.query(taken: claims) { state.taken[$0] = $1 }) }
+        if let tail = try query(tailOf: .collection(uid), { events.append($0) }) { queries.append(tail) }
+        try connection.run(queries)
+        for record in events { state.evolve(record.event, at: record.position) }
         return state
     }
 
     /// The events of a stream that are not in the read model yet.
     func tail(of stream: StreamID) throws -> [RecordedEvent] {
+        var events: [RecordedEvent] = []
+        if let query = try query(tailOf: stream, { events.append($0) }) { try connection.run([query]) }
+        return events
+    }
+
+    /// The question for the events of a stream that are not in the read model yet; nil where there are never any.
+    private func query(tailOf stream: StreamID, _ read: @escaping (RecordedEvent) -> Void) throws -> Query? {
         switch log {
-        case .inline: []
-        case .beside: try EventLog.events(touching: stream, after: position(), connection)
+        case .inline: nil
+        case .beside: EventLog.query(touching: stream, after: try position(), read)
         case .elsewhere: preconditionFailure("what is decided is decided beside the log")
         }
     }
 
-    private func projectedState(of uid: CollectionUID, items: [ItemUID], chunks: [ChunkUID]) throws -> CollectionState {
-        var state = CollectionState(uid: uid)
-        let found = try connection.first(Self.selectState, [.text(uid.rawValue)]) { row in
-            (id: row.integer(0), owner: UserID(rawValue: row.integer(1)), stoken: Position(rawValue: row.integer(2)))
-        }
-        guard let found else { return state }
-        state.owner = found.owner
-        state.revisionStoken = found.stoken
-        state.members = try members(of: found.id)
-        state.invitations = try invitations(to: found.id)
-        state.etags = try etags(of: items, in: found.id)
-        state.chunks = try present(chunks, in: found.id)
-        return state
-    }
+    private static let selectMembers = Statement(
+        """
+        SELECT user_id, "accessLevel", COALESCE(stoken_id, 0)
+        FROM   django_etebase_collectionmember
+        WHERE  collection_id = $1
+        """)
 
-    private func members(of collection: Int64) throws -> [UserID: CollectionState.Membership] {
-        let members = try connection.query(
-            Statement(
-                """
-                SELECT user_id, "accessLevel", COALESCE(stoken_id, 0)
-                FROM   django_etebase_collectionmember
-                WHERE  collection_id = $1
-                """), [.integer(collection)]
-        ) { row in
-            (
-                UserID(rawValue: row.integer(0)),
-                CollectionState.Membership(
-                    level: AccessLevel(rawValue: row.integer(1)) ?? .readOnly, stoken: Position(rawValue: row.integer(2)))
-            )
-        }
-        return Dictionary(uniqueKeysWithValues: members)
-    }
-
-    private func invitations(to collection: Int64) throws -> [CollectionState.Invitation] {
-        try connection.query(
-            Statement(
-                """
-                SELECT invitation.uid, member.user_id, invitation.user_id, invitation."accessLevel"
-                FROM   django_etebase_collectionmember member
-                JOIN   django_etebase_collectioninvitation invitation ON invitation."fromMember_id" = member.id
-                WHERE  member.collection_id = $1
-                ORDER  BY invitation.id
-                """), [.integer(collection)]
-        ) { row in
-            CollectionState.Invitation(
-                uid: InvitationUID(row.text(0)), inviter: UserID(rawValue: row.integer(1)), invitee: UserID(rawValue: row.integer(2)),
-                level: AccessLevel(rawValue: row.integer(3)) ?? .readOnly)
-        }
-    }
-
-    private func etags(of items: [ItemUID], in collection: Int64) throws -> [ItemUID: RevisionUID] {
-        guard !items.isEmpty else { return [:] }
-        let etags = try connection.query(Self.selectEtags, [.integer(collection), .texts(items.map(\.rawValue))]) { row in
-            (ItemUID(row.text(0)), RevisionUID(row.text(1)))
-        }
-        return Dictionary(uniqueKeysWithValues: etags)
-    }
-
-    private func present(_ chunks: [ChunkUID], in collection: Int64) throws -> Set<ChunkUID> {
-        guard !chunks.isEmpty else { return [] }
-        return Set(
-            try connection.query(Self.selectChunks, [.integer(collection), .texts(chunks.map(\.rawValue))]) { ChunkUID($0.text(0)) })
-    }
+    private static let selectInvitations = Statement(
+        """
+        SELECT invitation.uid, member.user_id, invitation.user_id, invitation."accessLevel"
+        FROM   django_etebase_collectionmember member
+        JOIN   django_etebase_collectioninvitation invitation ON invitation."fromMember_id" = member.id
+        WHERE  member.collection_id = $1
+        ORDER  BY invitation.id
+        """)
 
     private static let selectState = Statement(
         """
@@ -103,14 +97,15 @@ extension Snapshot {
         WHERE  collection.uid = $1
         """)
 
+    // Uids of things are all but unique, and collections are large: `+ 0` keeps PostgreSQL from the index of a whole collection.
     private static let selectEtags = Statement(
         list: """
             SELECT item.uid, revision.uid
             FROM   django_etebase_collectionitem item
             JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = item.id AND revision.current = TRUE
-            WHERE  item.collection_id = $1 AND item.uid IN [$2 text]
+            WHERE  item.uid IN [$2 text] AND item.collection_id + 0 = $1
             """)
 
     private static let selectChunks = Statement(
-        list: "SELECT uid FROM django_etebase_collectionitemchunk WHERE collection_id = $1 AND uid IN [$2 text]")
+        list: "SELECT uid FROM django_etebase_collectionitemchunk WHERE uid IN [$2 text] AND collection_id + 0 = $1")
 }

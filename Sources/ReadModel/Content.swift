@@ -45,7 +45,7 @@ extension Snapshot {
                 SELECT stored.content, chunk."chunkFile"
                 FROM   django_etebase_collectionitemchunk chunk
                 LEFT   JOIN apus_chunk stored ON stored.collection = $2 AND stored.uid = chunk.uid
-                WHERE  chunk.collection_id = $1 AND chunk.uid = $3
+                WHERE  chunk.uid = $3 AND chunk.collection_id + 0 = $1
                 """), [.integer(collection.id), .text(collection.uid.rawValue), .text(uid.rawValue)]
         ) { row in (content: row.blobOrNil(0), path: row.text(1)) }
         guard let found else { return nil }

@@ -55,7 +55,7 @@ extension Snapshot {
         of item: ItemUID, in collection: CollectionAccess, before: RevisionUID?, limit: Int, _ prefetch: Prefetch
     ) throws -> Page<RevisionContent> {
         let found = try connection.first(
-            Statement("SELECT id FROM django_etebase_collectionitem WHERE collection_id = $1 AND uid = $2"),
+            Statement("SELECT id FROM django_etebase_collectionitem WHERE uid = $2 AND collection_id + 0 = $1"),
             [.integer(collection.id), .text(item.rawValue)]
         ) { $0.integer(0) }
         guard let id = found else { throw Refusal.doesNotExist(model: "CollectionItem") }
@@ -113,7 +113,7 @@ extension Snapshot {
         FROM   django_etebase_collectionitem item
         JOIN   apus_item changed ON changed.id = item.id
         JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = item.id AND revision.current = TRUE
-        WHERE  item.collection_id = $1 AND item.uid = $2
+        WHERE  item.uid = $2 AND item.collection_id + 0 = $1
         """)
 
     private static let selectItems = Statement(
@@ -122,7 +122,7 @@ extension Snapshot {
             FROM   django_etebase_collectionitem item
             JOIN   apus_item changed ON changed.id = item.id
             JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = item.id AND revision.current = TRUE
-            WHERE  item.collection_id = $1 AND item.uid IN [$2 text] AND changed.stoken > $3
+            WHERE  item.uid IN [$2 text] AND item.collection_id + 0 = $1 AND changed.stoken > $3
             ORDER  BY changed.stoken
             """)
 

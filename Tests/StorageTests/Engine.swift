@@ -57,19 +57,25 @@ enum Engine: String, CaseIterable, Sendable {
 final class PostgresServer: Sendable {
     private let url: String
     private let prefix = "test_\(UUID().uuidString.lowercased().replacing("-", with: ""))"
-    private let made = Mutex<Set<String>>([])
+    /// The schemas, each with what makes it.
+    private let made = Mutex<[String: Task<Void, any Error>]>([:])
 
     init(url: String) { self.url = url }
 
     func database(_ name: String) async throws -> PostgresDatabase {
         let schema = "\(prefix)_\(name)"
-        let isNew = made.withLock { $0.insert(schema).inserted }
-        if isNew { try await run("CREATE SCHEMA \(schema)") }
+        let making = made.withLock { made in
+            let making = made[schema] ?? Task { try await run("CREATE SCHEMA \(schema)") }
+            made[schema] = making
+            return making
+        }
+        // Whoever asks for it at the same time waits for it too.
+        try await making.value
         return PostgresDatabase(url: url + (url.contains("?") ? "&" : "?") + "options=-csearch_path%3D\(schema)")
     }
 
     func drop() async throws {
-        for schema in made.withLock({ $0 }) { try await run("DROP SCHEMA \(schema) CASCADE") }
+        for schema in made.withLock({ $0.keys.sorted() }) { try await run("DROP SCHEMA \(schema) CASCADE") }
     }
 
     private func run(_ script: String) async throws {

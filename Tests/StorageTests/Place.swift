@@ -43,7 +43,7 @@ struct Place: Sendable {
         var (progress, projector): (Progress?, Projector?)
         if let opened = opened as? PostgresDatabase {
             let told = Progress()
-            let follower = Projector(database: database, projection: projection, logger: Logger(label: "tests")) { events in
+            let follower = Projector(log: database, projection: projection, logger: Logger(label: "tests")) { events in
                 events.last.map { told.reached($0.position) }
             }
             appender = PostgresAppender(database: opened) { _ in

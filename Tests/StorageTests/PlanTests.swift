@@ -23,6 +23,8 @@ private final class Plans: Sendable {
 
     func note(_ statement: Statement, _ values: [Value], _ connection: any Connection, _ dialect: Dialect) throws {
         let text = dialect == .sqlite ? statement.sqlite : statement.postgres
+        // A setting has no plan.
+        guard !text.hasPrefix("SET ") else { return }
         let plan = try known.withLock { $0[text] } ?? Self.plan(statement, values, connection, dialect)
         known.withLock { $0[text] = plan }
         seen.withLock { _ = $0.insert(plan) }

@@ -1,0 +1,84 @@
+internal import Database
+internal import Domain
+internal import EventLog
+
+/// What a read model in a database of its own needs besides the projection: the contents of chunks, which lie beside the log,
+/// and the mark from which log its rows come. The mark is the head row of its log, which has no events otherwise.
+struct Replica: Sendable {
+    /// How many bytes of contents go into one transaction, roughly.
+    private static let batchBytes = 16 << 20
+
+    /// Events with the contents that came with them.
+    struct Batch: Sendable {
+        var events: [RecordedEvent]
+        /// Whether there are more events.
+        var isFull: Bool
+        fileprivate var contents: [[Value]] = []
+
+        init(events: [RecordedEvent], isFull: Bool) {
+            self.events = events
+            self.isFull = isFull
+        }
+    }
+
+    let log: any Database
+    let database: any Database
+    let stokens: StokenSealer
+
+    /// The batch with its contents, perhaps cut off where they are many. Those that lie in files are not copied.
+    func completed(_ batch: Batch, _ log: any Connection) throws -> Batch {
+        var bytes = 0
+        let events = batch.events.prefix { record in
+            defer { bytes += record.event.storedChunks.reduce(0) { $0 + $1.bytes } }
+            return bytes < Self.batchBytes
+        }
+        var completed = Batch(events: Array(events), isFull: batch.isFull || events.count < batch.events.count)
+        let wanted = events.flatMap { record in record.event.storedChunks.map { (record.stream, $0.uid) } }
+            .compactMap { stream, chunk in
+                if case .collection(let collection) = stream { (collection.rawValue, chunk.rawValue) } else { nil }
+            }
+        guard !wanted.isEmpty else { return completed }
+        completed.contents = try log.query(Self.selectContents, [.texts(wanted.map(\.0)), .texts(wanted.map(\.1))]) { row in
+            [.text(row.text(0)), .text(row.text(1)), .blob(row.blob(2))]
+        }
+        return completed
+    }
+
+    /// Writes what the projection does not, in its transaction.
+    func write(_ batch: Batch, _ connection: any Connection) throws {
+        guard let last = batch.events.last else { return }
+        try connection.enqueue(Self.insertContents, rows: batch.contents)
+        try connection.enqueue(Self.updateMark, [.integer(last.position.rawValue), .integer(last.epoch)])
+    }
+
+    /// Looks whether the rows come from this log.
+    func check(_ epochs: Epochs) async throws {
+        let (mark, stoken) = try await database.read { connection in
+            (
+                try EventLog.head(connection),
+                try connection.first(Self.selectStoken, []) { (id: $0.integer(0), uid: $0.text(1)) }
+            )
+        }
+        guard mark.position != .none else { return }
+        guard epochs.contain(mark) else {
+            throw DatabaseFault(.corrupt, "the read model is of a history that was lost when the log forked: empty its database")
+        }
+        // Stokens are made with the server's secret.
+        guard let stoken, stokens.open(stoken.uid)?.position.rawValue != stoken.id else { return }
+        throw DatabaseFault(.corrupt, "the read model is of another server's log")
+    }
+
+    private static let selectStoken = Statement("SELECT id, uid FROM django_etebase_stoken ORDER BY id DESC LIMIT 1")
+
+    private static let updateMark = Statement("UPDATE apus_log SET position = $1, epoch = $2")
+
+    private static let selectContents = Statement(
+        """
+        SELECT stored.collection, stored.uid, stored.content
+        FROM   unnest($1::text[], $2::text[]) AS wanted (collection, uid)
+        JOIN   apus_chunk stored ON stored.collection = wanted.collection AND stored.uid = wanted.uid
+        """)
+
+    private static let insertContents = SetStatement(
+        insertInto: "apus_chunk", ["collection": .text, "uid": .text, "content": .bytes])
+}

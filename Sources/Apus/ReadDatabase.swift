@@ -1,0 +1,44 @@
+internal import ArgumentParser
+internal import Database
+internal import EventLog
+internal import Logging
+internal import Projections
+internal import ReadModel
+internal import Schemas
+
+/// The database that reads are answered from, where it is not the log's own: a read model that a projector keeps there, or a
+/// streaming standby of the log's database.
+struct ReadDatabase: Sendable {
+    let replica: ReadModel.Replica
+    /// Nil for a standby, whose rows come from its primary.
+    let projector: Projector?
+
+    /// Opens it, and makes the tables of a new one.
+    ///
+    /// - Throws: `ValidationError` when it is the log's database, or has a log of its own.
+    init(url: String, log: any Database, projection: DjangoProjection, logger: Logger) async throws {
+        let database = PostgresDatabase(url: url)
+        let progress = Progress()
+        replica = ReadModel.Replica(database: database, progress: progress)
+        let name = try await database.read(Self.name)
+        let isStandby = try await database.ask(Statement("SELECT pg_is_in_recovery()"), []) { $0.flag(0) } == [true]
+        guard !isStandby else {
+            projector = nil
+            return
+        }
+        guard try await log.read(Self.name) != name else {
+            throw ValidationError("APUS_READ_DATABASE_URL is another database than that of the log, or a standby of it")
+        }
+        try await database.write { try Schema.create($0, .postgres) }
+        guard try await database.ask(Statement("SELECT 1 FROM apus_event LIMIT 1"), [], { $0.integer(0) }).isEmpty else {
+            throw ValidationError("the database of APUS_READ_DATABASE_URL has a log of its own; a read model is made in an empty one")
+        }
+        projector = Projector(log: log, replica: database, projection: projection, logger: logger) { events in
+            if let last = events.last { progress.reached(last.position) }
+        }
+    }
+
+    @Sendable private static func name(_ connection: any Connection) throws -> String? {
+        try connection.first(Telling.selectName, []) { $0.text(0) }
+    }
+}
