@@ -191,7 +191,8 @@ public actor Projector: Service {
     private func checkHistory(at position: Position) async throws {
         let epochs = try await log.read { try Epochs($0) }
         guard position <= epochs.head.position else {
-            throw DatabaseFault(.corrupt, "the read model is ahead of the log by \(position.rawValue - epochs.head.position.rawValue) events")
+            throw DatabaseFault(
+                .corrupt, "the read model is ahead of the log by \(position.rawValue - epochs.head.position.rawValue) events")
         }
         try await replica?.check(epochs)
     }

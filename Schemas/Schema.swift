@@ -54,7 +54,8 @@ public enum Schema {
 
     private static let tables = Statement(
         sqlite: "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
-        postgres: "SELECT table_name::text FROM information_schema.tables WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'")
+        postgres:
+            "SELECT table_name::text FROM information_schema.tables WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'")
 
     /// SQLite's writer is alone anyway. PostgreSQL has nothing to lock before there are tables, so the lock is on a number,
     /// and goes with the transaction. Whoever comes second waits for as long as an upgrade takes; an upgrade itself waits
