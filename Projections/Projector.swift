@@ -49,6 +49,8 @@ public actor Projector: Service {
     /// What comes after the batch that was applied last, where it was read already.
     private var upcoming: Replica.Batch?
     private var prolongAt = ContinuousClock.now
+    /// Whether standbys of the database may be read from: they get what is on the disk.
+    private var hasStandbys = false
     private let isTold = Mutex(false)
     private let wakes: AsyncStream<Void>
     private let wakeContinuation: AsyncStream<Void>.Continuation
@@ -130,6 +132,7 @@ public actor Projector: Service {
             guard isDue else { return .idle }
             try await checkHistory(at: start)
         }
+        if isDue { hasStandbys = try await database.ask(Self.selectStandbys, []) { $0.flag(0) } == [true] }
         prolongAt = .now + Self.prolongInterval
         // While a full batch is written, the next one is read.
         async let next = batch.isFull ? read(after: start + batch.events.count) : nil
@@ -147,10 +150,10 @@ public actor Projector: Service {
     }
 
     private func apply(_ batch: Replica.Batch, after start: Position) async throws -> Step {
-        try await database.write { [fence, holder, projection, replica] connection in
+        try await database.write { [fence, holder, projection, replica, hasStandbys] connection in
             // The log is durable, and the checkpoint is in this transaction. A holder that stands still in it must not keep
             // the row from a standby for longer than the lease.
-            try connection.enqueue(Self.needNotLast, [])
+            try connection.enqueue(hasStandbys ? Self.mustLastHere : Self.needNotLast, [])
             try connection.enqueue(Self.mustNotStandStill, [])
             let found = try connection.first(Self.prolong, [.text(holder), .integer(orNull: fence)]) { $0.integer(0) }
             guard let found else { return Step.standby }
@@ -218,6 +221,8 @@ public actor Projector: Service {
         } catch { logger.debug("the lease was not given back; it ends by itself", metadata: ["fault": "\(error)"]) }
     }
 
+    private static let selectStandbys = Statement("SELECT EXISTS (SELECT FROM pg_stat_replication)")
+    private static let mustLastHere = Statement("SET LOCAL synchronous_commit = local")
     private static let needNotLast = Statement("SET LOCAL synchronous_commit = off")
     private static let mustNotStandStill = Statement("SET LOCAL idle_in_transaction_session_timeout = '2s'")
     private static let mustNotWait = Statement("SET LOCAL lock_timeout = '500ms'")

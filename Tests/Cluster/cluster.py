@@ -210,10 +210,11 @@ class Node(Server):
 
     role, level = "api", "warning"
 
-    def __init__(self, binary: str, database: Database, redis: Redis | None = None) -> None:
+    def __init__(self, binary: str, database: Database, redis: Redis | None = None, read_url: str | None = None) -> None:
         super().__init__(
             binary, "--database-url", database.url, "--roles", self.role, "--signup", "open",
             "--log-level", self.level, *(["--redis-url", redis.url] if redis else []),
+            *(["--read-database-url", read_url] if read_url else []),
             environment={"APUS_SECRET": SECRET})
         self.database = database
 
@@ -253,13 +254,15 @@ class Cluster:
 
     def __init__(
         self, binary: str, server_url: str, projectors: int = 1, database: Database | None = None, redis: Redis | None = None,
+        read_url: str | None = None,
     ) -> None:
         self.stack = contextlib.ExitStack()
         self.binary = binary
         self.database = database or self.stack.enter_context(Database(server_url))
         try:
-            self.nodes = [self.stack.enter_context(Node(binary, self.database, redis)) for _ in range(2)]
-            self.projectors = [self.stack.enter_context(Projector(binary, self.database, redis)) for _ in range(projectors)]
+            self.nodes = [self.stack.enter_context(Node(binary, self.database, redis, read_url)) for _ in range(2)]
+            self.projectors = [
+                self.stack.enter_context(Projector(binary, self.database, redis, read_url)) for _ in range(projectors)]
             self.active()
         except BaseException:
             self.stack.close()
