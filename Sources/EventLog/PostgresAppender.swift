@@ -6,8 +6,12 @@ internal import Sodium
 /// Appends with one call of the function `apus_append`, which is a transaction of its own: the lock of the head never spans
 /// a round trip. What was decided on a view that others have changed since is decided again.
 public struct PostgresAppender: Appender {
-    /// How often a group is decided again before its submissions are told to come later.
+    /// How often a group is tried. The more streams it depends on, the likelier it is that one of them moves on meanwhile.
+    private static let groupAttempts = 4
+    /// How often a submission is tried by itself before it is told to come later.
     private static let attempts = 32
+    /// How long to wait at most before trying by itself again, so that two do not stay in step.
+    private static let longestPauseMicroseconds = 4_000.0
 
     private let database: PostgresDatabase
     private let forked: @Sendable (LogHead) -> Void
@@ -34,10 +38,14 @@ public struct PostgresAppender: Appender {
         if let head { forked(head) }
     }
 
+    /// Decides and appends a group, as a whole.
+    ///
+    /// - Throws: ``LogFault/contended`` when others were faster each time; smaller groups may still succeed.
     public func append(_ group: [Submission]) async throws -> [Result<[RecordedEvent], Refusal>] {
         var taken: TakenClaims = [:]
         var broken: DatabaseFault?
-        for _ in 0..<Self.attempts {
+        for attempt in 0..<(group.count > 1 ? Self.groupAttempts : Self.attempts) {
+            if attempt >= Self.groupAttempts { try await Task.sleep(for: .microseconds(.random(in: 0..<Self.longestPauseMicroseconds))) }
             let (plan, view) = try await database.read { [taken] connection in
                 let view = try LogView(for: group, connection)
                 return (Plan(group, view, taken: taken), view)
@@ -61,7 +69,7 @@ public struct PostgresAppender: Appender {
             }
         }
         if let broken { throw broken }
-        throw LogFault.overloaded
+        throw LogFault.contended
     }
 
     /// The claims that the function says are taken, and by whom.

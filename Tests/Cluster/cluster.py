@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -200,6 +201,44 @@ class Standby(Postgres):
         self.port = self.primary.port
         self.start()
         equal(self.value("SELECT pg_promote()"), "t", "promotion")
+
+
+class Pooler:
+    """pgbouncer in transaction mode: each transaction runs in any of a few sessions with the server."""
+
+    SESSIONS = 4
+
+    def __init__(self, server_url: str) -> None:
+        server = urllib.parse.urlsplit(server_url)
+        self.scratch, self.port = Path(tempfile.mkdtemp(prefix="apus-pooler.")), free_port()
+        (self.scratch / "pgbouncer.ini").write_text(
+            f"[databases]\n* = host={server.hostname} port={server.port} user={server.username}\n[pgbouncer]\n"
+            f"listen_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\n"
+            f"default_pool_size = {self.SESSIONS}\nmax_client_conn = 200\n")
+        switch: list[str] = []
+        if os.geteuid() == 0:  # it refuses to run as root
+            self.scratch.chmod(0o755)
+            switch = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--inh-caps=-all"]
+        with (self.scratch / "log").open("wb") as log:
+            self.process = subprocess.Popen(
+                [*switch, shutil.which("pgbouncer") or "/usr/sbin/pgbouncer", self.scratch / "pgbouncer.ini"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def url(self, database: Database) -> str:
+        return f"postgres://apus@127.0.0.1:{self.port}/{database.name}"
+
+    def answers(self, database: Database) -> bool:
+        with contextlib.suppress(RuntimeError):
+            return psql(self.url(database), "SELECT 1") == "1"
+        return False
+
+    def __enter__(self) -> Pooler:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.process.terminate()
+        self.process.wait(timeout=30)
+        shutil.rmtree(self.scratch)
 
 
 # --- processes ------------------------------------------------------------------------------------

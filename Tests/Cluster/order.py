@@ -19,7 +19,7 @@ from typing import Any, Callable, Iterator
 
 import cluster
 import support
-from cluster import LOG_FAULTS, READ_MODEL_FAULTS, Cluster, Member, faults, member
+from cluster import LOG_FAULTS, READ_MODEL_FAULTS, Cluster, Database, Member, Pooler, faults, member, psql, wait
 from support import equal, expected, offered, test, true, uid
 
 SEED = 20_240_611
@@ -351,6 +351,26 @@ def safe(options: argparse.Namespace) -> str:
         equal(logged, [], f"faults in the logs ({play.summary()})")
         cluster.equals_a_replay(stage)
         return play.summary()
+
+
+@test("behind a pooler in transaction mode many writers and readers over two front ends are served as without one")
+def pooled(options: argparse.Namespace) -> str:
+    with Pooler(options.postgres) as pooler, Database(options.postgres) as database:
+        direct, database.url = database.url, pooler.url(database)
+        wait("the pooler answers", lambda: pooler.answers(database), 30)
+        with Cluster(options.apus, options.postgres, database=database) as stage:
+            play = Play(stage, options.seed)
+            play.run(min(options.seconds, 6.0))
+            found = violations(play)
+            true(not found, f"{play.summary()}; {len(found)} violations: " + "; ".join(found[:12]))
+            logged = [fault for process in [*stage.nodes, *stage.projectors] for fault in process.faults]
+            equal(logged, [], f"faults in the logs ({play.summary()})")
+            sessions = int(psql(direct, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                                        " AND application_name = 'apus'"))
+            true(0 < sessions <= Pooler.SESSIONS, f"{sessions} sessions with PostgreSQL")
+            database.url = direct
+            cluster.equals_a_replay(stage)
+            return play.summary()
 
 
 @test("the same checks notice an append that is not safe: positions drawn before the lock")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cluster
 import support
-from cluster import BIN, Database, command
+from cluster import command, BIN, Database, Session
 from support import equal, expected, offered, test, true, uid
 
 VERSIONS = Path(__file__).resolve().parent.parent / "Schemas" / "versions"
@@ -60,7 +60,7 @@ def at_once(options: argparse.Namespace) -> None:
     with Database(options.postgres) as old:
         old.run(OLDEST)
         # Whoever upgrades must wait for a reader first, so that the others have come by then.
-        with old.session() as session:
+        with Session(old.url) as session:
             session.run("BEGIN")
             session.run("LOCK TABLE apus_epoch IN ACCESS SHARE MODE")
             with ThreadPoolExecutor(4) as pool:

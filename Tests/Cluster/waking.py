@@ -48,7 +48,8 @@ def told(options: argparse.Namespace) -> str:
                 while "over" not in heard:
                     if listener.stdout.readline() == "pmessage\n":
                         _, channel, position = (listener.stdout.readline().strip() for _ in range(3))
-                        heard.setdefault(channel.split(":")[-1], []).append(int(position))
+                        if not channel.endswith(":hints"):  # which say what has changed, for gateways
+                            heard.setdefault(channel.split(":")[-1], []).append(int(position))
             finally:
                 listener.kill()
         head = stage.log_position()
