@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cluster
 import support
-from cluster import command, BIN, Database, Session
+from cluster import BIN, command, Database, Session
 from support import equal, expected, offered, test, true, uid
 
 VERSIONS = Path(__file__).resolve().parent.parent / "Schemas" / "versions"
