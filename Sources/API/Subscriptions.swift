@@ -1,3 +1,4 @@
+internal import EventLog
 internal import Gateway
 internal import HTTPTypes
 internal import Hummingbird
@@ -15,7 +16,9 @@ extension API {
     func issueTicket(_ call: Call) async throws -> Response {
         let grant = try await read(call) { snapshot, user in
             let collection = try snapshot.access(to: call.collection, by: user.user)
-            return Grant(collection: collection.uid, user: user.user, session: user.session.id, token: user.token)
+            return Grant(
+                collection: collection.uid, user: user.user, session: user.session.id, token: user.token,
+                position: try snapshot.logHead().position)
         }
         guard let tickets = realTime.tickets else { throw APIError.noTickets }
         let ticket = try await tickets.issue(grant)

@@ -32,13 +32,18 @@ public struct StokenSealer: Sendable {
 
     /// The position in a stoken, or nil when this server has not made it.
     public func open(_ stoken: String) -> LogHead? {
-        guard let bytes = Base64URL.decode(stoken), bytes.count == Self.tagBytes + Self.contentBytes else { return nil }
+        guard Self.hasForm(stoken), let bytes = Base64URL.decode(stoken) else { return nil }
         let tag = Array(bytes.prefix(Self.tagBytes))
         let plain = masked(Array(bytes.dropFirst(Self.tagBytes)), with: tag)
         guard self.tag(of: plain) == tag else { return nil }
         var content = ByteBuffer(bytes: plain)
         guard let epoch = content.readInteger(as: UInt32.self), let position = content.readInteger(as: Int64.self) else { return nil }
         return LogHead(position: Position(rawValue: position), epoch: Int64(epoch))
+    }
+
+    /// Whether a text is in the form of stokens, which those of adopted databases need not be in.
+    public static func hasForm(_ text: String) -> Bool {
+        Base64URL.decode(text)?.count == tagBytes + contentBytes
     }
 
     private func tag(of content: [UInt8]) -> [UInt8] {

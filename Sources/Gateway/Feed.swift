@@ -9,10 +9,6 @@ internal import Synchronization
 /// A collection with those who listen to it: reads each change once, encodes it once, and gives the same bytes to all who
 /// wait for them.
 final class Feed: Sendable {
-    /// The most items in a page.
-    private static let pageItems = 50
-    /// A page ends with the item that brings its contents to this size.
-    private static let pageBytes = 1 << 20
     /// How long to wait after the read model could not answer.
     private static let retryInterval = Duration.milliseconds(500)
 
@@ -61,7 +57,7 @@ final class Feed: Sendable {
     func run(_ logger: Logger) async {
         while let look = nextLook() {
             do {
-                perform(try await source.find(look, in: collection, pageItems: Self.pageItems, pageBytes: Self.pageBytes), by: look)
+                perform(try await source.find(look, in: collection), by: look)
             } catch {
                 state.withLock { $0.feed.failed() }
                 if error is CancellationError { return }
@@ -116,39 +112,57 @@ final class Feed: Sendable {
 
 /// Where feeds read.
 struct Source: Sendable {
+    /// The most items in a page.
+    private static let pageItems = 50
+    /// A page ends with the item that brings its contents to this size.
+    private static let pageBytes = 1 << 20
+
     let readModel: ReadModel
     let sessions: Sessions
     let clock: @Sendable () -> Timestamp
     let encode: Gateway.Encoding
 
     /// Answers a look from one snapshot, so that who is admitted and what is sent are of the same moment.
-    func find(
-        _ look: FeedState.Look, in collection: CollectionUID, pageItems: Int, pageBytes: Int
-    ) async throws -> FeedState.Finding {
+    func find(_ look: FeedState.Look, in collection: CollectionUID) async throws -> FeedState.Finding {
         try await readModel.snapshot { [self] snapshot in
             guard let audience = try snapshot.audience(of: collection) else { return .init(admitted: [], changed: nil, page: nil) }
             let users = try sessions.users(of: Set(look.listeners.values.map(\.token)), at: clock(), snapshot)
             let admitted = look.listeners.filter { users[$0.value.token] == $0.value.user && audience.members.contains($0.value.user) }
             var page: FeedState.Page?
             if let after = look.after, !admitted.isEmpty {
-                page = try self.page(after: after, audience.collection, pageItems, pageBytes, snapshot)
+                page = try self.page(after: after, audience.collection, snapshot)
             }
             return .init(admitted: Set(admitted.keys), changed: audience.collection.revisionStoken, page: page)
         }
     }
 
+    /// The next page for one whose session has ended since the ticket was issued: it gets what had happened by then. Nil when
+    /// that is all, or the user may not listen any more.
+    func remainder(after place: Place, for grant: Grant) async throws -> FeedState.Page? {
+        try await readModel.snapshot { [self] snapshot in
+            try snapshot.require(grant.position)
+            guard let audience = try snapshot.audience(of: grant.collection), audience.members.contains(grant.user),
+                try snapshot.account(grant.user)?.isActive == true
+            else { return nil }
+            return try page(after: place, upTo: grant.position, audience.collection, snapshot)
+        }
+    }
+
     private func page(
-        after position: Position, _ collection: CollectionAccess, _ pageItems: Int, _ pageBytes: Int, _ snapshot: Snapshot
+        after place: Place, upTo limit: Position? = nil, _ collection: CollectionAccess, _ snapshot: Snapshot
     ) throws -> FeedState.Page? {
-        let found = try snapshot.items(of: collection, after: position, limit: pageItems, includesMain: true, .auto)
+        let found = try snapshot.changes(of: collection, after: place.position, knownAt: place.base, limit: Self.pageItems)
+        let wanted = found.elements.prefix { $0.changed <= limit ?? $0.changed }
         var bytes = 0
-        let items = found.elements.prefix { item in
+        let items = wanted.prefix { item in
             defer { bytes += item.revision.contentBytes }
-            return bytes < pageBytes
+            return bytes < Self.pageBytes
         }
         guard let last = items.last else { return nil }
-        let isDone = found.isDone && items.count == found.elements.count
-        return FeedState.Page(message: encode(Array(items), try snapshot.stoken(at: last.changed), isDone), upTo: last.changed)
+        let isDone = items.count == wanted.count && (found.isDone || wanted.count < found.elements.count)
+        var end = Place(at: last.changed)
+        if !isDone { end.base = place.base }
+        return FeedState.Page(message: encode(Array(items), try snapshot.stoken(at: last.changed), isDone), end: end)
     }
 }
 

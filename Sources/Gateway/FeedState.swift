@@ -6,6 +6,21 @@ struct ListenerID: Hashable, Sendable {
     let rawValue: Int
 }
 
+/// How much of a collection a listener has.
+struct Place: Hashable, Sendable {
+    /// The last change that was sent, or is being sent.
+    var position: Position
+    /// Where the listener last had everything: behind `position` while a backlog of several pages is sent, since the pages
+    /// leave out what comes again further on. Nothing where it began with nothing.
+    var base: Position
+
+    /// Everything up to a position.
+    init(at position: Position) {
+        self.position = position
+        base = position
+    }
+}
+
 /// What a feed knows of its listeners, and what is to be done next: pure, so that it can be tested without a socket.
 ///
 /// A listener either waits at the position that was sent last, or it is busy: a frame is on its way to it. So of each
@@ -17,7 +32,7 @@ struct FeedState {
         let number: Int
         let listeners: [ListenerID: Grant]
         /// Nil when only access is looked at.
-        let after: Position?
+        let after: Place?
     }
 
     /// What was found, all of one moment.
@@ -33,8 +48,8 @@ struct FeedState {
     /// Changes as they go over the wire.
     struct Page: Sendable {
         let message: ByteBuffer
-        /// The last change in it.
-        let upTo: Position
+        /// Where it leads.
+        let end: Place
     }
 
     /// What is to be done with the listeners.
@@ -51,15 +66,14 @@ struct FeedState {
 
     private struct Listener {
         let grant: Grant
-        /// The last change that was sent, or is being sent.
-        var position: Position
+        var place: Place
         var isBusy = false
         /// The last look that found that it may listen.
         var admitted = 0
     }
 
     private struct Shared {
-        let after: Position
+        let after: Place
         let page: Page
         let look: Int
         let end: ContinuousClock.Instant
@@ -71,8 +85,8 @@ struct FeedState {
     private var changed = Position.none
     /// Whether something may have happened since the last look.
     private var isStale = false
-    /// Positions that listeners wait at and that are looked at one after the other, so that none is left out for long.
-    private var round: [Position] = []
+    /// Places that listeners wait at and that are looked at one after the other, so that none is left out for long.
+    private var round: [Place] = []
     private var looks = 0
     private var shared: [Shared] = []
 
@@ -80,7 +94,7 @@ struct FeedState {
 
     /// Adds a listener who has seen everything up to `position`. Nothing is sent to it before a look admits it.
     mutating func join(_ id: ListenerID, _ grant: Grant, at position: Position) {
-        listeners[id] = Listener(grant: grant, position: position)
+        listeners[id] = Listener(grant: grant, place: Place(at: position))
         isStale = true
     }
 
@@ -101,8 +115,8 @@ struct FeedState {
     mutating func delivered(to id: ListenerID, now: ContinuousClock.Instant) -> Action? {
         guard var listener = listeners[id], listener.isBusy else { return nil }
         shared.removeAll { $0.end <= now }
-        if let next = shared.first(where: { $0.after == listener.position && $0.look <= listener.admitted }) {
-            listener.position = next.page.upTo
+        if let next = shared.first(where: { $0.after == listener.place && $0.look <= listener.admitted }) {
+            listener.place = next.page.end
             listeners[id] = listener
             return .send(next.page.message, to: [id])
         }
@@ -123,25 +137,25 @@ struct FeedState {
         guard !listeners.isEmpty else { return nil }
         let checksAll = isStale && round.isEmpty
         if round.isEmpty {
-            let waiting = listeners.values.filter { !$0.isBusy && (checksAll || $0.position < changed) }
-            let crowds = Dictionary(grouping: waiting, by: \.position).mapValues(\.count)
+            let waiting = listeners.values.filter { !$0.isBusy && (checksAll || $0.place.position < changed) }
+            let crowds = Dictionary(grouping: waiting, by: \.place).mapValues(\.count)
             // The largest crowd last, from where it is taken first.
-            round = crowds.keys.sorted { (crowds[$0] ?? 0, $1) < (crowds[$1] ?? 0, $0) }
+            round = crowds.keys.sorted { (crowds[$0] ?? 0, $1.position) < (crowds[$1] ?? 0, $0.position) }
             if checksAll { isStale = false }
         }
-        while let position = round.popLast() {
-            let waiting = listeners.filter { !$0.value.isBusy && $0.value.position == position }
+        while let place = round.popLast() {
+            let waiting = listeners.filter { !$0.value.isBusy && $0.value.place == place }
             guard !waiting.isEmpty else { continue }
-            return look(at: checksAll ? listeners : waiting, after: position)
+            return look(at: checksAll ? listeners : waiting, after: place)
         }
         if checksAll { return look(at: listeners, after: nil) }
         // What was waiting has gone meanwhile; there may be more.
-        return isStale || listeners.values.contains { !$0.isBusy && $0.position < changed } ? nextLook() : nil
+        return isStale || listeners.values.contains { !$0.isBusy && $0.place.position < changed } ? nextLook() : nil
     }
 
-    private mutating func look(at listeners: [ListenerID: Listener], after position: Position?) -> Look {
+    private mutating func look(at listeners: [ListenerID: Listener], after place: Place?) -> Look {
         looks += 1
-        return Look(number: looks, listeners: listeners.mapValues(\.grant), after: position)
+        return Look(number: looks, listeners: listeners.mapValues(\.grant), after: place)
     }
 
     /// Takes in what was found. Who is not admitted gets nothing of it.
@@ -154,15 +168,16 @@ struct FeedState {
         guard let after = look.after else { return actions }
         let waiting = finding.admitted.filter { id in
             guard let listener = listeners[id] else { return false }
-            return !listener.isBusy && listener.position == after
+            return !listener.isBusy && listener.place == after
         }
         guard let page = finding.page else {
             // They have everything that is there, whatever the last change was.
-            for id in waiting { listeners[id]?.position = max(after, finding.changed ?? after) }
+            let end = Place(at: max(after.position, finding.changed ?? .none))
+            for id in waiting { listeners[id]?.place = end }
             return actions
         }
         for id in waiting {
-            listeners[id]?.position = page.upTo
+            listeners[id]?.place = page.end
             listeners[id]?.isBusy = true
         }
         busy += waiting.count

@@ -62,10 +62,19 @@ public enum OpeningRefusal: Error, Sendable {
     case tooFast
 }
 
-/// A socket that may be opened, and where it begins.
+/// A socket that may be opened, and what comes to it.
 public struct Opening: Sendable {
+    enum Content {
+        /// What happens after a position.
+        case changes(after: Position)
+        /// What had happened when the ticket was issued: the session has ended since.
+        case remainder(after: Position)
+        /// Nothing: nobody knows what the client has seen.
+        case nothing
+    }
+
     let grant: Grant
-    let position: Position
+    let content: Content
 }
 
 /// The sockets of this process and what they listen to.
@@ -79,6 +88,8 @@ public final class Gateway: Service {
     private static let sessionInterval = Duration.seconds(30)
     /// How many sessions are looked at in one question.
     private static let sessionsAtOnce = 500
+    /// How long a socket stays open to which nothing will come.
+    private static let patience = TimeAmount.seconds(3)
     /// When more events than this were missed, every feed looks for itself.
     private static let missedEvents: Int64 = 10_000
 
@@ -125,11 +136,18 @@ public final class Gateway: Service {
         guard let grant = try await tickets.redeem(ticket) else { throw OpeningRefusal.badTicket }
         let open = state.withLock { $0.sockets[grant.user] ?? 0 }
         guard open < settings.socketsPerUser else { throw OpeningRefusal.tooManySockets }
-        guard let stoken else { return Opening(grant: grant, position: .none) }
-        guard let position = try await source.readModel.snapshot({ try $0.position(ofStoken: stoken) }) else {
-            throw OpeningRefusal.badStoken
+        let (position, isSignedIn) = try await source.readModel.snapshot { [source] snapshot in
+            let position = if let stoken { try snapshot.position(ofStoken: stoken) } else { Position.none as Position? }
+            let user = try source.sessions.users(of: [grant.token], at: source.clock(), snapshot)[grant.token]
+            return (position, user == grant.user)
         }
-        return Opening(grant: grant, position: position)
+        guard let position else {
+            // The original opens a socket for any text (`ws-refused`). One that can only be a stoken of elsewhere, or of a
+            // future that was lost, is refused, so that the client begins anew.
+            if stoken.map(StokenSealer.hasForm) ?? true { throw OpeningRefusal.badStoken }
+            return Opening(grant: grant, content: .nothing)
+        }
+        return Opening(grant: grant, content: isSignedIn ? .changes(after: position) : .remainder(after: position))
     }
 
     private func isSlowEnough() -> Bool {
@@ -153,35 +171,62 @@ public final class Gateway: Service {
     /// Lets a socket listen until its connection ends, or the program shuts down.
     public func serve(_ opening: Opening, on socket: Socket) async throws {
         try await socket.opened.futureResult.get()
-        let (id, feed) = admit(opening.grant)
-        // From here on hints wake the feed; what happened before, it reads.
-        feed.join(id, opening.grant, socket, at: opening.position)
+        let grant = opening.grant
+        state.withLock { $0.sockets[grant.user, default: 0] += 1 }
+        switch opening.content {
+        case .changes(let position):
+            let (id, feed) = enter(grant.collection)
+            // From here on hints wake the feed; what happened before, it reads.
+            feed.join(id, grant, socket, at: position)
+            await keep(socket)
+            feed.leave(id)
+            leave(grant.collection)
+        case .remainder(let position): await keep(socket) { await self.sendRemainder(after: Place(at: position), for: grant, on: socket) }
+        case .nothing:
+            socket.close(.policyViolation, in: Self.patience)
+            await keep(socket)
+        }
+        state.withLock { state in
+            state.sockets[grant.user, default: 0] -= 1
+            if state.sockets[grant.user] == 0 { state.sockets[grant.user] = nil }
+        }
+    }
+
+    /// Does what there is to do for a socket, and waits for its end.
+    private func keep(_ socket: Socket, _ body: () async -> Void = {}) async {
         await withGracefulShutdownHandler {
+            await body()
             do { try await socket.closed.get() } catch { logger.debug("a socket broke", metadata: ["fault": "\(error)"]) }
         } onGracefulShutdown: { [drain = settings.drain] in
             socket.close(.unknown(1012), in: .nanoseconds(.random(in: 0...TimeAmount(drain).nanoseconds)))
         }
-        feed.leave(id)
-        dismiss(opening.grant)
     }
 
-    private func admit(_ grant: Grant) -> (ListenerID, Feed) {
+    private func sendRemainder(after place: Place, for grant: Grant, on socket: Socket) async {
+        var place = place
+        do {
+            while let page = try await source.remainder(after: place, for: grant), await socket.send(page.message) { place = page.end }
+            socket.close(.policyViolation)
+        } catch {
+            logger.error("changes could not be read for one who has logged out", metadata: ["fault": "\(error)"])
+            socket.close(.unknown(1012))
+        }
+    }
+
+    private func enter(_ collection: CollectionUID) -> (ListenerID, Feed) {
         state.withLock { state in
             state.lastListener += 1
-            state.sockets[grant.user, default: 0] += 1
             let (feed, sockets) =
-                state.feeds[grant.collection] ?? (Feed(grant.collection, source) { [awaken] in awaken.yield($0) }, 0)
-            state.feeds[grant.collection] = (feed, sockets + 1)
+                state.feeds[collection] ?? (Feed(collection, source) { [awaken] in awaken.yield($0) }, 0)
+            state.feeds[collection] = (feed, sockets + 1)
             return (ListenerID(rawValue: state.lastListener), feed)
         }
     }
 
-    private func dismiss(_ grant: Grant) {
+    private func leave(_ collection: CollectionUID) {
         state.withLock { state in
-            state.sockets[grant.user, default: 0] -= 1
-            if state.sockets[grant.user] == 0 { state.sockets[grant.user] = nil }
-            state.feeds[grant.collection]?.sockets -= 1
-            if state.feeds[grant.collection]?.sockets == 0 { state.feeds[grant.collection] = nil }
+            state.feeds[collection]?.sockets -= 1
+            if state.feeds[collection]?.sockets == 0 { state.feeds[collection] = nil }
         }
     }
 

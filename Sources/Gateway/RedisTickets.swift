@@ -20,7 +20,9 @@ public struct RedisTickets: Tickets {
 
     public func issue(_ grant: Grant) async throws(TicketsUnavailable) -> String {
         let ticket = TicketRule.make()
-        let fields = ["\(grant.user.rawValue)", grant.session, grant.token, grant.collection.rawValue]
+        let fields = [
+            "\(grant.user.rawValue)", grant.session, grant.token, "\(grant.position.rawValue)", grant.collection.rawValue,
+        ]
         let sealed = box.seal(Array(fields.joined(separator: " ").utf8))
         do {
             _ = try await redis.command(
@@ -33,10 +35,11 @@ public struct RedisTickets: Tickets {
         let answer: RedisValue
         do { answer = try await redis.command("EVAL", .text(Self.take), 1, key(of: ticket)) } catch { throw TicketsUnavailable() }
         guard let sealed = answer.bytes, let fields = box.open(sealed) else { return nil }
-        let words = String(decoding: fields, as: UTF8.self).split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false)
-        guard words.count == 4, let user = Int64(words[0]) else { return nil }
+        let words = String(decoding: fields, as: UTF8.self).split(separator: " ", maxSplits: 4, omittingEmptySubsequences: false)
+        guard words.count == 5, let user = Int64(words[0]), let position = Int64(words[3]) else { return nil }
         return Grant(
-            collection: CollectionUID(String(words[3])), user: UserID(rawValue: user), session: String(words[1]), token: String(words[2]))
+            collection: CollectionUID(String(words[4])), user: UserID(rawValue: user), session: String(words[1]), token: String(words[2]),
+            position: Position(rawValue: position))
     }
 
     private func key(of ticket: String) -> RedisArgument {

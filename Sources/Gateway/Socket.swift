@@ -39,6 +39,11 @@ public final class Socket: Sendable {
         }
     }
 
+    /// Sends a binary message, and tells whether it has gone out.
+    func send(_ message: ByteBuffer) async -> Bool {
+        await withCheckedContinuation { continuation in send(message) { continuation.resume(returning: $0) } }
+    }
+
     /// Says why, and closes, after a while.
     func close(_ code: WebSocketErrorCode, in delay: TimeAmount = .zero) {
         eventLoop.scheduleTask(in: delay) { [self] in handler.value?.close(code) }

@@ -8,14 +8,17 @@ public struct Grant: Hashable, Sendable {
     public let user: UserID
     /// The short id of the session.
     public let session: String
-    /// The token of the session: when it goes, the grant goes.
+    /// The token of the session: when it goes, the grant is good for what was there up to `position`, and no more.
     public let token: String
+    /// Where the log ended when the grant was given.
+    public let position: Position
 
-    public init(collection: CollectionUID, user: UserID, session: String, token: String) {
+    public init(collection: CollectionUID, user: UserID, session: String, token: String, position: Position) {
         self.collection = collection
         self.user = user
         self.session = session
         self.token = token
+        self.position = position
     }
 }
 

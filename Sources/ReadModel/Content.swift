@@ -68,7 +68,7 @@ extension Snapshot {
     }
 
     /// The content of a chunk's row, or of its file where it has none.
-    private func present(_ content: [UInt8]?, path: String) throws -> [UInt8] {
+    func present(_ content: [UInt8]?, path: String) throws -> [UInt8] {
         guard let content = try content ?? chunks.read(path) else {
             throw DatabaseFault(.corrupt, "a chunk is named whose content is not stored")
         }
@@ -97,8 +97,11 @@ extension Snapshot {
 
     /// Fills in the chunks of items.
     func filled(_ items: [ItemContent], _ prefetch: Prefetch) throws -> [ItemContent] {
-        let chunks = try chunks(of: items.map(\.revision.id), prefetch)
-        return items.map { item in
+        filled(items, try chunks(of: items.map(\.revision.id), prefetch))
+    }
+
+    func filled(_ items: [ItemContent], _ chunks: [Int64: [ChunkContent]]) -> [ItemContent] {
+        items.map { item in
             var item = item
             item.revision.chunks = chunks[item.revision.id] ?? []
             return item

@@ -21,13 +21,21 @@ extension Snapshot {
     public func items(
         of collection: CollectionAccess, after position: Position, limit: Int, includesMain: Bool, _ prefetch: Prefetch
     ) throws -> Page<ItemContent> {
+        let page = try changes(of: collection, after: position, limit: limit, includesMain: includesMain)
+        return Page(try filled(page.elements, prefetch), isDone: page.isDone)
+    }
+
+    /// The items that changed after a position, without their chunks.
+    func changes(
+        of collection: CollectionAccess, after position: Position, limit: Int, includesMain: Bool
+    ) throws -> Page<ItemContent> {
         // Most of the time nothing has changed, and the collection's row has told so already.
         if collection.revisionStoken <= position { return Page([], limit: limit) }
-        let found = try connection.query(
-            Self.selectChanges,
-            [.integer(collection.id), .integer(position.rawValue), .flag(includesMain), .integer(Int64(limit) + 1)], item)
-        let page = Page(found, limit: limit)
-        return Page(try filled(page.elements, prefetch), isDone: page.isDone)
+        return Page(
+            try connection.query(
+                Self.selectChanges,
+                [.integer(collection.id), .integer(position.rawValue), .flag(includesMain), .integer(Int64(limit) + 1)], item),
+            limit: limit)
     }
 
     /// One item.

@@ -32,6 +32,27 @@ extension Snapshot {
         return Audience(collection: first.collection, members: members)
     }
 
+    /// The items that changed after a position, oldest change first and the collection's own among them, for somebody who had
+    /// everything at `base`: chunks that an item had there come without their contents, all others with them.
+    ///
+    /// - Parameter base: ``Position/none`` for somebody who had nothing.
+    public func changes(
+        of collection: CollectionAccess, after position: Position, knownAt base: Position, limit: Int
+    ) throws -> Page<ItemContent> {
+        let page = try changes(of: collection, after: position, limit: limit, includesMain: true)
+        if base == .none || page.elements.isEmpty { return Page(try filled(page.elements, .auto), isDone: page.isDone) }
+        var chunks: [Int64: [ChunkContent]] = [:]
+        let found = try connection.query(
+            Self.selectNewContents, [.integers(page.elements.map(\.revision.id)), .integer(base.rawValue)]
+        ) { row in
+            let isKnown = row.flag(2)
+            let content = isKnown ? nil : try present(row.blobOrNil(3), path: row.text(4))
+            return (revision: row.integer(0), chunk: ChunkContent(uid: row.text(1), content: content))
+        }
+        for (revision, chunk) in found { chunks[revision, default: []].append(chunk) }
+        return Page(filled(page.elements, chunks), isDone: page.isDone)
+    }
+
     /// The streams that the events after `position`, up to `end`, belong to.
     public func streams(after position: Position, upTo end: Position) throws -> [StreamID] {
         end == position ? [] : try EventLog.streams(after: position, upTo: end, connection)
@@ -47,6 +68,32 @@ extension Snapshot {
         LEFT   JOIN django_etebase_collectionmember member ON member.collection_id = collection.id
         WHERE  collection.uid = $1
         """)
+
+    // Ids grow with positions, so they order the revisions of an item.
+    static let selectNewContents = Statement(
+        list: """
+            WITH   paged_revision AS MATERIALIZED (
+                   SELECT revision.id, (SELECT   earlier.id
+                                        FROM     django_etebase_collectionitemrevision earlier
+                                        WHERE    earlier.item_id = revision.item_id AND earlier.stoken_id <= $2
+                                        ORDER BY earlier.id DESC
+                                        LIMIT    1) AS known
+                   FROM   django_etebase_collectionitemrevision revision
+                   WHERE  revision.id IN [$1 bigint])
+            SELECT named.revision_id, chunk.uid, named.is_known, stored.content, chunk."chunkFile"
+            FROM   (SELECT relation.id, relation.revision_id, relation.chunk_id,
+                           CASE WHEN EXISTS (SELECT 1
+                                             FROM   django_etebase_revisionchunkrelation earlier
+                                             WHERE  earlier.revision_id = paged_revision.known AND earlier.chunk_id = relation.chunk_id)
+                                THEN 1 ELSE 0 END AS is_known
+                    FROM   paged_revision
+                    JOIN   django_etebase_revisionchunkrelation relation ON relation.revision_id = paged_revision.id) named
+            JOIN   django_etebase_collectionitemchunk chunk ON chunk.id = named.chunk_id
+            JOIN   django_etebase_collection collection ON collection.id = chunk.collection_id
+            LEFT   JOIN apus_chunk stored
+                   ON named.is_known = 0 AND stored.collection = collection.uid AND stored.uid = chunk.uid
+            ORDER  BY named.id
+            """)
 }
 
 extension Sessions {

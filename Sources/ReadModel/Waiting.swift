@@ -120,7 +120,8 @@ extension Snapshot {
         if !collections.isEmpty { try require(collections) }
     }
 
-    private func require(_ position: Position) throws {
+    /// Makes sure that the snapshot has what happened up to a position.
+    public func require(_ position: Position) throws {
         guard try self.position() >= position else { throw Behind(position: position) }
     }
 

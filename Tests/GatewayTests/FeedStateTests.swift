@@ -11,11 +11,11 @@ import Testing
     private var feed = FeedState()
 
     private func grant(_ user: Int64) -> Grant {
-        Grant(collection: "notes", user: UserID(rawValue: user), session: "s\(user)", token: "t\(user)")
+        Grant(collection: "notes", user: UserID(rawValue: user), session: "s\(user)", token: "t\(user)", position: .none)
     }
 
     private func page(upTo position: Int64) -> FeedState.Page {
-        .init(message: ByteBuffer(string: "up to \(position)"), upTo: Position(rawValue: position))
+        .init(message: ByteBuffer(string: "up to \(position)"), end: Place(at: Position(rawValue: position)))
     }
 
     private func join(_ number: Int, at position: Int64) {
@@ -54,7 +54,7 @@ import Testing
     func shared() throws {
         for number in 1...3 { join(number, at: 4) }
         let found = try look(changed: 7, page: page(upTo: 7))
-        #expect(found.look.after == Position(rawValue: 4))
+        #expect(found.look.after?.position == Position(rawValue: 4))
         #expect(found.sent.map(\.0) == ["up to 7"])
         #expect(found.sent.first?.1.count == 3)
         #expect(isIdle())
@@ -70,7 +70,22 @@ import Testing
         #expect(access.look.after == nil && access.sent.isEmpty)
         #expect(isIdle())
         #expect(deliver(to: slow) == nil)
-        #expect(try look(changed: 9, page: page(upTo: 9)).look.after == Position(rawValue: 5))
+        #expect(try look(changed: 9, page: page(upTo: 9)).look.after?.position == Position(rawValue: 5))
+    }
+
+    @Test("one that is sent a backlog in pages has everything only at the end of the last")
+    func base() throws {
+        let listener = ListenerID(rawValue: 1)
+        join(1, at: 2)
+        var next = Place(at: Position(rawValue: 5))
+        next.base = Position(rawValue: 2)
+        _ = try look(changed: 9, page: .init(message: ByteBuffer(), end: next))
+        _ = deliver(to: listener)
+        #expect(try look(changed: 9, page: page(upTo: 8)).look.after == next)
+        _ = deliver(to: listener)
+        #expect(try look(changed: 9, page: nil).look.after == Place(at: Position(rawValue: 8)))
+        feed.note(Position(rawValue: 12))
+        #expect(try look(changed: 12, page: nil).look.after == Place(at: Position(rawValue: 9)))
     }
 
     @Test("who is not admitted gets nothing of what was found in the same look")
@@ -123,7 +138,7 @@ import Testing
         for change in Int64(101)...102 {
             feed.note(Position(rawValue: change))
             let found = try look(changed: change, page: nil)
-            if let after = found.look.after { looked.insert(after) }
+            if let after = found.look.after?.position { looked.insert(after) }
         }
         #expect(looked.contains(.none))
     }

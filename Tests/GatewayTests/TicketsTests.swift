@@ -6,7 +6,7 @@ import Testing
 @testable import Gateway
 
 @Suite("Tickets and notices") struct TicketsTests {
-    private let alice = Grant(collection: "notes", user: UserID(rawValue: 1), session: "s", token: "t")
+    private let alice = Grant(collection: "notes", user: UserID(rawValue: 1), session: "s", token: "t", position: .none)
 
     /// A clock that stands still until it is moved.
     private final class Clock: Sendable {

@@ -118,9 +118,10 @@ private struct WatchedConnection: Connection {
 }
 
 @Suite("The plans of statements") struct PlanTests {
-    /// Tables of one row or a few; virtual ones are the lists among the parameters.
+    /// Tables of one row or a few; virtual ones are the lists among the parameters, and the revisions of a page come by id.
     private static let small = [
         "apus_log", "apus_projection", "apus_epoch", "apus_schema", "sqlite_master", "VIRTUAL TABLE", "pg_class", "pg_namespace",
+        "paged_revision",
     ]
 
     /// A database in which every kind of statement was run, with the plans of the whole history's statements.
@@ -166,6 +167,10 @@ private struct WatchedConnection: Connection {
                 _ = try snapshot.collections(of: ada, types: [[1]], after: .none, limit: 2, .medium)
                 _ = try snapshot.removals(of: ada, after: .none, upTo: nil)
                 _ = try snapshot.chunk("k1", in: access)
+                // All that changed since the middle of the history, of which item a had other chunks then.
+                let middle = try #require(try snapshot.position(ofStoken: try snapshot.stoken(at: Position(rawValue: 10))))
+                #expect(try !snapshot.changes(of: access, after: middle, knownAt: middle, limit: 50).elements.isEmpty)
+                _ = try snapshot.audience(of: notes)
                 _ = try snapshot.members(of: access, after: .none, limit: 2)
                 _ = try snapshot.member(named: "ada", of: access)
                 for side in [InvitationSide.incoming, .outgoing] {
