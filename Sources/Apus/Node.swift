@@ -65,7 +65,9 @@ struct Node: Sendable {
             self.hints = hints
             sharedTickets = telling.map { [secret] in RedisTickets($0.redis, prefix: $0.prefix + ":ticket:", secret: secret) }
             let progress = Progress()
-            let projector = Projector(log: database, projection: projection, logger: logger) { events in
+            // Neither appends nor batches wait in line with the questions of requests.
+            let (appends, batches) = (PostgresDatabase(url: url, connections: 1), PostgresDatabase(url: url, connections: 2))
+            let projector = Projector(log: batches, projection: projection, logger: logger) { events in
                 if let last = events.last {
                     progress.reached(last.position)
                     telling?.projected(upTo: last.position)
@@ -74,10 +76,10 @@ struct Node: Sendable {
             }
             let readDatabase: ReadDatabase? =
                 if let url = try options.readDatabaseURL(environment) {
-                    try await ReadDatabase(url: url, log: database, projection: projection, logger: logger)
+                    try await ReadDatabase(url: url, log: batches, projection: projection, logger: logger)
                 } else { nil }
             let projectors = [projector] + [readDatabase?.projector].compactMap { $0 }
-            let appender = PostgresAppender(database: database) { head in
+            let appender = PostgresAppender(database: appends) { head in
                 logger.warning(
                     "history has forked: this database is a restored, promoted or copied one",
                     metadata: ["epoch": "\(head.epoch)", "after": "\(head.position.rawValue)"])

@@ -106,9 +106,6 @@ public actor Committer: Service {
         do {
             let outcomes = try await appender.append(group.map(\.submission))
             for (pending, outcome) in zip(group, outcomes) { pending.answer.resume(with: outcome) }
-        } catch LogFault.contended where group.count > 1 {
-            await commit(Array(group.prefix(group.count / 2)))
-            await commit(Array(group.dropFirst(group.count / 2)))
         } catch {
             for pending in group { pending.answer.resume(throwing: error) }
         }

@@ -65,8 +65,6 @@ public enum LogFault: Error, Hashable, Sendable {
     case unreadable(Position)
     /// Too many commands wait; the caller may try again.
     case overloaded
-    /// Others have changed the same streams each time; the caller may try again.
-    case contended
     /// The state of a decision is of a history that was lost when the log forked: it must be read again.
     case lost
     /// The program is shutting down.

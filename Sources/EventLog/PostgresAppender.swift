@@ -6,18 +6,19 @@ internal import Sodium
 /// Appends with one call of the function `apus_append`, which is a transaction of its own: the lock of the head never spans
 /// a round trip. What was decided on a view that others have changed since is decided again.
 public struct PostgresAppender: Appender {
-    /// How often a group is tried. The more streams it depends on, the likelier it is that one of them moves on meanwhile.
-    private static let groupAttempts = 4
-    /// How often a submission is tried by itself before it is told to come later.
+    /// How often a group is decided on a view that others may change meanwhile. After that the head stays locked while it is
+    /// decided: where two front ends contend for a stream, the slower one would lose for seconds.
+    private static let freeAttempts = 4
+    /// How often a group is decided again, with claims that turned out to be taken, before its submissions are told to come
+    /// later.
     private static let attempts = 32
-    /// How long to wait at most before trying by itself again, so that two do not stay in step.
-    private static let longestPauseMicroseconds = 4_000.0
 
     private let database: PostgresDatabase
     private let forked: @Sendable (LogHead) -> Void
     private let announce: @Sendable (Position) -> Void
 
     /// - Parameters:
+    ///   - database: with connections of its own: an append that waits behind questions finds its view outdated.
     ///   - forked: told where a new epoch begins: how much longer the log was before is unknown.
     ///   - announce: told the last position of each append: what wakes a projector in the same process.
     public init(
@@ -38,39 +39,66 @@ public struct PostgresAppender: Appender {
         if let head { forked(head) }
     }
 
-    /// Decides and appends a group, as a whole.
-    ///
-    /// - Throws: ``LogFault/contended`` when others were faster each time; smaller groups may still succeed.
     public func append(_ group: [Submission]) async throws -> [Result<[RecordedEvent], Refusal>] {
         var taken: TakenClaims = [:]
         var broken: DatabaseFault?
-        for attempt in 0..<(group.count > 1 ? Self.groupAttempts : Self.attempts) {
-            if attempt >= Self.groupAttempts { try await Task.sleep(for: .microseconds(.random(in: 0..<Self.longestPauseMicroseconds))) }
-            let (plan, view) = try await database.read { [taken] connection in
-                let view = try LogView(for: group, connection)
-                return (Plan(group, view, taken: taken), view)
-            }
-            guard let last = plan.records.last else { return plan.answers(shiftedBy: 0) }
+        for attempt in 0..<Self.attempts {
             do {
-                let base = try await database.atomically(try Self.batch(plan, view)) { $0.integer(0) }
-                let shift = base - view.head.position.rawValue
-                announce(Position(rawValue: last.position.rawValue + shift))
+                let (plan, shift) = try await attempt < Self.freeAttempts ? appendFreely(group, taken) : appendLocked(group, taken)
+                if let last = plan.records.last { announce(Position(rawValue: last.position.rawValue + shift)) }
                 return plan.answers(shiftedBy: shift)
-            } catch let fault as DatabaseFault {
-                switch fault.kind {
-                case .raised("AP002", let message): taken.merge(try Self.claims(message, of: plan)) { $1 }
+            } catch let refused as Refused {
+                switch refused.fault.kind {
+                case .raised("AP002", let message): taken.merge(try Self.claims(message, of: refused.plan)) { $1 }
                 case .raised("AP003", _): try await recognize()
                 // Streams have moved on: look again and decide again.
                 case .raised, .conflict: broken = nil
                 // Somebody may have just stored the same chunk; what fails each time has another cause.
-                case .constraint: broken = fault
-                case .unavailable, .corrupt: throw fault
+                case .constraint: broken = refused.fault
+                case .unavailable, .corrupt: throw refused.fault
                 }
             }
         }
         if let broken { throw broken }
-        throw LogFault.contended
+        throw LogFault.overloaded
     }
+
+    /// What was decided could not be appended.
+    private struct Refused: Error {
+        let plan: Plan
+        let fault: DatabaseFault
+    }
+
+    /// Decides, then appends in one call.
+    ///
+    /// - Returns: the plan, and how far its positions have moved meanwhile.
+    private func appendFreely(_ group: [Submission], _ taken: TakenClaims) async throws -> (Plan, shift: Int64) {
+        let (plan, view) = try await database.read { connection in
+            let view = try LogView(for: group, connection)
+            return (Plan(group, view, taken: taken), view)
+        }
+        guard !plan.records.isEmpty else { return (plan, 0) }
+        do {
+            let base = try await database.atomically(try Self.batch(plan, view)) { $0.integer(0) }
+            return (plan, base - view.head.position.rawValue)
+        } catch let fault as DatabaseFault { throw Refused(plan: plan, fault: fault) }
+    }
+
+    /// Decides and appends while nobody else can. Whoever stands still meanwhile loses the session and the lock with it.
+    private func appendLocked(_ group: [Submission], _ taken: TakenClaims) async throws -> (Plan, shift: Int64) {
+        try await database.write { connection in
+            try connection.enqueue(Self.mustNotStandStill, [])
+            try connection.enqueue(Self.lock, [])
+            let view = try LogView(for: group, connection)
+            let plan = Plan(group, view, taken: taken)
+            guard !plan.records.isEmpty else { return (plan, 0) }
+            let batch = try Self.batch(plan, view).map { Query($0.statement, $0.values) { _ in } }
+            do { try connection.run(batch) } catch let fault as DatabaseFault { throw Refused(plan: plan, fault: fault) }
+            return (plan, 0)
+        }
+    }
+
+    private static let mustNotStandStill = Statement("SET LOCAL idle_in_transaction_session_timeout = '2s'")
 
     /// The claims that the function says are taken, and by whom.
     private static func claims(_ message: String, of plan: Plan) throws -> TakenClaims {
