@@ -24,7 +24,7 @@ public actor Projector: Service {
     private static let toldPollInterval = Duration.milliseconds(250)
     /// How often an idle projector prolongs its lease.
     private static let prolongInterval = Duration.seconds(1)
-    private static let standbyInterval = Duration.milliseconds(500)
+    private static let standbyInterval = Duration.milliseconds(250)
     private static let retryInterval = Duration.milliseconds(500)
 
     private enum Step: Sendable {

@@ -159,21 +159,24 @@ public struct Snapshot {
     /// - Throws: `DatabaseFault` when the read model follows from another history than the log.
     public func position() throws -> Position {
         if let checkpoint = moment.checkpoint { return checkpoint }
-        guard case .elsewhere = log else { return know(checkpoint: try connection.first(Self.selectCheckpoint, []) { $0.integer(0) }) }
+        guard case .elsewhere = log else { return try know(checkpoint: try connection.first(Self.selectCheckpoint, []) { $0.integer(0) }) }
         let found = try connection.first(Self.selectCheckpointAndHead, []) { row in
             (checkpoint: row.integer(0), head: LogHead(position: Position(rawValue: row.integer(1)), epoch: row.integer(2)))
         }
         if let found, found.head.position != .none, try !epochs().contain(found.head) {
             throw DatabaseFault(.corrupt, "the read model is of another history than the log: it must be made anew")
         }
-        return know(checkpoint: found?.checkpoint)
+        return try know(checkpoint: found?.checkpoint)
     }
 
-    private func know(checkpoint: Int64?) -> Position {
-        let position = Position(rawValue: checkpoint ?? 0)
+    private func know(checkpoint: Int64?) throws(DatabaseFault) -> Position {
+        guard let checkpoint else { throw Self.noCheckpoint }
+        let position = Position(rawValue: checkpoint)
         moment.checkpoint = position
         return position
     }
+
+    static let noCheckpoint = DatabaseFault(.corrupt, "the read model has no checkpoint row: rebuild it")
 
     private static let selectCheckpoint = Statement("SELECT position FROM apus_projection")
     private static let selectCheckpointAndHead = Statement(

@@ -48,13 +48,14 @@ public struct Sessions: Sendable {
         let found = try snapshot.connection.first(Self.selectSession, question(token: token, at: now)) { row in
             (
                 user: UserID(rawValue: row.integer(0)), renewal: Self.renewal(row), isActive: row.flag(3),
-                checkpoint: Position(rawValue: row.integer(4)), head: Position(rawValue: row.integer(5))
+                checkpoint: row.integerOrNil(4), head: Position(rawValue: row.integer(5))
             )
         }
         guard let found else { return nil }
-        snapshot.note(checkpoint: found.checkpoint)
+        guard let checkpoint = found.checkpoint else { throw Snapshot.noCheckpoint }
+        snapshot.note(checkpoint: Position(rawValue: checkpoint))
         var isActive = found.isActive
-        guard found.head > found.checkpoint else {
+        guard found.head.rawValue > checkpoint else {
             return Session(user: found.user, id: Self.shortID(of: token), isActive: isActive, renewal: found.renewal)
         }
         for case .userActivityChanged(let event) in try snapshot.tail(of: .user(found.user)).map(\.event) where event.user == found.user {
@@ -133,7 +134,7 @@ public struct Sessions: Sendable {
             SELECT \(selectedToken), account.is_active, apus_projection.position, COALESCE(stream.head, 0)
             FROM   token_auth_authtoken token
             JOIN   myauth_user account ON account.id = token.user_id
-            CROSS  JOIN apus_projection
+            LEFT   JOIN apus_projection ON TRUE
             LEFT   JOIN apus_stream stream ON stream.name = 'user/' || token.user_id
             WHERE  \(tokenCondition)
             """)

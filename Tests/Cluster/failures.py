@@ -217,7 +217,7 @@ class Play:
 @contextlib.contextmanager
 def playing(options: argparse.Namespace, projectors: int = 1, url: str | None = None,
             redis: Redis | None = None) -> Iterator[tuple[Cluster, Play]]:
-    with Cluster(options.apus, url or options.postgres, projectors, redis) as stage:
+    with Cluster(options.apus, url or options.postgres, projectors, redis=redis) as stage:
         yield stage, Play(stage, options.seed)
 
 
@@ -472,7 +472,7 @@ def no_projector(options: argparse.Namespace) -> str:
             slowest = max(pool.map(refused, asked))
         true(slowest < PATIENCE_SECONDS + SLACK_SECONDS, f"a refusal took {slowest:.1f} s")
         for node in stage.nodes:
-            equal(node.get("/ready").status, 503, "readiness of a front end whose read model is behind")
+            equal(node.get("/ready").status, 200, "readiness of a front end whose read model is a few events behind")
             expected(stranger.over(node).collection("elsewhere"), 200)  # nothing has happened there
         with cluster.Projector(options.apus, stage.database):
             stage.caught_up()
