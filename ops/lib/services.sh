@@ -3,26 +3,26 @@
 # To be sourced after common.sh; stop_all stops them.
 # shellcheck disable=SC2034 # POSTGRES_URL and REDIS_URL are for the script that sources this
 
-# start_postgres FOLDER: a new, empty cluster below that folder; sets POSTGRES_URL.
+# start_postgres FOLDER [OPTION...]: a new, empty cluster below that folder; sets POSTGRES_URL.
 # PostgreSQL refuses to run as root: root runs it as the user that its package made.
 start_postgres() {
     need_packages postgresql-15
-    local folder="$1/postgres" bin=/usr/lib/postgresql/15/bin port as=()
+    local top=$1 folder="$1/postgres" bin=/usr/lib/postgresql/15/bin port as=()
+    shift
     port=$(free_port)
     mkdir -p "$folder"
     if ((EUID == 0)); then
         chown postgres: "$folder"
-        chmod o+x "$1"
+        chmod o+x "$top"
         as=(setpriv --reuid=postgres --regid=postgres --init-groups --inh-caps=-all)
     fi
-    (cd "$folder" && "${as[@]}" "$bin/initdb" -D "$folder/data" -U apus -A trust -E UTF8 --locale=C.UTF-8 --no-sync) >"$1/initdb.log" ||
-        { cat "$1/initdb.log" >&2; return 1; }
+    (cd "$folder" && "${as[@]}" "$bin/initdb" -D "$folder/data" -U apus -A trust -E UTF8 --locale=C.UTF-8 --no-sync) >"$top/initdb.log" ||
+        { cat "$top/initdb.log" >&2; return 1; }
     STOP_SIGNAL["postgres"]=INT      # at once; with TERM it waits for its clients
-    # What is tested is killed processes, not lost power: so no fsync.
-    start postgres "$1/postgres.log" "${as[@]}" "$bin/postgres" -D "$folder/data" -k "$folder" -p "$port" \
-        -c listen_addresses=127.0.0.1 -c max_connections=200 -c fsync=off
+    start postgres "$top/postgres.log" "${as[@]}" "$bin/postgres" -D "$folder/data" -k "$folder" -p "$port" \
+        -c listen_addresses=127.0.0.1 -c max_connections=200 "$@"
     wait_for postgres "$bin/psql" -h "$folder" -p "$port" -U apus -d postgres -c 'CREATE DATABASE apus' ||
-        { tail -n 20 "$1/postgres.log" >&2; return 1; }
+        { tail -n 20 "$top/postgres.log" >&2; return 1; }
     POSTGRES_URL="postgres://apus@127.0.0.1:$port/apus"
 }
 
