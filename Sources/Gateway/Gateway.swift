@@ -3,7 +3,7 @@
 /// Pattern: a client gets a ticket (``Tickets``) and opens a ``Socket`` with it. It is subscribed to hints (``Hints``)
 /// before anything is read for it; then comes what the client has not seen in pages, each of which carries a stoken to
 /// resume from; then it waits. All who listen to a collection share a ``Feed``: what wakes it is a hint, or the look at the log's head
-/// every second; what it sends it reads from the read model, always from the position that was sent last. So a hint that
+/// every second (ten times as often while no hints come in); what it sends it reads from the read model, always from the position that was sent last. So a hint that
 /// was lost, repeated or made up changes nothing but the time that a change takes.
 ///
 /// Invariants: a listener gets each change once, in the order of the log (G4). In the very snapshot that a frame is read
@@ -82,8 +82,9 @@ public final class Gateway: Service {
     /// Encodes items, in the order of their changes, with the stoken of the last and whether there are no more for now.
     public typealias Encoding = @Sendable (_ items: [ItemContent], _ stoken: String, _ isDone: Bool) -> ByteBuffer
 
-    /// How often the log's head is looked at, for hints that were lost.
+    /// How often the log's head is looked at, for hints that were lost; and how often when none come in.
     private static let headInterval = Duration.seconds(1)
+    private static let unheardHeadInterval = Duration.milliseconds(100)
     /// How often all sessions are looked at, for those that were ended without a notice.
     private static let sessionInterval = Duration.seconds(30)
     /// How many sessions are looked at in one question.
@@ -100,6 +101,11 @@ public final class Gateway: Service {
         var lastListener = 0
         /// Openings in the present second.
         var openings: (second: Int64, count: Int) = (0, 0)
+    }
+
+    private struct HeadLook {
+        let head: LogHead
+        let time: ContinuousClock.Instant
     }
 
     private let source: Source
@@ -236,7 +242,12 @@ public final class Gateway: Service {
             await withDiscardingTaskGroup { group in
                 group.addTask { for await notice in self.hints.notices { self.receive(notice) } }
                 group.addTask {
-                    await self.repeating(every: Self.headInterval, from: nil) { try await self.lookAtHead(after: $0) }
+                    // An outage may begin at any time, so whether it is time to look is asked often.
+                    await self.repeating(every: Self.unheardHeadInterval, from: nil as HeadLook?) { last in
+                        let now = ContinuousClock.now
+                        if let last, self.hints.areHeard, now < last.time + Self.headInterval { return last }
+                        return HeadLook(head: try await self.lookAtHead(after: last?.head), time: now)
+                    }
                 }
                 group.addTask {
                     await self.repeating(every: Self.sessionInterval, from: ()) { try await self.lookAtSessions() }

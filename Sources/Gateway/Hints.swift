@@ -55,6 +55,9 @@ public protocol Hints: Sendable {
 
     /// What was published here or elsewhere. For one gateway.
     var notices: AsyncStream<Notice> { get }
+
+    /// Whether what is published elsewhere comes in just now.
+    var areHeard: Bool { get }
 }
 
 /// Hints inside of one process.
@@ -63,6 +66,8 @@ public final class LocalHints: Hints {
     private static let waitingNotices = 4096
 
     public let notices: AsyncStream<Notice>
+    /// There is no elsewhere.
+    public let areHeard = true
     private let continuation: AsyncStream<Notice>.Continuation
 
     public init() {

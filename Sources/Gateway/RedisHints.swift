@@ -1,6 +1,7 @@
 internal import Domain
 public import Redis
 public import ServiceLifecycle
+internal import Synchronization
 
 /// Hints between processes, over one channel of Redis: one message for each batch that is projected, whatever the number of
 /// its collections, from which each gateway takes what it listens to.
@@ -10,6 +11,7 @@ public final class RedisHints: Hints, Service {
     private let local = LocalHints()
     private let redis: Redis
     private let channel: String
+    private let isSubscribed = Atomic(false)
 
     /// - Parameter channel: the same in all processes on one log, and known to no others.
     public init(_ redis: Redis, channel: String) {
@@ -18,6 +20,7 @@ public final class RedisHints: Hints, Service {
     }
 
     public var notices: AsyncStream<Notice> { local.notices }
+    public var areHeard: Bool { isSubscribed.load(ordering: .relaxed) }
 
     public func publish(_ notices: [Notice]) {
         guard !notices.isEmpty else { return }
@@ -28,8 +31,12 @@ public final class RedisHints: Hints, Service {
     /// Listens until the program shuts down. What is missed while Redis is away, gateways find in the log.
     public func run() async throws {
         for await news in redis.subscribe(to: channel).cancelOnGracefulShutdown() {
-            guard case .message(let bytes) = news else { continue }
-            local.publish(String(decoding: bytes, as: UTF8.self).split(separator: "\n").compactMap { Notice(line: $0) })
+            switch news {
+            case .began: isSubscribed.store(true, ordering: .relaxed)
+            case .interrupted: isSubscribed.store(false, ordering: .relaxed)
+            case .message(let bytes):
+                local.publish(String(decoding: bytes, as: UTF8.self).split(separator: "\n").compactMap { Notice(line: $0) })
+            }
         }
     }
 }
