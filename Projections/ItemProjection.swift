@@ -22,6 +22,14 @@ struct ContentRows {
     private var items: [ItemKey: Int64] = [:]
     private var chunks: [ChunkKey: Int64] = [:]
 
+    /// A revision that is current now, and was not in the table when the run began.
+    private enum Current {
+        /// Made by the run: where in ``newRevisions`` it stands.
+        case made(Int)
+        /// Made current again: the id of its row.
+        case restored(Int64)
+    }
+
     private var newStokens: [[Value]] = []
     private var newCollections: [[Value]] = []
     private var newItems: [[Value]] = []
@@ -31,15 +39,20 @@ struct ContentRows {
     private var newRelations: [[Value]] = []
     /// Items whose current revision is in the table and is not current any more.
     private var superseded: [[Value]] = []
-    /// Where in ``newRevisions`` the current revision of an item stands.
-    private var current: [Int64: Int] = [:]
+    private var current: [Int64: Current] = [:]
+    /// The rows of revisions that the events name.
+    private var revisions: [RevisionUID: Int64]
+    /// Where in ``newRevisions`` those of the run stand.
+    private var made: [RevisionUID: Int] = [:]
+    /// The new stokens of revisions in the table that were restored.
+    private var restored: [Int64: Position] = [:]
     private var changedItems: [Int64: Position] = [:]
     private var changedCollections: [Int64: Position] = [:]
 
     /// Whether the event is one that can be taken into such a run.
     static func takes(_ event: Event) -> Bool {
         switch event {
-        case .collectionCreated, .itemCreated, .itemRevised, .chunkStored: true
+        case .collectionCreated, .itemCreated, .itemRevised, .itemRestored, .chunkStored: true
         default: false
         }
     }
@@ -55,6 +68,7 @@ struct ContentRows {
         var names = Names()
         for record in run { names.add(record.event) }
         collections = try batch.collections(names.collections)
+        revisions = try Self.lookUp(names.revisions, batch.connection)
         items = try lookUp(names.items, Self.selectItems, batch.connection, ItemKey.init) { ItemUID($0) }
         chunks = try lookUp(names.chunks, Self.selectChunks, batch.connection, ChunkKey.init) { ChunkUID($0) }
     }
@@ -64,6 +78,7 @@ struct ContentRows {
         var collections: Set<CollectionUID> = []
         var items: [CollectionUID: Set<ItemUID>] = [:]
         var chunks: [CollectionUID: Set<ChunkUID>] = [:]
+        var revisions: Set<RevisionUID> = []
         private var made: Set<CollectionUID> = []
         private var madeItems: [CollectionUID: Set<ItemUID>] = [:]
         private var madeChunks: [CollectionUID: Set<ChunkUID>] = [:]
@@ -80,8 +95,12 @@ struct ContentRows {
                 add(event.revision, of: event.collection)
             case .itemRevised(let event):
                 need(event.collection)
-                if madeItems[event.collection]?.contains(event.item) != true { items[event.collection, default: []].insert(event.item) }
+                need(event.item, of: event.collection)
                 add(event.revision, of: event.collection)
+            case .itemRestored(let event):
+                need(event.collection)
+                need(event.item, of: event.collection)
+                revisions.insert(event.revision)
             case .chunkStored(let event):
                 need(event.collection)
                 madeChunks[event.collection, default: []].insert(event.chunk.uid)
@@ -91,6 +110,10 @@ struct ContentRows {
 
         private mutating func need(_ collection: CollectionUID) {
             if !made.contains(collection) { collections.insert(collection) }
+        }
+
+        private mutating func need(_ item: ItemUID, of collection: CollectionUID) {
+            if madeItems[collection]?.contains(item) != true { items[collection, default: []].insert(item) }
         }
 
         private mutating func add(_ revision: Revision, of collection: CollectionUID) {
@@ -115,6 +138,14 @@ struct ContentRows {
         return Dictionary(uniqueKeysWithValues: found)
     }
 
+    private static func lookUp(_ revisions: Set<RevisionUID>, _ connection: any Connection) throws -> [RevisionUID: Int64] {
+        guard !revisions.isEmpty else { return [:] }
+        let found = try connection.query(selectRevisions, [.texts(revisions.map(\.rawValue))]) { row in
+            (RevisionUID(row.text(0)), row.integer(1))
+        }
+        return Dictionary(uniqueKeysWithValues: found)
+    }
+
     private mutating func add(_ record: RecordedEvent, _ batch: inout Batch) throws {
         let id = record.position.rawValue
         switch record.event {
@@ -130,13 +161,13 @@ struct ContentRows {
             try add(event.revision, of: id, in: collection, record, &batch)
         case .itemRevised(let event):
             let collection = try collection(event.collection)
-            guard let item = items[ItemKey(collection: collection.id, uid: event.item)] else {
-                throw DatabaseFault(.corrupt, "an event revises an item that is not in the read model")
-            }
-            // The original keeps NULL, not false, in old revisions: its unique constraint on (item, current) needs it.
-            if let row = current[item] { newRevisions[row][3] = .null } else { superseded.append([.integer(item)]) }
-            changedItems[item] = record.position
+            let item = try supersede(event.item, of: collection, record)
             try add(event.revision, of: item, in: collection, record, &batch)
+        case .itemRestored(let event):
+            let collection = try collection(event.collection)
+            let item = try supersede(event.item, of: collection, record)
+            try restore(event.revision, of: item, record, batch)
+            changedCollections[collection.id] = record.position
         case .chunkStored(let event): add([event.chunk], in: try collection(event.collection), &batch)
         default: preconditionFailure("a run has events of content only")
         }
@@ -147,6 +178,37 @@ struct ContentRows {
             throw DatabaseFault(.corrupt, "an event names a collection that is not in the read model")
         }
         return collection
+    }
+
+    /// Notes that the item's current revision is not current any more.
+    private mutating func supersede(_ uid: ItemUID, of collection: Batch.Collection, _ record: RecordedEvent) throws -> Int64 {
+        guard let item = items[ItemKey(collection: collection.id, uid: uid)] else {
+            throw DatabaseFault(.corrupt, "an event changes an item that is not in the read model")
+        }
+        // The original keeps NULL, not false, in old revisions: its unique constraint on (item, current) needs it.
+        switch current.removeValue(forKey: item) {
+        case .made(let row): newRevisions[row][Self.currentColumn] = .null
+        case .restored: break
+        case nil: superseded.append([.integer(item)])
+        }
+        changedItems[item] = record.position
+        return item
+    }
+
+    /// Makes an earlier revision current again. Its row gets the new stoken: the original's tables have room for one row
+    /// of a revision, and one stoken of a row.
+    private mutating func restore(_ uid: RevisionUID, of item: Int64, _ record: RecordedEvent, _ batch: Batch) throws {
+        newStokens.append([.integer(record.position.rawValue), .text(batch.stoken(of: record))])
+        if let row = made[uid] {
+            newRevisions[row][Self.currentColumn] = .flag(true)
+            newRevisions[row][Self.stokenColumn] = .integer(record.position.rawValue)
+            current[item] = .made(row)
+        } else if let id = revisions[uid] {
+            restored[id] = record.position
+            current[item] = .restored(id)
+        } else {
+            throw DatabaseFault(.corrupt, "an event restores a revision that is not in the read model")
+        }
     }
 
     private mutating func addItem(
@@ -164,7 +226,8 @@ struct ContentRows {
     ) throws {
         let id = Value.integer(record.position.rawValue)
         newStokens.append([id, .text(batch.stoken(of: record))])
-        current[item] = newRevisions.count
+        current[item] = .made(newRevisions.count)
+        made[revision.uid] = newRevisions.count
         newRevisions.append([
             id, .text(revision.uid.rawValue), .blob(revision.meta), .flag(true), .flag(revision.isDeleted), .integer(item), id,
         ])
@@ -199,10 +262,18 @@ struct ContentRows {
         try connection.enqueue(Self.insertChanges, rows: newChanges.map { [$0[0], $0[1], $0[0], $0[2]] })
         try connection.enqueue(Self.supersede, rows: superseded)
         try connection.enqueue(Self.insertRevisions, rows: newRevisions)
+        try connection.enqueue(Self.updateStokens, rows: Self.rows(restored))
+        try connection.enqueue(Self.restore, rows: restoredRows)
         try connection.enqueue(Self.insertChunks, rows: newChunks)
         try connection.enqueue(Self.insertRelations, rows: newRelations)
         try connection.enqueue(Self.updateChanges, rows: Self.rows(changedItems))
         try connection.enqueue(Self.updateCollectionStates, rows: Self.rows(changedCollections))
+    }
+
+    /// Those of the restored rows that no later event of the run superseded.
+    private var restoredRows: [[Value]] {
+        let ids = current.values.compactMap { current -> Int64? in if case .restored(let id) = current { id } else { nil } }
+        return ids.sorted().map { [.integer($0)] }
     }
 
     private static func rows(_ positions: [Int64: Position]) -> [[Value]] {
@@ -227,6 +298,12 @@ struct ContentRows {
             "id": .number, "uid": .text, "meta": .bytes, "current": .flag, "deleted": .flag, "item_id": .number,
             "stoken_id": .number,
         ])
+    private static let currentColumn = 3
+    private static let stokenColumn = 6
+    private static let updateStokens = SetStatement(
+        update: "django_etebase_collectionitemrevision", key: "id", set: "stoken_id")
+    private static let restore = SetStatement(
+        update: "django_etebase_collectionitemrevision", set: "current = TRUE", key: "id", where: "current IS NULL")
     private static let insertChunks = SetStatement(
         insertInto: "django_etebase_collectionitemchunk",
         ["id": .number, "uid": .text, "chunkFile": .text, "collection_id": .number])
@@ -235,6 +312,8 @@ struct ContentRows {
     private static let updateChanges = SetStatement(update: "apus_item", key: "id", set: "stoken")
     private static let updateCollectionStates = SetStatement(update: "apus_collection", key: "id", set: "revision_stoken")
 
+    private static let selectRevisions = Statement(
+        list: "SELECT uid, id FROM django_etebase_collectionitemrevision WHERE uid IN [$1 text]")
     private static let selectItems = select(from: "django_etebase_collectionitem")
     private static let selectChunks = select(from: "django_etebase_collectionitemchunk")
 

@@ -81,6 +81,21 @@ public struct ItemRevised: Hashable, Sendable {
     }
 }
 
+/// An earlier revision of an item, which its client had signed, is current again under a new stoken. The server cannot sign
+/// a revision of its own, so this is how it undoes a deletion.
+public struct ItemRestored: Hashable, Sendable {
+    public var collection: CollectionUID
+    public var item: ItemUID
+    /// One that the item has had before.
+    public var revision: RevisionUID
+
+    public init(collection: CollectionUID, item: ItemUID, revision: RevisionUID) {
+        self.collection = collection
+        self.item = item
+        self.revision = revision
+    }
+}
+
 /// A chunk was uploaded by itself, before the revision that will name it.
 public struct ChunkStored: Hashable, Sendable {
     public var collection: CollectionUID

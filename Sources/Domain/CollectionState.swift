@@ -39,6 +39,8 @@ public struct CollectionState: State {
     public var invitations: [Invitation]
     /// The etags of the items that the command names and that are there.
     public var etags: [ItemUID: RevisionUID]
+    /// Those of the revisions that the command names which are there, or came since, current or not, with their items.
+    public var revisions: [RevisionUID: ItemUID]
     /// The chunks that the command names and that are there.
     public var chunks: Set<ChunkUID>
     public var taken: TakenClaims
@@ -51,6 +53,7 @@ public struct CollectionState: State {
         members = [:]
         invitations = []
         etags = [:]
+        revisions = [:]
         chunks = []
         taken = [:]
     }
@@ -91,6 +94,8 @@ extension CollectionState {
             apply(event.revision, of: event.item, at: position)
         case .itemRevised(let event) where event.collection == uid:
             apply(event.revision, of: event.item, at: position)
+        case .itemRestored(let event) where event.collection == uid:
+            makeCurrent(event.revision, of: event.item, at: position)
         case .chunkStored(let event) where event.collection == uid:
             chunks.insert(event.chunk.uid)
         case .memberJoined(let event) where event.collection == uid:
@@ -112,8 +117,8 @@ extension CollectionState {
         case .memberJoined(let event):
             // The user's own type, first used in another collection.
             taken[.collectionType(event.collectionType)] = event.user
-        case .collectionCreated, .itemCreated, .itemRevised, .chunkStored, .memberLevelChanged, .memberRemoved, .invitationSent,
-            .invitationWithdrawn, .userReset, .userCreated, .userInitialized, .passwordChanged, .userActivityChanged:
+        case .collectionCreated, .itemCreated, .itemRevised, .itemRestored, .chunkStored, .memberLevelChanged, .memberRemoved,
+            .invitationSent, .invitationWithdrawn, .userReset, .userCreated, .userInitialized, .passwordChanged, .userActivityChanged:
             break
         }
     }
@@ -121,10 +126,15 @@ extension CollectionState {
 
 extension CollectionState {
     mutating func apply(_ revision: Revision, of item: ItemUID, at position: Position) {
-        etags[item] = revision.uid
-        revisionStoken = max(revisionStoken, position)
+        makeCurrent(revision.uid, of: item, at: position)
         chunks.formUnion(revision.stored.map(\.uid))
         if let owner { taken[.revision(revision.uid)] = owner }
+    }
+
+    private mutating func makeCurrent(_ revision: RevisionUID, of item: ItemUID, at position: Position) {
+        etags[item] = revision
+        revisions[revision] = item
+        revisionStoken = max(revisionStoken, position)
     }
 
     fileprivate mutating func reset(by user: UserID) {

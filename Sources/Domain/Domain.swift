@@ -85,6 +85,8 @@ public struct Timestamp: RawRepresentable, Hashable, Comparable, Sendable {
     public let rawValue: Int64
     public init(rawValue: Int64) { self.rawValue = rawValue }
     public static func < (left: Timestamp, right: Timestamp) -> Bool { left.rawValue < right.rawValue }
+    /// All of time.
+    public static let always = Timestamp(rawValue: .min)...Timestamp(rawValue: .max)
 }
 
 /// What a member may do. The raw values are those of the protocol and of `accessLevel` in the tables.

@@ -12,6 +12,7 @@ public enum Event: Hashable, Sendable {
     case collectionCreated(CollectionCreated)
     case itemCreated(ItemCreated)
     case itemRevised(ItemRevised)
+    case itemRestored(ItemRestored)
     case chunkStored(ChunkStored)
 
     case memberJoined(MemberJoined)
@@ -31,6 +32,7 @@ public enum Event: Hashable, Sendable {
         case .collectionCreated(let event): .collection(event.collection)
         case .itemCreated(let event): .collection(event.collection)
         case .itemRevised(let event): .collection(event.collection)
+        case .itemRestored(let event): .collection(event.collection)
         case .chunkStored(let event): .collection(event.collection)
         case .memberJoined(let event): .collection(event.collection)
         case .memberLevelChanged(let event): .collection(event.collection)
@@ -45,7 +47,7 @@ public enum Event: Hashable, Sendable {
         switch self {
         case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged: []
         case .userReset(let event): event.collections.map { .collection($0) }
-        case .collectionCreated, .itemCreated, .itemRevised, .chunkStored: []
+        case .collectionCreated, .itemCreated, .itemRevised, .itemRestored, .chunkStored: []
         case .memberJoined(let event): ([event.user] + event.inviters).map { .user($0) }
         case .memberLevelChanged(let event): [.user(event.user)]
         case .memberRemoved(let event): ([event.user] + event.invitees).map { .user($0) }
@@ -150,7 +152,7 @@ extension Event {
         case .itemCreated(let event): event.revision.stored
         case .itemRevised(let event): event.revision.stored
         case .chunkStored(let event): [event.chunk]
-        case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .memberJoined,
+        case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .itemRestored, .memberJoined,
             .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn:
             []
         }

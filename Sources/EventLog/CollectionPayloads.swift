@@ -61,6 +61,24 @@ extension ItemRevised: EventPayload {
     }
 }
 
+extension ItemRestored: EventPayload {
+    static var typeName: String { "ItemRestored" }
+    static var typeVersion: Int64 { 1 }
+    var asEvent: Event { .itemRestored(self) }
+
+    init(reading reader: PayloadReader, version: Int64) throws(PayloadReader.Failure) {
+        self.init(
+            collection: try reader.collection(), item: ItemUID(try reader.text("item")),
+            revision: RevisionUID(try reader.text("revision")))
+    }
+
+    func write(to writer: inout PayloadWriter) {
+        writer.collection(collection)
+        writer.text("item", item.rawValue)
+        writer.text("revision", revision.rawValue)
+    }
+}
+
 extension ChunkStored: EventPayload {
     static var typeName: String { "ChunkStored" }
     static var typeVersion: Int64 { 1 }

@@ -51,8 +51,8 @@ enum EventCodec {
     static let types: [String: any EventPayload.Type] = {
         let all: [any EventPayload.Type] = [
             UserCreated.self, UserInitialized.self, PasswordChanged.self, UserActivityChanged.self, UserReset.self,
-            CollectionCreated.self, ItemCreated.self, ItemRevised.self, ChunkStored.self, MemberJoined.self,
-            MemberLevelChanged.self, MemberRemoved.self, InvitationSent.self, InvitationWithdrawn.self,
+            CollectionCreated.self, ItemCreated.self, ItemRevised.self, ItemRestored.self, ChunkStored.self,
+            MemberJoined.self, MemberLevelChanged.self, MemberRemoved.self, InvitationSent.self, InvitationWithdrawn.self,
         ]
         return Dictionary(uniqueKeysWithValues: all.map { ($0.typeName, $0) })
     }()
@@ -79,6 +79,7 @@ extension Event {
         case .collectionCreated(let payload): payload
         case .itemCreated(let payload): payload
         case .itemRevised(let payload): payload
+        case .itemRestored(let payload): payload
         case .chunkStored(let payload): payload
         case .memberJoined(let payload): payload
         case .memberLevelChanged(let payload): payload

@@ -11,10 +11,11 @@ extension Snapshot {
     ///
     /// - Parameters:
     ///   - items: the items that the command names.
+    ///   - revisions: the earlier revisions that it names.
     ///   - chunks: the chunks that it names.
     ///   - claims: the claims that it would make.
     public func state(
-        of uid: CollectionUID, items: [ItemUID] = [], chunks: [ChunkUID] = [], claims: [Claim] = []
+        of uid: CollectionUID, items: [ItemUID] = [], revisions: [RevisionUID] = [], chunks: [ChunkUID] = [], claims: [Claim] = []
     ) throws -> CollectionState {
         var state = CollectionState(uid: uid)
         let found = try connection.first(Self.selectState, [.text(uid.rawValue)]) { row in
@@ -41,6 +42,12 @@ extension Snapshot {
                 queries.append(
                     Query(Self.selectEtags, [.integer(found.id), .texts(items.map(\.rawValue))]) { row in
                         state.etags[ItemUID(row.text(0))] = RevisionUID(row.text(1))
+                    })
+            }
+            if !revisions.isEmpty {
+                queries.append(
+                    Query(Self.selectHolders, [.integer(found.id), .texts(revisions.map(\.rawValue))]) { row in
+                        state.revisions[RevisionUID(row.text(0))] = ItemUID(row.text(1))
                     })
             }
             if !chunks.isEmpty {
@@ -104,6 +111,14 @@ extension Snapshot {
             FROM   django_etebase_collectionitem item
             JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = item.id AND revision.current = TRUE
             WHERE  item.uid IN [$2 text] AND item.collection_id + 0 = $1
+            """)
+
+    private static let selectHolders = Statement(
+        list: """
+            SELECT revision.uid, item.uid
+            FROM   django_etebase_collectionitemrevision revision
+            JOIN   django_etebase_collectionitem item ON item.id = revision.item_id
+            WHERE  item.collection_id = $1 AND revision.uid IN [$2 text]
             """)
 
     private static let selectChunks = Statement(

@@ -67,6 +67,7 @@ struct History {
         read.members = picture.members
         read.invitations = picture.invitations
         read.etags = picture.etags.filter { wish.items.contains($0.key) }
+        read.revisions = picture.revisions.filter { wish.revisions.contains($0.key) }
         read.chunks = picture.chunks.intersection(wish.chunks)
         read.taken = claimed
         for record in records.dropFirst(count) { read.evolve(record.event, at: record.position) }
@@ -82,6 +83,7 @@ struct Picture: Equatable {
     var members: [UserID: CollectionState.Membership] = [:]
     var invitations: [CollectionState.Invitation] = []
     var etags: [ItemUID: RevisionUID] = [:]
+    var revisions: [RevisionUID: ItemUID] = [:]
     var chunks: Set<ChunkUID> = []
 
     init() {}
@@ -89,6 +91,7 @@ struct Picture: Equatable {
     init(of state: CollectionState) {
         (owner, revisionStoken, stoken) = (state.owner, state.revisionStoken, state.stoken)
         (members, invitations, etags, chunks) = (state.members, state.invitations, state.etags, state.chunks)
+        revisions = state.revisions
     }
 }
 
@@ -100,8 +103,13 @@ extension History {
         for case .collectionCreated(let event) in records.map(\.event) { picture.owner = event.owner }
         guard let owner = picture.owner, !records.contains(where: { $0.event.resets(owner) }) else { return Picture() }
         for record in records {
+            if case .itemRestored(let event) = record.event {
+                picture.etags[event.item] = event.revision
+                picture.revisionStoken = record.position
+            }
             guard let (item, revision) = record.event.revision else { continue }
             picture.etags[item] = revision.uid
+            picture.revisions[revision.uid] = item
             picture.revisionStoken = record.position
             picture.chunks.formUnion(revision.stored.map(\.uid))
         }

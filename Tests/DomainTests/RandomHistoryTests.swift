@@ -6,6 +6,7 @@ import Testing
 enum Wish: Sendable {
     case create(CreateCollection)
     case commit(CommitItems)
+    case restore(RestoreItems)
     case store(StoreChunk)
     case changeLevel(ChangeMemberLevel)
     case remove(RemoveMember)
@@ -20,6 +21,7 @@ enum Wish: Sendable {
             switch self {
             case .create(let command): try decide(command, state)
             case .commit(let command): try decide(command, state)
+            case .restore(let command): try decide(command, state)
             case .store(let command): try decide(command, state)
             case .changeLevel(let command): try decide(command, state)
             case .remove(let command): try decide(command, state)
@@ -34,8 +36,16 @@ enum Wish: Sendable {
 
     /// The items and chunks that it names: what a server loads of them before it decides.
     var items: Set<ItemUID> {
-        guard case .commit(let command) = self else { return [] }
-        return Set(command.items.map(\.uid) + command.dependencies.map(\.item))
+        switch self {
+        case .commit(let command): Set(command.items.map(\.uid) + command.dependencies.map(\.item))
+        case .restore(let command): Set(command.restorations.map(\.item))
+        case .create, .store, .changeLevel, .remove, .leave, .invite, .accept, .withdraw, .reset: []
+        }
+    }
+
+    /// The earlier revisions that it names.
+    var revisions: Set<RevisionUID> {
+        if case .restore(let command) = self { Set(command.restorations.map(\.revision)) } else { [] }
     }
 
     /// How many items it changes when it is carried out whole; nil where that depends on more.
@@ -48,7 +58,7 @@ enum Wish: Sendable {
         switch self {
         case .commit(let command): Set(command.items.flatMap { $0.revision.chunks.map(\.uid) })
         case .store(let command): [command.chunk.uid]
-        case .create, .changeLevel, .remove, .leave, .invite, .accept, .withdraw, .reset: []
+        case .create, .restore, .changeLevel, .remove, .leave, .invite, .accept, .withdraw, .reset: []
         }
     }
 }
@@ -68,12 +78,13 @@ struct Wishes {
 
     mutating func next(on state: CollectionState) -> Wish {
         let user = generator.pick(Self.users)
-        switch generator.below(state.owner == nil ? 60 : 240) {
+        switch generator.below(state.owner == nil ? 60 : 260) {
         case 0..<20:
             return .create(
                 CreateCollection(
                     author: user, item: item(CollectionState(uid: notes), "notes"), collectionType: type(of: user), collectionKey: [1]))
         case 60..<150: return .commit(commit(by: user, state))
+        case 240..<260: return .restore(restore(state))
         case 20..<40, 150..<165:
             return .store(StoreChunk(collection: notes, author: user, chunk: StoredChunk(generator.pick(Self.chunks))))
         case 165..<180:
@@ -118,6 +129,17 @@ struct Wishes {
         return CommitItems(
             collection: notes, author: user, items: items, dependencies: dependencies, stoken: stoken,
             checksEtags: generator.happens(oneIn: 2))
+    }
+
+    private mutating func restore(_ state: CollectionState) -> RestoreItems {
+        let known = state.revisions.sorted { $0.key.rawValue < $1.key.rawValue }
+        let restorations = (0..<generator.pick([0, 1, 1, 2, 3])).map { _ in
+            let revision: RevisionUID = known.isEmpty || generator.happens(oneIn: 20) ? "unknown" : generator.pick(known).key
+            let item = generator.happens(oneIn: 20) ? generator.pick(Self.items) : state.revisions[revision] ?? "a"
+            return RestoreItems.Restoration(
+                item: item, revision: revision, replaced: generator.happens(oneIn: 10) ? "wrong" : state.etags[item] ?? "none")
+        }
+        return RestoreItems(collection: notes, restorations: restorations)
     }
 
     private mutating func item(_ state: CollectionState, _ uid: ItemUID) -> OfferedItem {
@@ -180,8 +202,8 @@ struct Wishes {
         }
         #expect(
             events == [
-                "collectionCreated", "itemCreated", "itemRevised", "chunkStored", "memberJoined", "memberLevelChanged", "memberRemoved",
-                "invitationSent", "invitationWithdrawn", "userReset",
+                "collectionCreated", "itemCreated", "itemRevised", "itemRestored", "chunkStored", "memberJoined", "memberLevelChanged",
+                "memberRemoved", "invitationSent", "invitationWithdrawn", "userReset",
             ])
         #expect(
             codes.isSuperset(of: [

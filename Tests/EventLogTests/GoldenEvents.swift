@@ -163,6 +163,19 @@ extension Golden {
                 6564c2a66368756e6b7390a673746f72656490
                 """),
         Golden(
+            type: "ItemRestored", version: 1,
+            event: .itemRestored(.init(collection: notes, item: ItemUID("item"), revision: fullRevision.uid)),
+            hex: """
+                83aa636f6c6c656374696f6ea56e6f746573a46974656da46974656da87265766973696f6eb75265762d6973696f6e554944\
+                5f30313233343536373839
+                """),
+        Golden(
+            type: "ItemRestored", version: 1,
+            event: .itemRestored(.init(collection: c, item: ItemUID("i"), revision: emptyRevision.uid)),
+            hex: """
+                83aa636f6c6c656374696f6ea163a46974656da169a87265766973696f6ea172
+                """),
+        Golden(
             type: "ChunkStored", version: 1,
             event: .chunkStored(
                 .init(collection: notes, chunk: StoredChunk(uid: ChunkUID("chunk1"), bytes: 4_294_967_296, digest: Array(0..<16)))),

@@ -53,6 +53,34 @@ extension Node {
         try await commit(CommitItems(items, to: uid, by: user))
     }
 
+    /// Makes earlier revisions current again, whatever is current.
+    @discardableResult
+    func restore(_ revisions: [ItemUID: RevisionUID], in uid: CollectionUID = notes) async throws -> [RecordedEvent] {
+        try await restore(in: uid) { snapshot in
+            let etags = try snapshot.state(of: uid, items: Array(revisions.keys)).etags
+            return revisions.sorted { $0.key.rawValue < $1.key.rawValue }.map {
+                .init(item: $0.key, revision: $0.value, replaced: etags[$0.key] ?? "none")
+            }
+        }
+    }
+
+    /// Makes what is chosen current again, as the operator does.
+    @discardableResult
+    func restore(
+        in uid: CollectionUID = notes, _ choose: @escaping @Sendable (Snapshot) throws -> [RestoreItems.Restoration]
+    ) async throws -> [RecordedEvent] {
+        let (command, state, head) = try await readModel.snapshot { snapshot in
+            let command = RestoreItems(collection: uid, restorations: try choose(snapshot))
+            let state = try snapshot.state(
+                of: uid, items: command.restorations.map(\.item), revisions: command.restorations.map(\.revision))
+            return (command, state, try snapshot.logHead())
+        }
+        return try await committer.commit(
+            Submission(on: state, asOf: head, streams: [.collection(uid)], by: .operator, at: noon) { state throws(Refusal) in
+                try decide(command, state)
+            })
+    }
+
     @discardableResult
     func create(_ uid: CollectionUID, by user: UserID) async throws -> [RecordedEvent] {
         try await committer.commit(submission(creating: uid, by: user))

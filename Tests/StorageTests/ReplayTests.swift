@@ -62,12 +62,14 @@ private func isProjected(_ table: String) -> Bool {
     private func expect(_ node: Node, toHave state: CollectionState) async throws {
         try await node.readModel.snapshot { snapshot in
             let read = try snapshot.state(
-                of: state.uid, items: state.etags.keys + ["no-item"], chunks: state.chunks + ["no-chunk"])
+                of: state.uid, items: state.etags.keys + ["no-item"],
+                revisions: state.revisions.keys + ["no-revision"], chunks: state.chunks + ["no-chunk"])
             #expect(read.owner == state.owner)
             #expect(read.revisionStoken == state.revisionStoken)
             #expect(read.members == state.members)
             #expect(read.invitations == state.invitations)
             #expect(read.etags == state.etags)
+            #expect(read.revisions == state.revisions)
             #expect(read.chunks == state.chunks)
             // What is served, and so what clients expect the stoken to be.
             for user in state.members.keys { #expect(try snapshot.collection(state.uid, of: user, .medium).stoken == state.stoken) }

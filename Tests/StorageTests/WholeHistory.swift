@@ -26,6 +26,12 @@ extension Node {
         }
         try await commit(OfferedItem("a", "a-2", chunks: "k3", "k2"), OfferedItem("notes", "notes-2", chunks: "k4"), by: ada)
         try await commit(OfferedItem("b", "b-2", isDeleted: true), by: ada)
+        try await restore(["b": "b-1"])
+        try await restore(["a": "a-1"])
+        try await commit(OfferedItem("b", "b-3"), OfferedItem("c", "c-1"), OfferedItem("c", "c-2", isDeleted: true), by: ada)
+        try await restore(["a": "a-2", "b": "b-1", "c": "c-1"])
+        try await restore(["b": "b-3", "c": "c-2", "notes": "notes-1"])
+        try await restore(["b": "b-1", "c": "c-1", "notes": "notes-2"])
 
         try await share(notes, of: ada, with: ben, .admin)
         try await share(notes, of: ben, with: test, .readWrite)

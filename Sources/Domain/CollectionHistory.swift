@@ -1,0 +1,164 @@
+/// Which revisions the items of a collection have had, by whom and since when: what can be brought back is chosen from this.
+///
+/// Made from the collection's events in the order of the log.
+public struct CollectionHistory: Sendable {
+    /// A revision that became an item's current one.
+    public struct Step: Hashable, Sendable {
+        public let position: Position
+        public let time: Timestamp
+        public let actor: Actor
+        public let revision: RevisionUID
+        public let isDeleted: Bool
+    }
+
+    /// An item that is deleted.
+    public struct Deletion: Hashable, Sendable {
+        public let item: ItemUID
+        public let step: Step
+        /// What the item was at last; nil where it was deleted from the beginning.
+        public let last: RevisionUID?
+    }
+
+    /// A point in the history.
+    public enum Moment: Hashable, Sendable {
+        /// With all that had happened by this time.
+        case at(Timestamp)
+        /// With all that had happened before the event of this position.
+        case before(Position)
+    }
+
+    /// Why there is nothing to bring back.
+    public enum Refusal: Error, Hashable, Sendable {
+        /// There is no such collection, or the account that owned it was reset.
+        case noCollection
+        /// The collection was made at `time`, after the moment.
+        case collectionIsNewer(than: Moment, time: Timestamp)
+        case noItem(ItemUID)
+        /// The item was made at `time`, after the moment.
+        case itemIsNewer(ItemUID, than: Moment, time: Timestamp)
+        case itemIsNotDeleted(ItemUID)
+        /// The item was deleted at that moment too.
+        case itemWasDeleted(ItemUID, Moment)
+        /// The item never had content.
+        case itemNeverLived(ItemUID)
+        case nothingIsDeleted
+        /// All is as it was then.
+        case nothingHasChanged(since: Moment)
+    }
+
+    public let collection: CollectionUID
+    private var owner: UserID?
+    private var steps: [ItemUID: [Step]] = [:]
+
+    /// A collection of which no event is known.
+    public init(of collection: CollectionUID) { self.collection = collection }
+
+    /// Takes in an event that touches the collection.
+    public mutating func add(_ event: Event, at position: Position, on time: Timestamp, by actor: Actor) {
+        func step(_ revision: RevisionUID, isDeleted: Bool) -> Step {
+            Step(position: position, time: time, actor: actor, revision: revision, isDeleted: isDeleted)
+        }
+        switch event {
+        case .collectionCreated(let event):
+            owner = event.owner
+            steps[mainItem, default: []].append(step(event.revision.uid, isDeleted: event.revision.isDeleted))
+        case .itemCreated(let event):
+            steps[event.item, default: []].append(step(event.revision.uid, isDeleted: event.revision.isDeleted))
+        case .itemRevised(let event):
+            steps[event.item, default: []].append(step(event.revision.uid, isDeleted: event.revision.isDeleted))
+        case .itemRestored(let event):
+            let isDeleted = steps[event.item]?.last { $0.revision == event.revision }?.isDeleted ?? false
+            steps[event.item, default: []].append(step(event.revision, isDeleted: isDeleted))
+        case .userReset(let event) where event.user == owner:
+            // What its owner had is gone for good.
+            steps = [:]
+        case .userReset, .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .chunkStored, .memberJoined,
+            .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn:
+            break
+        }
+    }
+
+    /// Whether there is such a collection, deleted or not.
+    public var exists: Bool { steps[mainItem] != nil }
+
+    /// What is deleted and can be brought back, newest deletion first.
+    public var deletions: [Deletion] {
+        steps.keys.compactMap { deletion(of: $0) }.filter { $0.last != nil }.sorted { $0.step.position > $1.step.position }
+    }
+
+    /// Which revisions to make current again.
+    ///
+    /// - Parameters:
+    ///   - item: only this one; nil for the whole collection.
+    ///   - moment: the items are to be what they were then. What was deleted then, or was made later, stays as it is:
+    ///     nothing is ever deleted. Nil undoes the last deletion: of the item; or else of the collection itself, if it is
+    ///     deleted, or of the items that were deleted last. What was deleted by the same request comes back with it.
+    /// - Throws: ``Refusal`` when there are none.
+    public func restorations(of item: ItemUID? = nil, asOf moment: Moment? = nil) throws(Refusal) -> [RestoreItems.Restoration] {
+        guard let first = steps[mainItem]?.first else { throw .noCollection }
+        if let moment, !moment.includes(first) { throw .collectionIsNewer(than: moment, time: first.time) }
+        switch (item, moment) {
+        case (let item?, let moment?): return [try restoration(of: item, asOf: moment)]
+        case (let item?, nil): return [try restoration(of: item)]
+        case (nil, let moment?):
+            let all = steps.keys.sorted { $0.rawValue < $1.rawValue }.compactMap { change(of: $0, asOf: moment) }
+            guard !all.isEmpty else { throw .nothingHasChanged(since: moment) }
+            return all
+        case (nil, nil): return try lastDeletion()
+        }
+    }
+
+    private var mainItem: ItemUID { ItemUID(collection.rawValue) }
+
+    private func deletion(of item: ItemUID) -> Deletion? {
+        guard let steps = steps[item], let current = steps.last, current.isDeleted else { return nil }
+        return Deletion(item: item, step: current, last: steps.last { !$0.isDeleted }?.revision)
+    }
+
+    private func lastDeletion() throws(Refusal) -> [RestoreItems.Restoration] {
+        let deletions = deletions
+        guard let newest = deletions.first(where: { $0.item == mainItem }) ?? deletions.first else { throw .nothingIsDeleted }
+        // The events of one request have its time and its session.
+        let together = deletions.filter { $0.step.time == newest.step.time && $0.step.actor == newest.step.actor }
+        return together.reversed().compactMap(\.restoration)
+    }
+
+    private func restoration(of item: ItemUID) throws(Refusal) -> RestoreItems.Restoration {
+        guard steps[item] != nil else { throw .noItem(item) }
+        guard let deletion = deletion(of: item) else { throw .itemIsNotDeleted(item) }
+        guard let restoration = deletion.restoration else { throw .itemNeverLived(item) }
+        return restoration
+    }
+
+    private func restoration(of item: ItemUID, asOf moment: Moment) throws(Refusal) -> RestoreItems.Restoration {
+        guard let first = steps[item]?.first else { throw .noItem(item) }
+        guard let then = step(of: item, asOf: moment) else { throw .itemIsNewer(item, than: moment, time: first.time) }
+        guard !then.isDeleted else { throw .itemWasDeleted(item, moment) }
+        guard let restoration = change(of: item, asOf: moment) else { throw .nothingHasChanged(since: moment) }
+        return restoration
+    }
+
+    /// Nil where the item is what it was, and where it was deleted or not there.
+    private func change(of item: ItemUID, asOf moment: Moment) -> RestoreItems.Restoration? {
+        guard let then = step(of: item, asOf: moment), !then.isDeleted, let current = steps[item]?.last else { return nil }
+        guard then.revision != current.revision else { return nil }
+        return .init(item: item, revision: then.revision, replaced: current.revision)
+    }
+
+    private func step(of item: ItemUID, asOf moment: Moment) -> Step? { steps[item]?.last { moment.includes($0) } }
+}
+
+extension CollectionHistory.Moment {
+    fileprivate func includes(_ step: CollectionHistory.Step) -> Bool {
+        switch self {
+        case .at(let time): step.time <= time
+        case .before(let position): step.position < position
+        }
+    }
+}
+
+extension CollectionHistory.Deletion {
+    fileprivate var restoration: RestoreItems.Restoration? {
+        last.map { .init(item: item, revision: $0, replaced: step.revision) }
+    }
+}
