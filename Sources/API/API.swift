@@ -33,6 +33,8 @@ public struct APISettings: Sendable {
     public var bodyLimitBytes = 75_000_000
     /// The longest content of a chunk.
     public var chunkLimitBytes = 32 << 20
+    /// Which addresses of clients are kept with what they write.
+    public var addresses = RecordedAddresses.none
     /// The most items in a batch or transaction.
     public var batchLimit = 10_000
     /// Whether the API's own routes are there: not in a process that is a gateway only.

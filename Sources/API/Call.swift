@@ -47,9 +47,11 @@ enum MediaType {
 struct Authenticated: Sendable {
     let session: Session
     let token: String
+    /// The client's address, where the operator records it.
+    let address: String?
 
     var user: UserID { session.user }
-    var actor: Actor { Actor(user: session.user, session: session.id) }
+    var actor: Actor { Actor(user: session.user, session: session.id, address: address) }
 }
 
 extension API {
@@ -82,10 +84,11 @@ extension API {
         _ call: Call, _ body: @escaping @Sendable (Snapshot, Authenticated) throws -> T
     ) async throws -> T {
         let token = try token(of: call)
+        let address = call.clientAddress(settings.addresses)
         let (result, renewal) = try await readModel.snapshot { [sessions] snapshot in
             guard let session = try sessions.session(token: token, at: call.now, snapshot) else { throw APIError.invalidToken }
             guard session.isActive else { throw APIError.inactiveUser }
-            return (try body(snapshot, Authenticated(session: session, token: token)), session.renewal)
+            return (try body(snapshot, Authenticated(session: session, token: token, address: address)), session.renewal)
         }
         try await renew(token, renewal)
         return result

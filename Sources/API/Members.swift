@@ -72,7 +72,10 @@ extension API {
 }
 
 extension Snapshot {
-    fileprivate func adminAccess(to collection: CollectionUID, by user: UserID) throws -> CollectionAccess {
+    /// The collection, for an admin.
+    ///
+    /// - Throws: `Refusal` for other members, and another one for everybody else, who is not told that there is a collection.
+    func adminAccess(to collection: CollectionUID, by user: UserID) throws -> CollectionAccess {
         let access = try access(to: collection, by: user)
         guard access.level == .admin else {
             throw Refusal.adminAccessRequired(detail: "Only collection admins can perform this operation.")

@@ -121,6 +121,7 @@ struct Routes: Sendable {
         Route(.post, "/api/v1/collection/", body: .parsed) { api, call in try await api.createCollection(call) },
         Route(.post, "/api/v1/collection/list_multi/", body: .parsed) { api, call in try await api.listCollectionsOfTypes(call) },
         Route(.get, "/api/v1/collection/{collection_uid}/") { api, call in try await api.getCollection(call) },
+        Route(.get, "/api/v1/collection/{collection_uid}/audit/") { api, call in try await api.audit(call) },
         Route(.get, "/api/v1/collection/{collection_uid}/item/") { api, call in try await api.listItems(call) },
         Route(.get, "/api/v1/collection/{collection_uid}/item/{item_uid}/") { api, call in try await api.getItem(call) },
         Route(.get, "/api/v1/collection/{collection_uid}/item/{item_uid}/revision/") { api, call in

@@ -16,6 +16,7 @@ struct Environment: Sendable {
         "APUS_SECRET", "APUS_SECRET_FILE", "APUS_TOKEN_LIFETIME",
         "APUS_DEBUG", "APUS_ALLOWED_HOSTS", "APUS_DASHBOARD_URL", "APUS_CHALLENGE_LIFETIME", "APUS_LOG_FORMAT", "APUS_LOG_LEVEL",
         "APUS_SOCKETS_PER_USER", "APUS_SOCKET_RATE", "APUS_PING_INTERVAL", "APUS_DRAIN",
+        "APUS_RECORD_ADDRESSES", "APUS_TRUST_PROXY",
         "APUS_BODY_LIMIT", "APUS_CHUNK_LIMIT", "APUS_BATCH_LIMIT",
     ]
 
@@ -206,6 +207,16 @@ struct ServeOptions: ParsableArguments {
     @Option(help: "Over how long a time WebSockets are closed at the end; at most 20s. (APUS_DRAIN, default 5s)")
     var drain: String?
 
+    @Flag(help: "Keeps clients' addresses with what they write, for `apus audit`. (APUS_RECORD_ADDRESSES, default off)")
+    var recordAddresses = false
+
+    @Flag(
+        help: """
+            A proxy stands before the server, and its X-Forwarded-For tells the clients' addresses: without one, clients could \
+            write there what they like. (APUS_TRUST_PROXY, default off)
+            """)
+    var trustProxy = false
+
     @Option(help: "The form of the log: text or json. (APUS_LOG_FORMAT, default text)")
     var logFormat: LogFormat?
 
@@ -257,6 +268,9 @@ struct ServeOptions: ParsableArguments {
         settings.allowedHosts = environment.text("APUS_ALLOWED_HOSTS", flag: allowedHosts)
             .map { $0.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) } }
         settings.publicHost = try environment.text("APUS_PUBLIC_URL", flag: publicURL).map(Self.authority)
+        let isRecorded = try environment.flag("APUS_RECORD_ADDRESSES", flag: recordAddresses)
+        let isProxyTrusted = try environment.flag("APUS_TRUST_PROXY", flag: trustProxy)
+        settings.addresses = isRecorded ? (isProxyTrusted ? .fromProxy : .ofConnections) : .none
         settings.dashboardURL = environment.text("APUS_DASHBOARD_URL", flag: dashboardURL)
         let challenge = environment.text("APUS_CHALLENGE_LIFETIME", flag: challengeLifetime, default: "60s")
         guard let seconds = try Lifetime.parse(challenge)?.components.seconds else {

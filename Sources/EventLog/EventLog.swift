@@ -12,6 +12,7 @@
 /// Concurrency: the writer of a database is single. Reading takes any connection.
 public import Database
 public import Domain
+internal import Sodium
 
 /// An event at its place in the log.
 public struct RecordedEvent: Sendable {
@@ -97,29 +98,67 @@ public enum EventLog {
     }
 
     /// The events after `position` that touch `stream`, in order.
+    ///
+    /// - Parameter limit: how many at most.
     public static func events(
-        touching stream: StreamID, after position: Position, _ connection: any Connection
+        touching stream: StreamID, after position: Position, limit: Int = .max, _ connection: any Connection
     ) throws -> [RecordedEvent] {
         var events: [RecordedEvent] = []
-        try connection.run([query(touching: stream, after: position) { events.append($0) }])
+        try connection.run([query(touching: stream, after: position, limit: limit) { events.append($0) }])
         return events
     }
 
+    /// The events after `position` that touch `stream`, in order, with the addresses of the clients where they were recorded:
+    /// what an audit tells. It costs what it answers, however long the log is.
+    ///
+    /// - Parameter limit: how many at most.
+    public static func history(
+        of stream: StreamID, after position: Position, limit: Int, _ connection: any Connection
+    ) throws -> [RecordedEvent] {
+        try connection.query(
+            selectHistory, [.text(stream.text), .integer(position.rawValue), .integer(Int64(limit))], decodeWithAddress)
+    }
+
+    /// The events at `positions`, in order, with the addresses of the clients where they were recorded.
+    public static func history(at positions: some Sequence<Position>, _ connection: any Connection) throws -> [RecordedEvent] {
+        try connection.query(selectPositions, [.integers(positions.map(\.rawValue))], decodeWithAddress)
+    }
+
+    /// Where the events are that touch any of `streams` and happened at one of `times`.
+    ///
+    /// - Parameter actor: only what this user did; nil for all.
+    public static func positions(
+        touching streams: [StreamID], by actor: UserID? = nil, at times: ClosedRange<Timestamp>, _ connection: any Connection
+    ) throws -> Set<Position> {
+        let found = try connection.query(
+            actor == nil ? selectTouching : selectTouchingByActor,
+            [
+                .texts(streams.map(\.text)), .integer(times.lowerBound.rawValue), .integer(times.upperBound.rawValue),
+            ] + (actor.map { [.integer($0.rawValue)] } ?? [])
+        ) { Position(rawValue: $0.integer(0)) }
+        return Set(found)
+    }
+
     /// The question for the events after `position` that touch `stream`, in order.
+    ///
+    /// - Parameter limit: how many at most.
     public static func query(
-        touching stream: StreamID, after position: Position, _ read: @escaping (RecordedEvent) -> Void
+        touching stream: StreamID, after position: Position, limit: Int = .max, _ read: @escaping (RecordedEvent) -> Void
     ) -> Query {
-        Query(selectTouching, [.text(stream.name.rawValue), .integer(position.rawValue)]) { row in read(try decode(row)) }
+        Query(selectTail, [.text(stream.name.rawValue), .integer(position.rawValue), .integer(Int64(limit))]) { row in
+            read(try decode(row))
+        }
     }
 
     private static let selectAfter = Statement(selectEvents + " WHERE event.position > $1 ORDER BY event.position LIMIT $2")
 
-    private static let selectTouching = Statement(
+    private static let selectTail = Statement(
         """
         \(selectEvents)
         JOIN   apus_stream_event touched ON touched.position = event.position
         WHERE  touched.stream = $1 AND touched.position > $2
         ORDER  BY touched.position
+        LIMIT  $3
         """)
 
     /// Those of `claims` that are taken, and by whom.
@@ -172,21 +211,61 @@ public enum EventLog {
 
     private static let selectStreams = Statement(list: "SELECT name, head, key FROM apus_stream WHERE name IN [$1 text]")
 
-    private static let selectEvents = """
-        SELECT event.position, event.epoch, event.stream, event.previous, event.type, event.version, event.actor, event.session,
+    private static let columns = """
+        event.position, event.epoch, event.stream, event.previous, event.type, event.version, event.actor, event.session,
                event.occurred_at, event.payload, stream.key
+        """
+
+    private static let selectEvents = """
+        SELECT \(columns)
         FROM   apus_event event
         LEFT   JOIN apus_stream stream ON stream.name = event.stream
         """
 
-    private static func decode(_ row: any Row) throws -> RecordedEvent {
+    private static let selectEventsWithAddresses = """
+        SELECT \(columns), event.origin, origin.key
+        FROM   apus_event event
+        LEFT   JOIN apus_stream stream ON stream.name = event.stream
+        LEFT   JOIN apus_stream origin ON origin.name = 'user/' || event.actor AND event.origin IS NOT NULL
+        """
+
+    // The page is cut before anything is joined to it.
+    private static let selectHistory = Statement(
+        """
+        \(selectEventsWithAddresses)
+        WHERE  event.position IN (SELECT position FROM apus_stream_event WHERE stream = $1 AND position > $2 ORDER BY position LIMIT $3)
+        ORDER  BY event.position
+        """)
+
+    private static let selectPositions = Statement(
+        list: "\(selectEventsWithAddresses) WHERE event.position IN [$1 bigint] ORDER BY event.position")
+
+    private static let touching = """
+        SELECT event.position
+        FROM   apus_stream_event touched
+        JOIN   apus_event event ON event.position = touched.position
+        WHERE  touched.stream IN [$1 text] AND event.occurred_at >= $2 AND event.occurred_at <= $3
+        """
+
+    private static let selectTouching = Statement(list: touching)
+    private static let selectTouchingByActor = Statement(list: touching + " AND event.actor = $4")
+
+    private static func decode(_ row: any Row) throws -> RecordedEvent { try decode(row, address: nil) }
+
+    /// An address whose key was destroyed with its user is nobody's business any more.
+    private static func decodeWithAddress(_ row: any Row) throws -> RecordedEvent {
+        guard let origin = row.blobOrNil(11), let key = row.blobOrNil(12), key.count == SecretBox.keyBytes else { return try decode(row) }
+        return try decode(row, address: SecretBox(key: key).open(origin).map { String(decoding: $0, as: UTF8.self) })
+    }
+
+    private static func decode(_ row: any Row, address: String?) throws -> RecordedEvent {
         let position = Position(rawValue: row.integer(0))
         guard let stream = StreamID(StreamName(row.text(2))), let key = row.blobOrNil(10) else { throw LogFault.unreadable(position) }
         let event = try EventCodec.decode(
             type: row.text(4), version: row.integer(5), payload: row.blob(9), key: key, at: position)
         return RecordedEvent(
             position: position, epoch: row.integer(1), stream: stream, previous: Position(rawValue: row.integer(3)),
-            actor: Actor(user: row.integerOrNil(6).map(UserID.init), session: row.textOrNil(7)),
+            actor: Actor(user: row.integerOrNil(6).map(UserID.init), session: row.textOrNil(7), address: address),
             occurredAt: Timestamp(rawValue: row.integer(8)), event: event)
     }
 }

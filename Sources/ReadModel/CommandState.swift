@@ -118,7 +118,7 @@ extension Snapshot {
             SELECT revision.uid, item.uid
             FROM   django_etebase_collectionitemrevision revision
             JOIN   django_etebase_collectionitem item ON item.id = revision.item_id
-            WHERE  item.collection_id = $1 AND revision.uid IN [$2 text]
+            WHERE  item.collection_id + 0 = $1 AND revision.uid IN [$2 text]
             """)
 
     private static let selectChunks = Statement(

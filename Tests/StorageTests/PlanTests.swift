@@ -177,12 +177,28 @@ private struct WatchedConnection: Connection {
                     _ = try snapshot.invitations(side, of: ada, after: nil, limit: 2)
                     #expect(throws: Refusal.self) { try snapshot.invitation("none", side, of: ada) }
                 }
-                _ = try snapshot.state(of: notes, items: ["a"], chunks: ["k1"], claims: [.revision("a-1")])
+                _ = try snapshot.state(of: notes, items: ["a"], revisions: ["a-1"], chunks: ["k1"], claims: [.revision("a-1")])
                 _ = try snapshot.account(ada)
                 _ = try snapshot.userState(named: "ada")
                 _ = try snapshot.collections(concerning: ada)
                 _ = try snapshot.position(ofStoken: try snapshot.stoken(at: Position(rawValue: 10)))
                 _ = try snapshot.position(ofStoken: "of an adopted database")
+            }
+            expectNoScan(plans.take())
+        }
+    }
+
+    @Test("of an audit scan no table", arguments: Engine.all)
+    func audit(engine: Engine) async throws {
+        try await watched(engine) { node, plans in
+            _ = plans.take()
+            let ada = UserID(rawValue: 1)
+            try await node.readModel.snapshot { snapshot in
+                let page = try snapshot.audit(of: notes, after: Position(rawValue: 9), limit: 2)
+                #expect(page.elements.count == 2 && !page.isDone)
+                _ = try snapshot.audit(at: try snapshot.auditPositions(of: ada, at: Timestamp.always))
+                _ = try snapshot.auditPositions(of: notes, at: Timestamp.always)
+                _ = try snapshot.history(of: notes)
             }
             expectNoScan(plans.take())
         }

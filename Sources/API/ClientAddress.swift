@@ -1,0 +1,43 @@
+internal import HTTPTypes
+internal import NIOCore
+
+/// Which addresses of clients are kept with what they write.
+public enum RecordedAddresses: Sendable {
+    case none
+    /// That of the connection.
+    case ofConnections
+    /// The one that the proxy before the server tells in `X-Forwarded-For`; that of the connection where it tells none.
+    case fromProxy
+}
+
+extension Call {
+    /// The client's address, where it is to be recorded.
+    ///
+    /// Of the addresses in `X-Forwarded-For` it is the last, which the proxy itself has added: those before it are what
+    /// the client says, and anybody can say anything.
+    func clientAddress(_ addresses: RecordedAddresses) -> String? {
+        switch addresses {
+        case .none: nil
+        case .ofConnections: channel.remoteAddress?.ipAddress
+        case .fromProxy: forwardedAddress ?? channel.remoteAddress?.ipAddress
+        }
+    }
+
+    private var forwardedAddress: String? {
+        // Of several fields the last counts, as of several addresses in one.
+        guard let field = headers[values: Self.forwardedFor].last, let last = field.split(separator: ",").last else { return nil }
+        return Self.address(last.trimmingPrefix(" "))
+    }
+
+    /// The address as this program writes it; nil where the text is none.
+    private static func address(_ text: Substring) -> String? {
+        do { return try SocketAddress(ipAddress: text.split(separator: " ").first.map(String.init) ?? "", port: 0).ipAddress } catch {
+            return nil
+        }
+    }
+
+    private static let forwardedFor: HTTPField.Name = {
+        guard let name = HTTPField.Name("X-Forwarded-For") else { preconditionFailure("X-Forwarded-For is the name of a header") }
+        return name
+    }()
+}
