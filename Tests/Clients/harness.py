@@ -12,6 +12,7 @@ import faulthandler
 import os
 import re
 import secrets
+import subprocess
 import sys
 import time
 import traceback
@@ -45,10 +46,10 @@ class Person:
 
 
 class Server:
-    """The server under test, as its clients know it: by its address."""
+    """The server under test, as its clients know it, by its address, and as its operator does, by its program."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, program: str | None = None) -> None:
+        self.url, self.program = url, program
 
     def client(self) -> Client:
         return Client("apus-tests", self.url)
@@ -62,6 +63,13 @@ class Server:
     def another_session(self, person: Person) -> Person:
         """Logs a known person in once more, as from a second device."""
         return Person(person.name, person.password, Account.login(self.client(), person.name, person.password))
+
+    def apus(self, *arguments: str) -> str:
+        """What a command of the server's operator says. It must succeed."""
+        true(self.program, "--apus says which program the operator uses")
+        done = subprocess.run([self.program, *arguments], capture_output=True, text=True, timeout=60)
+        true(done.returncode == 0, f"apus {' '.join(arguments)}: exit code {done.returncode}, {done.stderr.strip()}")
+        return done.stdout
 
 
 def test(sentence: str) -> Callable[[Callable[[Server], None]], Callable[[Server], None]]:
@@ -114,6 +122,7 @@ def main(about: str) -> None:
     """Runs the tests against the server named on the command line; exit code 1 when one failed."""
     parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("url", help="the server, as http://127.0.0.1:3735")
+    parser.add_argument("--apus", help="the program, for what its operator does; the environment says where the database is")
     parser.add_argument("--only", default="", help="run only the tests whose sentence contains this text")
     arguments = parser.parse_args()
     faulthandler.dump_traceback_later(LIMIT_SECONDS, exit=True)
@@ -123,7 +132,7 @@ def main(about: str) -> None:
             continue
         began = time.monotonic()
         try:
-            function(Server(arguments.url))
+            function(Server(arguments.url, arguments.apus))
             passed += 1
             print(f"ok      {sentence} ({time.monotonic() - began:.1f} s)", flush=True)
         except Exception:  # the client's own panics included
