@@ -25,7 +25,9 @@ extension Call {
 
     private var forwardedAddress: String? {
         // Of several fields the last counts, as of several addresses in one.
-        guard let field = headers[values: Self.forwardedFor].last, let last = field.split(separator: ",").last else { return nil }
+        guard let field = headers[values: Self.forwardedFor].last,
+            let last = field.split(separator: ",", omittingEmptySubsequences: false).last
+        else { return nil }
         return Self.address(last.trimmingPrefix(" "))
     }
 

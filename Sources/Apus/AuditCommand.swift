@@ -39,7 +39,7 @@ struct AuditCommand: AsyncParsableCommand {
     func run() async throws {
         let environment = try Environment()
         let times = try times()
-        let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
+        let node = try await Node(dataOptions, environment, logger: .ofCommand)
         let positions = try await node.readModel.snapshot { snapshot in
             switch (collection, user) {
             case (let collection?, nil): try snapshot.auditPositions(of: known(CollectionUID(collection), snapshot), at: times)

@@ -60,3 +60,12 @@ struct LineLogHandler: LogHandler {
         return result + "\""
     }
 }
+
+extension Logger {
+    /// Of a command that ends by itself: its output is its answer, so only what goes wrong is logged.
+    static var ofCommand: Logger {
+        var logger = Logger(label: "apus")
+        logger.logLevel = .warning
+        return logger
+    }
+}

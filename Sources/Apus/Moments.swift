@@ -15,14 +15,23 @@ enum Moment {
             throw ValidationError("\(text) is ambiguous without its time zone: \(example)")
         }
         let parts = time.split(separator: ".")
-        let seconds = parts[0].utf8.count == 5 ? "\(parts[0]):00" : String(parts[0])
-        let colonZone = zone.utf8.count == 5 ? "\(zone.prefix(3)):\(zone.suffix(2))" : String(zone)
-        let date: Date
-        do { date = try Date("\(match.output.day)T\(seconds)\(colonZone.uppercased())", strategy: .iso8601) } catch {
-            throw ValidationError("\(text) is no time that there is: \(example)")
-        }
+        let clock = parts[0].utf8.count == 5 ? "\(parts[0]):00" : String(parts[0])
         let fraction = parts.count == 2 ? Int64((parts[1] + "000000").prefix(6)) ?? 0 : 0
-        return Timestamp(rawValue: Int64(date.timeIntervalSince1970) * 1_000_000 + fraction)
+        do {
+            let local = Int64(try Date("\(match.output.day)T\(clock)Z", strategy: .iso8601).timeIntervalSince1970)
+            let moment = Timestamp(rawValue: (local - offset(zone)) * 1_000_000 + fraction)
+            // Foundation takes the 31st of February for the 3rd of March.
+            if Timestamp(rawValue: local * 1_000_000).text.hasPrefix("\(match.output.day) \(clock)") { return moment }
+        } catch is CocoaError {}
+        throw ValidationError("\(text) is no time that there is: \(example)")
+    }
+
+    /// How far the zone is ahead of UTC, in seconds.
+    private static func offset(_ zone: Substring) -> Int64 {
+        let digits = zone.compactMap(\.wholeNumberValue).map(Int64.init)
+        guard digits.count == 4 else { return 0 }
+        let minutes = (digits[0] * 10 + digits[1]) * 60 + digits[2] * 10 + digits[3]
+        return (zone.first == "-" ? -60 : 60) * minutes
     }
 
     /// `2026-01-31T18:30:00.000000Z`

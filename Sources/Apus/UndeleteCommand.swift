@@ -48,7 +48,7 @@ struct UndeleteCommand: AsyncParsableCommand {
         guard at == nil || before == nil else { throw ValidationError("--at and --before are two moments: say one") }
         let moment = try moment()
         if list, item != nil || moment != nil { throw ValidationError("--list tells all that is deleted: it takes no other choice") }
-        let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
+        let node = try await Node(dataOptions, environment, logger: .ofCommand)
         do {
             if list {
                 try await tellDeletions(node)

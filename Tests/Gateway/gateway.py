@@ -134,6 +134,23 @@ def backlog(server: Server) -> None:
             true(len({common.unpack(frame)["stoken"] for frame in listener.frames}) == len(listener.frames), "a stoken was repeated")
 
 
+@test("what the operator brings back is told like any other change")
+def brought_back(server: Server) -> None:
+    alice = somebody(server)
+    notes = new_collection(alice)
+    put(alice, notes, "one")
+    deletion = offered("one", uid(notes, "deletion"), b"meta")
+    deletion["content"]["deleted"] = True
+    expected(alice.commit(notes, [deletion]), 200)
+    with Listener(alice, notes, alice.stoken(notes)) as listener:
+        done = server.apus("undelete", "--collection", notes, environment=server.environment)
+        equal(done.returncode, 0, done.stderr)
+        listener.wait("the item", lambda: listener.has("one"))
+        equal(listener.items, [("one", uid(notes, "one", 0))], "what came")
+        answer = alice.get(f"/api/v1/collection/{notes}/item/one/")
+        equal(expected(answer, 200).value["content"]["uid"], uid(notes, "one", 0), "the item's etag")
+
+
 @test("from an old stoken comes what is newer, from the last nothing, from one of elsewhere what is newer than that")
 def from_stokens(server: Server) -> None:
     alice = somebody(server)
