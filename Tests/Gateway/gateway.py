@@ -28,6 +28,13 @@ def after_close(socket) -> tuple[list[bytes], int | None]:
         return frames, closed.rcvd.code if closed.rcvd else None
 
 
+def operate(server: Server, *command: str) -> None:
+    """Runs a command of the operator's beside the server."""
+    database = ["--database-url", common.option(server, "--database-url")] if "--database-url" in server.flags else []
+    done = server.apus(*command, *database, environment=server.environment)
+    equal(done.returncode, 0, f"exit code of {command} ({done.stderr[-300:]})")
+
+
 def upgrade(target: str, version: str = "13") -> bytes:
     return request_bytes("GET", f"/api/v1/ws/{target}", [
         ("Host", "127.0.0.1"), ("Upgrade", "websocket"), ("Connection", "Upgrade"),
@@ -143,8 +150,7 @@ def brought_back(server: Server) -> None:
     deletion["content"]["deleted"] = True
     expected(alice.commit(notes, [deletion]), 200)
     with Listener(alice, notes, alice.stoken(notes)) as listener:
-        done = server.apus("undelete", "--collection", notes, environment=server.environment)
-        equal(done.returncode, 0, done.stderr)
+        operate(server, "undelete", "--collection", notes)
         listener.wait("the item", lambda: listener.has("one"))
         equal(listener.items, [("one", uid(notes, "one", 0))], "what came")
         answer = alice.get(f"/api/v1/collection/{notes}/item/one/")
@@ -407,9 +413,7 @@ def log_out(server: Server, owner: Client, guest: Client, notes: str) -> None:
 
 
 def disable(server: Server, owner: Client, guest: Client, notes: str) -> None:
-    database = ["--database-url", common.option(server, "--database-url")] if "--database-url" in server.flags else []
-    done = server.apus("user", "disable", guest.name, *database, environment=server.environment)
-    equal(done.returncode, 0, f"exit code of disabling ({done.stderr[-300:]})")
+    operate(server, "user", "disable", guest.name)
 
 
 REVOCATIONS = {"removal": remove, "leaving": leave, "logout": log_out, "disabling": disable}
