@@ -1,3 +1,4 @@
+import Database
 import Domain
 import EventLog
 import ReadModel
@@ -41,6 +42,25 @@ import Testing
             }
         }
     }
+
+    @Test("the original finds it too: by its row's stoken, and as the only one that is current", arguments: Engine.all)
+    func original(engine: Engine) async throws {
+        try await given(engine) { node, _ in
+            let events = try await node.restore { try $0.history(of: notes).restorations(of: "a") }
+            let last = try #require(events.last?.position.rawValue)
+            try await node.caughtUp()
+            let rows = try await node.database.read { connection in
+                try connection.query(Self.selectRevisions, []) { "\($0.text(0)) \($0.integer(1)) \($0.integerOrNil(2) ?? -1)" }
+            }
+            #expect(rows == ["a-1 4 -1", "a-2 \(last) 1", "a-3 8 -1"])
+            let stokens = try await node.database.read { try $0.query(Self.selectStokens, [.integer(last)]) { $0.text(0) } }
+            #expect(stokens.count == 1)
+        }
+    }
+
+    private static let selectRevisions = Statement(
+        "SELECT uid, stoken_id, current FROM django_etebase_collectionitemrevision WHERE uid LIKE 'a-%' ORDER BY uid")
+    private static let selectStokens = Statement("SELECT uid FROM django_etebase_stoken WHERE id = $1")
 
     @Test("a later transaction must know the restored revision as the etag", arguments: Engine.all)
     func etag(engine: Engine) async throws {
