@@ -21,7 +21,7 @@ struct UndeleteCommand: AsyncParsableCommand {
             """)
 
     /// How often it is tried again when clients change the same items at the same moment.
-    private static let attempts = 5
+    private static let attempts = 50
 
     @Option(help: "The collection, by its uid.")
     var collection: String
