@@ -19,7 +19,8 @@ struct AuditCommand: AsyncParsableCommand {
     /// How many entries are read at a time.
     private static let pageEntries = 1000
 
-    @Option(help: "The collection, by its uid.")
+    // A uid may begin with a hyphen.
+    @Option(parsing: .unconditional, help: "The collection, by its uid.")
     var collection: String?
 
     @Option(help: "The user, by name: what was done to the account and the memberships, and what the user did in collections.")

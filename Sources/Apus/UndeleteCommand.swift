@@ -23,10 +23,11 @@ struct UndeleteCommand: AsyncParsableCommand {
     /// How often it is tried again when clients change the same items at the same moment.
     private static let attempts = 50
 
-    @Option(help: "The collection, by its uid.")
+    // A uid may begin with a hyphen.
+    @Option(parsing: .unconditional, help: "The collection, by its uid.")
     var collection: String
 
-    @Option(help: "Only this item, by its uid.")
+    @Option(parsing: .unconditional, help: "Only this item, by its uid.")
     var item: String?
 
     @Option(help: "The state of this time, like 2026-01-31T18:30:00Z.")

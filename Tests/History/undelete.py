@@ -68,6 +68,16 @@ def without_a_server(options: argparse.Namespace) -> None:
         well(server)
 
 
+@test("uids that begin with a hyphen, as one in 64 does, are taken as they are")
+def hyphens(options: argparse.Namespace) -> None:
+    with given(options) as (server, alice):
+        expected(alice.create_collection("-rJ"), 201)
+        put(alice, "-rJ", "--list")
+        put(alice, "-rJ", "--list", revision=1, deleted=True)
+        done(server, "undelete", "--collection", "-rJ", "--item", "--list")
+        equal(lines(server, "audit", "--collection", "-rJ")[-1]["action"], "item_restored", "the last event")
+
+
 @test("the state of a moment comes back, and nothing is deleted for it")
 def moments(options: argparse.Namespace) -> None:
     with given(options) as (server, alice):
