@@ -62,6 +62,9 @@ let package = Package(
             name: "Projections",
             dependencies: ["Sodium", "Domain", "Database", "EventLog", "Chunks", .logging, .serviceLifecycle],
             path: "Projections", swiftSettings: strict),
+        .target(
+            name: "Backup",
+            dependencies: ["Sodium", "Domain", "Database", "Schemas", "EventLog", "Chunks", "Projections"], swiftSettings: strict),
         .target(name: "ReadModel", dependencies: ["Sodium", "Domain", "Database", "EventLog", "Chunks"], swiftSettings: strict),
         .target(
             name: "Redis", dependencies: ["CHiredis", .logging, .nioCore, .nioPosix, .nioSSL, .serviceLifecycle], swiftSettings: strict),
@@ -79,8 +82,8 @@ let package = Package(
         .executableTarget(
             name: "Apus",
             dependencies: [
-                "Sodium", "Domain", "Database", "Schemas", "EventLog", "Chunks", "Projections", "ReadModel", "Redis", "Gateway", "API",
-                .argumentParser, .hummingbird, .logging, .serviceLifecycle, .unixSignals,
+                "Sodium", "Domain", "Database", "Schemas", "EventLog", "Chunks", "Projections", "Backup", "ReadModel", "Redis", "Gateway",
+                "API", .argumentParser, .hummingbird, .logging, .serviceLifecycle, .unixSignals,
             ], swiftSettings: strict),
         .target(name: "TestSupport", dependencies: ["Domain"], path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(name: "MessagePackTests", dependencies: ["MessagePack", "TestSupport", .nioCore], swiftSettings: strict),

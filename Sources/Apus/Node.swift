@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Backup
 internal import Chunks
 internal import Database
 internal import Domain
@@ -48,6 +49,9 @@ struct Node: Sendable {
         logger: Logger
     ) async throws {
         let folder = options.folder(environment)
+        guard !Restore.isUnfinished(in: folder) else {
+            throw ValidationError("a restore into \(folder) was interrupted: empty the folder and restore again")
+        }
         do {
             try FileManager.default.createDirectory(
                 atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])

@@ -68,6 +68,17 @@ public struct ChunkStore: Sendable {
         }
     }
 
+    /// Writes a content at the path that its row has, durably: what a restored backup brings along.
+    ///
+    /// - Throws: `DatabaseFault` when it cannot be written, leaves the folder, or another content lies there.
+    public func write(_ content: [UInt8], at path: String) throws {
+        let file = URL(filePath: folder).appending(path: path)
+        guard ChunkPath.isInside(path), try write(content, to: file, path) else {
+            throw DatabaseFault(.corrupt, "chunks: a content does not belong where its row says")
+        }
+        for path in folders(above: file) { try synchronize(path) }
+    }
+
     /// - Returns: whether the file has the content: false where another one was there first.
     private func write(_ content: [UInt8], to file: URL, _ path: String) throws -> Bool {
         if let present = try read(path) { return present == content }

@@ -27,4 +27,17 @@ public struct Epochs: Sendable {
         guard index + 1 < firsts.count else { return end.position <= head.position }
         return end.position < firsts[index + 1].position
     }
+
+    /// Begins a new epoch behind the log's end, in the caller's transaction: history may have gone on elsewhere.
+    ///
+    /// Its number is the time in seconds, as `apus_begin_epoch` has it on PostgreSQL: two forks of one history, neither of
+    /// which knows of the other, must not give the same stokens to different events.
+    public static func begin(at time: Timestamp, _ connection: any Connection) throws {
+        let head = try EventLog.head(connection)
+        let epoch = max(head.epoch + 1, time.rawValue / 1_000_000)
+        try connection.execute(
+            Statement("INSERT INTO apus_epoch (epoch, first_position) VALUES ($1, $2)"),
+            [.integer(epoch), .integer((head.position + 1).rawValue)])
+        try connection.execute(Statement("UPDATE apus_log SET epoch = $1"), [.integer(epoch)])
+    }
 }

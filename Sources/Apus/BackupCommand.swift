@@ -1,0 +1,70 @@
+internal import ArgumentParser
+internal import Backup
+internal import Database
+internal import Domain
+internal import EventLog
+internal import Foundation
+internal import Logging
+
+/// `apus backup`
+struct BackupCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "backup", abstract: "Writes everything that is kept into one file, as of one position.",
+        discussion: """
+            A server may run on. The file holds the database, the contents of chunks and the server's secret, whatever the engine: \
+            keep it where nobody else can read it. It is an SQLite database; `apus restore` makes a server of it again.
+            """)
+
+    @Argument(help: "The file, which must not be there yet.")
+    var file: String
+
+    @OptionGroup var dataOptions: DataOptions
+
+    func run() async throws {
+        let environment = try Environment()
+        let folder = dataOptions.folder(environment)
+        if try dataOptions.databaseURL(environment) == nil, !FileManager.default.fileExists(atPath: folder + "/apus.sqlite") {
+            throw ValidationError("there is no database in \(folder): --data or --database-url says where it is")
+        }
+        let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
+        let report = try await Backup(of: node.database, chunks: node.chunks, secret: node.secret).write(to: file, at: Node.clock())
+        try node.close()
+        print("\(file) has everything up to position \(report.head.position.rawValue), and \(report.files) files of chunks.")
+        guard report.missing == 0 else {
+            print("\(report.missing) contents of chunks were not where they should be: apus verify names them.")
+            throw ExitCode(1)
+        }
+    }
+}
+
+/// `apus restore`
+struct RestoreCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "restore", abstract: "Makes a server of a backup, in an empty data folder.",
+        discussion: """
+            With --database-url the log and the tables go into that database, which must be empty too; the backup may have been \
+            taken from either engine. It is verified first. A new epoch begins: clients that have seen what came after the backup \
+            are told to sync anew, all others go on.
+            """)
+
+    @Argument(help: "The file that apus backup has written.")
+    var file: String
+
+    @Flag(help: "Restores also where the log and the tables did not agree when the backup was taken; apus rebuild may mend it then.")
+    var despiteFaults = false
+
+    @OptionGroup var dataOptions: DataOptions
+
+    func run() async throws {
+        let environment = try Environment()
+        let server = try dataOptions.databaseURL(environment).map { PostgresDatabase(url: $0) }
+        let folder = dataOptions.folder(environment)
+        let restore = Restore(into: folder, server: server, secret: try environment.secret("APUS_SECRET").map { Array($0.utf8) })
+        let report = try await withScratch { [file, despiteFaults] scratch in
+            try await restore.run(file, scratch: scratch, toleratesFaults: despiteFaults, at: Node.clock())
+        }
+        for fault in report.faults { print(fault) }
+        print(
+            "The backup of \(report.madeAt.text) UTC is restored in \(folder): \(report.events) events, \(report.files) files of chunks.")
+    }
+}

@@ -1,0 +1,166 @@
+/// Backups: everything that a server keeps, as of one position, in one file.
+///
+/// Pattern: the file is an SQLite database with the tables that Apus has on SQLite, whatever engine it was taken from, and
+/// three tables beside them: what the backup is, with the server's secret; how many rows each table has, and a hash over
+/// them; and the contents of chunks that lay in files. So it needs no program but SQLite to be looked into, is taken from one
+/// engine and restored on the other, and can be tried before anything is made of it.
+///
+/// Invariants: a backup is one snapshot of the database. Files of chunks are never changed and are written before the
+/// event that names them, so those that the snapshot names are there. A backup gets its name when it is complete and on the
+/// disk, and replaces nothing. Whoever can read it has the server's secret: only its owner can.
+///
+/// A restored log begins a new epoch: clients that have seen what came after the backup are told so (`bad_stoken`), the
+/// others go on.
+public import Chunks
+public import Database
+public import Domain
+public import EventLog
+internal import Foundation
+internal import Projections
+internal import Schemas
+internal import Sodium
+
+/// Takes backups.
+public struct Backup: Sendable {
+    /// What was written.
+    public struct Report: Sendable {
+        /// Where the log ended.
+        public var head: LogHead
+        /// How many contents of chunks lay in files.
+        public var files = 0
+        /// How many of those that should have were not there: `apus verify` names them.
+        public var missing = 0
+    }
+
+    static let format: Int64 = 1
+
+    private let database: any Database
+    private let chunks: ChunkStore
+    private let secret: [UInt8]
+
+    public init(of database: any Database, chunks: ChunkStore, secret: [UInt8]) {
+        self.database = database
+        self.chunks = chunks
+        self.secret = secret
+    }
+
+    /// Takes a backup while the server may go on.
+    ///
+    /// - Throws: ``BackupFault`` when a file of that name is there, or cannot be written; `DatabaseFault`.
+    public func write(to path: String, at time: Timestamp) async throws -> Report {
+        let file = try NewFile(path)
+        do {
+            let report = try await fill(file.temporaryPath, at: time)
+            try file.publish()
+            return report
+        } catch {
+            try file.discard()
+            throw error
+        }
+    }
+
+    private func fill(_ path: String, at time: Timestamp) async throws -> Report {
+        if let sqlite = database as? SQLiteDatabase { try await sqlite.copy(to: path) }
+        let copy = try SQLiteDatabase(path: path)
+        if !(database is SQLiteDatabase) {
+            try await copy.write { try Schema.create($0, .sqlite) }
+            try await database.read { live in
+                try copy.writeWithin { try Self.copyRows(from: live, to: $0) }
+            }
+        }
+        let report = try await copy.write { [chunks, secret] connection in
+            try Self.projectRest(connection, DjangoProjection(stokens: StokenSealer(secret: secret)))
+            return try Self.finish(connection, chunks, secret, time)
+        }
+        try copy.close()
+        return report
+    }
+
+    /// Copies all rows out of a snapshot of PostgreSQL.
+    private static func copyRows(from live: any Connection, to copy: any Connection) throws {
+        let version = try live.first(Statement("SELECT max(version) FROM apus_schema"), []) { $0.integer(0) }
+        guard version == Schema.version else { throw DatabaseFault(.corrupt, "the database has a newer schema: use a newer apus") }
+        let tables = try Table.all(copy)
+        for table in tables { try copy.run(script: "DELETE FROM \(table.name)") }
+        for table in tables { try table.rowsOfPostgres(live) { try table.insert($0, copy) } }
+    }
+
+    /// Brings the tables to the end of the log, where a projector was still on its way.
+    private static func projectRest(_ connection: any Connection, _ projection: DjangoProjection) throws {
+        while true {
+            let checkpoint = try connection.first(Statement("SELECT position FROM apus_projection"), []) {
+                Position(rawValue: $0.integer(0))
+            }
+            let rest = try EventLog.events(after: checkpoint ?? .none, limit: pageEvents, connection)
+            guard !rest.isEmpty else { return }
+            try projection.apply(rest, connection)
+        }
+    }
+
+    private static func finish(
+        _ connection: any Connection, _ chunks: ChunkStore, _ secret: [UInt8], _ time: Timestamp
+    ) throws -> Report {
+        try connection.run(script: tables)
+        let head = try EventLog.head(connection)
+        var report = Report(head: head)
+        for path in try connection.query(selectPaths, [], { $0.text(0) }) {
+            guard let content = try chunks.read(path) else {
+                report.missing += 1
+                continue
+            }
+            try connection.execute(insertFile, [.text(path), .blob(content), .blob(Sodium.blake2b(content))])
+            report.files += 1
+        }
+        for table in try Table.all(connection) {
+            let sum = try table.sum(connection)
+            try connection.execute(insertTable, [.text(table.name), .integer(sum.rows), .blob(sum.digest)])
+        }
+        try connection.execute(
+            insertBackup,
+            [.integer(format), .integer(time.rawValue), .integer(head.position.rawValue), .integer(head.epoch), .blob(secret)])
+        return report
+    }
+
+    private static let pageEvents = 500
+
+    private static let tables = """
+        CREATE TABLE apus_backup (
+            format   INTEGER NOT NULL,
+            made_at  INTEGER NOT NULL,
+            position INTEGER NOT NULL,
+            epoch    INTEGER NOT NULL,
+            secret   BLOB    NOT NULL
+        ) STRICT;
+        CREATE TABLE apus_backup_table (
+            name   TEXT    NOT NULL PRIMARY KEY,
+            rows   INTEGER NOT NULL,
+            digest BLOB    NOT NULL
+        ) STRICT;
+        CREATE TABLE apus_backup_file (
+            path    TEXT NOT NULL PRIMARY KEY,
+            content BLOB NOT NULL,
+            digest  BLOB NOT NULL
+        ) STRICT
+        """
+
+    /// The files that are read for want of a row.
+    private static let selectPaths = Statement(
+        """
+        SELECT DISTINCT chunk."chunkFile"
+        FROM   django_etebase_collectionitemchunk chunk
+        JOIN   django_etebase_collection collection ON collection.id = chunk.collection_id
+        LEFT   JOIN apus_chunk stored ON stored.collection = collection.uid AND stored.uid = chunk.uid
+        WHERE  stored.uid IS NULL
+        """)
+
+    private static let insertFile = Statement("INSERT INTO apus_backup_file (path, content, digest) VALUES ($1, $2, $3)")
+    private static let insertTable = Statement("INSERT INTO apus_backup_table (name, rows, digest) VALUES ($1, $2, $3)")
+    private static let insertBackup = Statement(
+        "INSERT INTO apus_backup (format, made_at, position, epoch, secret) VALUES ($1, $2, $3, $4, $5)")
+}
+
+/// Why a backup is not taken or not restored. The description says what to do.
+public struct BackupFault: Error, CustomStringConvertible, Sendable {
+    public let description: String
+    init(_ description: String) { self.description = description }
+}
