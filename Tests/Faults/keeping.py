@@ -134,10 +134,11 @@ for place in ("database", "files"):
             refused(server.apus("backup", str(file)), "a second backup to the same file", "is there already")
             write(ada, "notes", range(last[0], last[0] + 5))
             ahead = {path: expected(ada.get(path), 200).value["stoken"] for path in lists("notes")}
+            lost = head(server)
             with contextlib.closing(sqlite3.connect(file)) as backup:
                 end = backup.execute("SELECT position FROM apus_backup").fetchone()[0]
                 kept = {row[0] for row in backup.execute("SELECT uid FROM django_etebase_collectionitem")} - {"notes"}
-            true(f"position {end}" in said and 23 <= end < head(server), f"the position is told: {shown(said)}")
+            true(f"position {end}" in said and 23 <= end < lost, f"the position is told: {shown(said)}")
             server.stop()
             for postgres, way in ways():
                 with restored(options, postgres, "--signup", "open", "--chunks", place) as other:
@@ -155,7 +156,8 @@ for place in ("database", "files"):
                     equal(set(contents(client, "notes")), kept, "items")
                     for name, stored in contents(client, "notes").items():
                         equal(stored, content(int(name.removeprefix("item-"))), f"content of {name}")
-                    write(client, "notes", range(1000, 1003))
+                    write(client, "notes", range(1000, 1002 + lost - end))
+                    true(head(other) > lost, "the new history must be longer than the lost one")
                     for path in lists("notes"):
                         expected(client.get(path, stoken=ahead[path]), 400, "bad_stoken")
                     changed, _ = client.changes("notes", before[lists("notes")[1]], 3)
