@@ -14,7 +14,13 @@ public enum Schema {
     }
 
     /// In the order of their versions. What a version has changed is also in the scripts of new databases.
-    static let upgrades = [Upgrade(version: 2, postgres: [text(PackageResources.version2_postgres_sql)])]
+    static let upgrades = [
+        Upgrade(version: 2, postgres: [text(PackageResources.version2_postgres_sql)]),
+        // As long as nothing has changed them, new tables are made by the script that makes them in a new database.
+        Upgrade(
+            version: 3, sqlite: [text(PackageResources.apus_seal_sqlite_sql)],
+            postgres: [text(PackageResources.apus_seal_postgres_sql)]),
+    ]
 
     /// The version that this program makes and works with.
     public static var version: Int64 { upgrades.last?.version ?? 1 }
@@ -111,7 +117,8 @@ enum ApusTables {
             PackageResources.apus_log_sqlite_sql, PackageResources.apus_epoch_sqlite_sql, PackageResources.apus_stream_sqlite_sql,
             PackageResources.apus_event_sqlite_sql, PackageResources.apus_stream_event_sqlite_sql,
             PackageResources.apus_claim_sqlite_sql, PackageResources.apus_chunk_sqlite_sql,
-            PackageResources.apus_session_sqlite_sql, PackageResources.apus_projection_sqlite_sql,
+            PackageResources.apus_session_sqlite_sql, PackageResources.apus_seal_sqlite_sql,
+            PackageResources.apus_projection_sqlite_sql,
             PackageResources.apus_collection_sqlite_sql, PackageResources.apus_item_sqlite_sql,
             PackageResources.apus_user_email_sqlite_sql,
         ].map(Schema.text)
@@ -122,7 +129,8 @@ enum ApusTables {
             PackageResources.apus_log_postgres_sql, PackageResources.apus_epoch_postgres_sql, PackageResources.apus_stream_postgres_sql,
             PackageResources.apus_event_postgres_sql, PackageResources.apus_stream_event_postgres_sql,
             PackageResources.apus_claim_postgres_sql, PackageResources.apus_chunk_postgres_sql,
-            PackageResources.apus_session_postgres_sql, PackageResources.apus_projection_postgres_sql,
+            PackageResources.apus_session_postgres_sql, PackageResources.apus_seal_postgres_sql,
+            PackageResources.apus_projection_postgres_sql,
             PackageResources.apus_collection_postgres_sql, PackageResources.apus_item_postgres_sql,
             PackageResources.apus_user_email_postgres_sql,
         ].map(Schema.text)

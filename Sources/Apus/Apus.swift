@@ -7,7 +7,7 @@ struct Apus: AsyncParsableCommand {
         commandName: "apus",
         abstract: "A server for end-to-end encrypted sync that speaks the Etebase 1 protocol.",
         subcommands: [
-            Serve.self, UserCommand.self, AuditCommand.self, UndeleteCommand.self, Verify.self, RebuildCommand.self,
-            BackupCommand.self, RestoreCommand.self,
+            Serve.self, UserCommand.self, AuditCommand.self, UndeleteCommand.self, LogCommand.self, Verify.self,
+            RebuildCommand.self, BackupCommand.self, RestoreCommand.self,
         ])
 }

@@ -201,3 +201,24 @@ struct Checkpoints: Service {
         } catch is CancellationError {}
     }
 }
+
+/// Seals what has come to the log, every minute, beside those who write.
+struct Sealing: Service {
+    private static let interval = Duration.seconds(60)
+
+    let sealer: Sealer
+    let logger: Logger
+
+    func run() async throws {
+        do {
+            try await cancelWhenGracefulShutdown {
+                while true {
+                    try await Task.sleep(for: Self.interval)
+                    do { try await sealer.seal() } catch is CancellationError { throw CancellationError() } catch {
+                        logger.error("the log is not sealed any further", metadata: ["fault": "\(error)"])
+                    }
+                }
+            }
+        } catch is CancellationError {}
+    }
+}

@@ -1,6 +1,7 @@
 internal import API
 internal import ArgumentParser
 internal import Database
+internal import EventLog
 internal import Foundation
 internal import Gateway
 internal import Hummingbird
@@ -38,6 +39,9 @@ struct Serve: AsyncParsableCommand {
         try await node.recognize()
         // Services stop in reverse order: requests end first, then what they wait for.
         var services = [redis].compactMap { $0 as (any Service)? } + node.services(projects: roles.contains(.projector), logger: logger)
+        if roles.contains(.projector) {
+            services.append(Sealing(sealer: Sealer(database: node.database, key: SealKey(secret: node.secret)), logger: logger))
+        }
         if !roles.isDisjoint(with: [.api, .gateway]) {
             let sessions = Sessions(database: node.database, lifetime: lifetime)
             let renewals = TokenRenewals(sessions: sessions, clock: Node.clock)

@@ -97,6 +97,37 @@ public enum EventLog {
         try connection.query(selectAfter, [.integer(position.rawValue), .integer(Int64(limit))], decode)
     }
 
+    /// What can be said of an event without its stream's key.
+    public struct Line: Sendable {
+        public let position: Position
+        public let epoch: Int64
+        public let occurredAt: Timestamp
+        public let type: String
+        public let stream: String
+        public let actor: UserID?
+        public let session: String?
+    }
+
+    /// The lines of the events after `position`, in order.
+    ///
+    /// - Parameter limit: how many at most.
+    public static func lines(after position: Position, limit: Int, _ connection: any Connection) throws -> [Line] {
+        try connection.query(selectLines, [.integer(position.rawValue), .integer(Int64(limit))]) { row in
+            Line(
+                position: Position(rawValue: row.integer(0)), epoch: row.integer(1), occurredAt: Timestamp(rawValue: row.integer(2)),
+                type: row.text(3), stream: row.text(4), actor: row.integerOrNil(5).map(UserID.init), session: row.textOrNil(6))
+        }
+    }
+
+    private static let selectLines = Statement(
+        """
+        SELECT position, epoch, occurred_at, type, stream, actor, session
+        FROM   apus_event
+        WHERE  position > $1
+        ORDER  BY position
+        LIMIT  $2
+        """)
+
     /// The events after `position` that touch `stream`, in order.
     ///
     /// - Parameter limit: how many at most.

@@ -8,7 +8,7 @@ import CSodium
 public enum Sodium {
     /// libsodium's own set-up. `sodium_init` is thread-safe and answers below zero only where the machine has no
     /// source of randomness, without which no server can be run.
-    private static let ready: Void = {
+    static let ready: Void = {
         precondition(sodium_init() >= 0, "libsodium finds no source of randomness")
     }()
 

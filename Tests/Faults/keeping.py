@@ -17,44 +17,8 @@ from pathlib import Path
 from typing import Iterator
 
 import support
-from support import Client, Database, Server, apus, equal, expected, offered, person, shown, test, true, uid
-
-
-def query(server: Server, statement: str) -> list[list]:
-    """The rows of a question to the server's database."""
-    if server.postgres_database:
-        return server.postgres_database.rows(statement)
-    with contextlib.closing(sqlite3.connect(server.folder / "apus.sqlite", timeout=20)) as database:
-        return [list(row) for row in database.execute(statement).fetchall()]
-
-
-def meddle(server: Server, script: str) -> None:
-    """Changes the server's database behind its back."""
-    if server.postgres_database:
-        server.postgres_database.run(script)
-        return
-    with contextlib.closing(sqlite3.connect(server.folder / "apus.sqlite", timeout=20)) as database:
-        database.executescript(script)
-
-
-def head(server: Server) -> int:
-    return query(server, "SELECT position FROM apus_log")[0][0]
-
-
-def succeeds(done: subprocess.CompletedProcess, what: str) -> str:
-    equal((done.returncode, done.stderr), (0, ""), f"outcome of {what} ({done.stdout[-300:]})")
-    return done.stdout
-
-
-def refused(done: subprocess.CompletedProcess, what: str, *reasons: str) -> None:
-    text = done.stdout + done.stderr
-    true(done.returncode != 0, f"{what} must fail: {shown(text)}")
-    for reason in reasons:
-        true(reason in text, f"{what} must say '{reason}': {shown(text)}")
-
-
-def verified(server: Server) -> None:
-    true("All is well" in succeeds(server.apus("verify"), "verify"), "apus verify")
+from support import (
+    Client, Server, apus, equal, expected, head, offered, person, refused, shown, succeeds, test, true, uid, verified)
 
 
 class Restored(Server):

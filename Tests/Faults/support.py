@@ -8,6 +8,7 @@ Keys and salts are fixed and nothing is encrypted, since the server never looks 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import faulthandler
 import hashlib
@@ -18,6 +19,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -345,6 +347,46 @@ def apus(binary: str, *arguments: str, environment: dict[str, str] | None = None
     """Runs the program to its end, which must come within a minute."""
     return subprocess.run(
         [binary, *arguments], capture_output=True, text=True, timeout=60, env=clean_environment(environment or {}))
+
+
+# --- what an operator does -----------------------------------------------------------------------
+
+
+def query(server: Server, statement: str) -> list[list]:
+    """The rows of a question to the server's database."""
+    if server.postgres_database:
+        return server.postgres_database.rows(statement)
+    with contextlib.closing(sqlite3.connect(server.folder / "apus.sqlite", timeout=20)) as database:
+        return [list(row) for row in database.execute(statement).fetchall()]
+
+
+def meddle(server: Server, script: str) -> None:
+    """Changes the server's database behind its back."""
+    if server.postgres_database:
+        server.postgres_database.run(script)
+        return
+    with contextlib.closing(sqlite3.connect(server.folder / "apus.sqlite", timeout=20)) as database:
+        database.executescript(script)
+
+
+def head(server: Server) -> int:
+    return query(server, "SELECT position FROM apus_log")[0][0]
+
+
+def succeeds(done: subprocess.CompletedProcess, what: str) -> str:
+    equal((done.returncode, done.stderr), (0, ""), f"outcome of {what} ({done.stdout[-300:]})")
+    return done.stdout
+
+
+def refused(done: subprocess.CompletedProcess, what: str, *reasons: str) -> None:
+    text = done.stdout + done.stderr
+    true(done.returncode != 0, f"{what} must fail: {shown(text)}")
+    for reason in reasons:
+        true(reason in text, f"{what} must say '{reason}': {shown(text)}")
+
+
+def verified(server: Server) -> None:
+    true("All is well" in succeeds(server.apus("verify"), "verify"), "apus verify")
 
 
 # --- a minimal client -----------------------------------------------------------------------------

@@ -1,0 +1,163 @@
+public import Database
+public import Domain
+
+/// Checks the log against its seals, and what is not sealed yet by how its events follow each other.
+public struct LogVerification: Sendable {
+    /// What was found.
+    public struct Report: Sendable {
+        /// The last event.
+        public var end = Position.none
+        /// The last event that is sealed; those after it could be changed unnoticed where they still follow each other.
+        public var sealed = Position.none
+        /// The first thing that is wrong with the log, and with the seal that was given; empty when all is well.
+        public var faults: [String] = []
+    }
+
+    /// The first thing that is wrong; nothing behind it is looked at.
+    private struct Fault: Error {
+        let description: String
+        init(_ description: String) { self.description = description }
+        init(at position: Position, _ words: String) { description = "position \(position.rawValue) \(words)" }
+    }
+
+    private struct Kept: Sendable {
+        let first: Position
+        let seal: Seal
+        let stretch: Stretch
+    }
+
+    private let database: any Database
+    private let key: SealKey
+
+    public init(database: any Database, key: SealKey) {
+        self.database = database
+        self.key = key
+    }
+
+    /// Checks everything. A server may go on meanwhile.
+    ///
+    /// - Parameter proof: a seal that was kept elsewhere: the log must be what it was made of.
+    public func run(against proof: Seal? = nil) async throws -> Report {
+        var report = Report()
+        var isProven = proof == nil
+        do {
+            var next = try await database.read { connection in
+                let first = try Sealer.firstPosition(connection)
+                if let stray = try connection.first(Self.selectFirst, [], { $0.integerOrNil(0) }) ?? nil, stray < first.rawValue {
+                    throw Fault(at: Position(rawValue: stray), "lies before the log's first, \(first.rawValue)")
+                }
+                return first
+            }
+            if let proof { try check(proof) }
+            var hash: [UInt8] = []
+            while let kept = try await seal(after: next) {
+                try await check(kept, follows: next, hash)
+                (next, hash) = (kept.seal.position + 1, kept.seal.hash)
+                report.sealed = kept.seal.position
+                guard let proof, proof.position == report.sealed else { continue }
+                guard proof.hash == hash else {
+                    throw Fault("the log up to position \(proof.position.rawValue) is not the one that the given seal was made of")
+                }
+                isProven = true
+            }
+            report.end = try await checkRest(from: next)
+        } catch let fault as Fault { report.faults.append(fault.description) }
+        if let proof, !isProven, report.faults.isEmpty {
+            report.faults.append(
+                report.sealed < proof.position
+                    ? "the log is sealed up to position \(report.sealed.rawValue) only, and the given seal covers \(proof.position.rawValue)"
+                    : "no seal ends at position \(proof.position.rawValue), as the given one does: seals were made anew")
+        }
+        return report
+    }
+
+    private func check(_ proof: Seal) throws(Fault) {
+        guard proof.isSigned else { throw Fault("the given seal is not sound: its signature does not fit") }
+        guard proof.publicKey == key.publicKey else { throw Fault("the given seal was signed with another server's key") }
+    }
+
+    private func seal(after position: Position) async throws -> Kept? {
+        try await database.read { [key] connection in
+            try connection.first(Self.selectSeal, [.integer(position.rawValue)]) { row in
+                let first = Position(rawValue: row.integer(1))
+                return Kept(
+                    first: first,
+                    seal: Seal(
+                        position: Position(rawValue: row.integer(0)), hash: row.blob(3), signature: row.blob(4), publicKey: key.publicKey),
+                    stretch: Stretch(first: first, events: row.blob(2)))
+            }
+        }
+    }
+
+    private func check(_ kept: Kept, follows next: Position, _ hash: [UInt8]) async throws {
+        let (stretch, seal) = (kept.stretch, kept.seal)
+        guard kept.first == next else { throw Fault(at: next, "has lost its seal, though later ones have theirs") }
+        let name = "the seal of positions \(kept.first.rawValue) to \(seal.position.rawValue)"
+        guard stretch.count > 0, stretch.events.count.isMultiple(of: Stretch.hashBytes), stretch.last == seal.position,
+            stretch.hash(after: hash) == seal.hash
+        else { throw Fault("\(name) was changed") }
+        guard seal.isSigned else { throw Fault("\(name) is not signed with this server's key") }
+        let events = try await database.read { try StoredEvent.after(kept.first + -1, limit: stretch.count, $0) }
+        for index in 0..<stretch.count {
+            let position = kept.first + index
+            guard index < events.count, events[index].position == position else { throw Fault(at: position, "is missing") }
+            guard events[index].hash == Array(stretch.hash(at: index)) else { throw Fault(at: position, "was changed") }
+        }
+    }
+
+    /// Checks what has no seal yet: that positions are dense, that each event follows the last one of its stream and lies in its
+    /// epoch, that payloads can be read, and that the log ends where its head says.
+    private func checkRest(from first: Position) async throws -> Position {
+        var next = first
+        while true {
+            let start = next
+            let count = try await database.read { connection in
+                let events = try StoredEvent.after(start + -1, limit: Sealer.stretchEvents, connection)
+                let epochs = try Epochs(connection)
+                for (index, event) in events.enumerated() {
+                    let position = start + index
+                    guard event.position == position else { throw Fault(at: position, "is missing") }
+                    guard position <= epochs.head.position else { throw Fault(at: position, "lies beyond the log's end") }
+                    guard event.epoch == epochs.firsts.last(where: { $0.position <= position })?.epoch else {
+                        throw Fault(at: position, "is of another epoch than it lies in")
+                    }
+                    try Self.checkStream(of: event, connection)
+                    do { _ = try EventLog.events(after: position + -1, limit: 1, connection) } catch is LogFault {
+                        throw Fault(at: position, "cannot be read")
+                    }
+                }
+                let end = start + (events.count - 1)
+                guard events.count == Sealer.stretchEvents || end == epochs.head.position else { throw Fault(at: end + 1, "is missing") }
+                return events.count
+            }
+            next = next + count
+            guard count == Sealer.stretchEvents else { return next + -1 }
+        }
+    }
+
+    private static func checkStream(of event: StoredEvent, _ connection: any Connection) throws {
+        let found = try connection.first(selectPlace, [.text(event.stream), .integer(event.position.rawValue)]) { row in
+            (previous: Position(rawValue: row.integer(0)), isThere: row.flag(1))
+        }
+        guard let found, found.isThere, found.previous == event.previous else {
+            throw Fault(at: event.position, "does not follow its stream's last event")
+        }
+    }
+
+    private static let selectFirst = Statement("SELECT min(position) FROM apus_event")
+
+    private static let selectSeal = Statement(
+        """
+        SELECT position, first_position, events, hash, signature
+        FROM   apus_seal
+        WHERE  position >= $1
+        ORDER  BY position
+        LIMIT  1
+        """)
+
+    private static let selectPlace = Statement(
+        """
+        SELECT COALESCE((SELECT max(position) FROM apus_stream_event WHERE stream = $1 AND position < $2), 0),
+               (SELECT count(*) FROM apus_stream_event WHERE stream = $1 AND position = $2)
+        """)
+}

@@ -1,0 +1,145 @@
+/// Seals: what proves that the log is what it was.
+///
+/// Pattern: off the write path, each stretch of the log that has none yet gets a seal. It holds a hash of each event, over all
+/// columns of its row as they are stored, and a hash over those and the seal before, which is signed. So a seal covers
+/// everything up to its position, and a hash that does not fit names the event.
+///
+/// What a seal proves: whoever cannot sign with the server's key cannot change, remove, insert or reorder a sealed event
+/// unnoticed. Whoever can — the operator, or who has the secret — can make all seals anew, but not so that one that was kept
+/// elsewhere still fits. Payloads are sealed as they are stored, encrypted: destroying the key of a stream changes no seal.
+///
+/// Concurrency: any number of processes may seal; that a stretch begins once is a constraint of the table.
+internal import Database
+public import Domain
+internal import Sodium
+
+/// A seal, as it is kept beside the log and as it is printed.
+public struct Seal: Hashable, Sendable {
+    /// The last event that is covered; the first one of all is covered too.
+    public let position: Position
+    /// 32 bytes.
+    public let hash: [UInt8]
+    /// 64 bytes.
+    public let signature: [UInt8]
+    /// Of the key that it is signed with, 32 bytes.
+    public let publicKey: [UInt8]
+
+    private static let mark = "apus-seal-1"
+
+    init(position: Position, hash: [UInt8], signature: [UInt8], publicKey: [UInt8]) {
+        self.position = position
+        self.hash = hash
+        self.signature = signature
+        self.publicKey = publicKey
+    }
+
+    /// A seal as it was printed; nil when it is none.
+    public init?(_ text: String) {
+        let fields = text.split { $0.isWhitespace }
+        let bytes = fields.dropFirst(2).compactMap(Self.bytes)
+        guard fields.count == 5, fields[0] == Self.mark, let number = Int64(fields[1]), bytes.count == 3 else { return nil }
+        self.init(position: Position(rawValue: number), hash: bytes[0], signature: bytes[1], publicKey: bytes[2])
+    }
+
+    /// One line: position, hash, signature and public key.
+    public var text: String {
+        ([Self.mark, String(position.rawValue)] + [hash, signature, publicKey].map(hexadecimal)).joined(separator: " ")
+    }
+
+    /// Whether the signature is that of the key.
+    public var isSigned: Bool {
+        Sodium.isValid(signature: signature, of: Self.message(hash, at: position), by: publicKey)
+    }
+
+    static func message(_ hash: [UInt8], at position: Position) -> [UInt8] {
+        Array(mark.utf8) + hash + bigEndian(position.rawValue)
+    }
+
+    /// The bytes that hexadecimal digits stand for; nil where they are none.
+    private static func bytes(_ digits: Substring) -> [UInt8]? {
+        var bytes: [UInt8] = []
+        var rest = digits.utf8[...]
+        while let high = rest.popFirst() {
+            guard let low = rest.popFirst(), let byte = UInt8(String(decoding: [high, low], as: UTF8.self), radix: 16) else { return nil }
+            bytes.append(byte)
+        }
+        return bytes
+    }
+}
+
+/// The key that seals are signed with.
+public struct SealKey: Sendable {
+    private let key: SigningKey
+
+    /// - Parameter secret: the server's secret; all nodes have the same.
+    public init(secret: [UInt8]) { key = SigningKey(seed: Sodium.blake2b(secret, personalization: "apus-seal-key")) }
+
+    /// What seals are checked with.
+    public var publicKey: [UInt8] { key.publicKey }
+
+    func seal(_ hash: [UInt8], at position: Position) -> Seal {
+        Seal(position: position, hash: hash, signature: key.sign(Seal.message(hash, at: position)), publicKey: publicKey)
+    }
+}
+
+/// A stretch of the log with the hash of each of its events.
+struct Stretch {
+    static let hashBytes = 32
+
+    let first: Position
+    let events: [UInt8]
+
+    var count: Int { events.count / Self.hashBytes }
+    var last: Position { first + (count - 1) }
+
+    func hash(at index: Int) -> ArraySlice<UInt8> { events[index * Self.hashBytes..<(index + 1) * Self.hashBytes] }
+
+    /// The hash of a seal that covers the stretch and everything before it.
+    func hash(after previous: [UInt8]) -> [UInt8] {
+        Sodium.blake2b(
+            previous + bigEndian(first.rawValue) + bigEndian(last.rawValue) + events, personalization: "apus-seal")
+    }
+}
+
+/// An event as it is stored, whether or not it can be read.
+struct StoredEvent {
+    let position: Position
+    let epoch: Int64
+    let stream: String
+    let previous: Position
+    /// Over all columns.
+    let hash: [UInt8]
+
+    init(_ row: any Row) {
+        position = Position(rawValue: row.integer(0))
+        epoch = row.integer(1)
+        stream = row.text(2)
+        previous = Position(rawValue: row.integer(3))
+        let columns = [
+            Array(row.text(4).utf8), bigEndian(row.integer(5)), row.integerOrNil(6).map(bigEndian), row.textOrNil(7).map { Array($0.utf8) },
+            row.blobOrNil(8), bigEndian(row.integer(9)), row.blob(10),
+        ]
+        var bytes = bigEndian(position.rawValue) + bigEndian(epoch)
+        // Each with its length, and a null with one that nothing has: no two rows give the same bytes.
+        for column in [Array(stream.utf8), bigEndian(previous.rawValue)] + columns {
+            bytes += bigEndian(column.map { Int64($0.count) } ?? -1) + (column ?? [])
+        }
+        hash = Sodium.blake2b(bytes, personalization: "apus-event")
+    }
+
+    static func after(_ position: Position, limit: Int, _ connection: any Connection) throws -> [StoredEvent] {
+        try connection.query(select, [.integer(position.rawValue), .integer(Int64(limit))], Self.init)
+    }
+
+    private static let select = Statement(
+        """
+        SELECT position, epoch, stream, previous, type, version, actor, session, origin, occurred_at, payload
+        FROM   apus_event
+        WHERE  position > $1
+        ORDER  BY position
+        LIMIT  $2
+        """)
+}
+
+/// Eight bytes.
+private func bigEndian(_ number: Int64) -> [UInt8] { (0..<8).map { UInt8(truncatingIfNeeded: number >> (56 - 8 * $0)) } }
