@@ -23,6 +23,9 @@ public struct ChunkStore: Sendable {
         case files
     }
 
+    /// How the names of files begin that are not complete yet. No chunk's name has a dot.
+    private static let unfinished = ".new-"
+
     private let folder: String
     /// Where new contents go.
     public let place: Place
@@ -81,10 +84,10 @@ public struct ChunkStore: Sendable {
 
     /// - Returns: whether the file has the content: false where another one was there first.
     private func write(_ content: [UInt8], to file: URL, _ path: String) throws -> Bool {
+        touch(file)
         if let present = try read(path) { return present == content }
         let parent = file.deletingLastPathComponent()
-        // No chunk's name has a dot.
-        let new = parent.appending(path: ".new-\(Sodium.randomAlphanumerics(16))")
+        let new = parent.appending(path: Self.unfinished + Sodium.randomAlphanumerics(16))
         do {
             try FileManager.default.createDirectory(
                 at: parent, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
@@ -97,6 +100,48 @@ public struct ChunkStore: Sendable {
             guard errno == EEXIST else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
         } catch { throw Self.fault(error, "written") }
         return try read(path) == content
+    }
+
+    /// Says of a file that is there that it is about to be named: what is waste is looked at by its age.
+    private func touch(_ file: URL) {
+        // One that is not there is written anew, whoever has just removed it.
+        unsafe utimensat(AT_FDCWD, file.path(percentEncoded: false), nil, 0)
+    }
+
+    /// The files that nobody has touched since `time`, named relative to the folder of all chunks, and how long each is: those
+    /// that have a chunk's name, and those that a writer has left unfinished.
+    public func files(before time: Timestamp) throws -> [(path: String, bytes: Int, isUnfinished: Bool)] {
+        guard let names = FileManager.default.enumerator(atPath: folder) else { return [] }
+        var files: [(path: String, bytes: Int, isUnfinished: Bool)] = []
+        while let path = names.nextObject() as? String {
+            guard let attributes = names.fileAttributes, attributes[.type] as? FileAttributeType == .typeRegular,
+                let touched = attributes[.modificationDate] as? Date, touched.timeIntervalSince1970 < time.seconds
+            else { continue }
+            let isUnfinished = URL(filePath: path).lastPathComponent.hasPrefix(Self.unfinished)
+            files.append((path, attributes[.size] as? Int ?? 0, isUnfinished))
+        }
+        return files
+    }
+
+    /// Removes a file that no event names, unless a writer has come upon it since `time` and is about to name it.
+    ///
+    /// - Returns: whether it was removed.
+    public func remove(_ path: String, before time: Timestamp) throws -> Bool {
+        let file = URL(filePath: folder).appending(path: path)
+        let aside = file.deletingLastPathComponent().appending(path: Self.unfinished + Sodium.randomAlphanumerics(16))
+        // Whoever touches it after this finds nothing, and writes it anew.
+        guard unsafe rename(file.path(percentEncoded: false), aside.path(percentEncoded: false)) == 0 else {
+            guard errno == ENOENT else { throw Self.fault(POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO), "removed") }
+            return false
+        }
+        do {
+            let touched = try FileManager.default.attributesOfItem(atPath: aside.path(percentEncoded: false))[.modificationDate] as? Date
+            let isUnused = touched.map { $0.timeIntervalSince1970 < time.seconds } ?? false
+            // Where it has been written anew meanwhile, that one stays.
+            if !isUnused { unsafe link(aside.path(percentEncoded: false), file.path(percentEncoded: false)) }
+            try FileManager.default.removeItem(at: aside)
+            return isUnused
+        } catch { throw Self.fault(error, "removed") }
     }
 
     /// The folders whose entries a file's name hangs on, with the one that holds the folder of all chunks.
@@ -122,4 +167,8 @@ public struct ChunkStore: Sendable {
     private static func fault(_ error: any Error, _ done: String) -> DatabaseFault {
         DatabaseFault(.unavailable, "chunks: a file cannot be \(done) (\((error as NSError).domain) \((error as NSError).code))")
     }
+}
+
+extension Timestamp {
+    fileprivate var seconds: Double { Double(rawValue) / 1_000_000 }
 }

@@ -13,12 +13,14 @@ import sqlite3
 import stat
 import subprocess
 import threading
+import time
 from pathlib import Path
 from typing import Iterator
 
 import support
 from support import (
-    Client, Server, apus, equal, expected, head, offered, person, refused, shown, succeeds, test, true, uid, verified)
+    Client, Server, apus, equal, expected, head, meddle, offered, person, query, refused, shown, succeeds, test, true, uid,
+    verified)
 
 
 class Restored(Server):
@@ -63,6 +65,14 @@ def contents(client: Client, collection: str) -> dict[str, bytes]:
 
 def lists(collection: str) -> list[str]:
     return ["/api/v1/collection/", f"/api/v1/collection/{collection}/item/"]
+
+
+def waiting(server: Server) -> None:
+    """Waits until the tables are where the log ends."""
+    end = time.monotonic() + 20
+    while query(server, "SELECT log.position - projection.position FROM apus_log log, apus_projection projection") != [[0]]:
+        true(time.monotonic() < end, "the projector must catch up")
+        time.sleep(0.05)
 
 
 def ways() -> list[tuple[str | None, str]]:
@@ -247,6 +257,93 @@ def moved(options: argparse.Namespace) -> str | None:
             other.stop()
             verified(other)
     return None
+
+
+def aged(path: Path, data: bytes, hours: float) -> Path:
+    """A file that nobody has touched for so long."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    before = time.time() - hours * 3600
+    os.utime(path, (before, before))
+    return path
+
+
+def reset(client: Client) -> None:
+    """Takes everything from a test user."""
+    expected(client.post("/api/v1/test/authentication/reset/", {
+        "user": {"username": client.name, "email": f"{client.name}@example.com"}, "salt": support.SALT,
+        "loginPubkey": bytes(client.key.verify_key), "pubkey": support.PUBKEY, "encryptedContent": support.CONTENT}), 204)
+
+
+for place in ("database", "files"):
+    @test(f"gc removes contents that nothing names, and nothing else ({place})")
+    def collected(options: argparse.Namespace, place: str = place) -> str:
+        with Server(options.apus, "--signup", "open", "--chunks", place, "--debug") as server:
+            ada, tester = person(server, "ada"), person(server, "test_user")
+            for client, name in ((ada, "notes"), (tester, "tests")):
+                expected(client.create_collection(name), 201)
+            write(ada, "notes", range(3))
+            write(tester, "tests", range(10, 13))
+            alone = "/api/v1/collection/notes/item/item-5/chunk/alone"
+            expected(ada.call("PUT", alone + "/", body=b"stored alone"), 201)
+            reset(tester)
+            folder = server.folder / "chunks"
+            for path in folder.rglob("*"):
+                os.utime(path, (time.time() - 30 * 3600,) * 2)
+            old = [aged(folder / "user_1" / "notes" / "or" / "phan", b"of no event", 30), aged(folder / "user_9" / ".new-left", b"half", 30)]
+            young = [aged(folder / "user_1" / "notes" / "yo" / "ung", b"just coming", 20), aged(folder / ".new-coming", b"ha", 20)]
+            kept = contents(ada, "notes")
+            files = {path for path in folder.rglob("*") if path.is_file()}
+            rows = query(server, "SELECT collection, uid FROM apus_chunk")
+            waiting(server)
+            said = succeeds(server.apus("gc", "--dry-run"), "gc --dry-run")
+            wanted = sorted([f"row\ttests/{chunk(number)}" for number in range(10, 13)] if place == "database" else
+                            [f"file\tuser_2/tests/{chunk(number)[:2]}/{chunk(number)[2:]}" for number in range(10, 13)])
+            wanted = sorted(wanted + [f"file\t{path.relative_to(folder)}" for path in old])
+            equal(sorted(said.splitlines()[:-1]), wanted, "what would be removed")
+            true("would be removed" in said, "it says so")
+            equal({path for path in folder.rglob("*") if path.is_file()}, files, "files after a dry run")
+            equal(query(server, "SELECT collection, uid FROM apus_chunk"), rows, "rows after a dry run")
+            equal(sorted(succeeds(server.apus("gc"), "gc").splitlines()[:-1]), wanted, "what was removed")
+            true(succeeds(server.apus("gc"), "gc").startswith("0 contents in the database and 0 files"), "nothing is left to remove")
+            equal([path.exists() for path in old + young], [False, False, True, True], "files of no event")
+            equal(contents(ada, "notes"), kept, "what is left")
+            equal(ada.get(alone + "/download/").body, b"stored alone", "a chunk that was stored alone")
+            expected(ada.commit("notes", [dict(offered("item-5", uid("late"), b"meta"), content={
+                "uid": uid("late"), "meta": b"meta", "deleted": False, "chunks": [["alone", None]]})]), 200)
+            succeeds(server.apus("gc", "--older-than", "1s"), "gc --older-than")
+            equal(contents(ada, "notes")["item-5"], b"stored alone", "the chunk in its revision")
+            waiting(server)
+            verified(server)
+            return f"{len(wanted)} contents"
+
+
+@test("gc removes nothing where log and tables do not agree")
+def not_collected(options: argparse.Namespace) -> None:
+    with Server(options.apus, "--signup", "open", "--chunks", "files") as server:
+        ada = person(server, "ada")
+        expected(ada.create_collection("notes"), 201)
+        write(ada, "notes", range(3))
+        waiting(server)
+        meddle(server, "DELETE FROM django_etebase_revisionchunkrelation; DELETE FROM django_etebase_collectionitemchunk")
+        files = [path for path in (server.folder / "chunks").rglob("*") if path.is_file()]
+        for path in files:
+            os.utime(path, (0, 0))
+        refused(server.apus("gc"), "gc", "nothing is removed", "django_etebase")
+        true(len(files) == 3 and all(path.exists() for path in files), "contents")
+        succeeds(server.apus("rebuild"), "rebuild")
+        verified(server)
+        equal(len(contents(ada, "notes")), 3, "items")
+
+
+@test("what a writer comes upon is not waste any more, however old it is")
+def touched(options: argparse.Namespace) -> None:
+    with Server(options.apus, "--signup", "open", "--chunks", "files") as server:
+        ada = person(server, "ada")
+        expected(ada.create_collection("notes"), 201)
+        path = aged(server.folder / "chunks" / "user_1" / "notes" / chunk(1)[:2] / chunk(1)[2:], content(1), 100)
+        write(ada, "notes", range(1, 2))
+        true(time.time() - path.stat().st_mtime < 60, "the file must look new while its event is on its way")
 
 
 if __name__ == "__main__":
