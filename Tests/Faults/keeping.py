@@ -226,7 +226,7 @@ def killed(options: argparse.Namespace) -> str:
                 if (other.folder / "restoring").exists():
                     unfinished += 1
                     refused(other.apus("user", "list"), "a command", "interrupted")
-                elif other.folder.exists():
+                elif other.folder.exists() and os.listdir(other.folder):
                     equal(succeeds(other.apus("user", "list"), "user list"), "ada\tada@example.com\tactive\n", "the accounts")
                     verified(other)
         true(unfinished > 0, "some must have been interrupted")
