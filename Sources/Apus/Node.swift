@@ -202,7 +202,7 @@ struct Checkpoints: Service {
     }
 }
 
-/// Seals what has come to the log, every minute, beside those who write.
+/// Seals what has come to the log, every minute and at the end, beside those who write.
 struct Sealing: Service {
     private static let interval = Duration.seconds(60)
 
@@ -214,11 +214,16 @@ struct Sealing: Service {
             try await cancelWhenGracefulShutdown {
                 while true {
                     try await Task.sleep(for: Self.interval)
-                    do { try await sealer.seal() } catch is CancellationError { throw CancellationError() } catch {
-                        logger.error("the log is not sealed any further", metadata: ["fault": "\(error)"])
-                    }
+                    try await seal()
                 }
             }
         } catch is CancellationError {}
+        do { try await seal() } catch is CancellationError {}
+    }
+
+    private func seal() async throws {
+        do { try await sealer.seal() } catch let error as CancellationError { throw error } catch {
+            logger.warning("the log is not sealed any further", metadata: ["fault": "\(error)"])
+        }
     }
 }

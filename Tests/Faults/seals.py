@@ -9,6 +9,7 @@ import argparse
 import json
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import support
@@ -34,7 +35,7 @@ def grown(server: Server) -> None:
         if head(server) == 20:
             succeeds(server.apus("log", "seal"), "log seal")
     ada.close()
-    server.stop()
+    server.kill()  # one that ends in order seals the rest
     equal(head(server), 25, "events")
 
 
@@ -229,6 +230,22 @@ def kept(options: argparse.Namespace) -> None:
             person(other, "ada").close()
             foreign = succeeds(other.apus("log", "seal", "--print"), "log seal --print")
         refused(verify(server, "--seal", foreign), "the seal of another server", "another server's key")
+
+
+@test("a server that ends has sealed its log, and several that seal at once make one chain")
+def at_once(options: argparse.Namespace) -> str:
+    with Server(options.apus, "--signup", "open") as server:
+        ada = person(server, "ada")
+        expected(ada.create_collection("notes"), 201)
+        for number in range(60):
+            expected(ada.commit("notes", [offered(f"item-{number}", uid(number), b"meta")]), 200)
+            if number % 15 == 0:
+                with ThreadPoolExecutor(3) as pool:
+                    for done in [pool.submit(server.apus, "log", "seal") for _ in range(3)]:
+                        succeeds(done.result(), "log seal")
+        equal(server.stop(), 0, "exit code")
+        true("all of them sealed" in succeeds(verify(server), "log verify"), "how far")
+        return f"{query(server, 'SELECT count(*) FROM apus_seal')[0][0]} seals"
 
 
 @test("the newest events are printed, for people and as JSON")
