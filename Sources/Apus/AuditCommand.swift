@@ -58,8 +58,8 @@ struct AuditCommand: AsyncParsableCommand {
     }
 
     private func times() throws -> ClosedRange<Timestamp> {
-        let first = try since.map(Moment.parse) ?? Timestamp.always.lowerBound
-        let last = try until.map(Moment.parse) ?? Timestamp.always.upperBound
+        let first = try since.map(WrittenTime.parse) ?? Timestamp.always.lowerBound
+        let last = try until.map(WrittenTime.parse) ?? Timestamp.always.upperBound
         guard first <= last else { throw ValidationError("--since is after --until: nothing can lie between them") }
         return first...last
     }
@@ -102,7 +102,7 @@ private struct AuditLine: Encodable {
 
     init(_ entry: AuditEntry) {
         position = entry.head.position.rawValue
-        time = Moment.text(entry.time)
+        time = WrittenTime.text(entry.time)
         action = entry.action.rawValue
         user = entry.username
         session = entry.session

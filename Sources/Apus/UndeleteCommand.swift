@@ -66,7 +66,7 @@ struct UndeleteCommand: AsyncParsableCommand {
     private func moment() throws -> CollectionHistory.Moment? {
         if let before { return .before(Position(rawValue: before)) }
         guard let at else { return nil }
-        let time = try Moment.parse(at)
+        let time = try WrittenTime.parse(at)
         guard time <= Node.clock() else { throw ValidationError("\(at) is in the future: nothing is known of it") }
         return .at(time)
     }
@@ -141,7 +141,7 @@ private struct DeletionLine: Encodable {
         item = deletion.item.rawValue
         isCollection = item == collection
         position = deletion.step.position.rawValue
-        deletedAt = Moment.text(deletion.step.time)
+        deletedAt = WrittenTime.text(deletion.step.time)
         deletedBy = name
         session = deletion.step.actor.session
         revision = deletion.last?.rawValue
@@ -159,10 +159,10 @@ extension CollectionHistory.Refusal {
         switch self {
         case .noCollection: "there is no collection \(collection), or its owner's account was reset: `apus audit` tells what became of it"
         case .collectionIsNewer(let moment, let time):
-            "\(moment.text) there was no collection \(collection) yet: it was made at \(Moment.text(time))"
+            "\(moment.text) there was no collection \(collection) yet: it was made at \(WrittenTime.text(time))"
         case .noItem(let item): "there never was an item \(item) in \(collection): --list tells what is deleted there"
         case .itemIsNewer(let item, let moment, let time):
-            "\(moment.text) there was no item \(item) yet: it was made at \(Moment.text(time))"
+            "\(moment.text) there was no item \(item) yet: it was made at \(WrittenTime.text(time))"
         case .itemIsNotDeleted(let item): "\(item) is not deleted: say --at TIME or --before EVENT for an earlier state of it"
         case .itemWasDeleted(let item, let moment): "\(moment.text) \(item) was deleted too: `apus audit` tells when it was not"
         case .itemNeverLived(let item): "\(item) was deleted from its first revision on: there is nothing to bring back"
@@ -176,7 +176,7 @@ extension CollectionHistory.Refusal {
 extension CollectionHistory.Moment {
     fileprivate var text: String {
         switch self {
-        case .at(let time): "at \(Moment.text(time))"
+        case .at(let time): "at \(WrittenTime.text(time))"
         case .before(let position): "before event \(position.rawValue)"
         }
     }

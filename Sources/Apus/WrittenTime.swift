@@ -2,8 +2,8 @@ internal import ArgumentParser
 internal import Domain
 internal import Foundation
 
-/// Moments as people write them at the command line, and as it prints them: RFC 3339.
-enum Moment {
+/// Times as people write them at the command line, and as it prints them: RFC 3339.
+enum WrittenTime {
     /// - Throws: `ValidationError` for what is no moment, or could be several: a day, or a time without its zone.
     static func parse(_ text: String) throws -> Timestamp {
         let example = "write it like 2026-01-31T18:30:00Z, or with +01:00 in place of Z"
