@@ -135,11 +135,26 @@ struct ReadModelTable: Sendable {
         return Dictionary(uniqueKeysWithValues: found.map { ($0.key, $0.values) })
     }
 
-    func insert(_ line: Line, _ connection: any Connection) throws {
+    /// Those rows that a condition holds for, ordered by a column. The statement's parameters are numbers.
+    func rows(where condition: String, orderedBy column: String, _ values: [Value], _ connection: any Connection) throws -> [Line] {
+        try connection.query(
+            readingMoments(Statement(list: "\(selectAll) WHERE \(condition) ORDER BY \(column)")), values, line)
+    }
+
+    func insert(_ line: Line, _ connection: any Connection) throws { try insert(line, onConflict: "", connection) }
+
+    /// Inserts the row, or changes the one that has its key.
+    func upsert(_ line: Line, _ connection: any Connection) throws {
+        let changes = columns.map { "\"\($0.name)\" = excluded.\"\($0.name)\"" }.joined(separator: ", ")
+        try insert(line, onConflict: " ON CONFLICT (\(key)) DO UPDATE SET \(changes)", connection)
+    }
+
+    private func insert(_ line: Line, onConflict conflict: String, _ connection: any Connection) throws {
         let names = ([key] + columns.map { "\"\($0.name)\"" }).joined(separator: ", ")
         let places = (["$1"] + columns.indices.map(place)).joined(separator: ", ")
         try connection.enqueue(
-            writingMoments(Statement("INSERT INTO \(name) (\(names)) VALUES (\(places))")), [.integer(line.key)] + line.values)
+            writingMoments(Statement("INSERT INTO \(name) (\(names)) VALUES (\(places))\(conflict)")),
+            [.integer(line.key)] + line.values)
     }
 
     func update(_ line: Line, _ connection: any Connection) throws {

@@ -44,12 +44,46 @@ public enum Schema {
             try connection.execute(Statement("UPDATE apus_schema SET version = $1"), [.integer(newest)])
         } else {
             guard tables.isEmpty else {
-                throw DatabaseFault(.corrupt, "the database holds tables of another program; it is left as it is")
+                throw DatabaseFault(
+                    .corrupt,
+                    "the database holds tables of another program and is left as it is; one of an EteSync server is taken over by apus adopt"
+                )
             }
             for script in scripts(dialect) { try connection.run(script: script) }
             try connection.execute(Statement("INSERT INTO apus_schema (version) VALUES ($1)"), [.integer(newest)])
         }
         for script in functions(dialect) { try connection.run(script: script) }
+    }
+
+    /// Makes our own tables beside those of the original, in the caller's transaction, and keeps the original from writing
+    /// meanwhile.
+    ///
+    /// - Returns: false where they are there: the database was adopted before.
+    /// - Throws: ``DatabaseFault`` when the database is not one of the original in the version that this program knows.
+    public static func adopt(_ connection: any Connection, _ dialect: Dialect) throws -> Bool {
+        try connection.run(script: lock(dialect))
+        let found = Set(try connection.query(tables, []) { $0.text(0) })
+        guard !found.contains("apus_schema") else {
+            try create(connection, dialect)
+            return false
+        }
+        try Original.check(found, connection)
+        if dialect == .postgres { try connection.run(script: Original.widen) }
+        for script in schemaTable(dialect) + ApusTables.scripts(dialect) { try connection.run(script: script) }
+        try connection.execute(Statement("INSERT INTO apus_schema (version) VALUES ($1)"), [.integer(version)])
+        for script in functions(dialect) { try connection.run(script: script) }
+        return true
+    }
+
+    /// Whether our own tables are there; changes nothing.
+    ///
+    /// - Throws: ``DatabaseFault`` when the database is neither ours nor one of the original in the version that this program
+    ///   knows.
+    public static func isAdopted(_ connection: any Connection, _ dialect: Dialect) throws -> Bool {
+        let found = Set(try connection.query(tables, []) { $0.text(0) })
+        guard !found.contains("apus_schema") else { return true }
+        try Original.check(found, connection)
+        return false
     }
 
     private static let tables = Statement(
@@ -73,9 +107,18 @@ public enum Schema {
     }
 
     private static func scripts(_ dialect: Dialect) -> [String] {
+        let original =
+            switch dialect {
+            case .sqlite: DjangoTables.sqlite()
+            case .postgres: DjangoTables.postgres()
+            }
+        return schemaTable(dialect) + original + ApusTables.scripts(dialect)
+    }
+
+    private static func schemaTable(_ dialect: Dialect) -> [String] {
         switch dialect {
-        case .sqlite: ["CREATE TABLE apus_schema (version INTEGER NOT NULL) STRICT"] + DjangoTables.sqlite() + ApusTables.sqlite()
-        case .postgres: ["CREATE TABLE apus_schema (version bigint NOT NULL)"] + DjangoTables.postgres() + ApusTables.postgres()
+        case .sqlite: ["CREATE TABLE apus_schema (version INTEGER NOT NULL) STRICT"]
+        case .postgres: ["CREATE TABLE apus_schema (version bigint NOT NULL)"]
         }
     }
 
@@ -105,7 +148,14 @@ extension Schema.Upgrade {
 
 /// The tables that only Apus has; the original server never sees them.
 enum ApusTables {
-    static func sqlite() -> [String] {
+    static func scripts(_ dialect: Dialect) -> [String] {
+        switch dialect {
+        case .sqlite: sqlite()
+        case .postgres: postgres()
+        }
+    }
+
+    private static func sqlite() -> [String] {
         [
             PackageResources.apus_log_sqlite_sql, PackageResources.apus_epoch_sqlite_sql, PackageResources.apus_stream_sqlite_sql,
             PackageResources.apus_event_sqlite_sql, PackageResources.apus_stream_event_sqlite_sql,
@@ -116,7 +166,7 @@ enum ApusTables {
         ].map(Schema.text)
     }
 
-    static func postgres() -> [String] {
+    private static func postgres() -> [String] {
         [
             PackageResources.apus_log_postgres_sql, PackageResources.apus_epoch_postgres_sql, PackageResources.apus_stream_postgres_sql,
             PackageResources.apus_event_postgres_sql, PackageResources.apus_stream_event_postgres_sql,

@@ -10,7 +10,7 @@ internal import Redis
 struct Environment: Sendable {
     /// Every variable that Apus reads. A secret may be read from the file that the same name with `_FILE` names.
     private static let known: Set<String> = [
-        "APUS_LISTEN", "APUS_DATA", "APUS_DATABASE_URL", "APUS_DATABASE_URL_FILE", "APUS_CHUNKS", "APUS_REDIS_URL",
+        "APUS_LISTEN", "APUS_DATA", "APUS_MEDIA_ROOT", "APUS_DATABASE_URL", "APUS_DATABASE_URL_FILE", "APUS_CHUNKS", "APUS_REDIS_URL",
         "APUS_REDIS_URL_FILE", "APUS_ROLES", "APUS_SIGNUP", "APUS_PUBLIC_URL",
         "APUS_SECRET", "APUS_SECRET_FILE", "APUS_TOKEN_LIFETIME",
         "APUS_DEBUG", "APUS_ALLOWED_HOSTS", "APUS_DASHBOARD_URL", "APUS_CHALLENGE_LIFETIME", "APUS_LOG_FORMAT", "APUS_LOG_LEVEL",
@@ -101,20 +101,37 @@ enum Lifetime {
     }
 }
 
+/// Where a database is.
+enum DatabasePlace {
+    case sqlite(path: String)
+    case postgres(url: String)
+}
+
 /// The folder of everything that is kept.
 struct DataOptions: ParsableArguments {
     @Option(help: "The folder of everything that is kept: database and secret. (APUS_DATA, default ./data)")
     var data: String?
 
-    @Option(help: "postgres://…: log and read model in PostgreSQL. (APUS_DATABASE_URL, default SQLite in the data folder)")
+    @Option(help: "postgres://… or sqlite:PATH: where log and read model lie. (APUS_DATABASE_URL, default SQLite in the data folder)")
     var databaseURL: String?
 
-    func databaseURL(_ environment: Environment) throws -> String? {
-        guard let url = try databaseURL ?? environment.secret("APUS_DATABASE_URL") else { return nil }
-        guard url.hasPrefix("postgres://") || url.hasPrefix("postgresql://") else {
-            throw ValidationError("a database's address begins with postgres://")
+    @Option(help: "The folder of chunk files. (APUS_MEDIA_ROOT, default chunks in the data folder)")
+    var mediaRoot: String?
+
+    /// Where log and read model lie.
+    func databasePlace(_ environment: Environment) throws -> DatabasePlace {
+        guard let url = try databaseURL ?? environment.secret("APUS_DATABASE_URL") else {
+            return .sqlite(path: folder(environment) + "/apus.sqlite")
         }
-        return url
+        if url.hasPrefix("sqlite:"), url.count > "sqlite:".count { return .sqlite(path: String(url.dropFirst("sqlite:".count))) }
+        guard url.hasPrefix("postgres://") || url.hasPrefix("postgresql://") else {
+            throw ValidationError("a database's address begins with postgres://, or is sqlite: and the path of a file")
+        }
+        return .postgres(url: url)
+    }
+
+    func chunkFolder(_ environment: Environment) -> String {
+        environment.text("APUS_MEDIA_ROOT", flag: mediaRoot, default: folder(environment) + "/chunks")
     }
 
     func folder(_ environment: Environment) -> String { environment.text("APUS_DATA", flag: data, default: "./data") }

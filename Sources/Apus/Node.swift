@@ -55,8 +55,9 @@ struct Node: Sendable {
         secret = Array(try (environment.secret("APUS_SECRET") ?? Self.keptSecret(folder)).utf8)
         let stokens = StokenSealer(secret: secret)
         let projection = DjangoProjection(stokens: stokens)
-        chunks = ChunkStore(folder: folder + "/chunks", place: place)
-        if let url = try options.databaseURL(environment) {
+        chunks = ChunkStore(folder: options.chunkFolder(environment), place: place)
+        switch try options.databasePlace(environment) {
+        case .postgres(let url):
             let database = PostgresDatabase(url: url)
             try await Self.createSchema(database)
             let telling: Telling? =
@@ -86,8 +87,8 @@ struct Node: Sendable {
             waking = telling.map { Waking(telling: $0, projector: projector, progress: progress) }
             readModel = ReadModel(database: database, stokens: stokens, chunks: chunks, progress: progress)
             committer = Committer(appender)
-        } else {
-            let database = try SQLiteDatabase(path: folder + "/apus.sqlite")
+        case .sqlite(let path):
+            let database = try SQLiteDatabase(path: path)
             try await Self.createSchema(database)
             engine = .sqlite(database)
             self.database = database

@@ -68,6 +68,11 @@ public struct ChunkStore: Sendable {
         }
     }
 
+    /// Whether there is a file at a path.
+    public func hasFile(_ path: String) -> Bool {
+        ChunkPath.isInside(path) && FileManager.default.fileExists(atPath: URL(filePath: folder).appending(path: path).path())
+    }
+
     /// - Returns: whether the file has the content: false where another one was there first.
     private func write(_ content: [UInt8], to file: URL, _ path: String) throws -> Bool {
         if let present = try read(path) { return present == content }

@@ -41,7 +41,8 @@ extension UserState {
         case .invitationSent(let event) where event.invitee == user:
             add(event.collection)
         case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .collectionCreated, .itemCreated,
-            .itemRevised, .chunkStored, .memberJoined, .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn:
+            .itemRevised, .chunkStored, .memberJoined, .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn,
+            .recordsAdopted:
             break
         }
     }

@@ -52,7 +52,7 @@ enum EventCodec {
         let all: [any EventPayload.Type] = [
             UserCreated.self, UserInitialized.self, PasswordChanged.self, UserActivityChanged.self, UserReset.self,
             CollectionCreated.self, ItemCreated.self, ItemRevised.self, ChunkStored.self, MemberJoined.self,
-            MemberLevelChanged.self, MemberRemoved.self, InvitationSent.self, InvitationWithdrawn.self,
+            MemberLevelChanged.self, MemberRemoved.self, InvitationSent.self, InvitationWithdrawn.self, RecordsAdopted.self,
         ]
         return Dictionary(uniqueKeysWithValues: all.map { ($0.typeName, $0) })
     }()
@@ -85,6 +85,7 @@ extension Event {
         case .memberRemoved(let payload): payload
         case .invitationSent(let payload): payload
         case .invitationWithdrawn(let payload): payload
+        case .recordsAdopted(let payload): payload
         }
     }
 }
