@@ -46,6 +46,14 @@ extension Batch {
 
 /// What the read model's own tables say of adopted rows: the same for one row and for all.
 enum AdoptedState {
+    /// Fills the tables for everything that there is.
+    static func renew(_ connection: any Connection) throws {
+        try connection.execute(Statement("DELETE FROM apus_item"), [])
+        try connection.execute(Statement("DELETE FROM apus_collection"), [])
+        try connection.execute(Statement(items), [])
+        try connection.execute(Statement(collections), [])
+    }
+
     /// Each item with its current revision.
     static let items = """
         INSERT INTO apus_item (id, collection_id, stoken, is_main)

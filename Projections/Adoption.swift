@@ -42,10 +42,14 @@ public struct Adoption {
         try adoption.history()
         try adoption.rest()
         let head = try adoption.log.finish()
-        try connection.execute(Statement(AdoptedState.items), [])
-        try connection.execute(Statement(AdoptedState.collections), [])
-        try connection.execute(checkpoint, [.integer(head.rawValue)])
+        try AdoptedState.renew(connection)
+        try project(upTo: head, connection)
         return adoption.log.count
+    }
+
+    /// Marks the log as projected: the rows are there.
+    static func project(upTo head: Position, _ connection: any Connection) throws {
+        try connection.execute(checkpoint, [.integer(head.rawValue)])
     }
 
     private mutating func append(_ owner: StreamID, users: [Int64?] = [], _ records: [AdoptedRecord]) throws {
@@ -266,17 +270,24 @@ public struct Adoption {
     private static let selectUIDs = Statement(
         list: "SELECT id, uid FROM django_etebase_collection WHERE id IN [$1 bigint]")
 
-    private static let highestID = Statement(
-        "SELECT max(id) FROM ("
-            + AdoptedRecord.Kind.allCases.map { ReadModelTable.of($0) }
-            .map { "SELECT COALESCE(max(\($0.key)), 0) AS id FROM \($0.name)" }.joined(separator: " UNION ALL ") + ") ids")
+    private static let highestID = highestID(of: AdoptedRecord.Kind.allCases)
+
+    /// The highest id of those that follow from positions; chunks and their uses are counted by themselves.
+    static let highestOwnID = highestID(of: AdoptedRecord.Kind.allCases.filter { $0 != .chunk && $0 != .chunkUse })
+
+    private static func highestID(of kinds: [AdoptedRecord.Kind]) -> Statement {
+        let highest = kinds.map { ReadModelTable.of($0) }.map { "SELECT COALESCE(max(\($0.key)), 0) AS id FROM \($0.name)" }
+        return Statement("SELECT max(id) FROM (\(highest.joined(separator: " UNION ALL "))) ids")
+    }
 
     private static let checkpoint = Statement(
         """
         UPDATE apus_projection
         SET    position = $1,
-               last_chunk_id = (SELECT COALESCE(max(id), 0) FROM django_etebase_collectionitemchunk),
-               last_relation_id = (SELECT COALESCE(max(id), 0) FROM django_etebase_revisionchunkrelation)
+               last_chunk_id = (SELECT COALESCE(max(id), 0) FROM (
+                   SELECT id FROM django_etebase_collectionitemchunk UNION ALL SELECT last_chunk_id FROM apus_projection) ids),
+               last_relation_id = (SELECT COALESCE(max(id), 0) FROM (
+                   SELECT id FROM django_etebase_revisionchunkrelation UNION ALL SELECT last_relation_id FROM apus_projection) ids)
         """)
 }
 

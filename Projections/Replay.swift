@@ -216,6 +216,16 @@ struct Replay: Sendable {
         }
     }
 
+    /// Goes through the keys of a table that were noted, page by page, with the replay.
+    func eachNoted(_ table: ReadModelTable, _ body: ([Int64], any Connection) throws -> Void) throws {
+        try scratch.writeWithin { connection in
+            _ = try eachNoted(table, connection) { keys in
+                try body(keys, connection)
+                return 0
+            }
+        }
+    }
+
     private func remove(
         _ keys: [Int64], _ table: ReadModelTable, _ live: any Connection, _ replayed: any Connection
     ) throws -> Int {

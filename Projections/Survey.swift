@@ -8,6 +8,9 @@ public struct Survey: Sendable {
     /// What is unusual and is taken over all the same, in words.
     public private(set) var oddities: [String] = []
 
+    /// Files of chunks that are missing, in words.
+    public private(set) var missingFiles: [String] = []
+
     private static let pageRows = 1000
     /// How many missing files are named.
     private static let namedFiles = 10
@@ -36,11 +39,11 @@ public struct Survey: Sendable {
             guard let end = page.last else { break }
             for (_, path) in page where !chunks.hasFile(path) {
                 missing += 1
-                if missing <= Self.namedFiles { oddities.append("the file of a chunk is missing: \(path)") }
+                if missing <= Self.namedFiles { missingFiles.append("the file of a chunk is missing: \(path)") }
             }
             last = end.0
         }
-        if missing > Self.namedFiles { oddities.append("\(missing) files of chunks are missing in all") }
+        if missing > Self.namedFiles { missingFiles.append("\(missing) files of chunks are missing in all") }
     }
 
     private static let selectFiles = Statement(

@@ -32,6 +32,9 @@ public enum Schema {
         let newest = upgrades.last?.version ?? 1
         try connection.run(script: lock(dialect))
         let tables = try connection.query(tables, []) { $0.text(0) }
+        guard !tables.contains("apus_handed_back") else {
+            throw DatabaseFault(.corrupt, "the database was handed back to the EteSync server: apus adopt takes it over again")
+        }
         if tables.contains("apus_schema") {
             let found = try connection.first(Statement("SELECT max(version) FROM apus_schema"), []) { $0.integer(0) } ?? 0
             guard found <= newest else {
@@ -58,32 +61,50 @@ public enum Schema {
     /// Makes our own tables beside those of the original, in the caller's transaction, and keeps the original from writing
     /// meanwhile.
     ///
-    /// - Returns: false where they are there: the database was adopted before.
     /// - Throws: ``DatabaseFault`` when the database is not one of the original in the version that this program knows.
-    public static func adopt(_ connection: any Connection, _ dialect: Dialect) throws -> Bool {
+    public static func adopt(_ connection: any Connection, _ dialect: Dialect) throws {
         try connection.run(script: lock(dialect))
-        let found = Set(try connection.query(tables, []) { $0.text(0) })
-        guard !found.contains("apus_schema") else {
-            try create(connection, dialect)
-            return false
-        }
-        try Original.check(found, connection)
+        guard try owner(connection) == .original else { throw DatabaseFault(.corrupt, "somebody else adopts this database") }
         if dialect == .postgres { try connection.run(script: Original.widen) }
         for script in schemaTable(dialect) + ApusTables.scripts(dialect) { try connection.run(script: script) }
         try connection.execute(Statement("INSERT INTO apus_schema (version) VALUES ($1)"), [.integer(version)])
         for script in functions(dialect) { try connection.run(script: script) }
-        return true
     }
 
-    /// Whether our own tables are there; changes nothing.
+    /// Takes a database back that was handed back to the original, in the caller's transaction, like ``adopt(_:_:)``.
+    public static func adoptAgain(_ connection: any Connection, _ dialect: Dialect) throws {
+        try connection.run(script: lock(dialect))
+        guard try owner(connection) == .originalAgain else { throw DatabaseFault(.corrupt, "somebody else adopts this database") }
+        if dialect == .postgres { try connection.run(script: Original.widen) }
+        try connection.run(script: "DROP TABLE apus_handed_back")
+        try create(connection, dialect)
+        for script in functions(dialect) { try connection.run(script: script) }
+    }
+
+    /// Marks the database as handed back to the original, in the caller's transaction: nobody serves it until it is adopted
+    /// again.
+    public static func handBack(_ connection: any Connection, _ dialect: Dialect) throws {
+        try connection.run(script: "CREATE TABLE IF NOT EXISTS apus_handed_back (position BIGINT NOT NULL)")
+        // Front ends that still run cannot append any more.
+        if dialect == .postgres { try connection.run(script: "DROP FUNCTION IF EXISTS apus_append") }
+    }
+
+    /// Whose a database is.
+    public enum Owner: Sendable {
+        case apus
+        case original
+        /// It was handed back.
+        case originalAgain
+    }
+
+    /// Whose the database is; changes nothing.
     ///
-    /// - Throws: ``DatabaseFault`` when the database is neither ours nor one of the original in the version that this program
-    ///   knows.
-    public static func isAdopted(_ connection: any Connection, _ dialect: Dialect) throws -> Bool {
+    /// - Throws: ``DatabaseFault`` when it is neither ours nor one of the original in the version that this program knows.
+    public static func owner(_ connection: any Connection) throws -> Owner {
         let found = Set(try connection.query(tables, []) { $0.text(0) })
-        guard !found.contains("apus_schema") else { return true }
+        if found.contains("apus_schema"), !found.contains("apus_handed_back") { return .apus }
         try Original.check(found, connection)
-        return false
+        return found.contains("apus_handed_back") ? .originalAgain : .original
     }
 
     private static let tables = Statement(

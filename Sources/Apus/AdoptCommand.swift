@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Chunks
 internal import Database
+internal import EventLog
 internal import Foundation
 internal import Projections
 internal import Schemas
@@ -32,32 +33,40 @@ struct AdoptCommand: AsyncParsableCommand {
             database = try SQLiteDatabase(path: path)
         }
         do {
-            if dryRun { try await survey(database, chunks) } else { try await adopt(database, chunks) }
+            if dryRun { try await survey(database, chunks) } else { try await adopt(database, environment) }
         } catch let fault as DatabaseFault { throw ValidationError("\(fault). Nothing was changed.") }
         try (database as? SQLiteDatabase)?.close()
     }
 
     private func survey(_ database: any Database, _ chunks: ChunkStore) async throws {
-        let dialect = database.dialect
-        let survey = try await database.read { connection in
-            let isAdopted = try Schema.isAdopted(connection, dialect)
-            return (isAdopted, try Survey(connection, chunks: chunks))
+        let (owner, survey) = try await database.read { connection in
+            (try Schema.owner(connection), try Survey(connection, chunks: chunks))
         }
-        if survey.0 { print("This database is one of Apus already.") }
-        for (what, count) in survey.1.counts { print("\(count) \(what)") }
-        print(survey.1.oddities.isEmpty ? "Nothing is unusual." : "Unusual, and taken over all the same:")
-        for oddity in survey.1.oddities { print("  \(oddity)") }
+        if owner == .apus { print("This database is one of Apus already.") }
+        for (what, count) in survey.counts { print("\(count) \(what)") }
+        let oddities = survey.oddities + survey.missingFiles
+        print(oddities.isEmpty ? "Nothing is unusual." : "Unusual, and taken over all the same:")
+        for oddity in oddities { print("  \(oddity)") }
     }
 
-    private func adopt(_ database: any Database, _ chunks: ChunkStore) async throws {
+    private func adopt(_ database: any Database, _ environment: Environment) async throws {
         let dialect = database.dialect
-        let events: Int? = try await database.write { connection in
-            guard try Schema.adopt(connection, dialect) else { return nil }
-            return try Adoption.run(connection, at: Node.clock()) { print("\($0) events …") }
-        }
-        guard let events else {
+        let events: Int
+        switch try await database.read({ try Schema.owner($0) }) {
+        case .apus:
             print("This database is one of Apus already: there is nothing to adopt.")
             return
+        case .original:
+            events = try await database.write { connection in
+                try Schema.adopt(connection, dialect)
+                return try Adoption.run(connection, at: Node.clock()) { print("\($0) events …") }
+            }
+        case .originalAgain:
+            let stokens = StokenSealer(secret: try Node.secret(dataOptions, environment))
+            events = try await withScratch { scratch in
+                try await AdoptionAgain(database: database, scratch: scratch, stokens: stokens)
+                    .run(at: Node.clock()) { try Schema.adoptAgain($0, dialect) }
+            }
         }
         print("Adopted: \(events) events. Look with apus verify, then start apus serve with the same options.")
     }

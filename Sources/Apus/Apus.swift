@@ -6,5 +6,5 @@ struct Apus: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "apus",
         abstract: "A server for end-to-end encrypted sync that speaks the Etebase 1 protocol.",
-        subcommands: [Serve.self, UserCommand.self, Verify.self, RebuildCommand.self, AdoptCommand.self])
+        subcommands: [Serve.self, UserCommand.self, Verify.self, RebuildCommand.self, AdoptCommand.self, HandBackCommand.self])
 }

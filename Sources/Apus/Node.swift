@@ -47,12 +47,7 @@ struct Node: Sendable {
         _ options: DataOptions, _ environment: Environment, chunks place: ChunkStore.Place = .database, redis: Redis? = nil,
         logger: Logger
     ) async throws {
-        let folder = options.folder(environment)
-        do {
-            try FileManager.default.createDirectory(
-                atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        } catch { throw ValidationError("the data folder \(folder) cannot be made") }
-        secret = Array(try (environment.secret("APUS_SECRET") ?? Self.keptSecret(folder)).utf8)
+        secret = try Self.secret(options, environment)
         let stokens = StokenSealer(secret: secret)
         let projection = DjangoProjection(stokens: stokens)
         chunks = ChunkStore(folder: options.chunkFolder(environment), place: place)
@@ -150,6 +145,16 @@ struct Node: Sendable {
             }
             throw CancellationError()
         }
+    }
+
+    /// The server's secret, given or kept in the data folder, which is made where it is missing.
+    static func secret(_ options: DataOptions, _ environment: Environment) throws -> [UInt8] {
+        let folder = options.folder(environment)
+        do {
+            try FileManager.default.createDirectory(
+                atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        } catch { throw ValidationError("the data folder \(folder) cannot be made") }
+        return Array(try (environment.secret("APUS_SECRET") ?? keptSecret(folder)).utf8)
     }
 
     /// The secret in the data folder, made at the first start. Whoever has it can forge logins' challenges and stokens.

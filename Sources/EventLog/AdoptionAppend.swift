@@ -97,7 +97,10 @@ public struct AdoptionAppend {
     private static let insertTouches = SetStatement(insertInto: "apus_stream_event", ["stream": .text, "position": .number])
     private static let insertClaims = SetStatement(
         insertInto: "apus_claim", ["key": .text, "holder": .number, "position": .number],
-        onConflict: "ON CONFLICT (key) DO UPDATE SET holder = excluded.holder, position = excluded.position")
+        // The log may know better who wrote a revision.
+        onConflict: """
+            ON CONFLICT (key) DO UPDATE SET holder = CASE WHEN excluded.holder = 0 THEN apus_claim.holder ELSE excluded.holder END
+            """)
     private static let upsertStreams = SetStatement(
         insertInto: "apus_stream", ["name": .text, "head": .number, "key": .bytes],
         onConflict: "ON CONFLICT (name) DO UPDATE SET head = excluded.head")

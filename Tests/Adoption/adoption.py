@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import base64
 import contextlib
 import hashlib
@@ -37,6 +38,8 @@ def test(sentence: str) -> Callable:
 class Adopted(Server):
     """A server on a copy of a database that the original made."""
 
+    catalogue: str | None = None
+
     def __init__(self, binary: str, engine: str) -> None:
         self.postgres = Server.postgres if engine == "postgres" else None
         super().__init__(binary)
@@ -67,6 +70,28 @@ class Adopted(Server):
             return self.postgres_database.run(script)
         with contextlib.closing(sqlite3.connect(self.file)) as connection:
             connection.executescript(script)
+
+    def last_id(self, table: str) -> int:
+        """The last id that the table's sequence has given, or is taken to have given."""
+        if self.postgres_database:
+            return self.rows(f"SELECT last_value FROM {table}_id_seq")[0][0]
+        return self.rows(f"SELECT seq FROM sqlite_sequence WHERE name = '{table}'")[0][0]
+
+    def next_id(self, table: str, skip: int = 0) -> int:
+        """An id as the original gets it; some may have been drawn by what failed."""
+        if self.postgres_database:
+            return self.rows(f"SELECT max(nextval('{table}_id_seq')) FROM generate_series(0, {skip})")[0][0]
+        self.change(f"UPDATE sqlite_sequence SET seq = seq + {skip + 1} WHERE name = '{table}'")
+        return self.last_id(table)
+
+    def compare_with_catalogue(self) -> None:
+        """Holds the tables against the catalogue of the original's, where there is one."""
+        if not Adopted.catalogue:
+            return
+        place = ["--postgres", self.postgres_database.url] if self.postgres_database else ["--sqlite", str(self.file)]
+        compared = subprocess.run(
+            ["/usr/bin/python3", "-B", str(HERE.parent / "Schemas" / "compare.py"), Adopted.catalogue, *place], capture_output=True, text=True)
+        equal(compared.returncode, 0, f"exit code of the comparison, which said {compared.stdout[-1500:]} {compared.stderr[-500:]}")
 
     def content(self) -> str:
         """Everything that is in the tables, as one word."""
@@ -181,7 +206,7 @@ def clients_go_on(server: Adopted) -> None:
         since = manager.list(TYPE, FetchOptions().stoken(stokens["collections_early"])).data
         equal(sorted((each.uid, each.deleted) for each in since),
               sorted([(uids["notes"], False), (uids["diary"], False), (uids["gone"], True)]), "collections since an old stoken")
-        removed = carl.get_collection_manager().list(TYPE, FetchOptions().stoken(None)).removed_memberships
+        removed = carl.get_collection_manager().list(TYPE, FetchOptions().stoken(stokens["collections_early"])).removed_memberships
         equal([each.uid for each in removed or []], [uids["notes"]], "what was taken from a removed member")
 
         # Cached items carry the etags that the client last saw: the first was revised by this client, the second as well.
@@ -226,6 +251,101 @@ def refused_databases(server: Adopted) -> None:
     true("no database of an EteSync server" in server.not_done("adopt"), "a foreign schema is not told")
 
 
+@test("a database that was handed back has what the original needs, and is served by nobody else")
+def handed_back(server: Adopted) -> None:
+    server.done("adopt")
+    with server.serving():
+        manager = server.account("anna").get_collection_manager()
+        made = manager.create(TYPE, {"name": "new"}, b"of Apus " * 700)
+        manager.upload(made)
+        items = manager.get_item_manager(manager.fetch(made.uid))
+        items.batch([items.create({"name": str(number)}, f"content {number} ".encode() * 300) for number in range(5)])
+    server.done("verify")
+    files = {path for path in server.media.rglob("*") if path.is_file()}
+    said = server.done("hand-back")
+    true("media_root" in said and "uvicorn" in said, f"how to start the original is not told: {said}")
+    new = {path for path in server.media.rglob("*") if path.is_file()} - files
+    equal(len(new), 6, "new files of chunks")
+    stored = {(row[0], row[1]) for row in server.rows("SELECT collection, uid FROM apus_chunk")}
+    equal({(path.parent.parent.name, path.parent.name + path.name) for path in new}, stored, "the files")
+
+    head = server.rows("SELECT position FROM apus_log")[0][0]
+    for table in TABLES_WITH_SEQUENCES:
+        true(server.last_id(table) >= head, f"the sequence of {table} is below the log's head")
+        true(server.last_id(table) >= (server.rows(f"SELECT max(id) FROM {table}")[0][0] or 0), f"the sequence of {table} is below its ids")
+    for invariant, question in INVARIANTS.items():
+        equal(server.rows(question), [(0,)], invariant)
+    server.compare_with_catalogue()
+    for command in (("verify",), ("user", "list"), ("hand-back",)):
+        true("handed back" in server.not_done(*command), f"{command} works on a database that was handed back")
+
+
+@test("what the original has changed since is adopted, and only that")
+def adopted_again(server: Adopted) -> None:
+    server.done("adopt")
+    stokens = server.held["stokens"]
+    with server.serving():
+        manager = server.account("anna").get_collection_manager()
+        made = manager.create(TYPE, {"name": "of Apus"}, b"")
+        manager.upload(made)
+        stoken = manager.list(TYPE).stoken
+    server.done("hand-back")
+    true("0 events" in server.done("adopt"), "something is adopted where nothing has changed")
+    true("All is well" in server.done("verify"), "verify finds something")
+    server.done("hand-back")
+
+    # What the original does: ids from the sequences, a random stoken for each change, old revisions no longer current.
+    item = server.rows("SELECT id FROM django_etebase_collectionitem WHERE collection_id = 1 ORDER BY id DESC")[0][0]
+    revised, gone = server.next_id("django_etebase_stoken"), server.next_id("django_etebase_stoken", skip=40)
+    revision = server.next_id("django_etebase_collectionitemrevision")
+    member, user = server.rows("SELECT id, user_id FROM django_etebase_collectionmember WHERE collection_id = 1 ORDER BY id DESC")[0]
+    ids = ", ".join(str(number) for (number,) in server.rows(
+        f'SELECT id FROM django_etebase_collectioninvitation WHERE "fromMember_id" = {member}')) or "0"
+    server.change(f"""
+        INSERT INTO django_etebase_stoken (id, uid) VALUES ({revised}, 'stoken-of-the-original-1'), ({gone}, 'stoken-of-the-original-2');
+        UPDATE django_etebase_collectionitemrevision SET current = NULL WHERE item_id = {item};
+        INSERT INTO django_etebase_collectionitemrevision (id, uid, meta, current, deleted, item_id, stoken_id)
+        SELECT {revision}, 'revision-of-the-original', meta, TRUE, TRUE, item_id, {revised}
+        FROM django_etebase_collectionitemrevision WHERE item_id = {item} ORDER BY id DESC LIMIT 1;
+        DELETE FROM django_etebase_collectioninvitation WHERE id IN ({ids});
+        DELETE FROM django_etebase_collectionmember WHERE id = {member};
+        DELETE FROM django_etebase_collectionmemberremoved WHERE user_id = {user} AND collection_id = 1;
+        INSERT INTO django_etebase_collectionmemberremoved (id, collection_id, user_id, stoken_id)
+        VALUES ({server.next_id("django_etebase_collectionmemberremoved")}, 1, {user}, {gone});
+        UPDATE myauth_user SET email = 'new@example.com' WHERE id = 1""")
+    before = server.rows("SELECT position FROM apus_log")[0][0]
+    server.done("adopt")
+    true(server.rows("SELECT position FROM apus_log")[0][0] >= gone, "the log does not reach the ids of the original")
+    equal(server.rows(f"SELECT count(*) FROM apus_event WHERE position > {before} AND type <> 'RecordsAdopted'"), [(0,)], "other events")
+    true("All is well" in server.done("verify"), "verify finds something")
+    with server.serving():
+        anna = server.account("anna").get_collection_manager()
+        items = anna.get_item_manager(anna.fetch(server.held["collections"]["notes"]))
+        changed = list(items.list(FetchOptions().stoken(stoken)).data)
+        equal([(each.deleted, each.etag) for each in changed], [(True, "revision-of-the-original")], "since a stoken of Apus")
+        equal(len(list(items.list(FetchOptions().stoken("stoken-of-the-original-1")).data)), 0, "since a stoken of the original")
+        items.batch([items.create({"name": "gone on"}, b"gone on")])
+        equal([each.meta["name"] for each in items.list(FetchOptions().stoken("stoken-of-the-original-1")).data], ["gone on"], "items")
+        equal(len(list(items.list(FetchOptions().stoken(stokens["notes"])).data)), 2, "since the first server")
+    true("All is well" in server.done("verify"), "verify finds something")
+
+
+TABLES_WITH_SEQUENCES = ["myauth_user"] + ["django_etebase_" + name for name in (
+    "stoken", "collectiontype", "collection", "collectionitem", "collectionitemrevision", "collectionitemchunk",
+    "revisionchunkrelation", "collectionmember", "collectionmemberremoved", "collectioninvitation")]
+
+# What the original's code takes for granted, each as the number of rows that are not so.
+INVARIANTS = {
+    "items with none or several current revisions": """
+        SELECT count(*) FROM (SELECT item_id FROM django_etebase_collectionitemrevision GROUP BY item_id
+                              HAVING sum(CASE WHEN current THEN 1 ELSE 0 END) <> 1) items""",
+    "revisions that are neither current nor null": "SELECT count(*) FROM django_etebase_collectionitemrevision WHERE NOT current",
+    "stokens of revisions that do not grow with their ids": """
+        SELECT count(*) FROM django_etebase_collectionitemrevision one JOIN django_etebase_collectionitemrevision other
+        ON other.item_id = one.item_id AND other.id > one.id AND other.stoken_id < one.stoken_id""",
+}
+
+
 def tests(arguments: Any) -> Iterator[tuple[str, Callable]]:
     engines = ["sqlite"] + (["postgres"] if Server.postgres else [])
     for engine in engines:
@@ -241,5 +361,10 @@ def on_a_copy(binary: str, engine: str, function: Callable[[Adopted], None]) -> 
     return run
 
 
+def options(parser: argparse.ArgumentParser) -> None:
+    support.on_either_engine(parser)
+    parser.add_argument("--catalogue", type=lambda folder: setattr(Adopted, "catalogue", folder), help="of the original's tables")
+
+
 if __name__ == "__main__":
-    support.main(__doc__, support.on_either_engine, tests)
+    support.main(__doc__, options, tests)
