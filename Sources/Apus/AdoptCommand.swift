@@ -23,7 +23,7 @@ struct AdoptCommand: AsyncParsableCommand {
     @OptionGroup var dataOptions: DataOptions
 
     func run() async throws {
-        let environment = try Environment()
+        let environment = try dataOptions.environment()
         let chunks = ChunkStore(folder: dataOptions.chunkFolder(environment), place: .database)
         let database: any Database
         switch try dataOptions.databasePlace(environment) {

@@ -10,7 +10,8 @@ internal import Redis
 struct Environment: Sendable {
     /// Every variable that Apus reads. A secret may be read from the file that the same name with `_FILE` names.
     private static let known: Set<String> = [
-        "APUS_LISTEN", "APUS_DATA", "APUS_MEDIA_ROOT", "APUS_DATABASE_URL", "APUS_DATABASE_URL_FILE", "APUS_CHUNKS", "APUS_REDIS_URL",
+        "APUS_LISTEN", "APUS_CONFIG", "APUS_DATA", "APUS_MEDIA_ROOT", "APUS_DATABASE_URL", "APUS_DATABASE_URL_FILE", "APUS_CHUNKS",
+        "APUS_REDIS_URL",
         "APUS_REDIS_URL_FILE", "APUS_ROLES", "APUS_SIGNUP", "APUS_PUBLIC_URL",
         "APUS_SECRET", "APUS_SECRET_FILE", "APUS_TOKEN_LIFETIME",
         "APUS_DEBUG", "APUS_ALLOWED_HOSTS", "APUS_DASHBOARD_URL", "APUS_CHALLENGE_LIFETIME", "APUS_LOG_FORMAT", "APUS_LOG_LEVEL",
@@ -20,13 +21,27 @@ struct Environment: Sendable {
 
     private let values: [String: String]
 
+    /// - Parameter config: a file that is asked where neither flags nor the environment say anything.
     /// - Throws: `ValidationError` for a variable that begins with `APUS_` and is none of ours: it is a mistake.
-    init(_ values: [String: String] = ProcessInfo.processInfo.environment) throws {
-        let ours = values.filter { $0.key.hasPrefix("APUS_") && !$0.key.hasPrefix("APUS_TEST_") }
+    init(_ values: [String: String] = ProcessInfo.processInfo.environment, config: String?) throws {
+        var ours = values.filter { $0.key.hasPrefix("APUS_") && !$0.key.hasPrefix("APUS_TEST_") }
         for name in ours.keys.sorted() where !Self.known.contains(name) {
             throw ValidationError("\(name) is not a setting of this version of apus")
         }
+        if let path = config ?? ours["APUS_CONFIG"] {
+            let file = try EtebaseConfiguration(path: path)
+            // A secret is set under one of two names.
+            for (name, value) in file.settings where ours[name] == nil && ours[Self.otherName(name)] == nil { ours[name] = value }
+            if !file.notServed.isEmpty {
+                let notice = "\(path): apus does nothing about \(file.notServed.joined(separator: ", "))\n"
+                try FileHandle.standardError.write(contentsOf: Data(notice.utf8))
+            }
+        }
         self.values = ours
+    }
+
+    private static func otherName(_ name: String) -> String {
+        name.hasSuffix("_FILE") ? String(name.dropLast("_FILE".count)) : name + "_FILE"
     }
 
     func text(_ name: String, flag: String?, default fallback: String) -> String { flag ?? values[name] ?? fallback }
@@ -109,6 +124,11 @@ enum DatabasePlace {
 
 /// The folder of everything that is kept.
 struct DataOptions: ParsableArguments {
+    @Option(help: "An etebase-server.ini, for what neither flags nor the environment say. (APUS_CONFIG)")
+    var config: String?
+
+    func environment() throws -> Environment { try Environment(config: config) }
+
     @Option(help: "The folder of everything that is kept: database and secret. (APUS_DATA, default ./data)")
     var data: String?
 

@@ -12,6 +12,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import urllib.parse
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -21,7 +22,7 @@ sys.path[:0] = [str(HERE.parent / "Faults"), str(HERE.parent / "Clients")]
 import support  # noqa: E402
 from etebase import Account, FetchOptions  # noqa: E402
 from harness import refused  # noqa: E402
-from support import Server, equal, true  # noqa: E402
+from support import Server, equal, request_bytes, true  # noqa: E402
 
 TYPE = "apus.test"
 TESTS: list[tuple[str, Callable[[Adopted], None]]] = []
@@ -123,6 +124,12 @@ class Adopted(Server):
             yield
         finally:
             self.stop()
+
+    def status_for(self, host: str) -> int:
+        """How a request is answered that calls the server so."""
+        with self.wire() as wire:
+            wire.send(request_bytes("GET", "/api/v1/authentication/is_etebase/", [("Host", host)]))
+            return wire.receive("GET").status
 
     def account(self, name: str) -> Account:
         """A session that was begun with the original."""
@@ -328,6 +335,46 @@ def adopted_again(server: Adopted) -> None:
         equal([each.meta["name"] for each in items.list(FetchOptions().stoken("stoken-of-the-original-1")).data], ["gone on"], "items")
         equal(len(list(items.list(FetchOptions().stoken(stokens["notes"])).data)), 2, "since the first server")
     true("All is well" in server.done("verify"), "verify finds something")
+
+
+@test("the original's configuration is enough to adopt and to serve; flags and the environment come before it")
+def configured(server: Adopted) -> None:
+    if server.postgres_database:
+        url = urllib.parse.urlsplit(server.postgres_database.url)
+        database = {"engine": "django.db.backends.postgresql", "name": url.path[1:], "user": url.username or "", "port": str(url.port or ""),
+                    "host": url.hostname or "", "password": url.password or "100%% unused"}
+    else:
+        database = {"engine": "django.db.backends.sqlite3", "name": str(server.file)}
+    secret, ini = server.scratch / "secret.txt", server.scratch / "etebase-server.ini"
+    secret.write_text("the original's secret")
+    sections = {
+        "global": {"secret_file": str(secret), "debug": "false", "static_root": "/static", "media_root": str(server.media), "time_zone": "UTC"},
+        "allowed_hosts": {"allowed_host1": "example.com", "allowed_host2": "127.0.0.1"},
+        "database": database, "database-options": {}, "ldap": {"server": "ldap://example.com"}}
+
+    def write(more: dict[str, dict[str, str]]) -> None:
+        merged = {name: {**sections.get(name, {}), **more.get(name, {})} for name in {**sections, **more}}
+        ini.write_text("; as the original has it\n" + "".join(
+            f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items()) for name, keys in merged.items()))
+
+    write({})
+    server.engine = {"APUS_CONFIG": str(ini)}
+    result = server.apus("adopt")
+    equal(result.returncode, 0, f"exit code of adopt, which said {result.stderr}")
+    for name in ("static_root", "time_zone", "[ldap]"):
+        true(name in result.stderr, f"{name} is not named as not served: {result.stderr}")
+    with server.serving():
+        items = server.account("anna").get_collection_manager()
+        equal(items.fetch(server.held["collections"]["notes"]).meta, {"name": "notes, renamed"}, "a collection")
+        equal(server.status_for("stranger.example"), 400, "the status for a host that is not allowed")
+    server.environment = {"APUS_ALLOWED_HOSTS": "127.0.0.1,stranger.example"}
+    with server.serving():
+        equal(server.status_for("stranger.example"), 200, "the status for a host that the environment allows")
+    for more in ({"global": {"sekret_file": "x"}}, {"databases": {}}, {"database": {"engine": "django.db.backends.mysql"}},
+                 {"database": {"conn_max_age": "1"}}, {"global": {"media_root": "%(home)s/media"}}):
+        write(more)
+        said = server.not_done("verify")
+        true("etebase-server.ini" in said, f"what is wrong is not told: {said}")
 
 
 TABLES_WITH_SEQUENCES = ["myauth_user"] + ["django_etebase_" + name for name in (
