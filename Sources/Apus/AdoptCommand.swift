@@ -25,17 +25,21 @@ struct AdoptCommand: AsyncParsableCommand {
     func run() async throws {
         let environment = try dataOptions.environment()
         let chunks = ChunkStore(folder: dataOptions.chunkFolder(environment), place: .database)
-        let database: any Database
+        do {
+            let database = try open(environment)
+            if dryRun { try await survey(database, chunks) } else { try await adopt(database, environment) }
+            try (database as? SQLiteDatabase)?.close()
+        } catch let fault as DatabaseFault { throw ValidationError("\(fault). Nothing was changed.") }
+    }
+
+    /// Opens what is there; unlike elsewhere, no file is made.
+    private func open(_ environment: Environment) throws -> any Database {
         switch try dataOptions.databasePlace(environment) {
-        case .postgres(let url): database = PostgresDatabase(url: url)
+        case .postgres(let url): return PostgresDatabase(url: url)
         case .sqlite(let path):
             guard FileManager.default.fileExists(atPath: path) else { throw ValidationError("there is no file \(path)") }
-            database = try SQLiteDatabase(path: path)
+            return try SQLiteDatabase(path: path)
         }
-        do {
-            if dryRun { try await survey(database, chunks) } else { try await adopt(database, environment) }
-        } catch let fault as DatabaseFault { throw ValidationError("\(fault). Nothing was changed.") }
-        try (database as? SQLiteDatabase)?.close()
     }
 
     private func survey(_ database: any Database, _ chunks: ChunkStore) async throws {

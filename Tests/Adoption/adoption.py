@@ -256,6 +256,16 @@ def refused_databases(server: Adopted) -> None:
     true("not whole" in server.not_done("adopt"), "a missing table is not told")
     server.change("DROP TABLE django_migrations")
     true("no database of an EteSync server" in server.not_done("adopt"), "a foreign schema is not told")
+    if server.postgres_database:
+        return
+    wrong = server.scratch / "letter.txt"
+    wrong.write_text("this is no database at all. " * 200)
+    result = server.apus("adopt", "--database-url", f"sqlite:{wrong}")
+    true(result.returncode != 0 and "Nothing was changed" in result.stderr, f"a wrong file is not told: {result.stderr}")
+    equal(wrong.read_text(), "this is no database at all. " * 200, "the wrong file")
+    missing = server.scratch / "missing"
+    true("there is no file" in server.not_done("adopt", "--database-url", f"sqlite:{missing}"), "a missing file is not told")
+    true(not missing.exists(), "a file was made")
 
 
 @test("a database that was handed back has what the original needs, and is served by nobody else")
