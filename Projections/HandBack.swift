@@ -40,6 +40,7 @@ public struct HandBack: Sendable {
         try await project()
         try await writeFiles(&report)
         report.faults += try await database.write { [dialect = database.dialect, chunks] connection in
+            try Self.takeTime(connection, dialect)
             try Self.raiseSequences(connection, dialect)
             var faults: [String] = []
             for (question, words) in Self.invariants(dialect) {
@@ -59,8 +60,8 @@ public struct HandBack: Sendable {
         var isBehind = true
         while isBehind {
             isBehind = try await database.write { [projection, dialect = database.dialect] connection in
+                try Self.takeTime(connection, dialect)
                 if dialect == .postgres {
-                    try connection.run(script: "SET LOCAL statement_timeout = 0")
                     let isLeased = try connection.first(Self.selectLease, []) { $0.flag(0) } ?? false
                     guard !isLeased else { throw DatabaseFault(.unavailable, "a server works on this database: stop it first") }
                 }
@@ -91,6 +92,11 @@ public struct HandBack: Sendable {
             }
             last = end.id
         }
+    }
+
+    /// Statements that look at whole tables may take as long as they need.
+    private static func takeTime(_ connection: any Connection, _ dialect: Dialect) throws {
+        if dialect == .postgres { try connection.run(script: "SET LOCAL statement_timeout = 0") }
     }
 
     private static func raiseSequences(_ connection: any Connection, _ dialect: Dialect) throws {

@@ -43,8 +43,10 @@ struct AdoptCommand: AsyncParsableCommand {
     }
 
     private func survey(_ database: any Database, _ chunks: ChunkStore) async throws {
-        let (owner, survey) = try await database.read { connection in
-            (try Schema.owner(connection), try Survey(connection, chunks: chunks))
+        let (owner, survey) = try await database.read { [dialect = database.dialect] connection in
+            // Whole tables are counted.
+            if dialect == .postgres { try connection.run(script: "SET LOCAL statement_timeout = 0") }
+            return (try Schema.owner(connection), try Survey(connection, chunks: chunks))
         }
         if owner == .apus { print("This database is one of Apus already.") }
         for (what, count) in survey.counts { print("\(count) \(what)") }
