@@ -34,10 +34,10 @@ public struct AdoptionAgain {
                 _ = try replay.compare(connection, dialect)
                 var log = try AdoptionAppend(connection, at: time)
                 for kind in Self.order.reversed() {
-                    for event in try replay.gone(kind, connection) { try log.append(event) }
+                    try replay.eachGone(kind, connection) { try log.append($0) }
                 }
                 for kind in Self.order {
-                    for event in try replay.changed(kind, connection) { try log.append(event) }
+                    try replay.eachChanged(kind, connection) { try log.append($0) }
                 }
                 var head = try log.finish()
                 let highest = try connection.first(Adoption.highestOwnID, []) { $0.integer(0) } ?? 0
@@ -66,30 +66,34 @@ public struct AdoptionAgain {
 
 extension Replay {
     /// The noted rows of a kind that are not in the live tables any more.
-    fileprivate func gone(_ kind: AdoptedRecord.Kind, _ live: any Connection) throws -> [RecordsAdopted] {
+    fileprivate func eachGone(
+        _ kind: AdoptedRecord.Kind, _ live: any Connection, _ body: (RecordsAdopted) throws -> Void
+    ) throws {
         let table = ReadModelTable.of(kind)
-        return try events(kind) { keys, replayed in
+        try eachNoted(table) { keys, replayed in
             let present = try table.rows(keys: keys, live)
             let gone = keys.filter { present[$0] == nil }
             let known = try table.rows(keys: gone, replayed)
             let owners = try Owners(of: kind, gone, replayed)
-            return gone.map { id in
+            for id in gone {
                 var record = table.record(kind, (id, known[id] ?? []))
                 let (owner, users) = owners.stream(of: record)
                 record.fields = nil
-                return RecordsAdopted(owner: owner, users: users, records: [record])
+                try body(RecordsAdopted(owner: owner, users: users, records: [record]))
             }
         }
     }
 
     /// The noted rows of a kind as they are in the live tables. A collection comes with its main item: they refer to each other.
-    fileprivate func changed(_ kind: AdoptedRecord.Kind, _ live: any Connection) throws -> [RecordsAdopted] {
+    fileprivate func eachChanged(
+        _ kind: AdoptedRecord.Kind, _ live: any Connection, _ body: (RecordsAdopted) throws -> Void
+    ) throws {
         let table = ReadModelTable.of(kind)
-        return try events(kind) { keys, _ in
+        try eachNoted(table) { keys, _ in
             let present = try table.rows(keys: keys, live)
             let owners = try Owners(of: kind, keys, live)
-            return try keys.compactMap { id in
-                guard let values = present[id] else { return nil }
+            for id in keys {
+                guard let values = present[id] else { continue }
                 let record = table.record(kind, (id, values))
                 let (owner, users) = owners.stream(of: record)
                 var records = [record]
@@ -97,17 +101,9 @@ extension Replay {
                     let items = ReadModelTable.of(.item)
                     if let item = try items.rows(keys: [main], live)[main] { records.append(items.record(.item, (main, item))) }
                 }
-                return RecordsAdopted(owner: owner, users: users, records: records)
+                try body(RecordsAdopted(owner: owner, users: users, records: records))
             }
         }
-    }
-
-    private func events(
-        _ kind: AdoptedRecord.Kind, _ body: ([Int64], any Connection) throws -> [RecordsAdopted]
-    ) throws -> [RecordsAdopted] {
-        var events: [RecordsAdopted] = []
-        try eachNoted(ReadModelTable.of(kind)) { keys, replayed in events += try body(keys, replayed) }
-        return events
     }
 }
 

@@ -41,6 +41,11 @@ public struct HandBack: Sendable {
         try await writeFiles(&report)
         report.faults += try await database.write { [dialect = database.dialect, chunks] connection in
             try Self.takeTime(connection, dialect)
+            if dialect == .postgres { _ = try connection.query(Self.lockHead, []) { $0.integer(0) } }
+            let checkpoint = try connection.first(Statement("SELECT position FROM apus_projection"), []) { $0.integer(0) }
+            guard try checkpoint == EventLog.head(connection).position.rawValue else {
+                throw DatabaseFault(.unavailable, "a server still writes into this database: stop it first")
+            }
             try Self.raiseSequences(connection, dialect)
             var faults: [String] = []
             for (question, words) in Self.invariants(dialect) {
@@ -123,6 +128,8 @@ public struct HandBack: Sendable {
             }
         }
     }
+
+    private static let lockHead = Statement("SELECT position FROM apus_log WHERE id = 1 FOR UPDATE")
 
     private static let selectLease = Statement(
         "SELECT CASE WHEN lease_until > clock_timestamp() THEN 1 ELSE 0 END FROM apus_projection")
