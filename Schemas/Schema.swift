@@ -77,6 +77,7 @@ public enum Schema {
         guard try owner(connection) == .originalAgain else { throw DatabaseFault(.corrupt, "somebody else adopts this database") }
         if dialect == .postgres { try connection.run(script: Original.widen) }
         try connection.run(script: "DROP TABLE apus_handed_back")
+        if dialect == .sqlite { try connection.run(script: "DROP TRIGGER IF EXISTS apus_handed_back_event") }
         try create(connection, dialect)
         for script in functions(dialect) { try connection.run(script: script) }
     }
@@ -85,8 +86,16 @@ public enum Schema {
     /// again.
     public static func handBack(_ connection: any Connection, _ dialect: Dialect) throws {
         try connection.run(script: "CREATE TABLE IF NOT EXISTS apus_handed_back (position BIGINT NOT NULL)")
-        // Front ends that still run cannot append any more.
-        if dialect == .postgres { try connection.run(script: "DROP FUNCTION IF EXISTS apus_append") }
+        // Servers that still run cannot append any more.
+        switch dialect {
+        case .sqlite:
+            try connection.run(
+                script: """
+                    CREATE TRIGGER IF NOT EXISTS apus_handed_back_event BEFORE INSERT ON apus_event
+                    BEGIN SELECT RAISE(ABORT, 'the database was handed back'); END
+                    """)
+        case .postgres: try connection.run(script: "DROP FUNCTION IF EXISTS apus_append")
+        }
     }
 
     /// Whose a database is.

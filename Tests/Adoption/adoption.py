@@ -297,6 +297,26 @@ def handed_back(server: Adopted) -> None:
         true("handed back" in server.not_done(*command), f"{command} works on a database that was handed back")
 
 
+@test("a server that still runs writes nothing into a database that was handed back")
+def still_running(server: Adopted) -> None:
+    server.done("adopt")
+    with server.serving():
+        manager = server.account("anna").get_collection_manager()
+        items = manager.get_item_manager(manager.fetch(server.held["collections"]["notes"]))
+        result = server.apus("hand-back")
+        if server.postgres_database:
+            true(result.returncode != 0 and "stop it first" in result.stderr, f"a running projector is not told: {result.stderr}")
+            return
+        equal(result.returncode, 0, f"exit code of hand-back, which said {result.stderr}")
+        before = server.content()
+        refused(lambda: items.batch([items.create({"name": "too late"}, b"")]), ".")
+        equal(server.content(), before, "the tables")
+    server.done("adopt")
+    with server.serving():
+        items.batch([items.create({"name": "in time"}, b"")])
+    true("All is well" in server.done("verify"), "verify finds something")
+
+
 @test("what the original has changed since is adopted, and only that")
 def adopted_again(server: Adopted) -> None:
     server.done("adopt")
