@@ -39,6 +39,12 @@ struct Batch {
         return lastChunkID
     }
 
+    /// Notes an id that an adopted row has: what is counted goes on above it.
+    mutating func note(chunkID: Int64) { lastChunkID = max(lastChunkID, chunkID) }
+
+    /// Notes an id that an adopted row has: what is counted goes on above it.
+    mutating func note(relationID: Int64) { lastRelationID = max(lastRelationID, relationID) }
+
     mutating func nextRelationID() -> Int64 {
         lastRelationID += 1
         return lastRelationID

@@ -53,6 +53,7 @@ public struct DjangoProjection: Sendable {
         case .memberRemoved(let event): try batch.remove(event, record)
         case .invitationSent(let event): try batch.send(event, record)
         case .invitationWithdrawn(let event): try batch.withdraw(event)
+        case .recordsAdopted(let event): try batch.adopt(event)
         }
     }
 }

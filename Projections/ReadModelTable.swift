@@ -17,6 +17,8 @@ struct ReadModelTable: Sendable {
     /// For a table with columns that do not follow from the log: one that is unique, and so must be out of the way while
     /// rows are changed in place.
     let parked: String?
+    private var insertion = Statement("")
+    private var insertionOrUpdate = Statement("")
 
     /// All of them. Left out is what is no projection: logins (`last_login`, tokens).
     static let all = [
@@ -59,6 +61,9 @@ struct ReadModelTable: Sendable {
         self.parked = parked
         columns =
             numbers.map { ($0, .number) } + texts.map { ($0, .text) } + bytes.map { ($0, .bytes) } + moments.map { ($0, .moment) }
+        let changes = columns.map { "\"\($0.name)\" = excluded.\"\($0.name)\"" }.joined(separator: ", ")
+        insertion = inserting(onConflict: "")
+        insertionOrUpdate = inserting(onConflict: " ON CONFLICT (\(key)) DO UPDATE SET \(changes)")
     }
 
     /// A row: its key and its other values, in the order of the columns.
@@ -135,11 +140,25 @@ struct ReadModelTable: Sendable {
         return Dictionary(uniqueKeysWithValues: found.map { ($0.key, $0.values) })
     }
 
+    /// Those rows that a condition holds for, ordered by a column. The statement's parameters are numbers.
+    func rows(where condition: String, orderedBy column: String, _ values: [Value], _ connection: any Connection) throws -> [Line] {
+        try connection.query(
+            readingMoments(Statement(list: "\(selectAll) WHERE \(condition) ORDER BY \(column)")), values, line)
+    }
+
     func insert(_ line: Line, _ connection: any Connection) throws {
+        try connection.enqueue(insertion, [.integer(line.key)] + line.values)
+    }
+
+    /// Inserts the row, or changes the one that has its key.
+    func upsert(_ line: Line, _ connection: any Connection) throws {
+        try connection.enqueue(insertionOrUpdate, [.integer(line.key)] + line.values)
+    }
+
+    private func inserting(onConflict conflict: String) -> Statement {
         let names = ([key] + columns.map { "\"\($0.name)\"" }).joined(separator: ", ")
         let places = (["$1"] + columns.indices.map(place)).joined(separator: ", ")
-        try connection.enqueue(
-            writingMoments(Statement("INSERT INTO \(name) (\(names)) VALUES (\(places))")), [.integer(line.key)] + line.values)
+        return writingMoments(Statement("INSERT INTO \(name) (\(names)) VALUES (\(places))\(conflict)"))
     }
 
     func update(_ line: Line, _ connection: any Connection) throws {

@@ -44,13 +44,15 @@ struct Replay: Sendable {
         self.projection = projection
         try scratch.writeWithin { connection in
             try connection.run(script: Self.notes)
+            // What is there is asked for: of a conflict in a trigger's statement, the statement outside decides.
             for table in ReadModelTable.all {
                 for (change, row) in [("INSERT", "new"), ("UPDATE", "new"), ("DELETE", "old")] {
                     try connection.run(
                         script: """
                             CREATE TRIGGER replay_\(table.name)_\(change) AFTER \(change) ON \(table.name)
+                            WHEN NOT EXISTS (SELECT 1 FROM replay_note WHERE name = '\(table.name)' AND row_key = \(row).\(table.key))
                             BEGIN
-                                INSERT OR IGNORE INTO replay_note (name, row_key) VALUES ('\(table.name)', \(row).\(table.key));
+                                INSERT INTO replay_note (name, row_key) VALUES ('\(table.name)', \(row).\(table.key));
                             END
                             """)
                 }
@@ -62,6 +64,12 @@ struct Replay: Sendable {
     func goal(_ live: any Connection) throws -> Position {
         let head = try EventLog.head(live).position
         let checkpoint = try Checkpoint(live)?.position ?? head
+        if try position() == .none {
+            let base = try Epochs(live).base
+            try scratch.writeWithin { connection in
+                _ = try connection.execute(Statement("UPDATE apus_projection SET position = $1"), [.integer(base.rawValue)])
+            }
+        }
         return max(checkpoint > head ? head : checkpoint, try position())
     }
 
@@ -205,6 +213,16 @@ struct Replay: Sendable {
             guard let next = keys.last else { return changed }
             changed += try body(keys)
             last = next
+        }
+    }
+
+    /// Goes through the keys of a table that were noted, page by page, with the replay.
+    func eachNoted(_ table: ReadModelTable, _ body: ([Int64], any Connection) throws -> Void) throws {
+        try scratch.writeWithin { connection in
+            _ = try eachNoted(table, connection) { keys in
+                try body(keys, connection)
+                return 0
+            }
         }
     }
 

@@ -56,12 +56,12 @@ public struct Verification: Sendable {
                 guard let faults else { break }
                 report.faults += faults
             }
-            let (faults, comparison) = try await database.read { [replay, dialect = database.dialect] connection in
+            let (faults, comparison, base) = try await database.read { [replay, dialect = database.dialect] connection in
                 let faults = try replay.advance(allTo: replay.goal(connection), connection)
-                return (faults, try replay.compare(connection, dialect))
+                return (faults, try replay.compare(connection, dialect), try Epochs(connection).base)
             }
             report.faults += faults
-            report.events = Int(comparison.position.rawValue)
+            report.events = Int(comparison.position.rawValue - base.rawValue)
             report.rows = comparison.rows
             return comparison
         } catch let stop as Replay.Stop {
@@ -73,12 +73,13 @@ public struct Verification: Sendable {
     /// Checks what lies beside the events and the tables that follow from them: heads of streams, contents of chunks.
     func checkBeside(_ report: inout Report) async throws {
         report.faults += try await database.read { [replay] connection in try replay.shortStreams(connection) }
-        try await checkChunks(upTo: Position(rawValue: Int64(report.events)), &report)
+        try await checkChunks(&report)
     }
 
     /// Looks whether the contents that the log says were stored are there, in the table or in their files, and are the same.
     /// Those of deleted collections are nobody's concern.
-    private func checkChunks(upTo head: Position, _ report: inout Report) async throws {
+    private func checkChunks(_ report: inout Report) async throws {
+        let head = try await database.read { try EventLog.head($0).position }
         var last = Position.none
         var found = 0
         while last < head, found < Self.chunkFaults {

@@ -38,6 +38,9 @@ public enum Schema {
         let newest = upgrades.last?.version ?? 1
         try connection.run(script: lock(dialect))
         let tables = try connection.query(tables, []) { $0.text(0) }
+        guard !tables.contains("apus_handed_back") else {
+            throw DatabaseFault(.corrupt, "the database was handed back to the EteSync server: apus adopt takes it over again")
+        }
         if tables.contains("apus_schema") {
             let found = try connection.first(Statement("SELECT max(version) FROM apus_schema"), []) { $0.integer(0) } ?? 0
             guard found <= newest else {
@@ -50,12 +53,73 @@ public enum Schema {
             try connection.execute(Statement("UPDATE apus_schema SET version = $1"), [.integer(newest)])
         } else {
             guard tables.isEmpty else {
-                throw DatabaseFault(.corrupt, "the database holds tables of another program; it is left as it is")
+                throw DatabaseFault(
+                    .corrupt,
+                    "the database holds tables of another program and is left as it is; one of an EteSync server is taken over by apus adopt"
+                )
             }
             for script in scripts(dialect) { try connection.run(script: script) }
             try connection.execute(Statement("INSERT INTO apus_schema (version) VALUES ($1)"), [.integer(newest)])
         }
         for script in functions(dialect) { try connection.run(script: script) }
+    }
+
+    /// Makes our own tables beside those of the original, in the caller's transaction, and keeps the original from writing
+    /// meanwhile.
+    ///
+    /// - Throws: ``DatabaseFault`` when the database is not one of the original in the version that this program knows.
+    public static func adopt(_ connection: any Connection, _ dialect: Dialect) throws {
+        try connection.run(script: lock(dialect))
+        guard try owner(connection) == .original else { throw DatabaseFault(.corrupt, "somebody else adopts this database") }
+        if dialect == .postgres { try connection.run(script: Original.widen) }
+        for script in schemaTable(dialect) + ApusTables.scripts(dialect) { try connection.run(script: script) }
+        try connection.execute(Statement("INSERT INTO apus_schema (version) VALUES ($1)"), [.integer(version)])
+        for script in functions(dialect) { try connection.run(script: script) }
+    }
+
+    /// Takes a database back that was handed back to the original, in the caller's transaction, like ``adopt(_:_:)``.
+    public static func adoptAgain(_ connection: any Connection, _ dialect: Dialect) throws {
+        try connection.run(script: lock(dialect))
+        guard try owner(connection) == .originalAgain else { throw DatabaseFault(.corrupt, "somebody else adopts this database") }
+        if dialect == .postgres { try connection.run(script: Original.widen) }
+        try connection.run(script: "DROP TABLE apus_handed_back")
+        if dialect == .sqlite { try connection.run(script: "DROP TRIGGER IF EXISTS apus_handed_back_event") }
+        try create(connection, dialect)
+        for script in functions(dialect) { try connection.run(script: script) }
+    }
+
+    /// Marks the database as handed back to the original, in the caller's transaction: nobody serves it until it is adopted
+    /// again.
+    public static func handBack(_ connection: any Connection, _ dialect: Dialect) throws {
+        try connection.run(script: "CREATE TABLE IF NOT EXISTS apus_handed_back (position BIGINT NOT NULL)")
+        // Servers that still run cannot append any more.
+        switch dialect {
+        case .sqlite:
+            try connection.run(
+                script: """
+                    CREATE TRIGGER IF NOT EXISTS apus_handed_back_event BEFORE INSERT ON apus_event
+                    BEGIN SELECT RAISE(ABORT, 'the database was handed back'); END
+                    """)
+        case .postgres: try connection.run(script: "DROP FUNCTION IF EXISTS apus_append")
+        }
+    }
+
+    /// Whose a database is.
+    public enum Owner: Sendable {
+        case apus
+        case original
+        /// It was handed back.
+        case originalAgain
+    }
+
+    /// Whose the database is; changes nothing.
+    ///
+    /// - Throws: ``DatabaseFault`` when it is neither ours nor one of the original in the version that this program knows.
+    public static func owner(_ connection: any Connection) throws -> Owner {
+        let found = Set(try connection.query(tables, []) { $0.text(0) })
+        if found.contains("apus_schema"), !found.contains("apus_handed_back") { return .apus }
+        try Original.check(found, connection)
+        return found.contains("apus_handed_back") ? .originalAgain : .original
     }
 
     private static let tables = Statement(
@@ -80,9 +144,18 @@ public enum Schema {
     }
 
     private static func scripts(_ dialect: Dialect) -> [String] {
+        let original =
+            switch dialect {
+            case .sqlite: DjangoTables.sqlite()
+            case .postgres: DjangoTables.postgres()
+            }
+        return schemaTable(dialect) + original + ApusTables.scripts(dialect)
+    }
+
+    private static func schemaTable(_ dialect: Dialect) -> [String] {
         switch dialect {
-        case .sqlite: ["CREATE TABLE apus_schema (version INTEGER NOT NULL) STRICT"] + DjangoTables.sqlite() + ApusTables.sqlite()
-        case .postgres: ["CREATE TABLE apus_schema (version bigint NOT NULL)"] + DjangoTables.postgres() + ApusTables.postgres()
+        case .sqlite: ["CREATE TABLE apus_schema (version INTEGER NOT NULL) STRICT"]
+        case .postgres: ["CREATE TABLE apus_schema (version bigint NOT NULL)"]
         }
     }
 
@@ -112,7 +185,14 @@ extension Schema.Upgrade {
 
 /// The tables that only Apus has; the original server never sees them.
 enum ApusTables {
-    static func sqlite() -> [String] {
+    static func scripts(_ dialect: Dialect) -> [String] {
+        switch dialect {
+        case .sqlite: sqlite()
+        case .postgres: postgres()
+        }
+    }
+
+    private static func sqlite() -> [String] {
         [
             PackageResources.apus_log_sqlite_sql, PackageResources.apus_epoch_sqlite_sql, PackageResources.apus_stream_sqlite_sql,
             PackageResources.apus_event_sqlite_sql, PackageResources.apus_stream_event_sqlite_sql,
@@ -124,7 +204,7 @@ enum ApusTables {
         ].map(Schema.text)
     }
 
-    static func postgres() -> [String] {
+    private static func postgres() -> [String] {
         [
             PackageResources.apus_log_postgres_sql, PackageResources.apus_epoch_postgres_sql, PackageResources.apus_stream_postgres_sql,
             PackageResources.apus_event_postgres_sql, PackageResources.apus_stream_event_postgres_sql,

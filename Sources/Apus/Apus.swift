@@ -8,6 +8,7 @@ struct Apus: AsyncParsableCommand {
         abstract: "A server for end-to-end encrypted sync that speaks the Etebase 1 protocol.",
         subcommands: [
             Serve.self, UserCommand.self, AuditCommand.self, UndeleteCommand.self, LogCommand.self, Verify.self,
-            RebuildCommand.self, BackupCommand.self, RestoreCommand.self, CollectGarbage.self,
+            RebuildCommand.self, BackupCommand.self, RestoreCommand.self, CollectGarbage.self, AdoptCommand.self,
+            HandBackCommand.self,
         ])
 }

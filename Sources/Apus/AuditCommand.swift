@@ -38,7 +38,7 @@ struct AuditCommand: AsyncParsableCommand {
     @OptionGroup var dataOptions: DataOptions
 
     func run() async throws {
-        let environment = try Environment()
+        let environment = try dataOptions.environment()
         let times = try times()
         let node = try await Node(dataOptions, environment, logger: .ofCommand)
         let positions = try await node.readModel.snapshot { snapshot in

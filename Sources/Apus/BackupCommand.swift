@@ -21,9 +21,9 @@ struct BackupCommand: AsyncParsableCommand {
     @OptionGroup var dataOptions: DataOptions
 
     func run() async throws {
-        let environment = try Environment()
+        let environment = try dataOptions.environment()
         let folder = dataOptions.folder(environment)
-        if try dataOptions.databaseURL(environment) == nil, !FileManager.default.fileExists(atPath: folder + "/apus.sqlite") {
+        if case .sqlite(let path) = try dataOptions.databasePlace(environment), !FileManager.default.fileExists(atPath: path) {
             throw ValidationError("there is no database in \(folder): --data or --database-url says where it is")
         }
         let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
@@ -56,9 +56,15 @@ struct RestoreCommand: AsyncParsableCommand {
     @OptionGroup var dataOptions: DataOptions
 
     func run() async throws {
-        let environment = try Environment()
-        let server = try dataOptions.databaseURL(environment).map { PostgresDatabase(url: $0) }
+        let environment = try dataOptions.environment()
         let folder = dataOptions.folder(environment)
+        let server: PostgresDatabase?
+        switch try dataOptions.databasePlace(environment) {
+        case .postgres(let url): server = PostgresDatabase(url: url)
+        case .sqlite(let path):
+            guard path == folder + "/apus.sqlite" else { throw ValidationError("on SQLite a restore goes into the data folder") }
+            server = nil
+        }
         let restore = Restore(into: folder, server: server, secret: try environment.secret("APUS_SECRET").map { Array($0.utf8) })
         let report = try await withScratch { [file, despiteFaults] scratch in
             try await restore.run(file, scratch: scratch, toleratesFaults: despiteFaults, at: Node.clock())

@@ -23,7 +23,7 @@ struct CollectGarbage: AsyncParsableCommand {
 
     func run() async throws {
         guard let age = try Lifetime.parse(olderThan) else { throw ValidationError("--older-than is a span of time such as 1d") }
-        let node = try await Node(dataOptions, Environment(), logger: Logger(label: "apus"))
+        let node = try await Node(dataOptions, dataOptions.environment(), logger: Logger(label: "apus"))
         let verification = try await withScratch { scratch in
             try await Verification(
                 database: node.database, scratch: scratch, stokens: node.readModel.stokens, chunks: node.chunks

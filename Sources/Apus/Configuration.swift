@@ -10,8 +10,8 @@ internal import Redis
 struct Environment: Sendable {
     /// Every variable that Apus reads. A secret may be read from the file that the same name with `_FILE` names.
     private static let known: Set<String> = [
-        "APUS_LISTEN", "APUS_DATA", "APUS_DATABASE_URL", "APUS_DATABASE_URL_FILE", "APUS_READ_DATABASE_URL",
-        "APUS_READ_DATABASE_URL_FILE", "APUS_CHUNKS", "APUS_REDIS_URL",
+        "APUS_LISTEN", "APUS_CONFIG", "APUS_DATA", "APUS_MEDIA_ROOT", "APUS_DATABASE_URL", "APUS_DATABASE_URL_FILE",
+        "APUS_READ_DATABASE_URL", "APUS_READ_DATABASE_URL_FILE", "APUS_CHUNKS", "APUS_REDIS_URL",
         "APUS_REDIS_URL_FILE", "APUS_ROLES", "APUS_SIGNUP", "APUS_PUBLIC_URL",
         "APUS_SECRET", "APUS_SECRET_FILE", "APUS_TOKEN_LIFETIME",
         "APUS_DEBUG", "APUS_ALLOWED_HOSTS", "APUS_DASHBOARD_URL", "APUS_CHALLENGE_LIFETIME", "APUS_LOG_FORMAT", "APUS_LOG_LEVEL",
@@ -22,13 +22,27 @@ struct Environment: Sendable {
 
     private let values: [String: String]
 
+    /// - Parameter config: a file that is asked where neither flags nor the environment say anything.
     /// - Throws: `ValidationError` for a variable that begins with `APUS_` and is none of ours: it is a mistake.
-    init(_ values: [String: String] = ProcessInfo.processInfo.environment) throws {
-        let ours = values.filter { $0.key.hasPrefix("APUS_") && !$0.key.hasPrefix("APUS_TEST_") }
+    init(_ values: [String: String] = ProcessInfo.processInfo.environment, config: String?) throws {
+        var ours = values.filter { $0.key.hasPrefix("APUS_") && !$0.key.hasPrefix("APUS_TEST_") }
         for name in ours.keys.sorted() where !Self.known.contains(name) {
             throw ValidationError("\(name) is not a setting of this version of apus")
         }
+        if let path = config ?? ours["APUS_CONFIG"] {
+            let file = try EtebaseConfiguration(path: path)
+            // A secret is set under one of two names.
+            for (name, value) in file.settings where ours[name] == nil && ours[Self.otherName(name)] == nil { ours[name] = value }
+            if !file.notServed.isEmpty {
+                let notice = "\(path): apus does nothing about \(file.notServed.joined(separator: ", "))\n"
+                try FileHandle.standardError.write(contentsOf: Data(notice.utf8))
+            }
+        }
         self.values = ours
+    }
+
+    private static func otherName(_ name: String) -> String {
+        name.hasSuffix("_FILE") ? String(name.dropLast("_FILE".count)) : name + "_FILE"
     }
 
     func text(_ name: String, flag: String?, default fallback: String) -> String { flag ?? values[name] ?? fallback }
@@ -103,12 +117,23 @@ enum Lifetime {
     }
 }
 
+/// Where a database is.
+enum DatabasePlace {
+    case sqlite(path: String)
+    case postgres(url: String)
+}
+
 /// The folder of everything that is kept.
 struct DataOptions: ParsableArguments {
+    @Option(help: "An etebase-server.ini, for what neither flags nor the environment say. (APUS_CONFIG)")
+    var config: String?
+
+    func environment() throws -> Environment { try Environment(config: config) }
+
     @Option(help: "The folder of everything that is kept: database and secret. (APUS_DATA, default ./data)")
     var data: String?
 
-    @Option(help: "postgres://…: log and read model in PostgreSQL. (APUS_DATABASE_URL, default SQLite in the data folder)")
+    @Option(help: "postgres://… or sqlite:PATH: where log and read model lie. (APUS_DATABASE_URL, default SQLite in the data folder)")
     var databaseURL: String?
 
     @Option(
@@ -118,20 +143,31 @@ struct DataOptions: ParsableArguments {
             """)
     var readDatabaseURL: String?
 
-    func databaseURL(_ environment: Environment) throws -> String? {
-        try checked(databaseURL ?? environment.secret("APUS_DATABASE_URL"))
-    }
+    @Option(help: "The folder of chunk files. (APUS_MEDIA_ROOT, default chunks in the data folder)")
+    var mediaRoot: String?
 
     func readDatabaseURL(_ environment: Environment) throws -> String? {
-        try checked(readDatabaseURL ?? environment.secret("APUS_READ_DATABASE_URL"))
-    }
-
-    private func checked(_ url: String?) throws -> String? {
-        guard let url else { return nil }
+        guard let url = try readDatabaseURL ?? environment.secret("APUS_READ_DATABASE_URL") else { return nil }
         guard url.hasPrefix("postgres://") || url.hasPrefix("postgresql://") else {
-            throw ValidationError("a database's address begins with postgres://")
+            throw ValidationError("APUS_READ_DATABASE_URL begins with postgres://")
         }
         return url
+    }
+
+    /// Where log and read model lie.
+    func databasePlace(_ environment: Environment) throws -> DatabasePlace {
+        guard let url = try databaseURL ?? environment.secret("APUS_DATABASE_URL") else {
+            return .sqlite(path: folder(environment) + "/apus.sqlite")
+        }
+        if url.hasPrefix("sqlite:"), url.count > "sqlite:".count { return .sqlite(path: String(url.dropFirst("sqlite:".count))) }
+        guard url.hasPrefix("postgres://") || url.hasPrefix("postgresql://") else {
+            throw ValidationError("a database's address begins with postgres://, or is sqlite: and the path of a file")
+        }
+        return .postgres(url: url)
+    }
+
+    func chunkFolder(_ environment: Environment) -> String {
+        environment.text("APUS_MEDIA_ROOT", flag: mediaRoot, default: folder(environment) + "/chunks")
     }
 
     func folder(_ environment: Environment) -> String { environment.text("APUS_DATA", flag: data, default: "./data") }

@@ -31,7 +31,7 @@ struct LogCommand: AsyncParsableCommand {
         @OptionGroup var dataOptions: DataOptions
 
         func run() async throws {
-            let node = try await Node(dataOptions, Environment(), logger: Logger(label: "apus"))
+            let node = try await Node(dataOptions, dataOptions.environment(), logger: Logger(label: "apus"))
             let head = try await node.database.read { try EventLog.head($0) }.position
             var last = after.map(Position.init) ?? Position(rawValue: head.rawValue - Int64(max(lines, 0)))
             while last < head {
@@ -81,7 +81,7 @@ struct LogCommand: AsyncParsableCommand {
         @OptionGroup var dataOptions: DataOptions
 
         func run() async throws {
-            let node = try await Node(dataOptions, Environment(), logger: Logger(label: "apus"))
+            let node = try await Node(dataOptions, dataOptions.environment(), logger: Logger(label: "apus"))
             let sealer = Sealer(database: node.database, key: SealKey(secret: node.secret))
             try await sealer.seal()
             let newest = try await sealer.newest()
@@ -107,7 +107,7 @@ struct LogCommand: AsyncParsableCommand {
 
         func run() async throws {
             let proof = try seal.map(Self.read)
-            let node = try await Node(dataOptions, Environment(), logger: Logger(label: "apus"))
+            let node = try await Node(dataOptions, dataOptions.environment(), logger: Logger(label: "apus"))
             let report = try await LogVerification(database: node.database, key: SealKey(secret: node.secret)).run(against: proof)
             try node.close()
             for fault in report.faults { print("log: \(fault)") }

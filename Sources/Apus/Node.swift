@@ -52,15 +52,12 @@ struct Node: Sendable {
         guard !Restore.isUnfinished(in: folder) else {
             throw ValidationError("a restore into \(folder) was interrupted: empty the folder and restore again")
         }
-        do {
-            try FileManager.default.createDirectory(
-                atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        } catch { throw ValidationError("the data folder \(folder) cannot be made") }
-        secret = Array(try (environment.secret("APUS_SECRET") ?? Self.keptSecret(folder)).utf8)
+        secret = try Self.secret(options, environment)
         let stokens = StokenSealer(secret: secret)
         let projection = DjangoProjection(stokens: stokens)
-        chunks = ChunkStore(folder: folder + "/chunks", place: place)
-        if let url = try options.databaseURL(environment) {
+        chunks = ChunkStore(folder: options.chunkFolder(environment), place: place)
+        switch try options.databasePlace(environment) {
+        case .postgres(let url):
             let database = PostgresDatabase(url: url)
             try await Self.createSchema(database)
             let telling: Telling? =
@@ -98,11 +95,11 @@ struct Node: Sendable {
             readModel = ReadModel(
                 database: database, stokens: stokens, chunks: chunks, progress: progress, replica: readDatabase?.replica)
             committer = Committer(appender)
-        } else {
+        case .sqlite(let path):
             guard try options.readDatabaseURL(environment) == nil else {
                 throw ValidationError("APUS_READ_DATABASE_URL needs APUS_DATABASE_URL: on SQLite there is one database")
             }
-            let database = try SQLiteDatabase(path: folder + "/apus.sqlite")
+            let database = try SQLiteDatabase(path: path)
             try await Self.createSchema(database)
             engine = .sqlite(database)
             self.database = database
@@ -164,6 +161,16 @@ struct Node: Sendable {
             }
             throw CancellationError()
         }
+    }
+
+    /// The server's secret, given or kept in the data folder, which is made where it is missing.
+    static func secret(_ options: DataOptions, _ environment: Environment) throws -> [UInt8] {
+        let folder = options.folder(environment)
+        do {
+            try FileManager.default.createDirectory(
+                atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        } catch { throw ValidationError("the data folder \(folder) cannot be made") }
+        return Array(try (environment.secret("APUS_SECRET") ?? keptSecret(folder)).utf8)
     }
 
     /// The secret in the data folder, made at the first start. Whoever has it can forge logins' challenges and stokens.

@@ -19,7 +19,7 @@ struct RebuildCommand: AsyncParsableCommand {
     @OptionGroup var dataOptions: DataOptions
 
     func run() async throws {
-        let environment = try Environment()
+        let environment = try dataOptions.environment()
         let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
         let report = try await withScratch { [check] scratch in
             try await Rebuild(

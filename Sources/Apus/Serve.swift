@@ -25,7 +25,7 @@ struct Serve: AsyncParsableCommand {
     @OptionGroup var options: ServeOptions
 
     func run() async throws {
-        let environment = try Environment()
+        let environment = try dataOptions.environment()
         let logger = try makeLogger(environment)
         let settings = try options.settings(environment)
         let (host, port) = try options.address(environment)

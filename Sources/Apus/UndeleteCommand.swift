@@ -45,7 +45,7 @@ struct UndeleteCommand: AsyncParsableCommand {
     @OptionGroup var dataOptions: DataOptions
 
     func run() async throws {
-        let environment = try Environment()
+        let environment = try dataOptions.environment()
         guard at == nil || before == nil else { throw ValidationError("--at and --before are two moments: say one") }
         let moment = try moment()
         if list, item != nil || moment != nil { throw ValidationError("--list tells all that is deleted: it takes no other choice") }

@@ -39,7 +39,7 @@ struct UserCommand: AsyncParsableCommand {
         @OptionGroup var dataOptions: DataOptions
 
         func run() async throws {
-            let environment = try Environment()
+            let environment = try dataOptions.environment()
             let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
             for account in try await node.readModel.snapshot({ try $0.accounts(limit: .max) }) {
                 let state = account.isActive ? (account.keys == nil ? "not initialized" : "active") : "disabled"
@@ -81,7 +81,7 @@ struct UserCommand: AsyncParsableCommand {
 private func commit(
     on name: String, _ dataOptions: DataOptions, _ decision: @escaping @Sendable (UserState) throws(Refusal) -> [Event]
 ) async throws {
-    let environment = try Environment()
+    let environment = try dataOptions.environment()
     let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
     do {
         try await node.committing {

@@ -15,7 +15,7 @@ struct Verify: AsyncParsableCommand {
     @OptionGroup var dataOptions: DataOptions
 
     func run() async throws {
-        let environment = try Environment()
+        let environment = try dataOptions.environment()
         let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
         let report = try await withScratch { scratch in
             try await Verification(

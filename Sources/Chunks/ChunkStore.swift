@@ -82,6 +82,30 @@ public struct ChunkStore: Sendable {
         for path in folders(above: file) { try synchronize(path) }
     }
 
+    /// Puts a content at a path, over what lies there: for whoever reads only files. Durable when this returns.
+    ///
+    /// - Returns: false where the path leaves the folder; then nothing was written.
+    /// - Throws: `DatabaseFault` when it cannot be written.
+    public func place(_ content: [UInt8], at path: String) async throws -> Bool {
+        guard ChunkPath.isInside(path) else { return false }
+        return try await NIOThreadPool.singleton.runIfActive {
+            let file = URL(filePath: folder).appending(path: path)
+            if try read(path) != content {
+                do { try FileManager.default.removeItem(at: file) } catch CocoaError.fileNoSuchFile {}
+                guard try write(content, to: file, path) else {
+                    throw DatabaseFault(.unavailable, "chunks: somebody else writes files meanwhile")
+                }
+                for path in folders(above: file) { try synchronize(path) }
+            }
+            return true
+        }
+    }
+
+    /// Whether there is a file at a path.
+    public func hasFile(_ path: String) -> Bool {
+        ChunkPath.isInside(path) && FileManager.default.fileExists(atPath: URL(filePath: folder).appending(path: path).path())
+    }
+
     /// - Returns: whether the file has the content: false where another one was there first.
     private func write(_ content: [UInt8], to file: URL, _ path: String) throws -> Bool {
         touch(file)

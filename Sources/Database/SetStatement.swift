@@ -15,13 +15,16 @@ public struct SetStatement: Sendable {
     let kinds: [Kind]
 
     /// Inserts the rows.
-    public init(insertInto table: String, _ columns: KeyValuePairs<String, Kind>) {
+    ///
+    /// - Parameter conflict: what to do with those that are there, as `ON CONFLICT … DO …`; then no two rows of a set may be
+    ///   in each other's way.
+    public init(insertInto table: String, _ columns: KeyValuePairs<String, Kind>, onConflict conflict: String = "") {
         kinds = columns.map(\.value)
         let names = columns.map { "\"\($0.key)\"" }.joined(separator: ", ")
         let parameters = (1...columns.count).map { "$\($0)" }.joined(separator: ", ")
         let values = columns.enumerated().map { $1.value == .flag ? "value\($0 + 1) <> 0" : "value\($0 + 1)" }.joined(separator: ", ")
-        each = Statement("INSERT INTO \(table) (\(names)) VALUES (\(parameters))")
-        whole = Statement("INSERT INTO \(table) (\(names)) SELECT \(values) FROM \(Self.rows(kinds))")
+        each = Statement("INSERT INTO \(table) (\(names)) VALUES (\(parameters)) \(conflict)")
+        whole = Statement("INSERT INTO \(table) (\(names)) SELECT \(values) FROM \(Self.rows(kinds)) \(conflict)")
     }
 
     /// Sets a number in the rows with given keys: each row of the set is a key and the new number.

@@ -27,6 +27,7 @@ extension Event {
         case .itemRevised(let event): [ClaimMade(claim: .revision(event.revision.uid), holder: nil, isRepeatable: false)]
         case .memberJoined(let event):
             [ClaimMade(claim: .collectionType(event.collectionType), holder: event.user, isRepeatable: true)]
+        case .recordsAdopted(let event): event.records.compactMap(\.claim)
         case .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .itemRestored, .chunkStored, .memberLevelChanged,
             .memberRemoved, .invitationSent, .invitationWithdrawn:
             []

@@ -49,6 +49,8 @@ public struct CollectionHistory: Sendable {
     public let collection: CollectionUID
     private var owner: UserID?
     private var steps: [ItemUID: [Step]] = [:]
+    /// The items of adopted records, which name them by their ids.
+    private var adopted: [Int64: ItemUID] = [:]
 
     /// A collection of which no event is known.
     public init(of collection: CollectionUID) { self.collection = collection }
@@ -69,6 +71,20 @@ public struct CollectionHistory: Sendable {
         case .itemRestored(let event):
             let isDeleted = steps[event.item]?.last { $0.revision == event.revision }?.isDeleted ?? false
             steps[event.item, default: []].append(step(event.revision, isDeleted: isDeleted))
+        case .recordsAdopted(let event):
+            for record in event.records where record.fields != nil {
+                switch record.kind {
+                case .collection: owner = record.number("owner_id").map(UserID.init) ?? owner
+                case .item: adopted[record.id] = record.text("uid").map { ItemUID($0) }
+                case .revision:
+                    guard let item = record.number("item_id").flatMap({ adopted[$0] }), let uid = record.text("uid") else { continue }
+                    let revision = RevisionUID(uid)
+                    // The original may have changed the record since it was adopted first.
+                    guard steps[item]?.contains(where: { $0.revision == revision }) != true else { continue }
+                    steps[item, default: []].append(step(revision, isDeleted: record.number("deleted") == 1))
+                default: break
+                }
+            }
         case .userReset(let event) where event.user == owner:
             // What its owner had is gone for good.
             steps = [:]

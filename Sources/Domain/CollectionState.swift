@@ -120,6 +120,8 @@ extension CollectionState {
         case .collectionCreated, .itemCreated, .itemRevised, .itemRestored, .chunkStored, .memberLevelChanged, .memberRemoved,
             .invitationSent, .invitationWithdrawn, .userReset, .userCreated, .userInitialized, .passwordChanged, .userActivityChanged:
             break
+        // They are in the read model as soon as they are in the log, so no decision is made between the two.
+        case .recordsAdopted: break
         }
     }
 }

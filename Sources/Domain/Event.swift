@@ -21,6 +21,8 @@ public enum Event: Hashable, Sendable {
     case invitationSent(InvitationSent)
     case invitationWithdrawn(InvitationWithdrawn)
 
+    case recordsAdopted(RecordsAdopted)
+
     /// The stream that the event belongs to.
     public var stream: StreamID {
         switch self {
@@ -39,6 +41,7 @@ public enum Event: Hashable, Sendable {
         case .memberRemoved(let event): .collection(event.collection)
         case .invitationSent(let event): .collection(event.collection)
         case .invitationWithdrawn(let event): .collection(event.collection)
+        case .recordsAdopted(let event): event.owner
         }
     }
 
@@ -53,6 +56,7 @@ public enum Event: Hashable, Sendable {
         case .memberRemoved(let event): ([event.user] + event.invitees).map { .user($0) }
         case .invitationSent(let event): [.user(event.inviter), .user(event.invitee)]
         case .invitationWithdrawn(let event): [.user(event.inviter), .user(event.invitee)]
+        case .recordsAdopted(let event): event.users.map { .user($0) }
         }
     }
 }
@@ -152,6 +156,7 @@ extension Event {
         case .itemCreated(let event): event.revision.stored
         case .itemRevised(let event): event.revision.stored
         case .chunkStored(let event): [event.chunk]
+        case .recordsAdopted(let event): event.records.compactMap(\.storedChunk)
         case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .itemRestored, .memberJoined,
             .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn:
             []

@@ -42,7 +42,7 @@ extension UserState {
             add(event.collection)
         case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .collectionCreated, .itemCreated,
             .itemRevised, .itemRestored, .chunkStored, .memberJoined, .memberLevelChanged, .memberRemoved, .invitationSent,
-            .invitationWithdrawn:
+            .invitationWithdrawn, .recordsAdopted:
             break
         }
     }

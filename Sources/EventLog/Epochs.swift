@@ -7,6 +7,8 @@ public struct Epochs: Sendable {
     public let firsts: [(epoch: Int64, position: Position)]
     /// Where the log ends.
     public let head: LogHead
+    /// After which position the log begins: that of an adopted database begins above all ids that were in use there.
+    public var base: Position { Position(rawValue: (firsts.first?.position.rawValue ?? 1) - 1) }
 
     public init(_ connection: any Connection) throws {
         head = try EventLog.head(connection)

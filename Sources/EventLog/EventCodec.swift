@@ -53,6 +53,7 @@ enum EventCodec {
             UserCreated.self, UserInitialized.self, PasswordChanged.self, UserActivityChanged.self, UserReset.self,
             CollectionCreated.self, ItemCreated.self, ItemRevised.self, ItemRestored.self, ChunkStored.self,
             MemberJoined.self, MemberLevelChanged.self, MemberRemoved.self, InvitationSent.self, InvitationWithdrawn.self,
+            RecordsAdopted.self,
         ]
         return Dictionary(uniqueKeysWithValues: all.map { ($0.typeName, $0) })
     }()
@@ -86,6 +87,7 @@ extension Event {
         case .memberRemoved(let payload): payload
         case .invitationSent(let payload): payload
         case .invitationWithdrawn(let payload): payload
+        case .recordsAdopted(let payload): payload
         }
     }
 }

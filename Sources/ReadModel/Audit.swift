@@ -27,6 +27,8 @@ public struct AuditEntry: Sendable {
         case userEnabled = "user_enabled"
         case userReset = "user_reset"
         case passwordChanged = "password_changed"
+        /// Records of the original were taken over; who made them is not known.
+        case recordsAdopted = "records_adopted"
     }
 
     /// The event, by its place in the log.
@@ -103,6 +105,15 @@ extension AuditEntry {
         case .invitationWithdrawn(let event):
             action = event.invitee == record.actor.user ? .invitationRejected : .invitationCancelled
             (collection, subject, invitation) = (event.collection, event.invitee, event.invitation)
+        case .recordsAdopted(let event):
+            action = .recordsAdopted
+            switch event.owner {
+            case .collection(let uid): collection = uid
+            case .user(let user): subject = user
+            case .createdUser: break
+            }
+            item = event.records.first { $0.kind == .item }?.text("uid").map { ItemUID($0) }
+            revision = event.records.first { $0.kind == .revision }?.text("uid").map { RevisionUID($0) }
         }
         self.user = user
     }
@@ -131,6 +142,7 @@ extension Snapshot {
             let page = try EventLog.events(touching: .user(user), after: last, limit: Self.pageEvents, connection)
             for record in page {
                 if case .memberJoined(let event) = record.event, event.user == user { collections.insert(event.collection) }
+                if case .recordsAdopted(let event) = record.event, case .collection(let uid) = event.owner { collections.insert(uid) }
             }
             guard page.count == Self.pageEvents, let end = page.last else { break }
             last = end.position

@@ -269,6 +269,29 @@ extension Golden {
             hex: """
                 84aa636f6c6c656374696f6ea163aa696e7669746174696f6ea169a7696e766974657201a7696e766974656502
                 """),
+        Golden(
+            type: "RecordsAdopted", version: 1,
+            event: .recordsAdopted(
+                .init(
+                    owner: .collection(notes), users: [UserID(rawValue: 2), UserID(rawValue: 300)],
+                    records: [
+                        AdoptedRecord(kind: .stoken, id: 17, fields: [.init("uid", .text("old-stoken"))]),
+                        AdoptedRecord(
+                            kind: .revision, id: 9, fields: [.init("current", .number(1)), .init("meta", .bytes([0x00, 0xff]))]),
+                        AdoptedRecord(kind: .chunkUse, id: 70000, fields: nil),
+                    ])),
+            hex: """
+                83a56f776e6572b0636f6c6c656374696f6e2f6e6f746573a575736572739202cd012ca77265636f7264739393a673746f6b\
+                656e1181a3756964aa6f6c642d73746f6b656e93a87265766973696f6e0982a763757272656e7401a46d657461c40200ff92\
+                a86368756e6b557365ce00011170
+                """),
+        Golden(
+            type: "RecordsAdopted", version: 1,
+            event: .recordsAdopted(
+                .init(owner: .user(UserID(rawValue: 0)), records: [AdoptedRecord(kind: .userKeys, id: 1, fields: [])])),
+            hex: """
+                83a56f776e6572a6757365722f30a5757365727390a77265636f7264739193a8757365724b6579730180
+                """),
     ]
 
     private static let metaHex = String(repeating: "07", count: 300)

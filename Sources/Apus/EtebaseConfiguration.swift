@@ -1,0 +1,108 @@
+internal import ArgumentParser
+internal import Foundation
+
+/// The original server's `etebase-server.ini`, as the settings of ours that it stands for.
+struct EtebaseConfiguration {
+    /// By the names of variables of the environment.
+    private(set) var settings: [String: String] = [:]
+    /// What is set there and not served here.
+    private(set) var notServed: [String] = []
+
+    /// - Throws: `ValidationError` for what the original would not understand, or what Apus cannot do.
+    init(path: String) throws {
+        guard let content = FileManager.default.contents(atPath: path), let text = String(bytes: content, encoding: .utf8) else {
+            throw ValidationError("\(path) cannot be read")
+        }
+        do { try read(Self.sections(text)) } catch let mistake as ValidationError {
+            throw ValidationError("\(path): \(mistake.message)")
+        }
+    }
+
+    private typealias Section = [String: String]
+
+    /// The sections as Python's configparser reads them: keys in any case, `%%` for `%`, comments on lines of their own.
+    private static func sections(_ text: String) throws -> [String: Section] {
+        var sections: [String: Section] = [:]
+        var section: String?
+        for line in text.split(whereSeparator: \.isNewline) {
+            let content = line.trimmingCharacters(in: .whitespaces)
+            if content.isEmpty || content.hasPrefix("#") || content.hasPrefix(";") { continue }
+            if content.hasPrefix("["), content.hasSuffix("]") {
+                let name = String(content.dropFirst().dropLast())
+                section = name
+                guard sections.updateValue([:], forKey: name) == nil else { throw ValidationError("[\(name)] stands there twice") }
+                continue
+            }
+            guard let section, let end = content.firstIndex(where: { $0 == "=" || $0 == ":" }), line.first?.isWhitespace != true else {
+                throw ValidationError("there is neither a section nor a key with its value on the line: \(content.prefix(20))…")
+            }
+            let key = content[..<end].trimmingCharacters(in: .whitespaces).lowercased()
+            let value = content[content.index(after: end)...].trimmingCharacters(in: .whitespaces)
+            guard !value.contains("%(") else { throw ValidationError("[\(section)] \(key): references to other keys are not understood") }
+            guard sections[section]?.updateValue(value.replacing("%%", with: "%"), forKey: key) == nil else {
+                throw ValidationError("[\(section)] \(key) stands there twice")
+            }
+        }
+        return sections
+    }
+
+    private mutating func read(_ sections: [String: Section]) throws {
+        for (name, section) in sections.sorted(by: { $0.key < $1.key }) {
+            switch name {
+            case "global": try readGlobal(section)
+            case "allowed_hosts": settings["APUS_ALLOWED_HOSTS"] = section.sorted { $0.key < $1.key }.map(\.value).joined(separator: ",")
+            case "database": try readDatabase(section, options: sections["database-options"] ?? [:])
+            case "database-options": break
+            case "ldap": notServed.append("[ldap]")
+            default: throw ValidationError("[\(name)] is no section that is known")
+            }
+        }
+    }
+
+    private mutating func readGlobal(_ section: Section) throws {
+        for (key, value) in section.sorted(by: { $0.key < $1.key }) {
+            switch key {
+            case "secret_file": settings["APUS_SECRET_FILE"] = value
+            case "media_root": settings["APUS_MEDIA_ROOT"] = value
+            case "debug": settings["APUS_DEBUG"] = value
+            case "redis_uri": settings["APUS_REDIS_URL"] = value
+            case "static_root", "static_url", "media_url", "language_code", "time_zone": notServed.append(key)
+            default: throw ValidationError("[global] \(key) is no key that is known")
+            }
+        }
+    }
+
+    private mutating func readDatabase(_ section: Section, options: Section) throws {
+        let known: Set<String> = ["engine", "name", "user", "password", "host", "port"]
+        if let unknown = section.keys.sorted().first(where: { !known.contains($0) }) {
+            throw ValidationError("[database] \(unknown) is no key that is known")
+        }
+        guard let name = section["name"], !name.isEmpty else { throw ValidationError("[database] has no name") }
+        switch section["engine"] {
+        case "django.db.backends.sqlite3":
+            settings["APUS_DATABASE_URL"] = "sqlite:\(name)"
+            notServed += options.keys.sorted().map { "[database-options] \($0)" }
+        case "django.db.backends.postgresql", "django.db.backends.postgresql_psycopg2":
+            settings["APUS_DATABASE_URL"] = Self.url(name, section, options)
+        case let engine: throw ValidationError("[database] engine: \(engine ?? "none") is neither SQLite nor PostgreSQL")
+        }
+    }
+
+    /// All in the query, where it does not matter whether the host is a folder with a socket. The options are libpq's.
+    private static func url(_ name: String, _ section: Section, _ options: Section) -> String {
+        var parameters = options
+        parameters["dbname"] = name
+        for key in ["user", "password", "host", "port"] where section[key]?.isEmpty == false { parameters[key] = section[key] }
+        let query = parameters.sorted { $0.key < $1.key }.map { "\($0.key)=\(encoded($0.value))" }
+        return "postgres://?" + query.joined(separator: "&")
+    }
+
+    private static func encoded(_ text: String) -> String {
+        text.utf8.map { byte in
+            let isPlain =
+                (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte)
+                || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+            return isPlain ? String(UnicodeScalar(byte)) : "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
+        }.joined()
+    }
+}

@@ -1,0 +1,52 @@
+internal import ArgumentParser
+internal import Database
+internal import Logging
+internal import Projections
+internal import ReadModel
+internal import Schemas
+
+/// `apus hand-back`
+struct HandBackCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "hand-back",
+        abstract: "Brings a database to where an EteSync server can go on with it. Exit code 1 when it cannot.",
+        discussion: """
+            Stop apus first. Contents of chunks are written into files below --media-root, sequences are raised above all ids. \
+            What apus has added to the database disturbs nobody and stays: apus adopt takes the database over again, with \
+            what has changed until then.
+            """)
+
+    @OptionGroup var dataOptions: DataOptions
+
+    func run() async throws {
+        let environment = try dataOptions.environment()
+        let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
+        let dialect = node.database.dialect
+        let report = try await HandBack(
+            database: node.database, projection: DjangoProjection(stokens: node.readModel.stokens), chunks: node.chunks
+        ).run { try Schema.handBack($0, dialect) }
+        try node.close()
+        print("\(report.files) contents of chunks were written into files.")
+        for fault in report.faults { print(fault) }
+        guard report.faults.isEmpty else { throw ExitCode(1) }
+        let database =
+            switch try dataOptions.databasePlace(environment) {
+            case .sqlite(let path): "engine = django.db.backends.sqlite3\nname = \(path)"
+            case .postgres: "engine = django.db.backends.postgresql\nname, user, password, host, port: those of the address"
+            }
+        print(
+            """
+            The database is handed back. In etebase-server.ini:
+
+                [global]
+                media_root = \(dataOptions.chunkFolder(environment))
+
+                [database]
+                \(database.replacing("\n", with: "\n    "))
+
+            Give the files to the user that the EteSync server runs as, then start it as before:
+
+                uvicorn etebase_server.asgi:application
+            """)
+    }
+}

@@ -1,0 +1,117 @@
+/// Records of the original server were taken over as they stood: with their own ids and stokens, which are older than any
+/// position of the log.
+///
+/// One event holds what belongs together, such as a revision with its stoken, its new chunks and, where it is the first one,
+/// its item. It says what the records are, not how they came about: that the original does not tell. Where the original has
+/// gone on after a hand-back, later events hold the records that it has changed since.
+public struct RecordsAdopted: Hashable, Sendable {
+    /// The stream that the records belong to.
+    public var owner: StreamID
+    /// Whose streams they change besides.
+    public var users: [UserID]
+    /// In the order in which they are put into the read model.
+    public var records: [AdoptedRecord]
+
+    /// - Precondition: `owner` is a collection or a known user.
+    public init(owner: StreamID, users: [UserID] = [], records: [AdoptedRecord]) {
+        precondition(owner != .createdUser, "adopted records are of somebody who is there")
+        self.owner = owner
+        self.users = users
+        self.records = records
+    }
+}
+
+/// A record of the original.
+public struct AdoptedRecord: Hashable, Sendable {
+    /// What the record is. The raw values stand in the log for ever.
+    public enum Kind: String, Hashable, Sendable, CaseIterable {
+        case user
+        case userKeys
+        case stoken
+        case collectionType
+        case collection
+        case item
+        case revision
+        case chunk
+        case chunkUse
+        case member
+        case removedMember
+        case invitation
+    }
+
+    /// A value of a field.
+    public enum Value: Hashable, Sendable {
+        case number(Int64)
+        case text(String)
+        case bytes([UInt8])
+    }
+
+    /// A field, by the name that the original gives it.
+    public struct Field: Hashable, Sendable {
+        public var name: String
+        public var value: Value
+
+        public init(_ name: String, _ value: Value) {
+            self.name = name
+            self.value = value
+        }
+    }
+
+    public var kind: Kind
+    /// The record's id; of keys, their owner's.
+    public var id: Int64
+    /// Without those that are null; nil where the record is no more.
+    public var fields: [Field]?
+
+    public init(kind: Kind, id: Int64, fields: [Field]?) {
+        self.kind = kind
+        self.id = id
+        self.fields = fields
+    }
+
+    /// The value of a field; nil where it is null.
+    public func value(_ name: String) -> Value? { fields?.first { $0.name == name }?.value }
+
+    /// The number in a field; nil where it is null or of another kind.
+    public func number(_ name: String) -> Int64? {
+        guard case .number(let number) = value(name) else { return nil }
+        return number
+    }
+
+    /// The text in a field; nil where it is null or of another kind.
+    public func text(_ name: String) -> String? {
+        guard case .text(let text) = value(name) else { return nil }
+        return text
+    }
+
+    /// The key that the record makes taken. The holder may make it again: the original may change a record.
+    var claim: ClaimMade? {
+        switch kind {
+        case .user:
+            text("username").map { name in
+                ClaimMade(claim: .username(Username.canonical(name)), holder: UserID(rawValue: id), isRepeatable: true)
+            }
+        case .collection: text("uid").map { ClaimMade(claim: .collection(CollectionUID($0)), holder: holder, isRepeatable: true) }
+        // Who wrote a revision is not known.
+        case .revision:
+            text("uid").map { uid in
+                ClaimMade(claim: .revision(RevisionUID(uid)), holder: UserID(rawValue: 0), isRepeatable: true)
+            }
+        case .collectionType:
+            if case .bytes(let type) = value("uid") {
+                ClaimMade(claim: .collectionType(type), holder: holder, isRepeatable: true)
+            } else {
+                nil
+            }
+        case .userKeys, .stoken, .item, .chunk, .chunkUse, .member, .removedMember, .invitation: nil
+        }
+    }
+
+    private var holder: UserID? { number("owner_id").map(UserID.init) }
+
+    /// What is known of an adopted content: not its digest, since nobody has read it.
+    var storedChunk: StoredChunk? {
+        guard kind == .chunk, let uid = text("uid") else { return nil }
+        return StoredChunk(uid: ChunkUID(uid), bytes: 0, digest: [])
+    }
+}

@@ -1,0 +1,447 @@
+#!/usr/bin/env python3
+"""Databases of the original are adopted, served and handed back: adoption.py APUS_BINARY [--postgres URL]"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import contextlib
+import hashlib
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+import urllib.parse
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "Faults"), str(HERE.parent / "Clients")]
+
+import support  # noqa: E402
+from etebase import Account, FetchOptions  # noqa: E402
+from harness import refused  # noqa: E402
+from support import Server, equal, request_bytes, true  # noqa: E402
+
+TYPE = "apus.test"
+TESTS: list[tuple[str, Callable[[Adopted], None]]] = []
+
+
+def test(sentence: str) -> Callable:
+    def add(function: Callable[[Adopted], None]) -> Callable:
+        TESTS.append((sentence, function))
+        return function
+
+    return add
+
+
+class Adopted(Server):
+    """A server on a copy of a database that the original made."""
+
+    catalogue: str | None = None
+
+    def __init__(self, binary: str, engine: str) -> None:
+        self.postgres = Server.postgres if engine == "postgres" else None
+        super().__init__(binary)
+        self.made = HERE / engine
+        self.media = self.scratch / "media"
+        shutil.copytree(self.made / "media", self.media)
+        self.held = json.loads((self.made / "held.json").read_text())
+        self.file = self.scratch / "db.sqlite3"
+        if self.postgres_database:
+            self.postgres_database.run((self.made / "database.sql").read_text())
+        else:
+            self.engine = {"APUS_DATABASE_URL": f"sqlite:{self.file}"}
+            with contextlib.closing(sqlite3.connect(self.file)) as connection:
+                connection.executescript((self.made / "database.sql").read_text())
+        self.engine["APUS_MEDIA_ROOT"] = str(self.media)
+
+    def __enter__(self) -> Adopted:
+        return self
+
+    def rows(self, query: str) -> list[tuple]:
+        if self.postgres_database:
+            return [tuple(row) for row in self.postgres_database.rows(query)]
+        with contextlib.closing(sqlite3.connect(self.file)) as connection:
+            return connection.execute(query).fetchall()
+
+    def change(self, script: str) -> None:
+        if self.postgres_database:
+            return self.postgres_database.run(script)
+        with contextlib.closing(sqlite3.connect(self.file)) as connection:
+            connection.executescript(script)
+
+    def last_id(self, table: str) -> int:
+        """The last id that the table's sequence has given, or is taken to have given."""
+        if self.postgres_database:
+            return self.rows(f"SELECT last_value FROM {table}_id_seq")[0][0]
+        return self.rows(f"SELECT seq FROM sqlite_sequence WHERE name = '{table}'")[0][0]
+
+    def next_id(self, table: str, skip: int = 0) -> int:
+        """An id as the original gets it; some may have been drawn by what failed."""
+        if self.postgres_database:
+            return self.rows(f"SELECT max(nextval('{table}_id_seq')) FROM generate_series(0, {skip})")[0][0]
+        self.change(f"UPDATE sqlite_sequence SET seq = seq + {skip + 1} WHERE name = '{table}'")
+        return self.last_id(table)
+
+    def compare_with_catalogue(self) -> None:
+        """Holds the tables against the catalogue of the original's, where there is one."""
+        if not Adopted.catalogue:
+            return
+        place = ["--postgres", self.postgres_database.url] if self.postgres_database else ["--sqlite", str(self.file)]
+        compared = subprocess.run(
+            ["/usr/bin/python3", "-B", str(HERE.parent / "Schemas" / "compare.py"), Adopted.catalogue, *place], capture_output=True, text=True)
+        equal(compared.returncode, 0, f"exit code of the comparison, which said {compared.stdout[-1500:]} {compared.stderr[-500:]}")
+
+    def content(self) -> str:
+        """Everything that is in the tables, as one word."""
+        if self.postgres_database:
+            dumped = subprocess.run(["pg_dump", "--inserts", self.postgres_database.url], capture_output=True, text=True, check=True)
+            # Newer ones put a random word around the dump.
+            return word(sorted(line for line in dumped.stdout.splitlines() if "restrict" not in line))
+        with contextlib.closing(sqlite3.connect(self.file)) as connection:
+            return word(list(connection.iterdump()))
+
+    def done(self, *command: str) -> str:
+        """What a command says that does what it should."""
+        result = self.apus(*command)
+        equal(result.returncode, 0, f"exit code of {command}, which said {result.stdout} {result.stderr}")
+        return result.stdout
+
+    def not_done(self, *command: str) -> str:
+        """What a command says that does not, and changes nothing."""
+        before = self.content()
+        result = self.apus(*command)
+        true(result.returncode != 0, f"{command} did something: {result.stdout}")
+        equal(self.content(), before, "the tables")
+        return result.stderr
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[None]:
+        self.start()
+        try:
+            yield
+        finally:
+            self.stop()
+
+    def status_for(self, host: str) -> int:
+        """How a request is answered that calls the server so."""
+        with self.wire() as wire:
+            wire.send(request_bytes("GET", "/api/v1/authentication/is_etebase/", [("Host", host)]))
+            return wire.receive("GET").status
+
+    def account(self, name: str) -> Account:
+        """A session that was begun with the original."""
+        account = Account.restore(support_client(self), self.held["sessions"][name], None)
+        account.force_server_url(f"http://{self.authority}")
+        return account
+
+
+def support_client(server: Server) -> Any:
+    from etebase import Client
+
+    return Client("apus-tests", f"http://{server.authority}")
+
+
+def word(value: Any) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()
+
+
+def listed(items: Any) -> dict[str, bytes]:
+    return {item.meta["name"]: item.content for item in items.data if not item.deleted}
+
+
+@test("a dry run says what there is, and changes nothing")
+def dry_run(server: Adopted) -> None:
+    chunk = next(path for path in sorted(server.media.rglob("*")) if path.is_file())
+    chunk.unlink()
+    server.change("UPDATE myauth_user SET email = 'one@example.com' WHERE id < 3; DELETE FROM django_etebase_userinfo WHERE owner_id = 4; "
+                  'UPDATE django_etebase_collectionmember SET "collectionType_id" = NULL WHERE id = 1')
+    before = server.content()
+    said = server.done("adopt", "--dry-run")
+    for line in ("4 users", "5 login tokens", "19 revisions", "2 invitations", "1 users have no keys", "1 email addresses are those",
+                 "1 memberships have no collection type", f"missing: {chunk.relative_to(server.media)}"):
+        true(line in said, f"not told: {line}, but {said}")
+    equal(server.content(), before, "the tables")
+
+
+@test("the log of an adopted database begins above all ids that are in use, and says what the tables do")
+def log_and_tables(server: Adopted) -> None:
+    stokens = server.rows("SELECT id, uid FROM django_etebase_stoken ORDER BY id")
+    server.done("adopt")
+    equal(server.rows("SELECT min(position) FROM apus_event"), [(stokens[-1][0] + 1,)], "the first position")
+    equal(server.rows("SELECT id, uid FROM django_etebase_stoken ORDER BY id"), stokens, "the stokens")
+    true("All is well" in server.done("verify"), "verify finds something")
+    again = server.content()
+    true("already" in server.done("adopt"), "a second adoption is not told")
+    equal(server.content(), again, "the tables")
+
+
+@test("what the tables lose or get wrong after an adoption comes back from the log")
+def rebuilt(server: Adopted) -> None:
+    server.done("adopt")
+    before = server.content()
+    server.change("""
+        DELETE FROM django_etebase_revisionchunkrelation WHERE id < 5;
+        UPDATE django_etebase_collectionitemrevision SET deleted = NOT deleted WHERE id = 7;
+        DELETE FROM apus_item WHERE id = 2""")
+    result = server.apus("verify")
+    equal(result.returncode, 1, f"exit code of verify, which said {result.stdout}")
+    server.done("rebuild")
+    equal(server.content(), before, "the tables")
+
+
+@test("clients go on with their sessions, stokens and etags as if nothing had happened")
+def clients_go_on(server: Adopted) -> None:
+    server.done("adopt")
+    stokens, uids = server.held["stokens"], server.held["collections"]
+    with server.serving():
+        anna, ben, carl, dora = (server.account(name) for name in ("anna", "ben", "carl", "dora"))
+        manager = anna.get_collection_manager()
+        notes = manager.fetch(uids["notes"])
+        equal(notes.meta, {"name": "notes, renamed"}, "the collection")
+        items = manager.get_item_manager(notes)
+        now = {"note 0": b"revised 2", "renamed": b"note 1", "note 2": b"note 2" * 3001, "note 4": b"note 4", "by ben": b"by ben"}
+        equal(listed(items.list()), now, "all items")
+        changed = list(items.list(FetchOptions().stoken(stokens["notes_early"])).data)
+        equal(sorted(each.meta["name"] for each in changed), ["by ben", "note 0", "note 3", "renamed"], "since an old stoken")
+        equal([each.deleted for each in changed if each.meta["name"] == "note 3"], [True], "the deleted item")
+        equal(list(items.list(FetchOptions().stoken(stokens["notes"])).data), [], "since the last stoken")
+        revised = next(each for each in changed if each.meta["name"] == "note 0")
+        equal([each.content for each in items.item_revisions(revised).data], [b"revised 2", b"revised 1", b"revised 0", b"note 0"], "its revisions")
+        since = manager.list(TYPE, FetchOptions().stoken(stokens["collections_early"])).data
+        equal(sorted((each.uid, each.deleted) for each in since),
+              sorted([(uids["notes"], False), (uids["diary"], False), (uids["gone"], True)]), "collections since an old stoken")
+        removed = carl.get_collection_manager().list(TYPE, FetchOptions().stoken(stokens["collections_early"])).removed_memberships
+        equal([each.uid for each in removed or []], [uids["notes"]], "what was taken from a removed member")
+
+        # Cached items carry the etags that the client last saw: the first was revised by this client, the second as well.
+        cached = [items.cache_load(base64.b64decode(each)) for each in server.held["cached"]["notes"]]
+        cached[1].content = b"gone on"
+        items.transaction([cached[1]])
+        bens = ben.get_collection_manager()
+        theirs = bens.get_item_manager(bens.fetch(uids["notes"]))
+        fresh, stale = theirs.fetch(cached[0].uid), cached[0]
+        fresh.content = b"by ben"
+        theirs.transaction([fresh])
+        stale.content = b"too late"
+        refused(lambda: items.transaction([stale]), "failed to validate|conflict|etag")
+        equal(sorted(each.meta["name"] for each in items.list(FetchOptions().stoken(stokens["notes"])).data), ["note 0", "renamed"],
+              "since the last stoken of before")
+
+        for guest, collection in ((ben, "diary"), (dora, "notes")):
+            (invitation,) = guest.get_invitation_manager().list_incoming().data
+            equal(invitation.collection, uids[collection], "the open invitation")
+            guest.get_invitation_manager().accept(invitation)
+            guest.get_collection_manager().fetch(uids[collection])
+        made = manager.create(TYPE, {"name": "new"}, b"with Apus")
+        manager.upload(made)
+        server.account("anna_second").logout()
+        refused(lambda: server.account("anna_second").get_collection_manager().list(TYPE), "token")
+        equal(manager.fetch(made.uid).content, b"with Apus", "a new collection")
+    highest = server.rows("SELECT max(id) FROM django_etebase_stoken")
+    true(highest > server.rows("SELECT min(position) FROM apus_event"), "new stokens are not above the old ones")
+    true("All is well" in server.done("verify"), "verify finds something")
+
+
+@test("what is no database of the original, or half of one, is refused and left as it is")
+def refused_databases(server: Adopted) -> None:
+    server.change("DELETE FROM django_migrations WHERE name = '0037_auto_20210127_1237'")
+    true("migrat" in server.not_done("adopt"), "a missing migration is not told")
+    server.change("INSERT INTO django_migrations (app, name, applied) VALUES ('django_etebase', '0037_auto_20210127_1237', '2024-01-01'), "
+                  "('django_etebase', '0038_new', '2024-01-01')")
+    true("0038_new" in server.not_done("adopt"), "an unknown migration is not told")
+    server.change("DELETE FROM django_migrations WHERE name = '0038_new'; DROP TABLE django_etebase_collectioninvitation")
+    true("not whole" in server.not_done("adopt"), "a missing table is not told")
+    server.change("DROP TABLE django_migrations")
+    true("no database of an EteSync server" in server.not_done("adopt"), "a foreign schema is not told")
+    if server.postgres_database:
+        return
+    wrong = server.scratch / "letter.txt"
+    wrong.write_text("this is no database at all. " * 200)
+    result = server.apus("adopt", "--database-url", f"sqlite:{wrong}")
+    true(result.returncode != 0 and "Nothing was changed" in result.stderr, f"a wrong file is not told: {result.stderr}")
+    equal(wrong.read_text(), "this is no database at all. " * 200, "the wrong file")
+    missing = server.scratch / "missing"
+    true("there is no file" in server.not_done("adopt", "--database-url", f"sqlite:{missing}"), "a missing file is not told")
+    true(not missing.exists(), "a file was made")
+
+
+@test("a database that was handed back has what the original needs, and is served by nobody else")
+def handed_back(server: Adopted) -> None:
+    server.done("adopt")
+    with server.serving():
+        manager = server.account("anna").get_collection_manager()
+        made = manager.create(TYPE, {"name": "new"}, b"of Apus " * 700)
+        manager.upload(made)
+        items = manager.get_item_manager(manager.fetch(made.uid))
+        items.batch([items.create({"name": str(number)}, f"content {number} ".encode() * 300) for number in range(5)])
+    server.done("verify")
+    files = {path for path in server.media.rglob("*") if path.is_file()}
+    said = server.done("hand-back")
+    true("media_root" in said and "uvicorn" in said, f"how to start the original is not told: {said}")
+    new = {path for path in server.media.rglob("*") if path.is_file()} - files
+    equal(len(new), 6, "new files of chunks")
+    stored = {(row[0], row[1]) for row in server.rows("SELECT collection, uid FROM apus_chunk")}
+    equal({(path.parent.parent.name, path.parent.name + path.name) for path in new}, stored, "the files")
+
+    head = server.rows("SELECT position FROM apus_log")[0][0]
+    for table in TABLES_WITH_SEQUENCES:
+        true(server.last_id(table) >= head, f"the sequence of {table} is below the log's head")
+        true(server.last_id(table) >= (server.rows(f"SELECT max(id) FROM {table}")[0][0] or 0), f"the sequence of {table} is below its ids")
+    for invariant, question in INVARIANTS.items():
+        equal(server.rows(question), [(0,)], invariant)
+    server.compare_with_catalogue()
+    for command in (("verify",), ("user", "list"), ("hand-back",)):
+        true("handed back" in server.not_done(*command), f"{command} works on a database that was handed back")
+
+
+@test("a server that still runs writes nothing into a database that was handed back")
+def still_running(server: Adopted) -> None:
+    server.done("adopt")
+    with server.serving():
+        manager = server.account("anna").get_collection_manager()
+        items = manager.get_item_manager(manager.fetch(server.held["collections"]["notes"]))
+        result = server.apus("hand-back")
+        if server.postgres_database:
+            true(result.returncode != 0 and "stop it first" in result.stderr, f"a running projector is not told: {result.stderr}")
+            return
+        equal(result.returncode, 0, f"exit code of hand-back, which said {result.stderr}")
+        before = server.content()
+        refused(lambda: items.batch([items.create({"name": "too late"}, b"")]), ".")
+        equal(server.content(), before, "the tables")
+    server.done("adopt")
+    with server.serving():
+        items.batch([items.create({"name": "in time"}, b"")])
+    true("All is well" in server.done("verify"), "verify finds something")
+
+
+@test("what the original has changed since is adopted, and only that")
+def adopted_again(server: Adopted) -> None:
+    server.done("adopt")
+    stokens = server.held["stokens"]
+    with server.serving():
+        manager = server.account("anna").get_collection_manager()
+        made = manager.create(TYPE, {"name": "of Apus"}, b"")
+        manager.upload(made)
+        stoken = manager.list(TYPE).stoken
+    server.done("hand-back")
+    true("0 events" in server.done("adopt"), "something is adopted where nothing has changed")
+    true("All is well" in server.done("verify"), "verify finds something")
+    server.done("hand-back")
+
+    # What the original does: ids from the sequences, a random stoken for each change, old revisions no longer current.
+    item = server.rows("SELECT id FROM django_etebase_collectionitem WHERE collection_id = 1 ORDER BY id DESC")[0][0]
+    revised, gone = server.next_id("django_etebase_stoken"), server.next_id("django_etebase_stoken", skip=40)
+    revision = server.next_id("django_etebase_collectionitemrevision")
+    member, user = server.rows("SELECT id, user_id FROM django_etebase_collectionmember WHERE collection_id = 1 ORDER BY id DESC")[0]
+    ids = ", ".join(str(number) for (number,) in server.rows(
+        f'SELECT id FROM django_etebase_collectioninvitation WHERE "fromMember_id" = {member}')) or "0"
+    server.change(f"""
+        INSERT INTO django_etebase_stoken (id, uid) VALUES ({revised}, 'stoken-of-the-original-1'), ({gone}, 'stoken-of-the-original-2');
+        UPDATE django_etebase_collectionitemrevision SET current = NULL WHERE item_id = {item};
+        INSERT INTO django_etebase_collectionitemrevision (id, uid, meta, current, deleted, item_id, stoken_id)
+        SELECT {revision}, 'revision-of-the-original', meta, TRUE, TRUE, item_id, {revised}
+        FROM django_etebase_collectionitemrevision WHERE item_id = {item} ORDER BY id DESC LIMIT 1;
+        DELETE FROM django_etebase_collectioninvitation WHERE id IN ({ids});
+        DELETE FROM django_etebase_collectionmember WHERE id = {member};
+        DELETE FROM django_etebase_collectionmemberremoved WHERE user_id = {user} AND collection_id = 1;
+        INSERT INTO django_etebase_collectionmemberremoved (id, collection_id, user_id, stoken_id)
+        VALUES ({server.next_id("django_etebase_collectionmemberremoved")}, 1, {user}, {gone});
+        UPDATE myauth_user SET email = 'new@example.com' WHERE id = 1""")
+    before = server.rows("SELECT position FROM apus_log")[0][0]
+    server.done("adopt")
+    true(server.rows("SELECT position FROM apus_log")[0][0] >= gone, "the log does not reach the ids of the original")
+    equal(server.rows(f"SELECT count(*) FROM apus_event WHERE position > {before} AND type <> 'RecordsAdopted'"), [(0,)], "other events")
+    true("All is well" in server.done("verify"), "verify finds something")
+    with server.serving():
+        anna = server.account("anna").get_collection_manager()
+        items = anna.get_item_manager(anna.fetch(server.held["collections"]["notes"]))
+        changed = list(items.list(FetchOptions().stoken(stoken)).data)
+        equal([(each.deleted, each.etag) for each in changed], [(True, "revision-of-the-original")], "since a stoken of Apus")
+        equal(len(list(items.list(FetchOptions().stoken("stoken-of-the-original-1")).data)), 0, "since a stoken of the original")
+        items.batch([items.create({"name": "gone on"}, b"gone on")])
+        equal([each.meta["name"] for each in items.list(FetchOptions().stoken("stoken-of-the-original-1")).data], ["gone on"], "items")
+        equal(len(list(items.list(FetchOptions().stoken(stokens["notes"])).data)), 2, "since the first server")
+    true("All is well" in server.done("verify"), "verify finds something")
+
+
+@test("the original's configuration is enough to adopt and to serve; flags and the environment come before it")
+def configured(server: Adopted) -> None:
+    if server.postgres_database:
+        url = urllib.parse.urlsplit(server.postgres_database.url)
+        database = {"engine": "django.db.backends.postgresql", "name": url.path[1:], "user": url.username or "", "port": str(url.port or ""),
+                    "host": url.hostname or "", "password": url.password or "100%% unused"}
+    else:
+        database = {"engine": "django.db.backends.sqlite3", "name": str(server.file)}
+    secret, ini = server.scratch / "secret.txt", server.scratch / "etebase-server.ini"
+    secret.write_text("the original's secret")
+    sections = {
+        "global": {"secret_file": str(secret), "debug": "false", "static_root": "/static", "media_root": str(server.media), "time_zone": "UTC"},
+        "allowed_hosts": {"allowed_host1": "example.com", "allowed_host2": "127.0.0.1"},
+        "database": database, "database-options": {}, "ldap": {"server": "ldap://example.com"}}
+
+    def write(more: dict[str, dict[str, str]]) -> None:
+        merged = {name: {**sections.get(name, {}), **more.get(name, {})} for name in {**sections, **more}}
+        ini.write_text("; as the original has it\n" + "".join(
+            f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items()) for name, keys in merged.items()))
+
+    write({})
+    server.engine = {"APUS_CONFIG": str(ini)}
+    result = server.apus("adopt")
+    equal(result.returncode, 0, f"exit code of adopt, which said {result.stderr}")
+    for name in ("static_root", "time_zone", "[ldap]"):
+        true(name in result.stderr, f"{name} is not named as not served: {result.stderr}")
+    with server.serving():
+        items = server.account("anna").get_collection_manager()
+        equal(items.fetch(server.held["collections"]["notes"]).meta, {"name": "notes, renamed"}, "a collection")
+        equal(server.status_for("stranger.example"), 400, "the status for a host that is not allowed")
+    server.environment = {"APUS_ALLOWED_HOSTS": "127.0.0.1,stranger.example"}
+    with server.serving():
+        equal(server.status_for("stranger.example"), 200, "the status for a host that the environment allows")
+    for more in ({"global": {"sekret_file": "x"}}, {"databases": {}}, {"database": {"engine": "django.db.backends.mysql"}},
+                 {"database": {"conn_max_age": "1"}}, {"global": {"media_root": "%(home)s/media"}}):
+        write(more)
+        said = server.not_done("verify")
+        true("etebase-server.ini" in said, f"what is wrong is not told: {said}")
+
+
+TABLES_WITH_SEQUENCES = ["myauth_user"] + ["django_etebase_" + name for name in (
+    "stoken", "collectiontype", "collection", "collectionitem", "collectionitemrevision", "collectionitemchunk",
+    "revisionchunkrelation", "collectionmember", "collectionmemberremoved", "collectioninvitation")]
+
+# What the original's code takes for granted, each as the number of rows that are not so.
+INVARIANTS = {
+    "items with none or several current revisions": """
+        SELECT count(*) FROM (SELECT item_id FROM django_etebase_collectionitemrevision GROUP BY item_id
+                              HAVING sum(CASE WHEN current THEN 1 ELSE 0 END) <> 1) items""",
+    "revisions that are neither current nor null": "SELECT count(*) FROM django_etebase_collectionitemrevision WHERE NOT current",
+    "stokens of revisions that do not grow with their ids": """
+        SELECT count(*) FROM django_etebase_collectionitemrevision one JOIN django_etebase_collectionitemrevision other
+        ON other.item_id = one.item_id AND other.id > one.id AND other.stoken_id < one.stoken_id""",
+}
+
+
+def tests(arguments: Any) -> Iterator[tuple[str, Callable]]:
+    engines = ["sqlite"] + (["postgres"] if Server.postgres else [])
+    for engine in engines:
+        for sentence, function in TESTS:
+            yield f"{engine}: {sentence}", on_a_copy(arguments.apus, engine, function)
+
+
+def on_a_copy(binary: str, engine: str, function: Callable[[Adopted], None]) -> Callable:
+    def run(_: Any) -> None:
+        with Adopted(binary, engine) as server:
+            function(server)
+
+    return run
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    support.on_either_engine(parser)
+    parser.add_argument("--catalogue", type=lambda folder: setattr(Adopted, "catalogue", folder), help="of the original's tables")
+
+
+if __name__ == "__main__":
+    support.main(__doc__, options, tests)
