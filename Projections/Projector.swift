@@ -186,8 +186,9 @@ public actor Projector: Service {
         }
         guard let found else { throw DatabaseFault(.corrupt, "the read model has no checkpoint row: rebuild it") }
         try await checkHistory(at: found)
-        checkpoint = found
-        return found
+        let start = try await replica?.start(at: found) ?? found
+        checkpoint = start
+        return start
     }
 
     /// A read model that is ahead of the log, or of another history, is none of this log.

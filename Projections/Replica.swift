@@ -68,6 +68,16 @@ struct Replica: Sendable {
         throw DatabaseFault(.corrupt, "the read model is of another server's log")
     }
 
+    /// Where an empty read model begins: the log of an adopted database has no first position of 1.
+    func start(at checkpoint: Position) async throws -> Position {
+        guard checkpoint == .none else { return checkpoint }
+        let base = try await log.read { try Epochs($0).firsts.first.map { $0.position.rawValue - 1 } ?? 0 }
+        try await database.write { connection in _ = try connection.execute(Self.begin, [.integer(base)]) }
+        return Position(rawValue: base)
+    }
+
+    private static let begin = Statement("UPDATE apus_projection SET position = $1 WHERE position = 0")
+
     private static let selectStoken = Statement("SELECT id, uid FROM django_etebase_stoken ORDER BY id DESC LIMIT 1")
 
     private static let updateMark = Statement("UPDATE apus_log SET position = $1, epoch = $2")
