@@ -1,3 +1,4 @@
+internal import Chunks
 internal import Database
 internal import Domain
 internal import EventLog
@@ -47,7 +48,7 @@ struct Replica: Sendable {
     /// Writes what the projection does not, in its transaction.
     func write(_ batch: Batch, _ connection: any Connection) throws {
         guard let last = batch.events.last else { return }
-        try connection.enqueue(Self.insertContents, rows: batch.contents)
+        try connection.enqueue(ChunkTable.insert, rows: batch.contents)
         try connection.enqueue(Self.updateMark, [.integer(last.position.rawValue), .integer(last.epoch)])
     }
 
@@ -88,7 +89,4 @@ struct Replica: Sendable {
         FROM   unnest($1::text[], $2::text[]) AS wanted (collection, uid)
         JOIN   apus_chunk stored ON stored.collection = wanted.collection AND stored.uid = wanted.uid
         """)
-
-    private static let insertContents = SetStatement(
-        insertInto: "apus_chunk", ["collection": .text, "uid": .text, "content": .bytes])
 }

@@ -1,15 +1,17 @@
-internal import Database
+public import Database
 public import Domain
 internal import EventLog
 internal import Sodium
 
 /// The contents of chunks in the database, beside the log.
-enum ChunkTable {
+public enum ChunkTable {
+    /// Inserts contents, each with its collection and uid.
+    public static let insert = SetStatement(
+        insertInto: "apus_chunk", ["collection": .text, "uid": .text, "content": .bytes])
+
     /// Stores a content, in the transaction of the event that names it.
     static func store(_ content: [UInt8], as chunk: ChunkUID, of collection: CollectionUID) -> Write {
-        Write(
-            Statement("INSERT INTO apus_chunk (collection, uid, content) VALUES ($1, $2, $3)"),
-            [.text(collection.rawValue), .text(chunk.rawValue), .blob(content)])
+        Write(insert, [.text(collection.rawValue), .text(chunk.rawValue), .blob(content)])
     }
 }
 

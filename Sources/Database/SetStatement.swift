@@ -53,6 +53,19 @@ public struct SetStatement: Sendable {
         return "unnest(\(arrays.joined(separator: ", "))) AS rows (\(values.joined(separator: ", ")))"
     }
 
+    /// What PostgreSQL runs for rows of several statements: each statement once, in the order of its first row.
+    public static func gathered(_ rows: [(statement: SetStatement, row: [Value])]) -> [(statement: Statement, values: [Value])] {
+        var sets: [(statement: SetStatement, rows: [[Value]])] = []
+        var places: [String: Int] = [:]
+        for (statement, row) in rows {
+            let place = places[statement.whole.postgres] ?? sets.count
+            places[statement.whole.postgres] = place
+            if place == sets.count { sets.append((statement, [])) }
+            sets[place].rows.append(row)
+        }
+        return sets.map { ($0.statement.whole, $0.statement.columns(of: $0.rows)) }
+    }
+
     /// The columns of `rows`, each as one value.
     func columns(of rows: [[Value]]) -> [Value] {
         kinds.enumerated().map { index, kind in

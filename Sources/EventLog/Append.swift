@@ -5,12 +5,12 @@ internal import Sodium
 /// A statement that goes into the append's own transaction, so that what it writes is there exactly when the events are:
 /// the contents of chunks.
 public struct Write: Sendable {
-    public let statement: Statement
-    public let values: [Value]
+    public let statement: SetStatement
+    public let row: [Value]
 
-    public init(_ statement: Statement, _ values: [Value]) {
+    public init(_ statement: SetStatement, _ row: [Value]) {
         self.statement = statement
-        self.values = values
+        self.row = row
     }
 }
 
@@ -45,7 +45,7 @@ enum LocalAppend {
 
     private static func insert(_ plan: Plan, _ view: LogView, _ connection: any Connection) throws {
         guard let last = plan.records.last else { return }
-        for write in plan.writes { try connection.execute(write.statement, write.values) }
+        for write in plan.writes { try connection.enqueue(write.statement, rows: [write.row]) }
         var keys = view.streams.mapValues(\.key)
         for record in plan.records { try insert(record, &keys, connection) }
         try connection.execute(updateHead, [.integer(last.position.rawValue)])

@@ -126,7 +126,7 @@ public struct PostgresAppender: Appender {
         var call = Call(view)
         for record in plan.records { try call.add(record) }
         // The head is locked first, so that nobody waits for a row of somebody who waits for the head.
-        let writes = plan.writes.isEmpty ? [] : [(lock, [])] + plan.writes.map { ($0.statement, $0.values) }
+        let writes = plan.writes.isEmpty ? [] : [(lock, [])] + SetStatement.gathered(plan.writes.map { ($0.statement, $0.row) })
         return writes + [(append, call.values)]
     }
 

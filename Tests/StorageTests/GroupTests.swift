@@ -90,7 +90,12 @@ import Testing
             let before = try await node.tables()
             let good = try await node.submission(CommitItems([OfferedItem("a", "a-1", chunks: "k1")], by: ada))
             let broken = try await node.submission(
-                to: notes, by: ada, writes: [Write(Statement("INSERT INTO apus_log (id, position, epoch) VALUES (2, 0, 1)"), [])]
+                to: notes, by: ada,
+                writes: [
+                    Write(
+                        SetStatement(insertInto: "apus_log", ["id": .number, "position": .number, "epoch": .number]),
+                        [.integer(2), .integer(0), .integer(1)])
+                ]
             ) { state throws(Refusal) in try decide(CommitItems([OfferedItem("b", "b-1")], by: ada), state) }
             for answer in await node.commit(group: [good, broken, good]) {
                 let fault = #expect(throws: DatabaseFault.self) { try answer.get() }
