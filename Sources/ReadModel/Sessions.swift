@@ -47,14 +47,18 @@ public struct Sessions: Sendable {
     public func session(token: String, at now: Timestamp, _ snapshot: Snapshot) throws -> Session? {
         let found = try snapshot.connection.first(Self.selectSession, question(token: token, at: now)) { row in
             (
-                user: UserID(rawValue: row.integer(0)), renewal: Self.renewal(row), isActive: row.flag(3),
+                user: UserID(rawValue: row.integer(0)), renewal: Self.renewal(row), isActive: row.integerOrNil(3).map { $0 != 0 },
                 checkpoint: row.integerOrNil(4), head: Position(rawValue: row.integer(5))
             )
         }
         guard let found else { return nil }
         guard let checkpoint = found.checkpoint else { throw Snapshot.noCheckpoint }
         snapshot.note(checkpoint: Position(rawValue: checkpoint))
-        var isActive = found.isActive
+        guard var isActive = found.isActive else {
+            // The token outlives tables that are projected anew; the account comes back with them.
+            if found.head.rawValue > checkpoint { throw Behind(position: found.head) }
+            return nil
+        }
         guard found.head.rawValue > checkpoint else {
             return Session(user: found.user, id: Self.shortID(of: token), isActive: isActive, renewal: found.renewal)
         }
@@ -133,7 +137,7 @@ public struct Sessions: Sendable {
         withToken: """
             SELECT \(selectedToken), account.is_active, apus_projection.position, COALESCE(stream.head, 0)
             FROM   token_auth_authtoken token
-            JOIN   myauth_user account ON account.id = token.user_id
+            LEFT   JOIN myauth_user account ON account.id = token.user_id
             LEFT   JOIN apus_projection ON TRUE
             LEFT   JOIN apus_stream stream ON stream.name = 'user/' || token.user_id
             WHERE  \(tokenCondition)
