@@ -301,7 +301,7 @@ struct ContentRows {
     private static let currentColumn = 3
     private static let stokenColumn = 6
     private static let updateStokens = SetStatement(
-        update: "django_etebase_collectionitemrevision", key: "id", set: "stoken_id")
+        update: "django_etebase_collectionitemrevision", key: "id", set: ["stoken_id": .number])
     private static let restore = SetStatement(
         update: "django_etebase_collectionitemrevision", set: "current = TRUE", key: "id", where: "current IS NULL")
     private static let insertChunks = SetStatement(
@@ -309,8 +309,8 @@ struct ContentRows {
         ["id": .number, "uid": .text, "chunkFile": .text, "collection_id": .number])
     private static let insertRelations = SetStatement(
         insertInto: "django_etebase_revisionchunkrelation", ["id": .number, "chunk_id": .number, "revision_id": .number])
-    private static let updateChanges = SetStatement(update: "apus_item", key: "id", set: "stoken")
-    private static let updateCollectionStates = SetStatement(update: "apus_collection", key: "id", set: "revision_stoken")
+    private static let updateChanges = SetStatement(update: "apus_item", key: "id", set: ["stoken": .number])
+    private static let updateCollectionStates = SetStatement(update: "apus_collection", key: "id", set: ["revision_stoken": .number])
 
     private static let selectRevisions = Statement(
         list: "SELECT uid, id FROM django_etebase_collectionitemrevision WHERE uid IN [$1 text]")

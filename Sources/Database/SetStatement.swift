@@ -27,11 +27,14 @@ public struct SetStatement: Sendable {
         whole = Statement("INSERT INTO \(table) (\(names)) SELECT \(values) FROM \(Self.rows(kinds)) \(conflict)")
     }
 
-    /// Sets a number in the rows with given keys: each row of the set is a key and the new number.
-    public init(update table: String, key: String, set column: String) {
-        kinds = [.number, .number]
-        each = Statement("UPDATE \(table) SET \(column) = $2 WHERE \(key) = $1")
-        whole = Statement("UPDATE \(table) SET \(column) = value2 FROM \(Self.rows(kinds)) WHERE \(key) = value1")
+    /// Sets columns in the rows with given keys, which are numbers: each row of the set is a key and the new values.
+    public init(update table: String, key: String, set columns: KeyValuePairs<String, Kind>) {
+        kinds = [.number] + columns.map(\.value)
+        func assignments(_ name: String) -> String {
+            columns.enumerated().map { "\($1.key) = \(name)\($0 + 2)" }.joined(separator: ", ")
+        }
+        each = Statement("UPDATE \(table) SET \(assignments("$")) WHERE \(key) = $1")
+        whole = Statement("UPDATE \(table) SET \(assignments("value")) FROM \(Self.rows(kinds)) WHERE \(key) = value1")
     }
 
     /// Does the same to the rows of each key: each row of the set is a key.
