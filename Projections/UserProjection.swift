@@ -61,6 +61,50 @@ extension Batch {
         try setKeys(event.keys, of: event.user)
     }
 
+    /// Removes the account's rows and the collections that go with it, contents of chunks included. The row of the account
+    /// itself stays, without a name: it may own collections of which others are members.
+    func erase(_ event: UserErased) throws {
+        for collection in try collections(Set(event.collections)).values.sorted(by: { $0.id < $1.id }) {
+            try delete(collection: collection.id)
+        }
+        try connection.enqueue(Self.deleteContents, [.texts(event.collections.map(\.rawValue))])
+        let user = Value.integer(event.user.rawValue)
+        for statement in Self.deleteUser { try connection.enqueue(statement, [user]) }
+        // The original lets somebody else's membership name a user's type: an adopted one may still be needed.
+        try connection.enqueue(Self.eraseTypes, [user])
+        try connection.enqueue(Self.eraseUser, [user, .text(Username.ofErased(event.user))])
+    }
+
+    private static let deleteContents = Statement(list: "DELETE FROM apus_chunk WHERE collection IN [$1 text]")
+
+    private static let deleteUser = [
+        "DELETE FROM django_etebase_collectioninvitation WHERE user_id = $1",
+        "DELETE FROM django_etebase_collectionmemberremoved WHERE user_id = $1",
+        """
+        DELETE FROM django_etebase_collectiontype
+        WHERE  owner_id = $1
+        AND    NOT EXISTS (
+                   SELECT 1 FROM django_etebase_collectionmember WHERE "collectionType_id" = django_etebase_collectiontype.id)
+        """,
+        "DELETE FROM django_etebase_userinfo WHERE owner_id = $1",
+        "DELETE FROM token_auth_authtoken WHERE user_id = $1",
+        "DELETE FROM myauth_user_groups WHERE user_id = $1",
+        "DELETE FROM myauth_user_user_permissions WHERE user_id = $1",
+        "DELETE FROM django_admin_log WHERE user_id = $1",
+    ].map { Statement($0) }
+
+    private static let eraseTypes = Statement(
+        sqlite: "UPDATE django_etebase_collectiontype SET uid = CAST('erased:' || id AS BLOB) WHERE owner_id = $1",
+        postgres: "UPDATE django_etebase_collectiontype SET uid = convert_to('erased:' || id, 'UTF8') WHERE owner_id = $1")
+
+    private static let eraseUser = Statement(
+        """
+        UPDATE myauth_user
+        SET    username = $2, password = '!', first_name = '', last_name = '', email = '', last_login = NULL,
+               is_active = FALSE, is_staff = FALSE, is_superuser = FALSE
+        WHERE  id = $1
+        """)
+
     private func delete(collection: Int64) throws {
         for statement in Self.deleteCollection { try connection.enqueue(statement, [.integer(collection)]) }
     }

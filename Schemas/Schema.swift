@@ -20,7 +20,12 @@ public enum Schema {
         Upgrade(
             version: 3, sqlite: [text(PackageResources.apus_seal_sqlite_sql)],
             postgres: [text(PackageResources.apus_seal_postgres_sql)]),
+        Upgrade(
+            version: 4, sqlite: [text(PackageResources.apus_redaction_sqlite_sql), sessionsByUser],
+            postgres: [text(PackageResources.apus_redaction_postgres_sql), sessionsByUser]),
     ]
+
+    private static let sessionsByUser = "CREATE INDEX apus_session_user ON apus_session (user_id)"
 
     /// The version that this program makes and works with.
     public static var version: Int64 { upgrades.last?.version ?? 1 }
@@ -198,6 +203,7 @@ enum ApusTables {
             PackageResources.apus_event_sqlite_sql, PackageResources.apus_stream_event_sqlite_sql,
             PackageResources.apus_claim_sqlite_sql, PackageResources.apus_chunk_sqlite_sql,
             PackageResources.apus_session_sqlite_sql, PackageResources.apus_seal_sqlite_sql,
+            PackageResources.apus_redaction_sqlite_sql,
             PackageResources.apus_projection_sqlite_sql,
             PackageResources.apus_collection_sqlite_sql, PackageResources.apus_item_sqlite_sql,
             PackageResources.apus_user_email_sqlite_sql,
@@ -210,6 +216,7 @@ enum ApusTables {
             PackageResources.apus_event_postgres_sql, PackageResources.apus_stream_event_postgres_sql,
             PackageResources.apus_claim_postgres_sql, PackageResources.apus_chunk_postgres_sql,
             PackageResources.apus_session_postgres_sql, PackageResources.apus_seal_postgres_sql,
+            PackageResources.apus_redaction_postgres_sql,
             PackageResources.apus_projection_postgres_sql,
             PackageResources.apus_collection_postgres_sql, PackageResources.apus_item_postgres_sql,
             PackageResources.apus_user_email_postgres_sql,

@@ -1,4 +1,4 @@
--- The events, one for each position. Rows are never changed.
+-- The events, one for each position. Rows are never changed, but where `apus_redaction` tells it.
 --   previous     the head that the stream had before: the gap detector
 --   actor        who did it; null for the operator
 --   session      the short id of the login session in which it was done

@@ -5,3 +5,5 @@ CREATE TABLE apus_session (
     device     TEXT,
     created_at BIGINT NOT NULL
 );
+
+CREATE INDEX apus_session_user ON apus_session (user_id);

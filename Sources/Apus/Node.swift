@@ -20,6 +20,7 @@ struct Node: Sendable {
     let database: any Database
     let readModel: ReadModel
     let committer: Committer
+    let appender: any Appender
     let chunks: ChunkStore
     let secret: [UInt8]
     let hints: any Hints
@@ -95,6 +96,7 @@ struct Node: Sendable {
             readModel = ReadModel(
                 database: database, stokens: stokens, chunks: chunks, progress: progress, replica: readDatabase?.replica)
             committer = Committer(appender)
+            self.appender = appender
         case .sqlite(let path):
             guard try options.readDatabaseURL(environment) == nil else {
                 throw ValidationError("APUS_READ_DATABASE_URL needs APUS_DATABASE_URL: on SQLite there is one database")
@@ -109,10 +111,10 @@ struct Node: Sendable {
             projectors = []
             waking = nil
             readModel = ReadModel(database: database, stokens: stokens, chunks: chunks, progress: nil)
-            committer = Committer(
-                LocalAppender(
-                    database: database, project: { try projection.apply($1, $0) },
-                    committed: { hints.publish(Notice.about($0)) }))
+            let appender = LocalAppender(
+                database: database, project: { try projection.apply($1, $0) }, committed: { hints.publish(Notice.about($0)) })
+            committer = Committer(appender)
+            self.appender = appender
         }
     }
 
@@ -134,6 +136,17 @@ struct Node: Sendable {
         case .sqlite(let database): [Checkpoints(database: database, logger: logger)]
         case .postgres: [waking].compactMap { $0 } + (projects ? projectors : [])
         }
+    }
+
+    /// Lets go of what was deleted or overwritten in the database's files.
+    ///
+    /// - Returns: false where that is the matter of a server of databases.
+    func compact() async throws -> Bool {
+        switch engine {
+        case .sqlite(let database): try await database.compact()
+        case .postgres: return false
+        }
+        return true
     }
 
     /// Closes what was opened.

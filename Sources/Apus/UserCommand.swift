@@ -9,7 +9,7 @@ internal import Sodium
 struct UserCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "user", abstract: "Manages accounts.",
-        subcommands: [Create.self, List.self, Disable.self, Enable.self])
+        subcommands: [Create.self, List.self, Disable.self, Enable.self, EraseCommand.self])
 
     /// `apus user create`
     struct Create: AsyncParsableCommand {
@@ -42,7 +42,10 @@ struct UserCommand: AsyncParsableCommand {
             let environment = try dataOptions.environment()
             let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
             for account in try await node.readModel.snapshot({ try $0.accounts(limit: .max) }) {
-                let state = account.isActive ? (account.keys == nil ? "not initialized" : "active") : "disabled"
+                let state =
+                    if Username.isErased(account.username) { "erased" } else if !account.isActive { "disabled" } else {
+                        account.keys == nil ? "not initialized" : "active"
+                    }
                 print("\(account.username)\t\(account.email)\t\(state)")
             }
         }

@@ -83,6 +83,16 @@ public final class SQLiteDatabase: Database {
         } catch { throw DatabaseFault(error) }
     }
 
+    /// Writes the whole file anew, without what was deleted in it or overwritten. Writers wait meanwhile.
+    public func compact() async throws(DatabaseFault) {
+        do {
+            try await checkpointer.writeWithoutTransaction { database in
+                try database.execute(sql: "VACUUM")
+                _ = try database.checkpoint(.truncate)
+            }
+        } catch { throw DatabaseFault(error) }
+    }
+
     /// Closes all connections; running statements finish first.
     public func close() throws(DatabaseFault) {
         do {

@@ -28,8 +28,8 @@ extension Event {
         case .memberJoined(let event):
             [ClaimMade(claim: .collectionType(event.collectionType), holder: event.user, isRepeatable: true)]
         case .recordsAdopted(let event): event.records.compactMap(\.claim)
-        case .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .itemRestored, .chunkStored, .memberLevelChanged,
-            .memberRemoved, .invitationSent, .invitationWithdrawn:
+        case .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .userErased, .itemRestored, .chunkStored,
+            .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn:
             []
         }
     }

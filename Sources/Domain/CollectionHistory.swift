@@ -29,7 +29,7 @@ public struct CollectionHistory: Sendable {
 
     /// Why there is nothing to bring back.
     public enum Refusal: Error, Hashable, Sendable {
-        /// There is no such collection, or the account that owned it was reset.
+        /// There is no such collection, or the account that owned it was reset or erased.
         case noCollection
         /// The collection was made at `time`, after the moment.
         case collectionIsNewer(than: Moment, time: Timestamp)
@@ -88,7 +88,9 @@ public struct CollectionHistory: Sendable {
         case .userReset(let event) where event.user == owner:
             // What its owner had is gone for good.
             steps = [:]
-        case .userReset, .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .chunkStored, .memberJoined,
+        case .userErased(let event) where event.collections.contains(collection):
+            steps = [:]
+        case .userReset, .userErased, .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .chunkStored, .memberJoined,
             .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn:
             break
         }

@@ -114,11 +114,14 @@ extension CollectionState {
             invitations.removeAll { $0.uid == event.invitation && $0.inviter == event.inviter && $0.invitee == event.invitee }
         case .userReset(let event) where event.collections.contains(uid):
             reset(by: event.user)
+        case .userErased(let event) where event.collections.contains(uid):
+            clear()
         case .memberJoined(let event):
             // The user's own type, first used in another collection.
             taken[.collectionType(event.collectionType)] = event.user
         case .collectionCreated, .itemCreated, .itemRevised, .itemRestored, .chunkStored, .memberLevelChanged, .memberRemoved,
-            .invitationSent, .invitationWithdrawn, .userReset, .userCreated, .userInitialized, .passwordChanged, .userActivityChanged:
+            .invitationSent, .invitationWithdrawn, .userReset, .userErased, .userCreated, .userInitialized, .passwordChanged,
+            .userActivityChanged:
             break
         // They are in the read model as soon as they are in the log, so no decision is made between the two.
         case .recordsAdopted: break
@@ -141,12 +144,17 @@ extension CollectionState {
 
     fileprivate mutating func reset(by user: UserID) {
         if owner == user {
-            let taken = taken
-            self = CollectionState(uid: uid)
-            self.taken = taken
+            clear()
         } else {
             members[user] = nil
             invitations.removeAll { $0.invitee == user || $0.inviter == user }
         }
+    }
+
+    /// There is no such collection any more; what was claimed stays claimed.
+    fileprivate mutating func clear() {
+        let taken = taken
+        self = CollectionState(uid: uid)
+        self.taken = taken
     }
 }

@@ -8,6 +8,7 @@ public enum Event: Hashable, Sendable {
     case passwordChanged(PasswordChanged)
     case userActivityChanged(UserActivityChanged)
     case userReset(UserReset)
+    case userErased(UserErased)
 
     case collectionCreated(CollectionCreated)
     case itemCreated(ItemCreated)
@@ -31,6 +32,7 @@ public enum Event: Hashable, Sendable {
         case .passwordChanged(let event): .user(event.user)
         case .userActivityChanged(let event): .user(event.user)
         case .userReset(let event): .user(event.user)
+        case .userErased(let event): .user(event.user)
         case .collectionCreated(let event): .collection(event.collection)
         case .itemCreated(let event): .collection(event.collection)
         case .itemRevised(let event): .collection(event.collection)
@@ -50,6 +52,7 @@ public enum Event: Hashable, Sendable {
         switch self {
         case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged: []
         case .userReset(let event): event.collections.map { .collection($0) }
+        case .userErased(let event): event.collections.map { .collection($0) }
         case .collectionCreated, .itemCreated, .itemRevised, .itemRestored, .chunkStored: []
         case .memberJoined(let event): ([event.user] + event.inviters).map { .user($0) }
         case .memberLevelChanged(let event): [.user(event.user)]
@@ -148,6 +151,37 @@ public struct UserReset: Hashable, Sendable {
     }
 }
 
+/// A user was erased: the account, what it was a member of, and the content that was nobody else's. What earlier events said
+/// of all that has been rewritten.
+public struct UserErased: Hashable, Sendable {
+    public var user: UserID
+    /// The collections that were erased with it.
+    public var collections: [CollectionUID]
+    public var redaction: RedactionProof
+
+    public init(user: UserID, collections: [CollectionUID], redaction: RedactionProof) {
+        self.user = user
+        self.collections = collections
+        self.redaction = redaction
+    }
+}
+
+/// What proves that earlier events were rewritten on purpose: it stands in the event that says so, and is sealed with it.
+public struct RedactionProof: Hashable, Sendable {
+    /// Names the redaction; random, 16 bytes.
+    public var id: [UInt8]
+    /// How many events were rewritten.
+    public var count: Int
+    /// A hash over their positions and what they are since, 32 bytes.
+    public var digest: [UInt8]
+
+    public init(id: [UInt8], count: Int, digest: [UInt8]) {
+        self.id = id
+        self.count = count
+        self.digest = digest
+    }
+}
+
 extension Event {
     /// The chunks whose contents are stored with the event.
     public var storedChunks: [StoredChunk] {
@@ -157,8 +191,8 @@ extension Event {
         case .itemRevised(let event): event.revision.stored
         case .chunkStored(let event): [event.chunk]
         case .recordsAdopted(let event): event.records.compactMap(\.storedChunk)
-        case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .itemRestored, .memberJoined,
-            .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn:
+        case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .userErased, .itemRestored,
+            .memberJoined, .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn:
             []
         }
     }

@@ -60,7 +60,7 @@ public func decide(_ command: LeaveCollection, _ state: CollectionState) throws(
 }
 
 extension CollectionState {
-    fileprivate func removal(of member: UserID) -> Event {
+    func removal(of member: UserID) -> Event {
         let invitees = Set(invitations.filter { $0.inviter == member }.map(\.invitee))
         return .memberRemoved(.init(collection: uid, user: member, invitees: invitees.sorted { $0.rawValue < $1.rawValue }))
     }

@@ -34,14 +34,16 @@ extension UserState {
         case .userReset(let event) where event.user == user:
             isInitialized = true
             collections = []
+        case .userErased(let event) where event.user == user:
+            self = UserState(username: username)
         case .collectionCreated(let event) where event.owner == user:
             add(event.collection)
         case .memberJoined(let event) where event.user == user:
             add(event.collection)
         case .invitationSent(let event) where event.invitee == user:
             add(event.collection)
-        case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .collectionCreated, .itemCreated,
-            .itemRevised, .itemRestored, .chunkStored, .memberJoined, .memberLevelChanged, .memberRemoved, .invitationSent,
+        case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .userErased, .collectionCreated,
+            .itemCreated, .itemRevised, .itemRestored, .chunkStored, .memberJoined, .memberLevelChanged, .memberRemoved, .invitationSent,
             .invitationWithdrawn, .recordsAdopted:
             break
         }
@@ -143,7 +145,7 @@ public struct ChangeUserActivity: Sendable {
 
 /// Decides what disabling and enabling mean; what is so already is a success and no event.
 public func decide(_ command: ChangeUserActivity, _ state: UserState) throws(Refusal) -> [Event] {
-    guard let user = state.user else { throw .doesNotExist(model: "User") }
+    guard let user = state.user, !Username.isErased(state.username) else { throw .doesNotExist(model: "User") }
     return state.isActive == command.isActive ? [] : [.userActivityChanged(.init(user: user, isActive: command.isActive))]
 }
 

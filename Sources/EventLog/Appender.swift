@@ -8,6 +8,13 @@ public protocol Appender: Sendable {
     /// - Returns: for each submission its events at their positions, or why it is refused.
     /// - Throws: `DatabaseFault` or ``LogFault`` when the group could not be appended; then nothing of it was.
     func append(_ group: [Submission]) async throws -> [Result<[RecordedEvent], Refusal>]
+
+    /// Decides and appends one submission in a transaction that has done something else before: what a ``Redaction`` needs.
+    ///
+    /// - Parameter prepare: what is done before; it makes the submission.
+    /// - Throws: ``Refusal`` when the rules say no. `DatabaseFault` or ``LogFault`` when it could not be done, of kind
+    ///   `conflict` where it may be tried again. Nothing has changed then.
+    func append(after prepare: @escaping @Sendable (any Connection) throws -> Submission) async throws -> [RecordedEvent]
 }
 
 /// Appends and projects in one transaction of the only writer: SQLite's way.
@@ -37,12 +44,53 @@ public struct LocalAppender: Appender {
         committed(plan.records)
         return plan.answers(shiftedBy: 0)
     }
+
+    public func append(after prepare: @escaping @Sendable (any Connection) throws -> Submission) async throws -> [RecordedEvent] {
+        let records = try await database.write { [project] connection in
+            let plan = try LocalAppend.commit([prepare(connection)], connection)
+            let records = try plan.single.get()
+            if !records.isEmpty { try project(connection, records) }
+            return records
+        }
+        committed(records)
+        return records
+    }
+}
+
+extension Appender {
+    /// Erases a user: rewrites what earlier events say of the user and of what goes along, and appends what records it.
+    ///
+    /// - Parameter state: what was read as of `head`.
+    /// - Throws: ``Refusal/doesNotExist(model:)`` where there is no such user, or others have come to what was to go;
+    ///   `DatabaseFault` of kind `conflict` where somebody has written meanwhile: read again, and try again.
+    public func erase(_ state: ErasureState, asOf head: LogHead, at time: Timestamp) async throws -> [RecordedEvent] {
+        guard let erasure = state.erasure else { throw Refusal.doesNotExist(model: "User") }
+        return try await append { connection in
+            var redaction = Redaction(connection)
+            let own = [StreamID.user(erasure.user)] + erasure.collections.map { .collection($0) }
+            try redaction.rewrite(touching: own, upTo: head.position, renewingKeysOf: own, addressesOf: erasure.user) { record in
+                erasure.remains(of: record.event, at: record.position)
+            }
+            // What is known of the user's devices.
+            try connection.execute(Statement("DELETE FROM apus_session WHERE user_id = $1"), [.integer(erasure.user.rawValue)])
+            let command = EraseUser(erasure, redaction: redaction.proof)
+            return Submission(on: state, asOf: head, streams: state.streams, by: .operator, at: time) { state throws(Refusal) in
+                try decide(command, state)
+            }
+        }
+    }
 }
 
 extension Plan {
     /// The plan's outcomes, the positions moved by as much as others have appended in the meantime.
     func answers(shiftedBy shift: Int64) -> [Result<[RecordedEvent], Refusal>] {
         outcomes.map { outcome in outcome.map { records[$0].map { $0.shifted(by: shift) } } }
+    }
+
+    /// The answer to a submission that is alone.
+    var single: Result<[RecordedEvent], Refusal> {
+        precondition(outcomes.count == 1, "one submission has one outcome")
+        return answers(shiftedBy: 0)[0]
     }
 }
 

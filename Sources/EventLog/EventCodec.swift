@@ -50,7 +50,7 @@ enum EventCodec {
     /// Every type that is in a log somewhere.
     static let types: [String: any EventPayload.Type] = {
         let all: [any EventPayload.Type] = [
-            UserCreated.self, UserInitialized.self, PasswordChanged.self, UserActivityChanged.self, UserReset.self,
+            UserCreated.self, UserInitialized.self, PasswordChanged.self, UserActivityChanged.self, UserReset.self, UserErased.self,
             CollectionCreated.self, ItemCreated.self, ItemRevised.self, ItemRestored.self, ChunkStored.self,
             MemberJoined.self, MemberLevelChanged.self, MemberRemoved.self, InvitationSent.self, InvitationWithdrawn.self,
             RecordsAdopted.self,
@@ -77,6 +77,7 @@ extension Event {
         case .passwordChanged(let payload): payload
         case .userActivityChanged(let payload): payload
         case .userReset(let payload): payload
+        case .userErased(let payload): payload
         case .collectionCreated(let payload): payload
         case .itemCreated(let payload): payload
         case .itemRevised(let payload): payload

@@ -6,8 +6,8 @@
 /// appended, projected and committed, with one flush to the disk for all.
 ///
 /// Invariants: whoever sees position p sees all below p (G2); a command's events are appended together or not at all
-/// (G6); a key is claimed once in the whole log; payloads are sealed with a key of their stream, so that destroying that
-/// key makes them unreadable without changing a byte of the log.
+/// (G6); a key is claimed once in the whole log; payloads are sealed with a key of their stream. Events are never changed, but
+/// by a ``Redaction``, which an event records.
 ///
 /// Concurrency: the writer of a database is single. Reading takes any connection.
 public import Database
@@ -181,6 +181,21 @@ public enum EventLog {
         }
     }
 
+    /// Where the events up to `end` are that touch any of `streams`, in order.
+    static func positions(touching streams: [StreamID], upTo end: Position, _ connection: any Connection) throws -> [Position] {
+        try connection.query(selectTouchingUpTo, [.texts(streams.map(\.text)), .integer(end.rawValue)]) {
+            Position(rawValue: $0.integer(0))
+        }
+    }
+
+    /// Keeps others from appending until the caller's writing transaction ends. On SQLite its writer is alone anyway.
+    static func lockHead(_ connection: any Connection) throws {
+        _ = try connection.query(selectHeadForUpdate, []) { _ in }
+    }
+
+    private static let selectHeadForUpdate = Statement(
+        sqlite: "SELECT position FROM apus_log", postgres: "SELECT position FROM apus_log WHERE id = 1 FOR UPDATE")
+
     private static let selectAfter = Statement(selectEvents + " WHERE event.position > $1 ORDER BY event.position LIMIT $2")
 
     private static let selectTail = Statement(
@@ -267,6 +282,9 @@ public enum EventLog {
         WHERE  event.position IN (SELECT position FROM apus_stream_event WHERE stream = $1 AND position > $2 ORDER BY position LIMIT $3)
         ORDER  BY event.position
         """)
+
+    private static let selectTouchingUpTo = Statement(
+        list: "SELECT DISTINCT position FROM apus_stream_event WHERE stream IN [$1 text] AND position <= $2 ORDER BY position")
 
     private static let selectPositions = Statement(
         list: "\(selectEventsWithAddresses) WHERE event.position IN [$1 bigint] ORDER BY event.position")

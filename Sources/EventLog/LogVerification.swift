@@ -9,6 +9,8 @@ public struct LogVerification: Sendable {
         public var end = Position.none
         /// The last event that is sealed; those after it could be changed unnoticed where they still follow each other.
         public var sealed = Position.none
+        /// How many rewritings events of the log record: of what was erased.
+        public var rewritten = 0
         /// The first thing that is wrong with the log, and with the seal that was given; empty when all is well.
         public var faults: [String] = []
     }
@@ -49,9 +51,11 @@ public struct LogVerification: Sendable {
                 return first
             }
             if let proof { try check(proof) }
+            let redactions = try await redactions()
+            report.rewritten = redactions.count
             var hash: [UInt8] = []
             while let kept = try await seal(after: next) {
-                try await check(kept, follows: next, hash)
+                try await check(kept, follows: next, hash, redactions)
                 (next, hash) = (kept.seal.position + 1, kept.seal.hash)
                 report.sealed = kept.seal.position
                 guard let proof, proof.position == report.sealed else { continue }
@@ -60,7 +64,8 @@ public struct LogVerification: Sendable {
                 }
                 isProven = true
             }
-            report.end = try await checkRest(from: next)
+            report.end = try await checkRest(from: next, redactions)
+            if let fault = redactions.fault { throw fault }
         } catch let fault as Fault { report.faults.append(fault.description) }
         if let proof, !isProven, report.faults.isEmpty {
             report.faults.append(
@@ -89,7 +94,61 @@ public struct LogVerification: Sendable {
         }
     }
 
-    private func check(_ kept: Kept, follows next: Position, _ hash: [UInt8]) async throws {
+    /// What was rewritten, as far as events of the log record it.
+    private struct Redactions: Sendable {
+        /// Those of which all is as it was recorded.
+        var sound: Set<[UInt8]> = []
+        /// How many events they have rewritten.
+        var count = 0
+        /// The first thing that is wrong with the others.
+        var fault: Fault?
+    }
+
+    private func redactions() async throws -> Redactions {
+        try await database.read { connection in
+            var redactions = Redactions()
+            let ids = try connection.query(Self.selectRedactions, []) { $0.blob(0) }
+            guard !ids.isEmpty else { return redactions }
+            let recording = try connection.query(Self.selectRecording, [.texts(Event.redactingTypes)]) { Position(rawValue: $0.integer(0)) }
+            var proofs: [RedactionProof] = []
+            for position in recording {
+                do { proofs += try EventLog.history(at: [position], connection).compactMap(\.event.redaction) } catch is LogFault {
+                    // It is found where it lies.
+                }
+            }
+            for id in ids {
+                var chain = RedactionChain(id: id)
+                var first: Position?
+                _ = try connection.query(Self.selectRewritten, [.blob(id)]) { row in
+                    let position = Position(rawValue: row.integer(0))
+                    first = first ?? position
+                    chain.add(position, row.blob(1))
+                }
+                if proofs.contains(chain.proof) {
+                    redactions.sound.insert(id)
+                    redactions.count += chain.proof.count
+                } else if redactions.fault == nil, let first {
+                    redactions.fault = Fault(at: first, "is said to have been rewritten, but not by an event of the log")
+                }
+            }
+            return redactions
+        }
+    }
+
+    /// Which forms events were given on purpose.
+    private static func forms(
+        of range: ClosedRange<Position>, _ redactions: Redactions, _ connection: any Connection
+    ) throws -> [Position: [[UInt8]]] {
+        guard !redactions.sound.isEmpty else { return [:] }
+        var forms: [Position: [[UInt8]]] = [:]
+        _ = try connection.query(selectForms, [.integer(range.lowerBound.rawValue), .integer(range.upperBound.rawValue)]) { row in
+            guard redactions.sound.contains(row.blob(2)) else { return }
+            forms[Position(rawValue: row.integer(0)), default: []].append(row.blob(1))
+        }
+        return forms
+    }
+
+    private func check(_ kept: Kept, follows next: Position, _ hash: [UInt8], _ redactions: Redactions) async throws {
         let (stretch, seal) = (kept.stretch, kept.seal)
         guard kept.first == next else { throw Fault(at: next, "has lost its seal, though later ones have theirs") }
         let name = "the seal of positions \(kept.first.rawValue) to \(seal.position.rawValue)"
@@ -97,23 +156,30 @@ public struct LogVerification: Sendable {
             stretch.hash(after: hash) == seal.hash
         else { throw Fault("\(name) was changed") }
         guard seal.isSigned else { throw Fault("\(name) is not signed with this server's key") }
-        let events = try await database.read { try StoredEvent.after(kept.first + -1, limit: stretch.count, $0) }
+        let (events, forms) = try await database.read { connection in
+            (
+                try StoredEvent.after(kept.first + -1, limit: stretch.count, connection),
+                try Self.forms(of: kept.first...stretch.last, redactions, connection)
+            )
+        }
         for index in 0..<stretch.count {
             let position = kept.first + index
             guard index < events.count, events[index].position == position else { throw Fault(at: position, "is missing") }
-            guard events[index].hash == Array(stretch.hash(at: index)) else { throw Fault(at: position, "was changed") }
+            guard events[index].hash != Array(stretch.hash(at: index)) else { continue }
+            guard forms[position]?.contains(events[index].hash) == true else { throw Fault(at: position, "was changed") }
         }
     }
 
     /// Checks what has no seal yet: that positions are dense, that each event follows the last one of its stream and lies in its
     /// epoch, that payloads can be read, and that the log ends where its head says.
-    private func checkRest(from first: Position) async throws -> Position {
+    private func checkRest(from first: Position, _ redactions: Redactions) async throws -> Position {
         var next = first
         while true {
             let start = next
             let count = try await database.read { connection in
                 let events = try StoredEvent.after(start + -1, limit: Sealer.stretchEvents, connection)
                 let epochs = try Epochs(connection)
+                let forms = try events.last.map { try Self.forms(of: start...max(start, $0.position), redactions, connection) } ?? [:]
                 for (index, event) in events.enumerated() {
                     let position = start + index
                     guard event.position == position else { throw Fault(at: position, "is missing") }
@@ -121,6 +187,7 @@ public struct LogVerification: Sendable {
                     guard event.epoch == epochs.firsts.last(where: { $0.position <= position })?.epoch else {
                         throw Fault(at: position, "is of another epoch than it lies in")
                     }
+                    guard forms[position]?.contains(event.hash) != false else { throw Fault(at: position, "was changed") }
                     try Self.checkStream(of: event, connection)
                     do { _ = try EventLog.events(after: position + -1, limit: 1, connection) } catch is LogFault {
                         throw Fault(at: position, "cannot be read")
@@ -154,6 +221,14 @@ public struct LogVerification: Sendable {
         ORDER  BY position
         LIMIT  1
         """)
+
+    private static let selectRedactions = Statement("SELECT DISTINCT redaction FROM apus_redaction ORDER BY redaction")
+    private static let selectRecording = Statement(
+        list: "SELECT position FROM apus_event WHERE type IN [$1 text] ORDER BY position")
+    private static let selectRewritten = Statement(
+        "SELECT position, hash FROM apus_redaction WHERE redaction = $1 ORDER BY position")
+    private static let selectForms = Statement(
+        "SELECT position, hash, redaction FROM apus_redaction WHERE position >= $1 AND position <= $2")
 
     private static let selectPlace = Statement(
         """

@@ -98,6 +98,24 @@ public struct PostgresAppender: Appender {
         }
     }
 
+    public func append(after prepare: @escaping @Sendable (any Connection) throws -> Submission) async throws -> [RecordedEvent] {
+        let records = try await database.write { connection in
+            let submission = try prepare(connection)
+            let view = try LogView(for: [submission], connection)
+            let plan = Plan([submission], view, taken: [:])
+            let records = try plan.single.get()
+            guard !records.isEmpty else { return records }
+            let batch = try Self.batch(plan, view).map { Query($0.statement, $0.values) { _ in } }
+            do { try connection.run(batch) } catch let fault as DatabaseFault {
+                guard case .raised(_, let message) = fault.kind else { throw fault }
+                throw DatabaseFault(.conflict, "the log has moved on: \(message)")
+            }
+            return records
+        }
+        if let last = records.last { announce(last.position) }
+        return records
+    }
+
     private static let mustNotStandStill = Statement("SET LOCAL idle_in_transaction_session_timeout = '2s'")
 
     /// The claims that the function says are taken, and by whom.

@@ -131,15 +131,19 @@ struct StoredEvent {
         try connection.query(select, [.integer(position.rawValue), .integer(Int64(limit))], Self.init)
     }
 
-    private static let select = Statement(
-        """
+    static func at(_ positions: [Position], _ connection: any Connection) throws -> [StoredEvent] {
+        guard !positions.isEmpty else { return [] }
+        return try connection.query(selectPositions, [.integers(positions.map(\.rawValue))], Self.init)
+    }
+
+    private static let columns = """
         SELECT position, epoch, stream, previous, type, version, actor, session, origin, occurred_at, payload
         FROM   apus_event
-        WHERE  position > $1
-        ORDER  BY position
-        LIMIT  $2
-        """)
+        """
+
+    private static let select = Statement("\(columns) WHERE position > $1 ORDER BY position LIMIT $2")
+    private static let selectPositions = Statement(list: "\(columns) WHERE position IN [$1 bigint] ORDER BY position")
 }
 
 /// Eight bytes.
-private func bigEndian(_ number: Int64) -> [UInt8] { (0..<8).map { UInt8(truncatingIfNeeded: number >> (56 - 8 * $0)) } }
+func bigEndian(_ number: Int64) -> [UInt8] { (0..<8).map { UInt8(truncatingIfNeeded: number >> (56 - 8 * $0)) } }

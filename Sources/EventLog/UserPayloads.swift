@@ -90,6 +90,41 @@ extension UserReset: EventPayload {
     }
 }
 
+extension UserErased: EventPayload {
+    static var typeName: String { "UserErased" }
+    static var typeVersion: Int64 { 1 }
+    var asEvent: Event { .userErased(self) }
+
+    init(reading reader: PayloadReader, version: Int64) throws(PayloadReader.Failure) {
+        self.init(
+            user: try reader.user("user"),
+            collections: try reader.list("collections") { value throws(PayloadReader.Failure) in
+                CollectionUID(try value.requireText())
+            }, redaction: try RedactionProof(reader.field("redaction")))
+    }
+
+    func write(to writer: inout PayloadWriter) {
+        writer.user("user", user)
+        writer.list("collections", collections) { $0.string($1.rawValue) }
+        redaction.write(to: &writer)
+    }
+}
+
+extension RedactionProof {
+    init(_ value: MessagePackValue) throws(PayloadReader.Failure) {
+        let reader = try PayloadReader(value)
+        self.init(id: try reader.bytes("id"), count: Int(try reader.number("count")), digest: try reader.bytes("digest"))
+    }
+
+    func write(to writer: inout PayloadWriter) {
+        writer.map("redaction") { inner in
+            inner.bytes("id", id)
+            inner.number("count", Int64(count))
+            inner.bytes("digest", digest)
+        }
+    }
+}
+
 extension UserKeys {
     fileprivate init(_ value: MessagePackValue) throws(PayloadReader.Failure) {
         let reader = try PayloadReader(value)

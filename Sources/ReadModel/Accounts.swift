@@ -88,6 +88,25 @@ extension Snapshot {
         ) { CollectionUID($0.text(0)) }
     }
 
+    /// What deciding about an erasure needs, and the files in which contents lie that go with it.
+    public func erasure(named name: String) throws -> (state: ErasureState, files: [String]) {
+        let user = try userState(named: name)
+        guard let id = user.user else { return (ErasureState(of: user, in: []), []) }
+        try require([.user(id)])
+        let state = ErasureState(of: user, in: try collections(concerning: id).map { try self.state(of: $0) })
+        let erased = state.erasure?.collections ?? []
+        let files = try connection.query(Self.selectFiles, [.texts(erased.map(\.rawValue))]) { $0.text(0) }
+        return (state, files)
+    }
+
+    private static let selectFiles = Statement(
+        list: """
+            SELECT chunk."chunkFile"
+            FROM   django_etebase_collection collection
+            JOIN   django_etebase_collectionitemchunk chunk ON chunk.collection_id = collection.id
+            WHERE  collection.uid IN [$1 text]
+            """)
+
     private func accounts(_ condition: String, _ value: Value) throws -> [Account] {
         let statement = Statement(
             """

@@ -26,6 +26,7 @@ public struct AuditEntry: Sendable {
         case userDisabled = "user_disabled"
         case userEnabled = "user_enabled"
         case userReset = "user_reset"
+        case userErased = "user_erased"
         case passwordChanged = "password_changed"
         /// Records of the original were taken over; who made them is not known.
         case recordsAdopted = "records_adopted"
@@ -75,6 +76,7 @@ extension AuditEntry {
         case .passwordChanged(let event): (action, subject) = (.passwordChanged, event.user)
         case .userActivityChanged(let event): (action, subject) = (event.isActive ? .userEnabled : .userDisabled, event.user)
         case .userReset(let event): (action, subject) = (.userReset, event.user)
+        case .userErased(let event): (action, subject) = (.userErased, event.user)
         case .collectionCreated(let event):
             action = .collectionCreated
             (collection, item, revision) = (event.collection, ItemUID(event.collection.rawValue), event.revision.uid)

@@ -110,6 +110,24 @@ extension Golden {
                 746564436f6e74656e74c400ab636f6c6c656374696f6e7390
                 """),
         Golden(
+            type: "UserErased", version: 1,
+            event: .userErased(
+                .init(
+                    user: UserID(rawValue: 300), collections: [notes, CollectionUID("a/b")],
+                    redaction: .init(id: Array(0..<16), count: 70000, digest: Array(0..<32)))),
+            hex: """
+                83a475736572cd012cab636f6c6c656374696f6e7392a56e6f746573a3612f62a9726564616374696f6e83a26964c4100001\
+                02030405060708090a0b0c0d0e0fa5636f756e74ce00011170a6646967657374c420000102030405060708090a0b0c0d0e0f\
+                101112131415161718191a1b1c1d1e1f
+                """),
+        Golden(
+            type: "UserErased", version: 1,
+            event: .userErased(.init(user: UserID(rawValue: 1), collections: [], redaction: .init(id: [], count: 0, digest: []))),
+            hex: """
+                83a47573657201ab636f6c6c656374696f6e7390a9726564616374696f6e83a26964c400a5636f756e7400a6646967657374\
+                c400
+                """),
+        Golden(
             type: "CollectionCreated", version: 1,
             event: .collectionCreated(.init(collection: notes, owner: UserID(rawValue: 300), version: 32767, revision: fullRevision)),
             hex: """

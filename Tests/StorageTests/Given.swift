@@ -64,6 +64,13 @@ extension Node {
         }
     }
 
+    /// Erases a user, as the operator does.
+    @discardableResult
+    func erase(_ name: String) async throws -> [RecordedEvent] {
+        let (found, head) = try await readModel.snapshot { (try $0.erasure(named: name), try $0.logHead()) }
+        return try await appender.erase(found.state, asOf: head, at: noon)
+    }
+
     /// Makes what is chosen current again, as the operator does.
     @discardableResult
     func restore(

@@ -54,10 +54,11 @@ struct Place: Sendable {
         } else {
             appender = LocalAppender(database: database) { connection, events in try projection.apply(events, connection) }
         }
+        let watched = WatchedAppender(base: appender, appended: appended)
         return Node(
             database: database, stokens: stokens, projection: projection,
             readModel: ReadModel(database: database, stokens: stokens, chunks: chunks, progress: progress),
-            committer: Committer(WatchedAppender(base: appender, appended: appended)), chunks: chunks, projector: projector)
+            committer: Committer(watched), appender: watched, chunks: chunks, projector: projector)
     }
 }
 
@@ -71,6 +72,12 @@ private struct WatchedAppender: Appender {
         appended(outcomes.reduce(0) { count, outcome in if case .success(let events) = outcome { count + events.count } else { count } })
         return outcomes
     }
+
+    func append(after prepare: @escaping @Sendable (any Connection) throws -> Submission) async throws -> [RecordedEvent] {
+        let events = try await base.append(after: prepare)
+        appended(events.count)
+        return events
+    }
 }
 
 /// The storage of a server.
@@ -83,6 +90,7 @@ struct Node: Sendable {
     let projection: DjangoProjection
     let readModel: ReadModel
     let committer: Committer
+    let appender: any Appender
     let chunks: ChunkStore
     /// Nil where the append projects.
     let projector: Projector?

@@ -10,8 +10,8 @@ import Testing
 /// Whether a table is made from the log's events: not the log itself, nor what lies beside it.
 private func isProjected(_ table: String) -> Bool {
     ![
-        "apus_log", "apus_epoch", "apus_event", "apus_stream", "apus_stream_event", "apus_claim", "apus_chunk", "apus_seal",
-        "apus_session", "token_auth_authtoken",
+        "apus_log", "apus_epoch", "apus_event", "apus_stream", "apus_stream_event", "apus_claim", "apus_chunk",
+        "apus_seal", "apus_redaction", "apus_session", "token_auth_authtoken",
     ].contains(table)
 }
 

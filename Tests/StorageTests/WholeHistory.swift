@@ -59,6 +59,23 @@ extension Node {
         try await create("tests2", by: test)
         try await commit(OfferedItem("a", "a-3", chunks: "k5"), by: ada)
         try await share(notes, of: ada, with: test, .readOnly)
+
+        // A user who owns, shares, invites and is invited, and then is erased.
+        let gone = try await user("gone")
+        try await create("own", by: gone)
+        try await commit(OfferedItem("x", "x-2", chunks: "k1", "k2"), OfferedItem("y", "y-2"), to: "own", by: gone)
+        try await commit(OfferedItem("x", "x-3", chunks: "k3"), to: "own", by: gone)
+        try await share("own", of: gone, with: ben, .readWrite)
+        try await remove(ben, from: "own", by: gone)
+        try await invite(eve, to: "own", by: gone)
+        try await create("team", by: gone)
+        try await commit(OfferedItem("z", "z-1", chunks: "k1"), to: "team", by: gone)
+        try await share("team", of: gone, with: ben, .admin)
+        try await invite(eve, to: "team", by: gone)
+        try await share(notes, of: ada, with: gone, .readWrite)
+        try await invite(gone, to: "bens", by: ben)
+        try await erase("gone")
+        try await commit(OfferedItem("z", "z-2", chunks: "k2"), to: "team", by: ben)
     }
 
     private func share(_ uid: CollectionUID, of admin: UserID, with user: UserID, _ level: AccessLevel) async throws {

@@ -1,0 +1,100 @@
+internal import ArgumentParser
+internal import Chunks
+internal import Database
+internal import Domain
+internal import EventLog
+internal import Logging
+internal import ReadModel
+
+/// `apus user erase`
+struct EraseCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "erase", abstract: "Erases a user for good: the account and everything that was nobody else's.",
+        discussion: """
+            Of the account nothing stays but a number: no name, no address, no keys, no logins. The collections in which nobody else \
+            is a member go with all their items, revisions and contents. The user leaves the collections of others; what is in those \
+            stays, also what the user wrote there. The history keeps that things happened, and when; `apus log verify` still proves it.
+
+            There is no way back, but a backup: backups that were made before hold everything until they are deleted, and so do \
+            archived write-ahead logs of PostgreSQL. A server may run.
+            """)
+
+    /// How often it is tried again when others write to the same collections at the same moment.
+    private static let attempts = 20
+
+    @Argument(help: "The name.")
+    var name: String
+
+    @Flag(help: "Changes nothing, and tells what would be erased.")
+    var dryRun = false
+
+    @OptionGroup var dataOptions: DataOptions
+
+    func run() async throws {
+        let environment = try dataOptions.environment()
+        let node = try await Node(dataOptions, environment, logger: .ofCommand)
+        let erased = try await node.committing {
+            let found = try await node.readModel.snapshot { try $0.erasure(named: name).state }
+            guard let erasure = found.erasure, !Username.isErased(found.user.username) else {
+                throw ValidationError("there is no account \(name): `apus user list` lists them")
+            }
+            tell(found, erasure)
+            guard !dryRun else { return nil as (RedactionProof, files: [String])? }
+            // Whoever goes on writing would be in the way.
+            if found.user.isActive { try await disable(node) }
+            let erased = try await erase(node)
+            // What is not projected yet is still there.
+            _ = try await node.readModel.snapshot { try $0.account(erasure.user) }
+            return erased
+        }
+        guard let (proof, files) = erased else { return print("Nothing was changed.") }
+        for file in files { _ = try node.chunks.remove(file, before: Timestamp.always.upperBound) }
+        print("\(name) is erased: \(proof.count) events were rewritten.")
+        do {
+            if try await !node.compact() {
+                print("PostgreSQL lets go of the old rows with its next vacuum; VACUUM FULL does so at once, but keeps everybody waiting.")
+            }
+        } catch let fault as DatabaseFault {
+            throw ValidationError(
+                "the file of the database could not be written anew, and may still hold remains where rows were (\(fault)): "
+                    + "run `VACUUM` on it when there is time and space")
+        }
+        try node.close()
+    }
+
+    private func disable(_ node: Node) async throws {
+        let (state, head) = try await node.readModel.snapshot { (try $0.userState(named: name), try $0.logHead()) }
+        _ = try await node.committer.commit(
+            Submission(on: state, asOf: head, streams: state.streams, by: .operator, at: Node.clock()) { state throws(Refusal) in
+                try decide(ChangeUserActivity(isActive: false), state)
+            })
+    }
+
+    private func erase(_ node: Node) async throws -> (RedactionProof, files: [String]) {
+        for attempt in 1... {
+            let (found, files, head) = try await node.readModel.snapshot { snapshot in
+                let (state, files) = try snapshot.erasure(named: name)
+                return (state, files, try snapshot.logHead())
+            }
+            do {
+                let events = try await node.appender.erase(found, asOf: head, at: Node.clock())
+                for case .userErased(let event) in events.map(\.event) { return (event.redaction, files) }
+                preconditionFailure("an erasure is recorded")
+            } catch let fault as DatabaseFault {
+                guard case .conflict = fault.kind, attempt < Self.attempts else { throw fault }
+            } catch let refusal as Refusal {
+                // Somebody has come to a collection that was to go, or has left one.
+                guard attempt < Self.attempts else { throw ValidationError(refusal.detail) }
+            }
+        }
+        preconditionFailure("a loop without an end has ended")
+    }
+
+    private func tell(_ state: ErasureState, _ erasure: Erasure) {
+        let shared = state.collections.filter { !erasure.collections.contains($0.uid) && $0.members[erasure.user] != nil }
+        print("\(erasure.collections.count) collections go with the account; \(shared.count) have other members, and stay.")
+        for collection in shared where !collection.members.contains(where: { $0.key != erasure.user && $0.value.level == .admin }) {
+            print("\(collection.uid) is left without an admin.")
+        }
+    }
+}
