@@ -297,6 +297,37 @@ def handed_back(server: Adopted) -> None:
         true("handed back" in server.not_done(*command), f"{command} works on a database that was handed back")
 
 
+@test("adopted users can be erased, one after the other, and what is left can be handed back")
+def erased(server: Adopted) -> None:
+    server.done("adopt")
+    server.done("log", "seal")
+    carried = server.rows("SELECT id, uid FROM django_etebase_stoken ORDER BY id")
+    names = [row[0] for row in server.rows("SELECT username FROM myauth_user ORDER BY id")]
+    for name in names:
+        owner = f"(SELECT id FROM myauth_user WHERE username = '{name}')"
+        alone = [row[0] for row in server.rows(f"""
+            SELECT uid FROM django_etebase_collection one
+            WHERE (owner_id = {owner} OR EXISTS (
+                SELECT 1 FROM django_etebase_collectionmember WHERE collection_id = one.id AND user_id = {owner}))
+            AND NOT EXISTS (SELECT 1 FROM django_etebase_collectionmember WHERE collection_id = one.id AND user_id <> {owner})""")]
+        shared = server.rows("SELECT count(*) FROM django_etebase_collection")[0][0] - len(alone)
+        said = server.done("user", "erase", name)
+        true("is erased" in said, said)
+        equal(server.rows(f"SELECT count(*) FROM myauth_user WHERE username = '{name}'"), [(0,)], "accounts of that name")
+        equal(server.rows("SELECT count(*) FROM django_etebase_collection"), [(shared,)], f"collections after {name}, who was alone in {alone}")
+        left = [path for path in server.media.rglob("*") if path.is_file() and any(uid in str(path) for uid in alone)]
+        equal(left, [], "files of contents that are left")
+        for command in (("log", "verify"), ("verify",), ("rebuild", "--check")):
+            server.done(*command)
+    equal(server.rows("SELECT count(*) FROM django_etebase_collection"), [(0,)], "collections in the end")
+    equal(server.rows("SELECT id, uid FROM django_etebase_stoken ORDER BY id")[:len(carried)], carried, "the stokens")
+    server.done("hand-back")
+    for invariant, question in INVARIANTS.items():
+        equal(server.rows(question), [(0,)], invariant)
+    server.done("adopt")
+    server.done("verify")
+
+
 @test("a server that still runs writes nothing into a database that was handed back")
 def still_running(server: Adopted) -> None:
     server.done("adopt")
