@@ -48,6 +48,7 @@ public struct DjangoProjection: Sendable {
         case .userActivityChanged(let event): try batch.changeActivity(event)
         case .userReset(let event): try batch.reset(event)
         case .userErased(let event): try batch.erase(event)
+        case .revisionsPruned(let event): try batch.prune(event)
         case .collectionCreated, .itemCreated, .itemRevised, .itemRestored, .chunkStored: preconditionFailure("content is applied in runs")
         case .memberJoined(let event): try batch.join(event, record)
         case .memberLevelChanged(let event): try batch.changeLevel(event, record)

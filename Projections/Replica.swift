@@ -34,12 +34,15 @@ struct Replica: Sendable {
             return bytes < Self.batchBytes
         }
         var completed = Batch(events: Array(events), isFull: batch.isFull || events.count < batch.events.count)
-        let wanted = events.flatMap { record in record.event.storedChunks.map { (record.stream, $0.uid) } }
-            .compactMap { stream, chunk in
-                if case .collection(let collection) = stream { (collection.rawValue, chunk.rawValue) } else { nil }
-            }
-        guard !wanted.isEmpty else { return completed }
-        completed.contents = try log.query(Self.selectContents, [.texts(wanted.map(\.0)), .texts(wanted.map(\.1))]) { row in
+        // A content that was pruned may come again.
+        var wanted: [CollectionUID: Set<ChunkUID>] = [:]
+        for record in events {
+            guard case .collection(let collection) = record.stream else { continue }
+            wanted[collection, default: []].formUnion(record.event.storedChunks.map(\.uid))
+        }
+        let pairs = wanted.flatMap { collection, chunks in chunks.map { (collection.rawValue, $0.rawValue) } }
+        guard !pairs.isEmpty else { return completed }
+        completed.contents = try log.query(Self.selectContents, [.texts(pairs.map(\.0)), .texts(pairs.map(\.1))]) { row in
             [.text(row.text(0)), .text(row.text(1)), .blob(row.blob(2))]
         }
         return completed
@@ -48,7 +51,7 @@ struct Replica: Sendable {
     /// Writes what the projection does not, in its transaction.
     func write(_ batch: Batch, _ connection: any Connection) throws {
         guard let last = batch.events.last else { return }
-        try connection.enqueue(ChunkTable.insert, rows: batch.contents)
+        try connection.enqueue(ChunkTable.replace, rows: batch.contents)
         try connection.enqueue(Self.updateMark, [.integer(last.position.rawValue), .integer(last.epoch)])
     }
 

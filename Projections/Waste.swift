@@ -7,7 +7,7 @@ internal import EventLog
 ///
 /// What an event names is never waste, whether or not a revision does: a client may store a chunk long before the revision that
 /// needs it, and the history keeps every revision. What events name is read from the tables that follow from them, so whoever
-/// calls this has verified those; and they must be where the log ends.
+/// calls this has verified those; and what was in the log when contents were looked for must be in them.
 ///
 /// A content in the table comes with its event, in one transaction. A file comes before its event: it is looked at only when it
 /// has not been touched for a while, and a writer touches what it is about to name (``ChunkStore/remove(_:before:)``).
@@ -27,10 +27,13 @@ public struct Waste: Sendable {
 
     private let database: any Database
     private let chunks: ChunkStore
+    private let caughtUp: @Sendable (Position) async throws -> Void
 
-    public init(database: any Database, chunks: ChunkStore) {
+    /// - Parameter caughtUp: returns when the tables are as far as a position.
+    public init(database: any Database, chunks: ChunkStore, caughtUp: @escaping @Sendable (Position) async throws -> Void) {
         self.database = database
         self.chunks = chunks
+        self.caughtUp = caughtUp
     }
 
     /// Finds what is waste.
@@ -38,14 +41,15 @@ public struct Waste: Sendable {
     /// - Parameters:
     ///   - time: files that were touched since are left alone.
     ///   - removes: false to change nothing.
-    /// - Throws: `DatabaseFault`, also when the tables are behind the log: then nothing is removed.
+    /// - Throws: `DatabaseFault`, or what the wait for the tables throws; then nothing was removed.
     public func run(before time: Timestamp, removes: Bool) async throws -> Report {
         var report = Report()
-        let rows = try await database.read { connection in
-            try Self.requireEnd(connection)
-            return try connection.query(Self.selectRows, []) { (collection: $0.text(0), uid: $0.text(1), bytes: $0.integer(2)) }
-        }
-        for row in rows {
+        // What an event names that is not in the tables yet looks like waste.
+        let files = try chunks.files(before: time)
+        let (suspects, head) = try await database.read { connection in (try Self.rows(connection), try EventLog.head(connection)) }
+        try await caughtUp(head.position)
+        let rows = try await database.read(Self.rows).intersection(suspects)
+        for row in rows.sorted(by: { ($0.collection, $0.uid) < ($1.collection, $1.uid) }) {
             // Nothing can come to name it meanwhile: the uid of a collection that is gone is never used again.
             if removes {
                 try await database.write { connection in
@@ -55,13 +59,12 @@ public struct Waste: Sendable {
             report.rows.append("\(row.collection)/\(row.uid)")
             report.bytes += Int(row.bytes)
         }
-        var rest = try chunks.files(before: time)[...]
+        var rest = files[...]
         while !rest.isEmpty {
             let page = Array(rest.prefix(Self.pageFiles))
             rest = rest.dropFirst(page.count)
             let named = try await database.read { connection in
-                try Self.requireEnd(connection)
-                return Set(try connection.query(Self.selectNamed, [.texts(page.map(\.path))]) { $0.text(0) })
+                Set(try connection.query(Self.selectNamed, [.texts(page.map(\.path))]) { $0.text(0) })
             }
             for file in page where file.isUnfinished || !named.contains(file.path) {
                 if removes { guard try chunks.remove(file.path, before: time) else { continue } }
@@ -72,13 +75,16 @@ public struct Waste: Sendable {
         return report
     }
 
-    private static func requireEnd(_ connection: any Connection) throws {
-        let lag = try connection.first(selectLag, []) { $0.integer(0) }
-        guard lag == 0 else { throw DatabaseFault(.unavailable, "the tables are behind the log: try again when a projector has caught up") }
+    /// A content in the table that the other tables do not name.
+    private struct StoredContent: Hashable {
+        let collection: String
+        let uid: String
+        let bytes: Int64
     }
 
-    private static let selectLag = Statement(
-        "SELECT log.position - projection.position FROM apus_log log, apus_projection projection")
+    private static func rows(_ connection: any Connection) throws -> Set<StoredContent> {
+        Set(try connection.query(selectRows, []) { StoredContent(collection: $0.text(0), uid: $0.text(1), bytes: $0.integer(2)) })
+    }
 
     private static let selectRows = Statement(
         """
@@ -89,7 +95,6 @@ public struct Waste: Sendable {
                    FROM   django_etebase_collection collection
                    JOIN   django_etebase_collectionitemchunk chunk ON chunk.collection_id = collection.id
                    WHERE  collection.uid = stored.collection AND chunk.uid = stored.uid)
-        ORDER  BY stored.collection, stored.uid
         """)
 
     private static let deleteRow = Statement("DELETE FROM apus_chunk WHERE collection = $1 AND uid = $2")

@@ -166,6 +166,7 @@ extension CollectionHistory.Refusal {
         case .itemIsNotDeleted(let item): "\(item) is not deleted: say --at TIME or --before EVENT for an earlier state of it"
         case .itemWasDeleted(let item, let moment): "\(moment.text) \(item) was deleted too: `apus audit` tells when it was not"
         case .itemNeverLived(let item): "\(item) was deleted from its first revision on: there is nothing to bring back"
+        case .itemIsNotKept(let item): "what \(item) was then is not kept any more: `apus gc` has done away with it"
         case .nothingIsDeleted:
             "nothing is deleted in \(collection): say --at TIME or --before EVENT for an earlier state of it"
         case .nothingHasChanged(let moment): "there is nothing to bring back: what was there \(moment.text) is as it was then"

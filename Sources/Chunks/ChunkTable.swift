@@ -9,6 +9,11 @@ public enum ChunkTable {
     public static let insert = SetStatement(
         insertInto: "apus_chunk", ["collection": .text, "uid": .text, "content": .bytes])
 
+    /// Inserts contents where others may lie that were pruned: a content is told by the newest event that names it.
+    public static let replace = SetStatement(
+        insertInto: "apus_chunk", ["collection": .text, "uid": .text, "content": .bytes],
+        onConflict: "ON CONFLICT (collection, uid) DO UPDATE SET content = excluded.content")
+
     /// Stores a content, in the transaction of the event that names it.
     static func store(_ content: [UInt8], as chunk: ChunkUID, of collection: CollectionUID) -> Write {
         Write(insert, [.text(collection.rawValue), .text(chunk.rawValue), .blob(content)])

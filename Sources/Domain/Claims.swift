@@ -29,7 +29,7 @@ extension Event {
             [ClaimMade(claim: .collectionType(event.collectionType), holder: event.user, isRepeatable: true)]
         case .recordsAdopted(let event): event.records.compactMap(\.claim)
         case .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .userErased, .itemRestored, .chunkStored,
-            .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn:
+            .revisionsPruned, .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn:
             []
         }
     }

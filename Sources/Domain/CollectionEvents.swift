@@ -107,6 +107,23 @@ public struct ChunkStored: Hashable, Sendable {
     }
 }
 
+/// Earlier revisions of items are not kept any longer. What the events that carried them said of their content has been
+/// rewritten.
+public struct RevisionsPruned: Hashable, Sendable {
+    public var collection: CollectionUID
+    public var revisions: [RevisionUID]
+    /// The chunks that no other revision names.
+    public var chunks: [ChunkUID]
+    public var redaction: RedactionProof
+
+    public init(collection: CollectionUID, revisions: [RevisionUID], chunks: [ChunkUID], redaction: RedactionProof) {
+        self.collection = collection
+        self.revisions = revisions
+        self.chunks = chunks
+        self.redaction = redaction
+    }
+}
+
 /// A user became a member: the owner at once, others by accepting an invitation.
 public struct MemberJoined: Hashable, Sendable {
     public var collection: CollectionUID

@@ -41,6 +41,8 @@ public struct CollectionHistory: Sendable {
         case itemWasDeleted(ItemUID, Moment)
         /// The item never had content.
         case itemNeverLived(ItemUID)
+        /// The revision that would come back is not kept any more.
+        case itemIsNotKept(ItemUID)
         case nothingIsDeleted
         /// All is as it was then.
         case nothingHasChanged(since: Moment)
@@ -49,6 +51,10 @@ public struct CollectionHistory: Sendable {
     public let collection: CollectionUID
     private var owner: UserID?
     private var steps: [ItemUID: [Step]] = [:]
+    /// The events that carry each revision.
+    private var places: [RevisionUID: [Position]] = [:]
+    /// The revisions that are not kept any more.
+    private var pruned: Set<RevisionUID> = []
     /// The items of adopted records, which name them by their ids.
     private var adopted: [Int64: ItemUID] = [:]
 
@@ -57,17 +63,21 @@ public struct CollectionHistory: Sendable {
 
     /// Takes in an event that touches the collection.
     public mutating func add(_ event: Event, at position: Position, on time: Timestamp, by actor: Actor) {
+        func carried(_ revision: RevisionUID, isDeleted: Bool) -> Step {
+            places[revision, default: []].append(position)
+            return step(revision, isDeleted: isDeleted)
+        }
         func step(_ revision: RevisionUID, isDeleted: Bool) -> Step {
             Step(position: position, time: time, actor: actor, revision: revision, isDeleted: isDeleted)
         }
         switch event {
         case .collectionCreated(let event):
             owner = event.owner
-            steps[mainItem, default: []].append(step(event.revision.uid, isDeleted: event.revision.isDeleted))
+            steps[mainItem, default: []].append(carried(event.revision.uid, isDeleted: event.revision.isDeleted))
         case .itemCreated(let event):
-            steps[event.item, default: []].append(step(event.revision.uid, isDeleted: event.revision.isDeleted))
+            steps[event.item, default: []].append(carried(event.revision.uid, isDeleted: event.revision.isDeleted))
         case .itemRevised(let event):
-            steps[event.item, default: []].append(step(event.revision.uid, isDeleted: event.revision.isDeleted))
+            steps[event.item, default: []].append(carried(event.revision.uid, isDeleted: event.revision.isDeleted))
         case .itemRestored(let event):
             let isDeleted = steps[event.item]?.last { $0.revision == event.revision }?.isDeleted ?? false
             steps[event.item, default: []].append(step(event.revision, isDeleted: isDeleted))
@@ -80,11 +90,15 @@ public struct CollectionHistory: Sendable {
                     guard let item = record.number("item_id").flatMap({ adopted[$0] }), let uid = record.text("uid") else { continue }
                     let revision = RevisionUID(uid)
                     // The original may have changed the record since it was adopted first.
-                    guard steps[item]?.contains(where: { $0.revision == revision }) != true else { continue }
-                    steps[item, default: []].append(step(revision, isDeleted: record.number("deleted") == 1))
+                    guard steps[item]?.contains(where: { $0.revision == revision }) != true else {
+                        places[revision, default: []].append(position)
+                        continue
+                    }
+                    steps[item, default: []].append(carried(revision, isDeleted: record.number("deleted") == 1))
                 default: break
                 }
             }
+        case .revisionsPruned(let event): pruned.formUnion(event.revisions)
         case .userReset(let event) where event.user == owner:
             // What its owner had is gone for good.
             steps = [:]
@@ -95,6 +109,15 @@ public struct CollectionHistory: Sendable {
             break
         }
     }
+
+    /// All items with the revisions that they have had, oldest first.
+    var items: some Sequence<(key: ItemUID, value: [Step])> { steps.sorted { $0.key.rawValue < $1.key.rawValue } }
+
+    /// Where the events are that carry a revision.
+    func positions(of revision: RevisionUID) -> [Position] { places[revision] ?? [] }
+
+    /// Whether a revision is not kept any more.
+    func isPruned(_ revision: RevisionUID) -> Bool { pruned.contains(revision) }
 
     /// Whether there is such a collection, deleted or not.
     public var exists: Bool { steps[mainItem] != nil }
@@ -130,7 +153,8 @@ public struct CollectionHistory: Sendable {
 
     private func deletion(of item: ItemUID) -> Deletion? {
         guard let steps = steps[item], let current = steps.last, current.isDeleted else { return nil }
-        return Deletion(item: item, step: current, last: steps.last { !$0.isDeleted }?.revision)
+        let last = steps.last { !$0.isDeleted }?.revision
+        return Deletion(item: item, step: current, last: last.flatMap { isPruned($0) ? nil : $0 })
     }
 
     private func lastDeletion() throws(Refusal) -> [RestoreItems.Restoration] {
@@ -144,7 +168,9 @@ public struct CollectionHistory: Sendable {
     private func restoration(of item: ItemUID) throws(Refusal) -> RestoreItems.Restoration {
         guard steps[item] != nil else { throw .noItem(item) }
         guard let deletion = deletion(of: item) else { throw .itemIsNotDeleted(item) }
-        guard let restoration = deletion.restoration else { throw .itemNeverLived(item) }
+        guard let restoration = deletion.restoration else {
+            throw steps[item]?.contains { !$0.isDeleted } == true ? .itemIsNotKept(item) : .itemNeverLived(item)
+        }
         return restoration
     }
 
@@ -152,6 +178,7 @@ public struct CollectionHistory: Sendable {
         guard let first = steps[item]?.first else { throw .noItem(item) }
         guard let then = step(of: item, asOf: moment) else { throw .itemIsNewer(item, than: moment, time: first.time) }
         guard !then.isDeleted else { throw .itemWasDeleted(item, moment) }
+        guard !isPruned(then.revision) else { throw .itemIsNotKept(item) }
         guard let restoration = change(of: item, asOf: moment) else { throw .nothingHasChanged(since: moment) }
         return restoration
     }
@@ -159,7 +186,7 @@ public struct CollectionHistory: Sendable {
     /// Nil where the item is what it was, and where it was deleted or not there.
     private func change(of item: ItemUID, asOf moment: Moment) -> RestoreItems.Restoration? {
         guard let then = step(of: item, asOf: moment), !then.isDeleted, let current = steps[item]?.last else { return nil }
-        guard then.revision != current.revision else { return nil }
+        guard then.revision != current.revision, !isPruned(then.revision) else { return nil }
         return .init(item: item, revision: then.revision, replaced: current.revision)
     }
 

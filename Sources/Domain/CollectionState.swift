@@ -98,6 +98,9 @@ extension CollectionState {
             makeCurrent(event.revision, of: event.item, at: position)
         case .chunkStored(let event) where event.collection == uid:
             chunks.insert(event.chunk.uid)
+        case .revisionsPruned(let event) where event.collection == uid:
+            for revision in event.revisions { revisions[revision] = nil }
+            chunks.subtract(event.chunks)
         case .memberJoined(let event) where event.collection == uid:
             members[event.user] = .init(level: event.level, stoken: position)
             invitations.removeAll { $0.invitee == event.user }
@@ -119,9 +122,9 @@ extension CollectionState {
         case .memberJoined(let event):
             // The user's own type, first used in another collection.
             taken[.collectionType(event.collectionType)] = event.user
-        case .collectionCreated, .itemCreated, .itemRevised, .itemRestored, .chunkStored, .memberLevelChanged, .memberRemoved,
-            .invitationSent, .invitationWithdrawn, .userReset, .userErased, .userCreated, .userInitialized, .passwordChanged,
-            .userActivityChanged:
+        case .collectionCreated, .itemCreated, .itemRevised, .itemRestored, .chunkStored, .revisionsPruned, .memberLevelChanged,
+            .memberRemoved, .invitationSent, .invitationWithdrawn, .userReset, .userErased, .userCreated, .userInitialized,
+            .passwordChanged, .userActivityChanged:
             break
         // They are in the read model as soon as they are in the log, so no decision is made between the two.
         case .recordsAdopted: break

@@ -59,8 +59,8 @@ public struct Erasure: Hashable, Sendable {
             event.records = event.records.map { remains(of: $0, inErased: isErased) }
             return .recordsAdopted(event)
         case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .userErased, .collectionCreated,
-            .itemCreated, .itemRevised, .itemRestored, .chunkStored, .memberJoined, .memberLevelChanged, .memberRemoved,
-            .invitationSent, .invitationWithdrawn:
+            .itemCreated, .itemRevised, .itemRestored, .chunkStored, .revisionsPruned, .memberJoined, .memberLevelChanged,
+            .memberRemoved, .invitationSent, .invitationWithdrawn:
             return event
         }
     }
@@ -111,7 +111,7 @@ extension UserKeys {
 
 extension Revision {
     /// The revision as a thing that there was.
-    fileprivate var withoutContent: Revision {
+    var withoutContent: Revision {
         Revision(uid: uid, meta: [], isDeleted: isDeleted, chunks: chunks, stored: stored.map(\.withoutContent))
     }
 }
@@ -122,7 +122,7 @@ extension StoredChunk {
 
 extension AdoptedRecord {
     /// The record with other values in those of the fields that it has; without them where the value is nil.
-    fileprivate func replacing(_ values: [String: Value?]) -> AdoptedRecord {
+    func replacing(_ values: [String: Value?]) -> AdoptedRecord {
         AdoptedRecord(
             kind: kind, id: id,
             fields: fields?.compactMap { field in

@@ -15,6 +15,7 @@ public enum Event: Hashable, Sendable {
     case itemRevised(ItemRevised)
     case itemRestored(ItemRestored)
     case chunkStored(ChunkStored)
+    case revisionsPruned(RevisionsPruned)
 
     case memberJoined(MemberJoined)
     case memberLevelChanged(MemberLevelChanged)
@@ -38,6 +39,7 @@ public enum Event: Hashable, Sendable {
         case .itemRevised(let event): .collection(event.collection)
         case .itemRestored(let event): .collection(event.collection)
         case .chunkStored(let event): .collection(event.collection)
+        case .revisionsPruned(let event): .collection(event.collection)
         case .memberJoined(let event): .collection(event.collection)
         case .memberLevelChanged(let event): .collection(event.collection)
         case .memberRemoved(let event): .collection(event.collection)
@@ -53,7 +55,7 @@ public enum Event: Hashable, Sendable {
         case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged: []
         case .userReset(let event): event.collections.map { .collection($0) }
         case .userErased(let event): event.collections.map { .collection($0) }
-        case .collectionCreated, .itemCreated, .itemRevised, .itemRestored, .chunkStored: []
+        case .collectionCreated, .itemCreated, .itemRevised, .itemRestored, .chunkStored, .revisionsPruned: []
         case .memberJoined(let event): ([event.user] + event.inviters).map { .user($0) }
         case .memberLevelChanged(let event): [.user(event.user)]
         case .memberRemoved(let event): ([event.user] + event.invitees).map { .user($0) }
@@ -183,6 +185,16 @@ public struct RedactionProof: Hashable, Sendable {
 }
 
 extension Event {
+    /// The chunks of which the event's revision is made.
+    public var namedChunks: [ChunkUID] {
+        switch self {
+        case .collectionCreated(let event): event.revision.chunks
+        case .itemCreated(let event): event.revision.chunks
+        case .itemRevised(let event): event.revision.chunks
+        default: []
+        }
+    }
+
     /// The chunks whose contents are stored with the event.
     public var storedChunks: [StoredChunk] {
         switch self {
@@ -192,7 +204,7 @@ extension Event {
         case .chunkStored(let event): [event.chunk]
         case .recordsAdopted(let event): event.records.compactMap(\.storedChunk)
         case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .userErased, .itemRestored,
-            .memberJoined, .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn:
+            .revisionsPruned, .memberJoined, .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn:
             []
         }
     }

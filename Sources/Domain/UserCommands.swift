@@ -43,7 +43,8 @@ extension UserState {
         case .invitationSent(let event) where event.invitee == user:
             add(event.collection)
         case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .userErased, .collectionCreated,
-            .itemCreated, .itemRevised, .itemRestored, .chunkStored, .memberJoined, .memberLevelChanged, .memberRemoved, .invitationSent,
+            .itemCreated, .itemRevised, .itemRestored, .chunkStored, .revisionsPruned, .memberJoined, .memberLevelChanged, .memberRemoved,
+            .invitationSent,
             .invitationWithdrawn, .recordsAdopted:
             break
         }

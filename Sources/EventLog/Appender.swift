@@ -57,30 +57,6 @@ public struct LocalAppender: Appender {
     }
 }
 
-extension Appender {
-    /// Erases a user: rewrites what earlier events say of the user and of what goes along, and appends what records it.
-    ///
-    /// - Parameter state: what was read as of `head`.
-    /// - Throws: ``Refusal/doesNotExist(model:)`` where there is no such user, or others have come to what was to go;
-    ///   `DatabaseFault` of kind `conflict` where somebody has written meanwhile: read again, and try again.
-    public func erase(_ state: ErasureState, asOf head: LogHead, at time: Timestamp) async throws -> [RecordedEvent] {
-        guard let erasure = state.erasure else { throw Refusal.doesNotExist(model: "User") }
-        return try await append { connection in
-            var redaction = Redaction(connection)
-            let own = [StreamID.user(erasure.user)] + erasure.collections.map { .collection($0) }
-            try redaction.rewrite(touching: own, upTo: head.position, renewingKeysOf: own, addressesOf: erasure.user) { record in
-                erasure.remains(of: record.event, at: record.position)
-            }
-            // What is known of the user's devices.
-            try connection.execute(Statement("DELETE FROM apus_session WHERE user_id = $1"), [.integer(erasure.user.rawValue)])
-            let command = EraseUser(erasure, redaction: redaction.proof)
-            return Submission(on: state, asOf: head, streams: state.streams, by: .operator, at: time) { state throws(Refusal) in
-                try decide(command, state)
-            }
-        }
-    }
-}
-
 extension Plan {
     /// The plan's outcomes, the positions moved by as much as others have appended in the meantime.
     func answers(shiftedBy shift: Int64) -> [Result<[RecordedEvent], Refusal>] {

@@ -94,6 +94,27 @@ extension ChunkStored: EventPayload {
     }
 }
 
+extension RevisionsPruned: EventPayload {
+    static var typeName: String { "RevisionsPruned" }
+    static var typeVersion: Int64 { 1 }
+    var asEvent: Event { .revisionsPruned(self) }
+
+    init(reading reader: PayloadReader, version: Int64) throws(PayloadReader.Failure) {
+        self.init(
+            collection: try reader.collection(),
+            revisions: try reader.list("revisions") { value throws(PayloadReader.Failure) in RevisionUID(try value.requireText()) },
+            chunks: try reader.list("chunks") { value throws(PayloadReader.Failure) in ChunkUID(try value.requireText()) },
+            redaction: try RedactionProof(reader.field("redaction")))
+    }
+
+    func write(to writer: inout PayloadWriter) {
+        writer.collection(collection)
+        writer.list("revisions", revisions) { $0.string($1.rawValue) }
+        writer.list("chunks", chunks) { $0.string($1.rawValue) }
+        redaction.write(to: &writer)
+    }
+}
+
 extension MemberJoined: EventPayload {
     static var typeName: String { "MemberJoined" }
     static var typeVersion: Int64 { 1 }

@@ -52,6 +52,7 @@ enum EventCodec {
         let all: [any EventPayload.Type] = [
             UserCreated.self, UserInitialized.self, PasswordChanged.self, UserActivityChanged.self, UserReset.self, UserErased.self,
             CollectionCreated.self, ItemCreated.self, ItemRevised.self, ItemRestored.self, ChunkStored.self,
+            RevisionsPruned.self,
             MemberJoined.self, MemberLevelChanged.self, MemberRemoved.self, InvitationSent.self, InvitationWithdrawn.self,
             RecordsAdopted.self,
         ]
@@ -83,6 +84,7 @@ extension Event {
         case .itemRevised(let payload): payload
         case .itemRestored(let payload): payload
         case .chunkStored(let payload): payload
+        case .revisionsPruned(let payload): payload
         case .memberJoined(let payload): payload
         case .memberLevelChanged(let payload): payload
         case .memberRemoved(let payload): payload

@@ -1,4 +1,4 @@
-/// Rewriting what earlier events say, for good: what an erasure does to the log.
+/// Rewriting what earlier events say, for good: what erasing a user and pruning old revisions do to the log.
 ///
 /// The log keeps its positions, times, streams and seals; only payloads change. A rewritten event has the form that its type
 /// has always had, without what is to go, so that whatever reads or replays the log needs to know nothing of it. The row
@@ -12,12 +12,12 @@
 /// an event of the log says so, and only as it says.
 ///
 /// Everything happens in the transaction that appends that event, or not at all.
-public import Database
-public import Domain
+internal import Database
+internal import Domain
 internal import Sodium
 
 /// A redaction that is being made.
-public struct Redaction {
+struct Redaction {
     /// How many events are held in memory; of all others only their positions are.
     private static let pageEvents = 500
 
@@ -27,31 +27,47 @@ public struct Redaction {
     private var keys: [StreamID: [UInt8]] = [:]
 
     /// Begins one in the caller's writing transaction.
-    public init(_ connection: any Connection) {
+    init(_ connection: any Connection) {
         self.connection = connection
         chain = RedactionChain(id: Sodium.randomBytes(16))
     }
 
     /// What the recording event says of the redaction.
-    public var proof: RedactionProof { chain.proof }
+    var proof: RedactionProof { chain.proof }
 
-    /// Rewrites the events that touch any of `streams`, and lets go of where their actors were.
+    /// Rewrites all events that touch any of `streams`, which get new keys, and lets go of where their actors were.
     ///
     /// - Parameters:
-    ///   - ends: up to where the caller has seen them.
-    ///   - renewed: those of the streams that get another key.
+    ///   - end: up to where the caller has seen them.
     ///   - actor: of this user's events the client's address goes too. What the user did in other streams has an address that
     ///     nobody can read without the key of the user's own.
     ///   - rewrite: what an event is from now on.
     /// - Throws: `DatabaseFault` of kind `conflict` when the streams have moved on meanwhile; ``LogFault`` when an event cannot
     ///   be read.
-    public mutating func rewrite(
-        touching streams: [StreamID], upTo end: Position, renewingKeysOf renewed: [StreamID], addressesOf actor: UserID?,
-        _ rewrite: (RecordedEvent) -> Event
+    mutating func rewrite(
+        touching streams: [StreamID], upTo end: Position, addressesOf actor: UserID, _ rewrite: (RecordedEvent) -> Event
     ) throws {
-        for stream in renewed { keys[stream] = Sodium.randomBytes(SecretBox.keyBytes) }
+        for stream in streams { keys[stream] = Sodium.randomBytes(SecretBox.keyBytes) }
+        try rewriteEach(EventLog.positions(touching: streams, upTo: end, connection), of: streams, addressesOf: actor, rewrite)
+        guard try EventLog.heads(of: streams, connection) <= end else {
+            throw DatabaseFault(.conflict, "somebody has written meanwhile: try again")
+        }
+        for (stream, key) in keys { try connection.execute(Self.updateKey, [.text(stream.text), .blob(key)]) }
+    }
+
+    /// Rewrites some events of a stream. Nobody else appends any more when this returns.
+    ///
+    /// - Parameter rewrite: what an event is from now on.
+    /// - Throws: ``LogFault`` when an event cannot be read.
+    mutating func rewrite(_ positions: [Position], of stream: StreamID, _ rewrite: (RecordedEvent) -> Event) throws {
+        try rewriteEach(positions, of: [stream], addressesOf: nil, rewrite)
+    }
+
+    private mutating func rewriteEach(
+        _ positions: [Position], of streams: [StreamID], addressesOf actor: UserID?, _ rewrite: (RecordedEvent) -> Event
+    ) throws {
         let present = try EventLog.streams(streams, connection)
-        var rest = try EventLog.positions(touching: streams, upTo: end, connection)[...]
+        var rest = positions[...]
         while !rest.isEmpty {
             let records = try EventLog.history(at: rest.prefix(Self.pageEvents), connection)
             try store(records, present.compactMapValues(\.key), addressesOf: actor, rewrite)
@@ -59,10 +75,6 @@ public struct Redaction {
         }
         // From here on nobody else appends. Whoever holds the head comes for rows of streams, and not the other way round.
         try EventLog.lockHead(connection)
-        guard try EventLog.heads(of: streams, connection) <= end else {
-            throw DatabaseFault(.conflict, "somebody has written meanwhile: try again")
-        }
-        for (stream, key) in keys { try connection.execute(Self.updateKey, [.text(stream.text), .blob(key)]) }
     }
 
     private mutating func store(
@@ -76,7 +88,7 @@ public struct Redaction {
         for record in records {
             let position = Value.integer(record.position.rawValue)
             let event = rewrite(record)
-            let hasAddress = record.actor.user == actor && record.actor.address != nil
+            let hasAddress = actor != nil && record.actor.user == actor && record.actor.address != nil
             guard event != record.event || keys[record.stream] != nil || hasAddress else { continue }
             guard let key = keys[record.stream] ?? present[record.stream] else { throw LogFault.unreadable(record.position) }
             let encoded = try EventCodec.encode(event, key: key, at: record.position)
@@ -146,10 +158,11 @@ extension Event {
     var redaction: RedactionProof? {
         switch self {
         case .userErased(let event): event.redaction
+        case .revisionsPruned(let event): event.redaction
         default: nil
         }
     }
 
     /// The types of the events that record redactions.
-    static let redactingTypes = [UserErased.typeName]
+    static let redactingTypes = [UserErased.typeName, RevisionsPruned.typeName]
 }

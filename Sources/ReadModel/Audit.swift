@@ -13,6 +13,8 @@ public struct AuditEntry: Sendable {
         case itemChanged = "item_changed"
         case itemDeleted = "item_deleted"
         case itemRestored = "item_restored"
+        /// Earlier revisions are not kept any more.
+        case revisionsPruned = "revisions_pruned"
         case chunkUploaded = "chunk_uploaded"
         case memberInvited = "member_invited"
         case invitationRejected = "invitation_rejected"
@@ -92,6 +94,7 @@ extension AuditEntry {
         case .itemRestored(let event):
             action = event.item.rawValue == event.collection.rawValue ? .collectionRestored : .itemRestored
             (collection, item, revision) = (event.collection, event.item, event.revision)
+        case .revisionsPruned(let event): (action, collection) = (.revisionsPruned, event.collection)
         case .chunkStored(let event): (action, collection, chunk) = (.chunkUploaded, event.collection, event.chunk.uid)
         case .memberJoined(let event):
             (action, collection, subject, level) = (.memberJoined, event.collection, event.user, event.level)

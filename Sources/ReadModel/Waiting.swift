@@ -92,7 +92,7 @@ extension Snapshot {
     /// Makes sure that everything that has happened to `streams` is in the snapshot.
     ///
     /// - Throws: ``Behind``, which makes the read model wait and ask everything again.
-    func require(_ streams: [StreamID]) throws {
+    public func require(_ streams: [StreamID]) throws {
         switch log {
         case .inline: break
         case .beside: try require(try EventLog.heads(of: streams, connection))

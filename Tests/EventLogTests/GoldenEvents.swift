@@ -208,6 +208,25 @@ extension Golden {
                 82aa636f6c6c656374696f6ea163a56368756e6b93a16b00c400
                 """),
         Golden(
+            type: "RevisionsPruned", version: 1,
+            event: .revisionsPruned(
+                .init(
+                    collection: notes, revisions: [RevisionUID("Rev-isionUID_0123456789"), RevisionUID("r")], chunks: [ChunkUID("chunk1")],
+                    redaction: .init(id: Array(0..<16), count: 2, digest: Array(0..<32)))),
+            hex: """
+                84aa636f6c6c656374696f6ea56e6f746573a97265766973696f6e7392b75265762d6973696f6e5549445f30313233343536\
+                373839a172a66368756e6b7391a66368756e6b31a9726564616374696f6e83a26964c410000102030405060708090a0b0c0d\
+                0e0fa5636f756e7402a6646967657374c420000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f
+                """),
+        Golden(
+            type: "RevisionsPruned", version: 1,
+            event: .revisionsPruned(
+                .init(collection: c, revisions: [], chunks: [], redaction: .init(id: [], count: 0, digest: []))),
+            hex: """
+                84aa636f6c6c656374696f6ea163a97265766973696f6e7390a66368756e6b7390a9726564616374696f6e83a26964c400a5\
+                636f756e7400a6646967657374c400
+                """),
+        Golden(
             type: "MemberJoined", version: 1,
             event: .memberJoined(
                 .init(

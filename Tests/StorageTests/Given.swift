@@ -64,6 +64,15 @@ extension Node {
         }
     }
 
+    /// Does away with the revisions that a policy does not keep, as the operator does.
+    @discardableResult
+    func prune(_ uid: CollectionUID = notes, keeping policy: RetentionPolicy) async throws -> [RecordedEvent] {
+        let (pruning, head) = try await readModel.snapshot { snapshot in
+            (try snapshot.pruning(of: snapshot.history(of: uid).revisions(notKeptBy: policy), in: uid), try snapshot.logHead())
+        }
+        return try await appender.prune(pruning.revisions, chunks: pruning.chunks, on: pruning.state, asOf: head, at: noon)
+    }
+
     /// Erases a user, as the operator does.
     @discardableResult
     func erase(_ name: String) async throws -> [RecordedEvent] {

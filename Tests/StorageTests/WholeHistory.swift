@@ -33,6 +33,17 @@ extension Node {
         try await restore(["b": "b-3", "c": "c-2", "notes": "notes-1"])
         try await restore(["b": "b-1", "c": "c-1", "notes": "notes-2"])
 
+        // Contents that go, one of which comes back, and one that another item has as well.
+        try await commit(OfferedItem("p", "p-1", chunks: "k10", "k11", "k12"), OfferedItem("q", "q-1", chunks: "k12"), by: ada)
+        try await commit(OfferedItem("p", "p-2", chunks: "k11"), by: ada)
+        try await commit(OfferedItem("p", "p-3"), by: ada)
+        try await restore(["p": "p-1"])
+        try await commit(OfferedItem("p", "p-4"), by: ada)
+        try await prune(keeping: RetentionPolicy(newest: 2, since: nil))
+        try await commit(OfferedItem("p", "p-5", chunks: "k11"), by: ada)
+        try await prune(keeping: RetentionPolicy(newest: 1, since: nil))
+        try await commit(OfferedItem("p", "p-6", chunks: "k10"), by: ada)
+
         try await share(notes, of: ada, with: ben, .admin)
         try await share(notes, of: ben, with: test, .readWrite)
         try await invite(eve, to: notes, by: ben)

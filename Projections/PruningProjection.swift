@@ -1,0 +1,24 @@
+internal import Database
+internal import Domain
+
+extension Batch {
+    /// Removes the rows of revisions that are not kept, and of chunks that no other revision names.
+    func prune(_ event: RevisionsPruned) throws {
+        let revisions = Value.texts(event.revisions.map(\.rawValue))
+        try connection.enqueue(Self.deleteRelations, [revisions])
+        try connection.enqueue(Self.deleteRevisions, [revisions])
+        try connection.enqueue(
+            Self.deleteChunks, [.integer(try collection(event.collection).id), .texts(event.chunks.map(\.rawValue))])
+    }
+
+    private static let deleteRelations = Statement(
+        list: """
+            DELETE FROM django_etebase_revisionchunkrelation
+            WHERE  revision_id IN (SELECT id FROM django_etebase_collectionitemrevision WHERE uid IN [$1 text])
+            """)
+
+    private static let deleteRevisions = Statement(list: "DELETE FROM django_etebase_collectionitemrevision WHERE uid IN [$1 text]")
+
+    private static let deleteChunks = Statement(
+        list: "DELETE FROM django_etebase_collectionitemchunk WHERE uid IN [$2 text] AND collection_id + 0 = $1")
+}

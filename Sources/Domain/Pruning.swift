@@ -1,0 +1,116 @@
+/// Which earlier revisions of items are kept. What is current is kept always.
+public struct RetentionPolicy: Hashable, Sendable {
+    /// How many of each item, the current one among them; nil where that is no reason.
+    public let newest: Int?
+    /// Those that were current then or later; nil where that is no reason.
+    public let since: Timestamp?
+
+    /// A policy with both keeps what one of them keeps.
+    public init(newest: Int?, since: Timestamp?) {
+        self.newest = newest
+        self.since = since
+    }
+
+    /// - Parameters:
+    ///   - rank: 0 for the current revision, 1 for the one before it.
+    ///   - end: when it was replaced.
+    func keeps(rank: Int, until end: Timestamp) -> Bool {
+        newest.map { rank < $0 } ?? false || since.map { end >= $0 } ?? false || (newest == nil && since == nil)
+    }
+}
+
+/// A revision that is not to be kept any longer.
+public struct OldRevision: Hashable, Sendable {
+    public let item: ItemUID
+    public let revision: RevisionUID
+    /// The events that carry it.
+    public let positions: [Position]
+}
+
+extension CollectionHistory {
+    /// The revisions that a policy does not keep, item by item.
+    public func revisions(notKeptBy policy: RetentionPolicy) -> [OldRevision] {
+        items.flatMap { item, steps in
+            var seen: Set<RevisionUID> = []
+            var old: [OldRevision] = []
+            // From the current one back; one that came back stands where it was current last.
+            for (index, step) in steps.enumerated().reversed() where !isPruned(step.revision) && seen.insert(step.revision).inserted {
+                guard steps.indices.contains(index + 1) else { continue }
+                guard !policy.keeps(rank: seen.count - 1, until: steps[index + 1].time) else { continue }
+                old.append(OldRevision(item: item, revision: step.revision, positions: positions(of: step.revision)))
+            }
+            return old
+        }
+    }
+}
+
+/// Doing away with earlier revisions of items.
+///
+/// What goes is what clients encrypted, and the contents that no other revision names. That there was such a revision, when,
+/// and by whom, stays in the log; its uid stays claimed.
+public struct Pruning: Hashable, Sendable {
+    public let collection: CollectionUID
+    public let revisions: Set<RevisionUID>
+
+    public init(of revisions: Set<RevisionUID>, in collection: CollectionUID) {
+        self.revisions = revisions
+        self.collection = collection
+    }
+
+    /// What an event is from now on; the same event where nothing in it is to go.
+    public func remains(of event: Event) -> Event {
+        switch event {
+        case .collectionCreated(var event) where revisions.contains(event.revision.uid):
+            event.revision = event.revision.withoutContent
+            return .collectionCreated(event)
+        case .itemCreated(var event) where revisions.contains(event.revision.uid):
+            event.revision = event.revision.withoutContent
+            return .itemCreated(event)
+        case .itemRevised(var event) where revisions.contains(event.revision.uid):
+            event.revision = event.revision.withoutContent
+            return .itemRevised(event)
+        case .recordsAdopted(var event):
+            event.records = event.records.map { record in
+                guard record.kind == .revision, let uid = record.text("uid"), revisions.contains(RevisionUID(uid)) else { return record }
+                return record.replacing(["meta": .bytes([])])
+            }
+            return .recordsAdopted(event)
+        default: return event
+        }
+    }
+}
+
+/// The operator's wish to do away with earlier revisions: `apus gc` with a policy.
+public struct PruneRevisions: Sendable {
+    public let collection: CollectionUID
+    /// With their items.
+    public let revisions: [RevisionUID: ItemUID]
+    /// The chunks that no other revision names.
+    public let chunks: Set<ChunkUID>
+    /// Of the events that carry them, which were rewritten already, in the transaction in which this is decided.
+    public let redaction: RedactionProof
+
+    public init(collection: CollectionUID, revisions: [RevisionUID: ItemUID], chunks: Set<ChunkUID>, redaction: RedactionProof) {
+        self.collection = collection
+        self.revisions = revisions
+        self.chunks = chunks
+        self.redaction = redaction
+    }
+}
+
+/// Decides what doing away with revisions means.
+///
+/// - Throws: ``Refusal/doesNotExist(model:)`` where one of them is current, or not there any more.
+public func decide(_ command: PruneRevisions, _ state: CollectionState) throws(Refusal) -> [Event] {
+    for (revision, item) in command.revisions {
+        guard state.revisions[revision] == item, let current = state.etags[item], current != revision else {
+            throw .doesNotExist(model: "CollectionItemRevision")
+        }
+    }
+    return [
+        .revisionsPruned(
+            .init(
+                collection: command.collection, revisions: command.revisions.keys.sorted { $0.rawValue < $1.rawValue },
+                chunks: command.chunks.sorted { $0.rawValue < $1.rawValue }, redaction: command.redaction))
+    ]
+}
