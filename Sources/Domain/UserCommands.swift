@@ -44,8 +44,7 @@ extension UserState {
             add(event.collection)
         case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .userErased, .collectionCreated,
             .itemCreated, .itemRevised, .itemRestored, .chunkStored, .revisionsPruned, .memberJoined, .memberLevelChanged, .memberRemoved,
-            .invitationSent,
-            .invitationWithdrawn, .recordsAdopted:
+            .invitationSent, .invitationWithdrawn, .recordsAdopted:
             break
         }
     }
