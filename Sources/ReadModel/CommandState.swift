@@ -104,12 +104,13 @@ extension Snapshot {
         WHERE  collection.uid = $1
         """)
 
-    // Uids of things are all but unique, and collections are large: `+ 0` keeps PostgreSQL from the index of a whole collection.
+    // Uids of things are all but unique, and collections are large: `+ 0` keeps PostgreSQL from the index of a whole collection,
+    // and SQLite from beginning with all revisions that are current.
     private static let selectEtags = Statement(
         list: """
             SELECT item.uid, revision.uid
             FROM   django_etebase_collectionitem item
-            JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = item.id AND revision.current = TRUE
+            JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = item.id + 0 AND revision.current = TRUE
             WHERE  item.uid IN [$2 text] AND item.collection_id + 0 = $1
             """)
 

@@ -115,12 +115,13 @@ extension Snapshot {
         LIMIT  $4
         """)
 
+    // As in the state for commands, `+ 0` keeps SQLite from beginning with all revisions that are current.
     private static let selectItem = Statement(
         """
         SELECT \(itemColumns)
         FROM   django_etebase_collectionitem item
         JOIN   apus_item changed ON changed.id = item.id
-        JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = item.id AND revision.current = TRUE
+        JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = item.id + 0 AND revision.current = TRUE
         WHERE  item.uid = $2 AND item.collection_id + 0 = $1
         """)
 
@@ -129,7 +130,7 @@ extension Snapshot {
             SELECT \(itemColumns)
             FROM   django_etebase_collectionitem item
             JOIN   apus_item changed ON changed.id = item.id
-            JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = item.id AND revision.current = TRUE
+            JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = item.id + 0 AND revision.current = TRUE
             WHERE  item.uid IN [$2 text] AND item.collection_id + 0 = $1 AND changed.stoken > $3
             ORDER  BY changed.stoken
             """)

@@ -36,7 +36,8 @@ private final class Plans: Sendable {
         switch dialect {
         case .sqlite:
             let steps = try connection.query(Statement("EXPLAIN QUERY PLAN " + statement.sqlite), values) { $0.text(3) }
-            let scans = steps.filter { $0.hasPrefix("SCAN") && $0 != "SCAN CONSTANT ROW" }
+            // Nearly all revisions that there are have the same `current`: who looks for it alone looks at all of them.
+            let scans = steps.filter { ($0.hasPrefix("SCAN") && $0 != "SCAN CONSTANT ROW") || $0.contains("(current=?)") }
             return Plan(statement: statement.sqlite, steps: steps, scans: scans)
         case .postgres:
             // On tables of a few rows a scan is the best plan; what is asked is whether another is possible. Where rows are
