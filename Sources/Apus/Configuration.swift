@@ -16,7 +16,7 @@ struct Environment: Sendable {
         "APUS_SECRET", "APUS_SECRET_FILE", "APUS_TOKEN_LIFETIME",
         "APUS_DEBUG", "APUS_ALLOWED_HOSTS", "APUS_DASHBOARD_URL", "APUS_CHALLENGE_LIFETIME", "APUS_LOG_FORMAT", "APUS_LOG_LEVEL",
         "APUS_SOCKETS_PER_USER", "APUS_SOCKET_RATE", "APUS_PING_INTERVAL", "APUS_DRAIN",
-        "APUS_RECORD_ADDRESSES", "APUS_TRUST_PROXY",
+        "APUS_RECORD_ADDRESSES", "APUS_TRUST_PROXY", "APUS_SEAL_INTERVAL",
         "APUS_BODY_LIMIT", "APUS_CHUNK_LIMIT", "APUS_BATCH_LIMIT",
     ]
 
@@ -243,6 +243,12 @@ struct ServeOptions: ParsableArguments {
     @Option(help: "Over how long a time WebSockets are closed at the end; at most 20s. (APUS_DRAIN, default 5s)")
     var drain: String?
 
+    @Option(
+        help: """
+            How often the log is sealed, which is also done at the end; 0 leaves it to `apus log seal`. (APUS_SEAL_INTERVAL, default 60s)
+            """)
+    var sealInterval: String?
+
     @Flag(help: "Keeps clients' addresses with what they write, for `apus audit`. (APUS_RECORD_ADDRESSES, default off)")
     var recordAddresses = false
 
@@ -317,6 +323,11 @@ struct ServeOptions: ParsableArguments {
         settings.chunkLimitBytes = try environment.number("APUS_CHUNK_LIMIT", flag: chunkLimit, default: settings.chunkLimitBytes)
         settings.batchLimit = try environment.number("APUS_BATCH_LIMIT", flag: batchLimit, default: settings.batchLimit)
         return settings
+    }
+
+    /// How often the log is sealed; nil where the operator does it.
+    func sealInterval(_ environment: Environment) throws -> Duration? {
+        try Lifetime.parse(environment.text("APUS_SEAL_INTERVAL", flag: sealInterval, default: "60s"))
     }
 
     func gatewaySettings(_ environment: Environment) throws -> GatewaySettings {

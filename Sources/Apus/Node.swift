@@ -222,18 +222,17 @@ struct Checkpoints: Service {
     }
 }
 
-/// Seals what has come to the log, every minute and at the end, beside those who write.
+/// Seals what has come to the log, again and again and at the end, beside those who write.
 struct Sealing: Service {
-    private static let interval = Duration.seconds(60)
-
     let sealer: Sealer
+    let interval: Duration
     let logger: Logger
 
     func run() async throws {
         do {
             try await cancelWhenGracefulShutdown {
                 while true {
-                    try await Task.sleep(for: Self.interval)
+                    try await Task.sleep(for: interval)
                     try await seal()
                 }
             }

@@ -32,6 +32,7 @@ struct Serve: AsyncParsableCommand {
         let lifetime = try Lifetime.parse(
             environment.text("APUS_TOKEN_LIFETIME", flag: options.tokenLifetime, default: "365d"))
         let roles = try options.roles(environment)
+        let sealInterval = try options.sealInterval(environment)
 
         let redis = try options.redis(environment, logger: logger)
         let node = try await Node(
@@ -39,8 +40,9 @@ struct Serve: AsyncParsableCommand {
         try await node.recognize()
         // Services stop in reverse order: requests end first, then what they wait for.
         var services = [redis].compactMap { $0 as (any Service)? } + node.services(projects: roles.contains(.projector), logger: logger)
-        if roles.contains(.projector) {
-            services.append(Sealing(sealer: Sealer(database: node.database, key: SealKey(secret: node.secret)), logger: logger))
+        if roles.contains(.projector), let sealInterval {
+            let sealer = Sealer(database: node.database, key: SealKey(secret: node.secret))
+            services.append(Sealing(sealer: sealer, interval: sealInterval, logger: logger))
         }
         if !roles.isDisjoint(with: [.api, .gateway]) {
             let sessions = Sessions(database: node.database, lifetime: lifetime)

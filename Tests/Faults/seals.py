@@ -6,11 +6,15 @@ Without --postgres on SQLite.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import nacl.signing
 
 import support
 from support import (
@@ -230,6 +234,56 @@ def kept(options: argparse.Namespace) -> None:
             person(other, "ada").close()
             foreign = succeeds(other.apus("log", "seal", "--print"), "log seal --print")
         refused(verify(server, "--seal", foreign), "the seal of another server", "another server's key")
+
+
+def framed(value: object) -> bytes:
+    """A column behind the count of its bytes."""
+    if value is None:
+        return (-1).to_bytes(8, "big", signed=True)
+    plain = value.to_bytes(8, "big", signed=True) if isinstance(value, int) else value
+    return len(plain).to_bytes(8, "big") + plain
+
+
+def blake2b(message: bytes, purpose: bytes) -> bytes:
+    return hashlib.blake2b(message, digest_size=32, person=purpose).digest()
+
+
+@test("a seal is what it is said to be, so that seals of today can be checked for ever, by whoever has the log")
+def form(options: argparse.Namespace) -> None:
+    with Server(options.apus, "--signup", "open", "--record-addresses") as server:
+        grown(server)
+        line = succeeds(server.apus("log", "seal", "--print"), "log seal --print").split()
+        hexadecimal = "encode({0}, 'hex')" if server.postgres_database else "hex({0})"
+        columns = ", ".join(hexadecimal.format(name) if name in ("origin", "payload") else name for name in COLUMNS)
+        hashes = []
+        for position, epoch, stream, previous, kind, version, actor, session, origin, time, payload in query(
+                server, f"SELECT position, {columns} FROM apus_event ORDER BY position"):
+            fields = [stream.encode(), previous, kind.encode(), version, actor, session.encode() if session else None,
+                      bytes.fromhex(origin) if origin else None, time, bytes.fromhex(payload)]
+            head = position.to_bytes(8, "big") + epoch.to_bytes(8, "big")
+            hashes.append(blake2b(head + b"".join(map(framed, fields)), b"apus-event"))
+        seal = b""
+        for first, last in ((1, 20), (21, 25)):
+            seal = blake2b(
+                seal + first.to_bytes(8, "big") + last.to_bytes(8, "big") + b"".join(hashes[first - 1:last]), b"apus-seal")
+        equal(line[:3], ["apus-seal-1", "25", seal.hex()], "the seal")
+        message = b"apus-seal-1" + seal + (25).to_bytes(8, "big")
+        nacl.signing.VerifyKey(bytes.fromhex(line[4])).verify(message, bytes.fromhex(line[3]))
+
+
+@test("how often a server seals is the operator's to say, and whether it does at all")
+def intervals(options: argparse.Namespace) -> None:
+    with Server(options.apus, "--signup", "open", "--seal-interval", "1s") as server:
+        person(server, "ada").close()
+        while not query(server, "SELECT position FROM apus_seal"):
+            time.sleep(0.05)
+        server.stop()
+        server.flags[-1] = "0"
+        server.start()
+        person(server, "ben").close()
+        server.stop()
+        true("sealed up to 1;" in succeeds(verify(server), "log verify"), "a server that is not to seal does not, even when it ends")
+        refused(server.apus("serve", "--seal-interval", "often"), "an interval that is none", "no span of time")
 
 
 @test("a server that ends has sealed its log, and several that seal at once make one chain")
