@@ -147,18 +147,15 @@ private struct SQLiteRow: Row {
     func integerOrNil(_ column: Int) -> Int64? { row[column] }
     func text(_ column: Int) -> String { row[column] }
     func textOrNil(_ column: Int) -> String? { row[column] }
-    func blobOrNil(_ column: Int) -> [UInt8]? { row.hasNull(atIndex: column) ? nil : blob(column) }
+    func blobOrNil(_ column: Int) -> [UInt8]? {
+        do { return try row.withUnsafeData(atIndex: column) { $0.map { [UInt8]($0) } } } catch {
+            preconditionFailure("column \(column) holds no bytes")
+        }
+    }
 
     func blob(_ column: Int) -> [UInt8] {
-        let data: Data = row[column]
-        return [UInt8](data)
-    }
-}
-
-extension GRDB.Row {
-    fileprivate func hasNull(atIndex index: Int) -> Bool {
-        let value: DatabaseValue = self[index]
-        return value.isNull
+        guard let bytes = blobOrNil(column) else { preconditionFailure("column \(column) is null") }
+        return bytes
     }
 }
 

@@ -110,25 +110,30 @@ struct StoredEvent {
     /// Over all columns.
     let hash: [UInt8]
 
-    init(_ row: any Row) {
+    /// - Parameter bytes: a buffer, so that there is one for all rows.
+    private init(_ row: any Row, _ bytes: inout [UInt8]) {
         position = Position(rawValue: row.integer(0))
         epoch = row.integer(1)
         stream = row.text(2)
         previous = Position(rawValue: row.integer(3))
-        let columns = [
-            Array(row.text(4).utf8), bigEndian(row.integer(5)), row.integerOrNil(6).map(bigEndian), row.textOrNil(7).map { Array($0.utf8) },
-            row.blobOrNil(8), bigEndian(row.integer(9)), row.blob(10),
-        ]
-        var bytes = bigEndian(position.rawValue) + bigEndian(epoch)
-        // Each with its length, and a null with one that nothing has: no two rows give the same bytes.
-        for column in [Array(stream.utf8), bigEndian(previous.rawValue)] + columns {
-            bytes += bigEndian(column.map { Int64($0.count) } ?? -1) + (column ?? [])
-        }
+        bytes.removeAll(keepingCapacity: true)
+        bytes.append(bigEndian: position.rawValue)
+        bytes.append(bigEndian: epoch)
+        bytes.append(column: stream.utf8)
+        bytes.append(column: previous.rawValue)
+        bytes.append(column: row.text(4).utf8)
+        bytes.append(column: row.integer(5))
+        bytes.append(column: row.integerOrNil(6))
+        bytes.append(column: row.textOrNil(7)?.utf8)
+        bytes.append(column: row.blobOrNil(8))
+        bytes.append(column: row.integer(9))
+        bytes.append(column: row.blob(10))
         hash = Sodium.blake2b(bytes, personalization: "apus-event")
     }
 
     static func after(_ position: Position, limit: Int, _ connection: any Connection) throws -> [StoredEvent] {
-        try connection.query(select, [.integer(position.rawValue), .integer(Int64(limit))], Self.init)
+        var bytes: [UInt8] = []
+        return try connection.query(select, [.integer(position.rawValue), .integer(Int64(limit))]) { StoredEvent($0, &bytes) }
     }
 
     static func at(_ positions: [Position], _ connection: any Connection) throws -> [StoredEvent] {
@@ -145,5 +150,27 @@ struct StoredEvent {
     private static let selectPositions = Statement(list: "\(columns) WHERE position IN [$1 bigint] ORDER BY position")
 }
 
+extension [UInt8] {
+    /// Eight bytes.
+    fileprivate mutating func append(bigEndian number: Int64) {
+        for shift in stride(from: 56, through: 0, by: -8) { append(UInt8(truncatingIfNeeded: number >> shift)) }
+    }
+
+    /// A column's bytes behind their count, and a null with a count that nothing has: no two rows give the same bytes.
+    fileprivate mutating func append(column: (some Collection<UInt8>)?) {
+        append(bigEndian: column.map { Int64($0.count) } ?? -1)
+        if let column { append(contentsOf: column) }
+    }
+
+    fileprivate mutating func append(column number: Int64?) {
+        append(bigEndian: number == nil ? -1 : 8)
+        if let number { append(bigEndian: number) }
+    }
+}
+
 /// Eight bytes.
-func bigEndian(_ number: Int64) -> [UInt8] { (0..<8).map { UInt8(truncatingIfNeeded: number >> (56 - 8 * $0)) } }
+func bigEndian(_ number: Int64) -> [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.append(bigEndian: number)
+    return bytes
+}

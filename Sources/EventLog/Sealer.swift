@@ -32,7 +32,8 @@ public struct Sealer: Sendable {
 
     /// Seals the next stretch.
     ///
-    /// - Returns: false when there is nothing to seal, or somebody else has just done it.
+    /// - Returns: false when there is no more to seal, or somebody else has just done it. What came meanwhile is left to the next
+    ///   time: seals of a few events each, with a commit for each, would cost those who write more than the hashing does.
     private func sealNext() async throws -> Bool {
         let next = try await database.read { connection in
             let before = try connection.first(Self.selectNewest, []) { (position: Position(rawValue: $0.integer(0)), hash: $0.blob(1)) }
@@ -58,7 +59,7 @@ public struct Sealer: Sendable {
             guard case .constraint = fault.kind else { throw fault }
             return false
         }
-        return true
+        return stretch.count == Self.stretchEvents
     }
 
     /// Where the log begins.
