@@ -14,13 +14,15 @@ extension API {
     func audit(_ call: Call) async throws -> Response {
         var validation = Validation()
         let limit = call.query.limit(&validation)
-        let checked = Result { [validation] in try validation.finish(limit) }
+        let times = call.query.times(&validation)
+        let checked = Result { [validation] in try validation.finish((limit, times)) }
         // The history is in the log, so it is read where that is.
         let answer = try await prepare(call) { [stokens = readModel.stokens] snapshot, user in
             _ = try snapshot.adminAccess(to: call.collection, by: user.user)
-            let limit = try checked.get().get()
+            let (limit, times) = try checked.get()
             let iterator = call.query["iterator"].flatMap { $0.isEmpty ? nil : $0 }
-            let page = try snapshot.audit(of: call.collection, after: try snapshot.start(iterator), limit: limit)
+            let start = try snapshot.start(iterator)
+            let page = try snapshot.audit(of: call.collection, after: start, at: times, limit: try limit.get())
             var writer = MessagePackWriter(capacity: 4096)
             writer.map(count: 3)
             writer.key("data")
@@ -31,6 +33,38 @@ extension API {
             return writer.buffer
         }
         return Answer.data(answer)
+    }
+}
+
+extension Query {
+    /// The range of time from `since` to `until`, both in it and in milliseconds since 1970, as entries tell their times.
+    fileprivate func times(_ validation: inout Validation) -> ClosedRange<Timestamp> {
+        let since = time("since", &validation)
+        let until = time("until", &validation)
+        if let since, let until, until < since {
+            validation.note(
+                "greater_than_equal", [.name("query"), .name("until")], "Input should be greater than or equal to \(since)",
+                .text(self["until"] ?? ""), .minimum(Int64(since)))
+            return Timestamp.always
+        }
+        let first = since.map { Timestamp(milliseconds: $0) } ?? Timestamp.always.lowerBound
+        // The whole of the last millisecond.
+        let last = until.map { Timestamp(milliseconds: $0, rest: 999) } ?? Timestamp.always.upperBound
+        return first...last
+    }
+
+    private func time(_ name: String, _ validation: inout Validation) -> Int? {
+        guard let text = self[name], !text.isEmpty else { return nil }
+        return validation.integer(text: text, [.name("query"), .name(name)], .text(text))
+    }
+}
+
+extension Timestamp {
+    /// The nearest that there is.
+    fileprivate init(milliseconds: Int, rest: Int64 = 0) {
+        let (whole, isTooLarge) = Int64(milliseconds).multipliedReportingOverflow(by: 1000)
+        let (sum, isPastEnd) = whole.addingReportingOverflow(rest)
+        self.init(rawValue: isTooLarge || isPastEnd ? (milliseconds < 0 ? .min : .max) : sum)
     }
 }
 

@@ -142,12 +142,16 @@ public enum EventLog {
     /// The events after `position` that touch `stream`, in order, with the addresses of the clients where they were recorded:
     /// what an audit tells. It costs what it answers, however long the log is.
     ///
-    /// - Parameter limit: how many at most.
+    /// - Parameters:
+    ///   - times: only what happened then. That costs all that touches the stream after `position`, until there is enough.
+    ///   - limit: how many at most.
     public static func history(
-        of stream: StreamID, after position: Position, limit: Int, _ connection: any Connection
+        of stream: StreamID, after position: Position, at times: ClosedRange<Timestamp>, limit: Int, _ connection: any Connection
     ) throws -> [RecordedEvent] {
-        try connection.query(
-            selectHistory, [.text(stream.text), .integer(position.rawValue), .integer(Int64(limit))], decodeWithAddress)
+        let place: [Value] = [.text(stream.text), .integer(position.rawValue), .integer(Int64(limit))]
+        guard times != Timestamp.always else { return try connection.query(selectHistory, place, decodeWithAddress) }
+        let range: [Value] = [.integer(times.lowerBound.rawValue), .integer(times.upperBound.rawValue)]
+        return try connection.query(selectHistoryAtTimes, place + range, decodeWithAddress)
     }
 
     /// The events at `positions`, in order, with the addresses of the clients where they were recorded.
@@ -285,6 +289,15 @@ public enum EventLog {
 
     private static let selectTouchingUpTo = Statement(
         list: "SELECT DISTINCT position FROM apus_stream_event WHERE stream IN [$1 text] AND position <= $2 ORDER BY position")
+
+    private static let selectHistoryAtTimes = Statement(
+        """
+        \(selectEventsWithAddresses)
+        JOIN   apus_stream_event touched ON touched.position = event.position
+        WHERE  touched.stream = $1 AND touched.position > $2 AND event.occurred_at >= $4 AND event.occurred_at <= $5
+        ORDER  BY touched.position
+        LIMIT  $3
+        """)
 
     private static let selectPositions = Statement(
         list: "\(selectEventsWithAddresses) WHERE event.position IN [$1 bigint] ORDER BY event.position")

@@ -138,7 +138,8 @@ struct StoredEvent {
 
     static func at(_ positions: [Position], _ connection: any Connection) throws -> [StoredEvent] {
         guard !positions.isEmpty else { return [] }
-        return try connection.query(selectPositions, [.integers(positions.map(\.rawValue))], Self.init)
+        var bytes: [UInt8] = []
+        return try connection.query(selectPositions, [.integers(positions.map(\.rawValue))]) { StoredEvent($0, &bytes) }
     }
 
     private static let columns = """

@@ -127,9 +127,11 @@ extension AuditEntry {
 extension Snapshot {
     /// What was done to a collection after a position, oldest first, from the log: also by members who left, and to items that
     /// are deleted. Whether somebody may know is the caller's matter.
-    public func audit(of collection: CollectionUID, after position: Position, limit: Int) throws -> Page<AuditEntry> {
+    public func audit(
+        of collection: CollectionUID, after position: Position, at times: ClosedRange<Timestamp> = Timestamp.always, limit: Int
+    ) throws -> Page<AuditEntry> {
         let page = Page(
-            try EventLog.history(of: .collection(collection), after: position, limit: limit + 1, connection), limit: limit)
+            try EventLog.history(of: .collection(collection), after: position, at: times, limit: limit + 1, connection), limit: limit)
         return Page(try entries(page.elements), isDone: page.isDone)
     }
 

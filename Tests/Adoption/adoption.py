@@ -22,7 +22,7 @@ sys.path[:0] = [str(HERE.parent / "Faults"), str(HERE.parent / "Clients")]
 import support  # noqa: E402
 from etebase import Account, FetchOptions  # noqa: E402
 from harness import refused  # noqa: E402
-from support import Server, equal, request_bytes, true  # noqa: E402
+from support import Client, Server, equal, request_bytes, true  # noqa: E402
 
 TYPE = "apus.test"
 TESTS: list[tuple[str, Callable[[Adopted], None]]] = []
@@ -243,6 +243,30 @@ def clients_go_on(server: Adopted) -> None:
     highest = server.rows("SELECT max(id) FROM django_etebase_stoken")
     true(highest > server.rows("SELECT min(position) FROM apus_event"), "new stokens are not above the old ones")
     true("All is well" in server.done("verify"), "verify finds something")
+
+
+@test("the audit of an adopted collection tells that its records were taken over, and everything after that")
+def audited(server: Adopted) -> None:
+    server.done("adopt")
+    notes = server.held["collections"]["notes"]
+    with server.serving():
+        manager = server.account("anna").get_collection_manager()
+        items = manager.get_item_manager(manager.fetch(notes))
+        items.batch([items.create({"name": "new"}, b"with Apus")])
+        token = server.rows("SELECT key FROM token_auth_authtoken WHERE user_id = (SELECT id FROM myauth_user WHERE username = 'anna')")
+        anna = Client(server, "anna", token[0][0])
+        path = f"/api/v1/collection/{notes}/audit/"
+        told = anna.get(path, limit=1000).value["data"]
+        page = anna.get(path, limit=len(told) - 1).value
+        equal(anna.get(path, iterator=page["iterator"]).value["data"], told[-1:], "the next page")
+        stoken = server.rows("SELECT uid FROM django_etebase_stoken ORDER BY id")[0][0]
+        equal(anna.get(path, limit=1000, iterator=stoken).value["data"], told, "after a stoken of the original's, which is older")
+    equal({entry["action"] for entry in told[:-1]}, {"records_adopted"}, "what was adopted")
+    equal({entry["username"] for entry in told[:-1]}, {None}, "who made that is not known")
+    equal((told[-1]["action"], told[-1]["username"]), ("item_created", "anna"), "what came then")
+    for flags in (("--collection", notes), ("--user", "anna")):
+        lines = [json.loads(line) for line in server.done("audit", *flags, "--json").splitlines()]
+        equal((lines[0]["action"], lines[-1]["action"], lines[-1]["user"]), ("records_adopted", "item_created", "anna"), f"of {flags}")
 
 
 @test("what is no database of the original, or half of one, is refused and left as it is")

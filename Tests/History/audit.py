@@ -107,6 +107,36 @@ def pages(options: argparse.Namespace) -> None:
         equal(told(news["data"], "username"), [("alice", "item_created", "four")], "what is new")
 
 
+@test("pages go on where the last one ended, whatever happened in between")
+def changing_pages(options: argparse.Namespace) -> None:
+    with given(options) as (server, alice, bob):
+        put(alice, NOTES, "one", "two")
+        exact = expected(alice.get(PATH, limit=4), 200).value
+        equal((len(exact["data"]), exact["done"]), (4, True), "a page that ends where the history does")
+        equal(expected(alice.get(PATH, limit=3), 200).value["done"], False, "one that ends before")
+        first = expected(alice.get(PATH, limit=2), 200).value
+        put(alice, NOTES, "one", revision=1, deleted=True)
+        share(alice, NOTES, bob, ADMIN)
+        expected(bob.call("POST", f"/api/v1/collection/{NOTES}/member/leave/"), 204)
+        rest = expected(alice.get(PATH, iterator=first["iterator"]), 200).value
+        equal(first["data"] + rest["data"], paged(alice, 50), "each entry once")
+        equal(told(rest["data"], "username"), [
+            ("alice", "item_created", "one"), ("alice", "item_created", "two"), ("alice", "item_deleted", "one"),
+            ("alice", "member_invited", "bob"), ("bob", "member_joined", "bob"), ("bob", "member_left", "bob")], "the rest")
+
+
+@test("of a deleted collection it is told as before; an iterator is a moment, in any collection")
+def deleted(options: argparse.Namespace) -> None:
+    with given(options) as (_, alice, _):
+        put(alice, NOTES, "one")
+        put(alice, NOTES, NOTES, revision=1, deleted=True)
+        equal(told(paged(alice, 50), "username")[-2:], [("alice", "item_created", "one"), ("alice", "collection_deleted", NOTES)], "the end")
+        middle = expected(alice.get(PATH, limit=3), 200).value["iterator"]
+        expected(alice.create_collection("others"), 201)
+        there = expected(alice.get("/api/v1/collection/others/audit/", iterator=middle), 200).value
+        equal(len(there["data"]), 2, "an iterator is a moment, in any collection")
+
+
 @test("it outlives members and the whole collection's owner's reset is told")
 def outlives(options: argparse.Namespace) -> None:
     with Server(options.apus, "--signup", "open", "--debug") as server:
@@ -156,6 +186,32 @@ def times(options: argparse.Namespace) -> None:
         elsewhere = moment.astimezone(datetime.timezone(datetime.timedelta(hours=5, minutes=30))).isoformat()
         equal(asked("--since", elsewhere, "--until", third), ["two", "three"], "in another zone")
         equal([entry["action"] for entry in lines(server, "audit", "--user", "alice", "--since", third)], ["item_created"], "of a user")
+
+
+@test("over HTTP the range is told in milliseconds, as the entries' times are, and pages stay in it")
+def times_over_http(options: argparse.Namespace) -> None:
+    with given(options) as (_, alice, _):
+        for name in ("one", "two", "three", "four"):
+            time.sleep(0.01)
+            put(alice, NOTES, name)
+        one, two, three, four = (entry["time"] for entry in paged(alice, 50)[-4:])
+
+        def asked(**query: int) -> list[str]:
+            return [entry["item"] for entry in expected(alice.get(PATH, **query), 200).value["data"] if entry["action"] == "item_created"]
+
+        equal(asked(since=two), ["two", "three", "four"], "since")
+        equal(asked(until=two), ["one", "two"], "until")
+        equal(asked(since=two, until=three), ["two", "three"], "both")
+        equal(asked(since=two + 1, until=three - 1), [], "between")
+        equal(asked(since=0, until=10 ** 30), ["one", "two", "three", "four"], "everything")
+        equal(asked(since=10 ** 30), [], "what is to come")
+        equal(asked(since=-(10 ** 30), until=-1), [], "before 1970")
+        equal(asked(since="", until=""), ["one", "two", "three", "four"], "empty ones are none")
+        page = expected(alice.get(PATH, since=two, limit=1), 200).value
+        equal((len(page["data"]), page["done"]), (1, False), "the first page")
+        page = expected(alice.get(PATH, since=two, until=three, iterator=page["iterator"]), 200).value
+        equal(([entry["item"] for entry in page["data"]], page["done"]), (["three"], True), "the next one")
+        equal(expected(alice.get(PATH, since=four, limit=1), 200).value["done"], True, "one that ends where the range does")
 
 
 # --- sessions and addresses -----------------------------------------------------------------------
@@ -225,6 +281,9 @@ def rights(options: argparse.Namespace) -> None:
             expected(bob.call("POST", f"/api/v1/collection/{NOTES}/member/leave/"), 204)
         share(alice, NOTES, bob, ADMIN)
         true(paged(bob, 50), "another admin")
+        expected(alice.call("DELETE", f"/api/v1/collection/{NOTES}/member/bob/"), 204)
+        equal(fault_in_form(expected(bob.get(PATH), 404, "does_not_exist")), None, "form")
+        equal(bob.get(PATH).value, bob.get(f"/api/v1/collection/{NOTES}/item/").value, "a removed member is told what other routes tell")
         expected(alice.get("/api/v1/collection/nothing/audit/"), 404, "does_not_exist")
         expected(alice.call("POST", PATH, {}), 405)
         true(b'"/api/v1/collection/{collection_uid}/audit/"' in server.get("/openapi.json").body, "openapi.json")
@@ -232,13 +291,20 @@ def rights(options: argparse.Namespace) -> None:
 
 @test("mistakes in the query are told in the protocol's form")
 def bad_queries(options: argparse.Namespace) -> None:
+    with given(options) as (_, carol, _):
+        foreign = expected(carol.get(PATH), 200).value["iterator"]
     with given(options) as (_, alice, _):
         for query, status, code in (
-            ({"limit": "0"}, 422, None), ({"limit": "-1"}, 422, None), ({"limit": "many"}, 422, None),
+            ({"limit": "0"}, 422, None), ({"limit": "-1"}, 422, None), ({"limit": "many"}, 422, None), ({"limit": ""}, 422, None),
+            ({"limit": "1.5"}, 422, None), ({"limit": str(-(10 ** 30))}, 422, None), ({"limit": "9" * 5000}, 422, None),
+            ({"since": "yesterday"}, 422, None), ({"until": "2026-01-31T18:30:00Z"}, 422, None), ({"since": "1.5"}, 422, None),
+            ({"since": "2", "until": "1"}, 422, None), ({"since": "soon", "iterator": "made up"}, 422, None),
+            ({"iterator": foreign}, 400, "bad_stoken"), ({"iterator": "x" * 5000}, 400, "bad_stoken"),
             ({"iterator": "made up"}, 400, "bad_stoken"), ({"iterator": "x" * 32}, 400, "bad_stoken"),
         ):
             equal(fault_in_form(expected(alice.get(PATH, **query), status, code)), None, f"the form of {query}")
-        equal(len(expected(alice.get(PATH, limit=100000, iterator=""), 200).value["data"]), 2, "an empty iterator is none")
+        for limit in (100000, 10 ** 30):
+            equal(len(expected(alice.get(PATH, limit=limit, iterator=""), 200).value["data"]), 2, "an empty iterator is none")
 
 
 @test("mistakes at the command line are refused with a reason")

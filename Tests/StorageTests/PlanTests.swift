@@ -195,8 +195,10 @@ private struct WatchedConnection: Connection {
             _ = plans.take()
             let ada = UserID(rawValue: 1)
             try await node.readModel.snapshot { snapshot in
-                let page = try snapshot.audit(of: notes, after: Position(rawValue: 9), limit: 2)
-                #expect(page.elements.count == 2 && !page.isDone)
+                for times in [Timestamp.always, noon...noon] {
+                    let page = try snapshot.audit(of: notes, after: Position(rawValue: 9), at: times, limit: 2)
+                    #expect(page.elements.count == 2 && !page.isDone)
+                }
                 _ = try snapshot.audit(at: try snapshot.auditPositions(of: ada, at: Timestamp.always))
                 _ = try snapshot.auditPositions(of: notes, at: Timestamp.always)
                 _ = try snapshot.history(of: notes)
