@@ -161,6 +161,7 @@ public actor Projector: Service {
             guard !batch.events.isEmpty else { return .idle }
             try replica?.write(batch, connection)
             try projection.apply(batch.events, connection)
+            try replica?.clean(after: batch, connection)
             return .applied(batch.events)
         }
     }

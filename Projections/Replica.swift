@@ -55,6 +55,14 @@ struct Replica: Sendable {
         try connection.enqueue(Self.updateMark, [.integer(last.position.rawValue), .integer(last.epoch)])
     }
 
+    /// Deletes the contents that were pruned, once the rows are there: one may have come again since.
+    func clean(after batch: Batch, _ connection: any Connection) throws {
+        for case .revisionsPruned(let event) in batch.events.map(\.event) where !event.chunks.isEmpty {
+            try connection.enqueue(
+                Self.deleteContents, [.text(event.collection.rawValue), .texts(event.chunks.map(\.rawValue))])
+        }
+    }
+
     /// Looks whether the rows come from this log.
     func check(_ epochs: Epochs) async throws {
         let (mark, stoken) = try await database.read { connection in
@@ -81,6 +89,17 @@ struct Replica: Sendable {
     }
 
     private static let begin = Statement("UPDATE apus_projection SET position = $1 WHERE position = 0")
+
+    private static let deleteContents = Statement(
+        list: """
+            DELETE FROM apus_chunk
+            WHERE  collection = $1 AND uid IN [$2 text]
+            AND    NOT EXISTS (
+                       SELECT 1
+                       FROM   django_etebase_collection owner
+                       JOIN   django_etebase_collectionitemchunk chunk ON chunk.collection_id = owner.id
+                       WHERE  owner.uid = apus_chunk.collection AND chunk.uid = apus_chunk.uid)
+            """)
 
     private static let selectStoken = Statement("SELECT id, uid FROM django_etebase_stoken ORDER BY id DESC LIMIT 1")
 

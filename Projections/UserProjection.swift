@@ -105,7 +105,9 @@ extension Batch {
         WHERE  id = $1
         """)
 
+    /// Deletes a collection's rows, however many: it takes as long as it takes.
     private func delete(collection: Int64) throws {
+        try connection.enqueue(Statement(sqlite: "SELECT 1", postgres: "SET LOCAL statement_timeout = 0"), [])
         for statement in Self.deleteCollection { try connection.enqueue(statement, [.integer(collection)]) }
     }
 

@@ -98,6 +98,26 @@ def second_database(options: argparse.Namespace) -> str:
         return f"{story.count} commits"
 
 
+@test("what is erased, and what is not kept, goes from a second database too, contents and all")
+def erased(options: argparse.Namespace) -> None:
+    with Database(options.postgres) as replica, Cluster(options.apus, options.postgres, projectors=1, read_url=replica.url) as stage:
+        leaver, stayer = Story(stage, "leaver"), Story(stage, "stayer")
+        for _ in range(12):
+            leaver.write_and_read()
+            stayer.write_and_read()
+        for command, said in ((("user", "erase", "leaver"), "is erased"), (("gc", "--keep-revisions", "1"), "7 revisions and 7 contents")):
+            done = cluster.command(options.apus, stage.database, *command)
+            equal(done.returncode, 0, f"exit code of {command}, which said {done.stderr[-500:]}")
+            true(said in done.stdout, f"what {command} says: {done.stdout}")
+        stayer.write_and_read()
+        again = offered("item0", uid("another"), b"meta", [(uid("chunk", stayer.collection, 1), b"encrypted anew")])
+        expected(stayer.user.commit(stayer.collection, [again]), 200)
+        read_model_of_its_own(stage, replica)
+        equal(replica.rows("SELECT username FROM myauth_user ORDER BY id")[0][0][:7], "erased:", "the name")
+        for node in stage.nodes:
+            expected(leaver.user.over(node).get("/api/v1/collection/"), 401)
+
+
 @test("without its projector what is read from a second database is refused, and comes back with it; commands go on")
 def standing_still(options: argparse.Namespace) -> None:
     with Database(options.postgres) as replica, Cluster(options.apus, options.postgres, read_url=replica.url) as stage:
