@@ -126,7 +126,8 @@ private struct Pruner: Sendable {
             guard !pruning.revisions.isEmpty else { return 0 }
             do {
                 _ = try await node.appender.prune(
-                    pruning.revisions, chunks: pruning.chunks, on: pruning.state, asOf: head, at: Node.clock())
+                    pruning.revisions, chunks: pruning.chunks, on: pruning.state, asOf: head, at: Node.clock(),
+                    key: SealKey(secret: node.secret))
                 return pruning.chunks.count
             } catch let fault as DatabaseFault {
                 guard case .conflict = fault.kind, attempt < Self.attempts else { throw fault }

@@ -77,7 +77,8 @@ struct EraseCommand: AsyncParsableCommand {
                 return (state, files, try snapshot.logHead())
             }
             do {
-                let events = try await node.appender.erase(found, asOf: head, at: Node.clock())
+                let events = try await node.appender.erase(
+                    found, asOf: head, at: Node.clock(), key: SealKey(secret: node.secret))
                 for case .userErased(let event) in events.map(\.event) { return (event.redaction, files) }
                 preconditionFailure("an erasure is recorded")
             } catch let fault as DatabaseFault {

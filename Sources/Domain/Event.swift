@@ -168,7 +168,8 @@ public struct UserErased: Hashable, Sendable {
     }
 }
 
-/// What proves that earlier events were rewritten on purpose: it stands in the event that says so, and is sealed with it.
+/// What proves that earlier events were rewritten on purpose, by whoever has the server's secret: it stands in the event that
+/// says so.
 public struct RedactionProof: Hashable, Sendable {
     /// Names the redaction; random, 16 bytes.
     public var id: [UInt8]
@@ -176,11 +177,14 @@ public struct RedactionProof: Hashable, Sendable {
     public var count: Int
     /// A hash over their positions and what they are since, 32 bytes.
     public var digest: [UInt8]
+    /// Of the server over all of this, 64 bytes.
+    public var signature: [UInt8]
 
-    public init(id: [UInt8], count: Int, digest: [UInt8]) {
+    public init(id: [UInt8], count: Int, digest: [UInt8], signature: [UInt8]) {
         self.id = id
         self.count = count
         self.digest = digest
+        self.signature = signature
     }
 }
 

@@ -105,7 +105,7 @@ public struct LogVerification: Sendable {
     }
 
     private func redactions() async throws -> Redactions {
-        try await database.read { connection in
+        try await database.read { [key] connection in
             var redactions = Redactions()
             let ids = try connection.query(Self.selectRedactions, []) { $0.blob(0) }
             guard !ids.isEmpty else { return redactions }
@@ -124,9 +124,9 @@ public struct LogVerification: Sendable {
                     first = first ?? position
                     chain.add(position, row.blob(1))
                 }
-                if proofs.contains(chain.proof) {
+                if proofs.contains(where: { chain.isProven(by: $0, key) }) {
                     redactions.sound.insert(id)
-                    redactions.count += chain.proof.count
+                    redactions.count += chain.count
                 } else if redactions.fault == nil, let first {
                     redactions.fault = Fault(at: first, "is said to have been rewritten, but not by an event of the log")
                 }

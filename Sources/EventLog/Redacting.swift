@@ -7,9 +7,10 @@ extension Appender {
     /// - Parameters:
     ///   - state: what was read as of `head`.
     ///   - time: when it was asked for.
+    ///   - key: what the log is sealed with.
     /// - Throws: ``Refusal/doesNotExist(model:)`` where there is no such user, or others have come to what was to go;
     ///   `DatabaseFault` of kind `conflict` where somebody has written meanwhile: read again, and try again.
-    public func erase(_ state: ErasureState, asOf head: LogHead, at time: Timestamp) async throws -> [RecordedEvent] {
+    public func erase(_ state: ErasureState, asOf head: LogHead, at time: Timestamp, key: SealKey) async throws -> [RecordedEvent] {
         guard let erasure = state.erasure else { throw Refusal.doesNotExist(model: "User") }
         return try await append { connection in
             var redaction = Redaction(connection)
@@ -19,7 +20,7 @@ extension Appender {
             }
             // What is known of the user's devices.
             try connection.execute(Statement("DELETE FROM apus_session WHERE user_id = $1"), [.integer(erasure.user.rawValue)])
-            let command = EraseUser(erasure, redaction: redaction.proof)
+            let command = EraseUser(erasure, redaction: redaction.proof(signedWith: key))
             return Submission(on: state, asOf: head, streams: state.streams, by: .operator, at: time) { state throws(Refusal) in
                 try decide(command, state)
             }
@@ -33,10 +34,12 @@ extension Appender {
     ///   - chunks: the contents that no other revision names, as of `head`.
     ///   - state: what was read as of `head`, with the revisions and their items.
     ///   - time: when it was asked for.
+    ///   - key: what the log is sealed with.
     /// - Throws: ``Refusal/doesNotExist(model:)`` where one of them has become current meanwhile, or has gone; else as
-    ///   ``erase(_:asOf:at:)`` does.
+    ///   ``erase(_:asOf:at:key:)`` does.
     public func prune(
-        _ revisions: [OldRevision], chunks: Set<ChunkUID>, on state: CollectionState, asOf head: LogHead, at time: Timestamp
+        _ revisions: [OldRevision], chunks: Set<ChunkUID>, on state: CollectionState, asOf head: LogHead, at time: Timestamp,
+        key: SealKey
     ) async throws -> [RecordedEvent] {
         let pruning = Pruning(of: Set(revisions.map(\.revision)), in: state.uid)
         let stream = StreamID.collection(state.uid)
@@ -50,7 +53,7 @@ extension Appender {
             try connection.execute(Self.deleteContents, [.text(state.uid.rawValue), .texts(chunks.map(\.rawValue))])
             let command = PruneRevisions(
                 collection: state.uid, revisions: Dictionary(revisions.map { ($0.revision, $0.item) }) { first, _ in first },
-                chunks: chunks, redaction: redaction.proof)
+                chunks: chunks, redaction: redaction.proof(signedWith: key))
             return Submission(on: state, asOf: head, streams: [stream], by: .operator, at: time) { state throws(Refusal) in
                 try decide(command, state)
             }

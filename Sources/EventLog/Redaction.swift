@@ -8,8 +8,8 @@
 ///
 /// Why the seals still verify: a seal covers a hash of each event, which it keeps, and not the events themselves. Of a
 /// rewritten event the seal's hash says what it was, and `apus_redaction` what it is; a hash over all that one redaction
-/// has rewritten stands in the event that records it, and is sealed with it. So an event may differ from its seal only if
-/// an event of the log says so, and only as it says.
+/// has rewritten stands in the event that records it, signed with the key of the seals. So an event may differ from its seal
+/// only if an event of the log says so, and only as it says; and whoever cannot make seals cannot make such an event.
 ///
 /// Everything happens in the transaction that appends that event, or not at all.
 internal import Database
@@ -33,7 +33,7 @@ struct Redaction {
     }
 
     /// What the recording event says of the redaction.
-    var proof: RedactionProof { chain.proof }
+    func proof(signedWith key: SealKey) -> RedactionProof { chain.proof(signedWith: key) }
 
     /// Rewrites all events that touch any of `streams`, which get new keys, and lets go of where their actors were.
     ///
@@ -137,7 +137,7 @@ struct Redaction {
 /// The hash over what a redaction has rewritten, made event by event in the order of the log.
 struct RedactionChain {
     let id: [UInt8]
-    private var count = 0
+    private(set) var count = 0
     private var digest: [UInt8]
 
     init(id: [UInt8]) {
@@ -150,7 +150,16 @@ struct RedactionChain {
         digest = Sodium.blake2b(digest + bigEndian(position.rawValue) + hash, personalization: "apus-redaction")
     }
 
-    var proof: RedactionProof { RedactionProof(id: id, count: count, digest: digest) }
+    func proof(signedWith key: SealKey) -> RedactionProof {
+        RedactionProof(id: id, count: count, digest: digest, signature: key.sign(message))
+    }
+
+    /// Whether a proof is of what the chain was made of, and signed with the key.
+    func isProven(by proof: RedactionProof, _ key: SealKey) -> Bool {
+        proof.id == id && proof.count == count && proof.digest == digest && key.isValid(proof.signature, of: message)
+    }
+
+    private var message: [UInt8] { Array("apus-redaction-1".utf8) + id + bigEndian(Int64(count)) + digest }
 }
 
 extension Event {

@@ -67,7 +67,7 @@ public struct Seal: Hashable, Sendable {
     }
 }
 
-/// The key that seals are signed with.
+/// The key that seals are signed with, and redactions.
 public struct SealKey: Sendable {
     private let key: SigningKey
 
@@ -77,8 +77,14 @@ public struct SealKey: Sendable {
     /// What seals are checked with.
     public var publicKey: [UInt8] { key.publicKey }
 
+    func sign(_ message: [UInt8]) -> [UInt8] { key.sign(message) }
+
+    func isValid(_ signature: [UInt8], of message: [UInt8]) -> Bool {
+        Sodium.isValid(signature: signature, of: message, by: publicKey)
+    }
+
     func seal(_ hash: [UInt8], at position: Position) -> Seal {
-        Seal(position: position, hash: hash, signature: key.sign(Seal.message(hash, at: position)), publicKey: publicKey)
+        Seal(position: position, hash: hash, signature: sign(Seal.message(hash, at: position)), publicKey: publicKey)
     }
 }
 

@@ -113,7 +113,9 @@ extension UserErased: EventPayload {
 extension RedactionProof {
     init(_ value: MessagePackValue) throws(PayloadReader.Failure) {
         let reader = try PayloadReader(value)
-        self.init(id: try reader.bytes("id"), count: Int(try reader.number("count")), digest: try reader.bytes("digest"))
+        self.init(
+            id: try reader.bytes("id"), count: Int(try reader.number("count")), digest: try reader.bytes("digest"),
+            signature: try reader.bytes("signature"))
     }
 
     func write(to writer: inout PayloadWriter) {
@@ -121,6 +123,7 @@ extension RedactionProof {
             inner.bytes("id", id)
             inner.number("count", Int64(count))
             inner.bytes("digest", digest)
+            inner.bytes("signature", signature)
         }
     }
 }

@@ -2,7 +2,7 @@ import Domain
 import TestSupport
 import Testing
 
-private let proof = RedactionProof(id: [1], count: 2, digest: [3])
+private let proof = RedactionProof(id: [1], count: 2, digest: [3], signature: [4])
 
 /// An account with the collections that concern it.
 private func state(of user: UserID?, _ collections: CollectionState...) -> ErasureState {

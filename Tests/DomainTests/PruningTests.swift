@@ -2,7 +2,7 @@ import Domain
 import TestSupport
 import Testing
 
-private let proof = RedactionProof(id: [1], count: 2, digest: [3])
+private let proof = RedactionProof(id: [1], count: 2, digest: [3], signature: [4])
 
 /// A history of notes in which each event happens a second after the one before, the first at second 1.
 private func history(_ events: [Event]) -> CollectionHistory {

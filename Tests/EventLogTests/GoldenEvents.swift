@@ -114,18 +114,20 @@ extension Golden {
             event: .userErased(
                 .init(
                     user: UserID(rawValue: 300), collections: [notes, CollectionUID("a/b")],
-                    redaction: .init(id: Array(0..<16), count: 70000, digest: Array(0..<32)))),
+                    redaction: .init(id: Array(0..<16), count: 70000, digest: Array(0..<32), signature: Array(0..<64)))),
             hex: """
-                83a475736572cd012cab636f6c6c656374696f6e7392a56e6f746573a3612f62a9726564616374696f6e83a26964c4100001\
+                83a475736572cd012cab636f6c6c656374696f6e7392a56e6f746573a3612f62a9726564616374696f6e84a26964c4100001\
                 02030405060708090a0b0c0d0e0fa5636f756e74ce00011170a6646967657374c420000102030405060708090a0b0c0d0e0f\
-                101112131415161718191a1b1c1d1e1f
+                101112131415161718191a1b1c1d1e1fa97369676e6174757265c440000102030405060708090a0b0c0d0e0f101112131415\
+                161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f
                 """),
         Golden(
             type: "UserErased", version: 1,
-            event: .userErased(.init(user: UserID(rawValue: 1), collections: [], redaction: .init(id: [], count: 0, digest: []))),
+            event: .userErased(
+                .init(user: UserID(rawValue: 1), collections: [], redaction: .init(id: [], count: 0, digest: [], signature: []))),
             hex: """
-                83a47573657201ab636f6c6c656374696f6e7390a9726564616374696f6e83a26964c400a5636f756e7400a6646967657374\
-                c400
+                83a47573657201ab636f6c6c656374696f6e7390a9726564616374696f6e84a26964c400a5636f756e7400a6646967657374\
+                c400a97369676e6174757265c400
                 """),
         Golden(
             type: "CollectionCreated", version: 1,
@@ -212,19 +214,21 @@ extension Golden {
             event: .revisionsPruned(
                 .init(
                     collection: notes, revisions: [RevisionUID("Rev-isionUID_0123456789"), RevisionUID("r")], chunks: [ChunkUID("chunk1")],
-                    redaction: .init(id: Array(0..<16), count: 2, digest: Array(0..<32)))),
+                    redaction: .init(id: Array(0..<16), count: 2, digest: Array(0..<32), signature: Array(0..<64)))),
             hex: """
                 84aa636f6c6c656374696f6ea56e6f746573a97265766973696f6e7392b75265762d6973696f6e5549445f30313233343536\
-                373839a172a66368756e6b7391a66368756e6b31a9726564616374696f6e83a26964c410000102030405060708090a0b0c0d\
-                0e0fa5636f756e7402a6646967657374c420000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f
+                373839a172a66368756e6b7391a66368756e6b31a9726564616374696f6e84a26964c410000102030405060708090a0b0c0d\
+                0e0fa5636f756e7402a6646967657374c420000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\
+                a97369676e6174757265c440000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f202122232425\
+                262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f
                 """),
         Golden(
             type: "RevisionsPruned", version: 1,
             event: .revisionsPruned(
-                .init(collection: c, revisions: [], chunks: [], redaction: .init(id: [], count: 0, digest: []))),
+                .init(collection: c, revisions: [], chunks: [], redaction: .init(id: [], count: 0, digest: [], signature: []))),
             hex: """
-                84aa636f6c6c656374696f6ea163a97265766973696f6e7390a66368756e6b7390a9726564616374696f6e83a26964c400a5\
-                636f756e7400a6646967657374c400
+                84aa636f6c6c656374696f6ea163a97265766973696f6e7390a66368756e6b7390a9726564616374696f6e84a26964c400a5\
+                636f756e7400a6646967657374c400a97369676e6174757265c400
                 """),
         Golden(
             type: "MemberJoined", version: 1,

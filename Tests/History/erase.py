@@ -276,6 +276,10 @@ def meddling(options: argparse.Namespace) -> str:
             meddle(server, back)
         meddle(server, "; ".join(f"DROP TABLE kept_{name}" for name in kept))
         done(server, "log", "verify")
+        # Whoever has the database, but not the secret, can do what an erasure does.
+        forged = server.apus("user", "erase", "bob", environment={"APUS_SECRET": "another"})
+        equal(forged.returncode, 0, f"an erasure without the secret: {forged.stderr}")
+        support.refused(server.apus("log", "verify"), "an erasure without the secret", "was changed")
         return f"{len(cases)} ways"
 
 

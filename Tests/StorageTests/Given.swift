@@ -10,6 +10,7 @@ let keys = UserKeys(salt: [1], loginPubkey: [2], pubkey: [3], encryptedContent: 
 /// Of every chunk.
 let content: [UInt8] = [3, 4]
 let noon = Timestamp(rawValue: 1_700_000_000_000_000)
+let sealKey = SealKey(secret: [1, 2, 3])
 
 extension Node {
     /// What a front end submits: a decision on the state that it read just now.
@@ -70,14 +71,14 @@ extension Node {
         let (pruning, head) = try await readModel.snapshot { snapshot in
             (try snapshot.pruning(of: snapshot.history(of: uid).revisions(notKeptBy: policy), in: uid), try snapshot.logHead())
         }
-        return try await appender.prune(pruning.revisions, chunks: pruning.chunks, on: pruning.state, asOf: head, at: noon)
+        return try await appender.prune(pruning.revisions, chunks: pruning.chunks, on: pruning.state, asOf: head, at: noon, key: sealKey)
     }
 
     /// Erases a user, as the operator does.
     @discardableResult
     func erase(_ name: String) async throws -> [RecordedEvent] {
         let (found, head) = try await readModel.snapshot { (try $0.erasure(named: name), try $0.logHead()) }
-        return try await appender.erase(found.state, asOf: head, at: noon)
+        return try await appender.erase(found.state, asOf: head, at: noon, key: sealKey)
     }
 
     /// Makes what is chosen current again, as the operator does.

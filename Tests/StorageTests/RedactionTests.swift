@@ -21,7 +21,7 @@ import Testing
             try await node.commit(OfferedItem("a", "a-1"), by: ada)
             let before = try await node.tables()
             await #expect {
-                try await node.appender.erase(state, asOf: head, at: noon)
+                try await node.appender.erase(state, asOf: head, at: noon, key: sealKey)
             } throws: { error in
                 if case .conflict = (error as? DatabaseFault)?.kind { true } else { false }
             }
@@ -103,7 +103,7 @@ import Testing
             #expect(pruning.revisions.map(\.revision) == ["a-1"] && pruning.chunks == ["k1", "k2"])
             try await node.commit(OfferedItem("b", "b-1", chunks: "k2"), by: ada)
             let events = try await node.appender.prune(
-                pruning.revisions, chunks: pruning.chunks, on: pruning.state, asOf: head, at: noon)
+                pruning.revisions, chunks: pruning.chunks, on: pruning.state, asOf: head, at: noon, key: sealKey)
             guard case .revisionsPruned(let event) = try #require(events.last).event else { throw Refusal.userExists }
             #expect(event.chunks == ["k1"])
             let kept = try await node.tables { $0 == "apus_chunk" }
@@ -124,7 +124,7 @@ import Testing
             try await node.restore(["a": "a-1"])
             let before = try await node.tables()
             await #expect(throws: Refusal.doesNotExist(model: "CollectionItemRevision")) {
-                try await node.appender.prune(pruning.revisions, chunks: [], on: pruning.state, asOf: head, at: noon)
+                try await node.appender.prune(pruning.revisions, chunks: [], on: pruning.state, asOf: head, at: noon, key: sealKey)
             }
             #expect(try await node.tables() == before)
         }
