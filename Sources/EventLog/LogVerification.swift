@@ -180,6 +180,8 @@ public struct LogVerification: Sendable {
                 let events = try StoredEvent.after(start + -1, limit: Sealer.stretchEvents, connection)
                 let epochs = try Epochs(connection)
                 let forms = try events.last.map { try Self.forms(of: start...max(start, $0.position), redactions, connection) } ?? [:]
+                let places = try events.last.map { try Self.places(of: start...max(start, $0.position), connection) } ?? [:]
+                let readable = try Self.readable(after: start + -1, events.count, connection)
                 for (index, event) in events.enumerated() {
                     let position = start + index
                     guard event.position == position else { throw Fault(at: position, "is missing") }
@@ -188,10 +190,10 @@ public struct LogVerification: Sendable {
                         throw Fault(at: position, "is of another epoch than it lies in")
                     }
                     guard forms[position]?.contains(event.hash) != false else { throw Fault(at: position, "was changed") }
-                    try Self.checkStream(of: event, connection)
-                    do { _ = try EventLog.events(after: position + -1, limit: 1, connection) } catch is LogFault {
-                        throw Fault(at: position, "cannot be read")
+                    guard places[position] == event.previous else {
+                        throw Fault(at: position, "does not follow its stream's last event")
                     }
+                    guard position <= readable else { throw Fault(at: position, "cannot be read") }
                 }
                 let end = start + (events.count - 1)
                 guard events.count == Sealer.stretchEvents || end == epochs.head.position else { throw Fault(at: end + 1, "is missing") }
@@ -202,13 +204,26 @@ public struct LogVerification: Sendable {
         }
     }
 
-    private static func checkStream(of event: StoredEvent, _ connection: any Connection) throws {
-        let found = try connection.first(selectPlace, [.text(event.stream), .integer(event.position.rawValue)]) { row in
-            (previous: Position(rawValue: row.integer(0)), isThere: row.flag(1))
+    /// What each event's stream had before it; nothing for those that their stream does not know.
+    private static func places(of range: ClosedRange<Position>, _ connection: any Connection) throws -> [Position: Position] {
+        let found = try connection.query(
+            selectPlaces, [.integer(range.lowerBound.rawValue), .integer(range.upperBound.rawValue)]
+        ) { (Position(rawValue: $0.integer(0)), Position(rawValue: $0.integer(1))) }
+        return Dictionary(found) { first, _ in first }
+    }
+
+    /// The last of some events up to which all can be read.
+    private static func readable(after position: Position, _ count: Int, _ connection: any Connection) throws -> Position {
+        func canRead(_ count: Int) throws -> Bool {
+            do { return try EventLog.events(after: position, limit: count, connection).count == count } catch is LogFault { return false }
         }
-        guard let found, found.isThere, found.previous == event.previous else {
-            throw Fault(at: event.position, "does not follow its stream's last event")
+        if try canRead(count) { return position + count }
+        var (good, bad) = (0, count)
+        while good + 1 < bad {
+            let middle = (good + bad) / 2
+            if try canRead(middle) { good = middle } else { bad = middle }
         }
+        return position + good
     }
 
     private static let selectFirst = Statement("SELECT min(position) FROM apus_event")
@@ -230,9 +245,15 @@ public struct LogVerification: Sendable {
     private static let selectForms = Statement(
         "SELECT position, hash, redaction FROM apus_redaction WHERE position >= $1 AND position <= $2")
 
-    private static let selectPlace = Statement(
+    private static let selectPlaces = Statement(
         """
-        SELECT COALESCE((SELECT max(position) FROM apus_stream_event WHERE stream = $1 AND position < $2), 0),
-               (SELECT count(*) FROM apus_stream_event WHERE stream = $1 AND position = $2)
+        SELECT event.position,
+               COALESCE(
+                   (SELECT max(earlier.position)
+                    FROM   apus_stream_event earlier
+                    WHERE  earlier.stream = event.stream AND earlier.position < event.position), 0)
+        FROM   apus_event event
+        JOIN   apus_stream_event place ON place.stream = event.stream AND place.position = event.position
+        WHERE  event.position >= $1 AND event.position <= $2
         """)
 }
