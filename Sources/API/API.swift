@@ -15,6 +15,23 @@ public import Gateway
 public import ReadModel
 internal import Sodium
 
+/// What clients call a server.
+public struct PublicAddress: Hashable, Sendable {
+    /// `https` or `http`.
+    public let scheme: String
+    public let host: String
+    /// Nil for the scheme's own.
+    public let port: Int?
+
+    public init(scheme: String, host: String, port: Int?) {
+        self.scheme = scheme
+        self.host = host
+        self.port = port
+    }
+
+    var text: String { "\(scheme)://\(host.contains(":") ? "[\(host)]" : host)" + (port.map { ":\($0)" } ?? "") }
+}
+
 /// What an operator can set about the API.
 public struct APISettings: Sendable {
     /// Whether strangers may make accounts.
@@ -24,7 +41,7 @@ public struct APISettings: Sendable {
     /// The hosts that are served; nil for any. `.example.com` stands for a domain and all below it, `*` for any.
     public var allowedHosts: [String]?
     /// What clients call the server; logins may be signed for it as well as for the request's Host.
-    public var publicHost: String?
+    public var publicAddress: PublicAddress?
     /// The address of a user's dashboard, `{username}` standing for the name.
     public var dashboardURL: String?
     /// How long a login challenge is good, in seconds.

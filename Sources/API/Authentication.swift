@@ -123,7 +123,7 @@ extension API {
         guard !challenges.isExpired(madeAt: challenge.madeAt, at: call.now) else { throw .expiredChallenge }
         guard challenge.user == account.user else { throw .wrongUser }
         let host = response.host.prefix { $0 != ":" }
-        let served = [call.authority.prefix { $0 != ":" }] + (settings.publicHost.map { [$0.prefix { $0 != ":" }] } ?? [])
+        let served = [call.authority.prefix { $0 != ":" }] + (settings.publicAddress.map { [$0.host[...]] } ?? [])
         guard settings.isDebug || served.contains(host) else {
             throw .wrongHost(given: response.host, expected: call.authority)
         }

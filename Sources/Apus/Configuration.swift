@@ -309,7 +309,7 @@ struct ServeOptions: ParsableArguments {
         settings.isDebug = try environment.flag("APUS_DEBUG", flag: debug)
         settings.allowedHosts = environment.text("APUS_ALLOWED_HOSTS", flag: allowedHosts)
             .map { $0.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) } }
-        settings.publicHost = try environment.text("APUS_PUBLIC_URL", flag: publicURL).map(Self.authority)
+        settings.publicAddress = try environment.text("APUS_PUBLIC_URL", flag: publicURL).map(Self.publicAddress)
         let isRecorded = try environment.flag("APUS_RECORD_ADDRESSES", flag: recordAddresses)
         let isProxyTrusted = try environment.flag("APUS_TRUST_PROXY", flag: trustProxy)
         settings.addresses = isRecorded ? (isProxyTrusted ? .fromProxy : .ofConnections) : .none
@@ -347,10 +347,9 @@ struct ServeOptions: ParsableArguments {
         return settings
     }
 
-    private static func authority(_ text: String) throws -> String {
-        guard let url = URL(string: text), let host = url.host() else {
-            throw ValidationError("\(text) is no address such as https://sync.example.com")
-        }
-        return url.port.map { "\(host):\($0)" } ?? host
+    private static func publicAddress(_ text: String) throws -> PublicAddress {
+        guard let url = URL(string: text), let scheme = url.scheme?.lowercased(), ["http", "https"].contains(scheme), let host = url.host()
+        else { throw ValidationError("\(text) is no address such as https://sync.example.com") }
+        return PublicAddress(scheme: scheme, host: host, port: url.port)
     }
 }

@@ -16,7 +16,8 @@ struct EraseCommand: AsyncParsableCommand {
             stays, also what the user wrote there. The history keeps that things happened, and when; `apus log verify` still proves it.
 
             There is no way back, but a backup: backups that were made before hold everything until they are deleted, and so do \
-            archived write-ahead logs of PostgreSQL. A server may run.
+            archived write-ahead logs of PostgreSQL. A server may run; on SQLite the file is written anew in the end, and whoever writes \
+            waits for it.
             """)
 
     /// How often it is tried again when others write to the same collections at the same moment.

@@ -165,7 +165,7 @@ def bad_settings(options: argparse.Namespace) -> None:
             (["--batch-limit", "many"], "batch-limit"),
             (["--log-format", "xml"], "text.*json"), (["--log-level", "loud"], "loud"),
             (["--public-url", "sync.example.com"], "https://"),
-            (["--public-url", ""], "address"), (["--data", "/dev/null/x"], "/dev/null"), (["--unknown"], "unknown"),
+            (["--public-url", ""], "address"), (["--public-url", "ftp://sync.example.com"], "https://"), (["--data", "/dev/null/x"], "/dev/null"), (["--unknown"], "unknown"),
         ):
             faults.append(fault(started(options, [*good, *flags]), f"{flags}", reason))
         for name, value, reason in (
@@ -392,6 +392,8 @@ def front_page(options: argparse.Namespace) -> None:
             true(hostile.encode() not in body, f"{hostile} must be escaped in {shown(body)}")
     with Server(options.apus, "--public-url", "https://sync.example.com") as server:
         true(b"https://sync.example.com<" in from_host(server, "/", "evil.com").body, "the public address must stand in it")
+    with Server(options.apus, "--public-url", "http://nas.local:8080/") as server:
+        true(b"<code>http://nas.local:8080<" in from_host(server, "/", "evil.com").body, "also one of a network at home")
 
 
 @test("the log has a line for each request, and nothing of what is secret")
