@@ -79,7 +79,7 @@ struct Environment: Sendable {
             secret = value
         } else if let path = values[name + "_FILE"] {
             guard let content = FileManager.default.contents(atPath: path) else {
-                throw ValidationError("\(path), which \(name)_FILE names, cannot be read")
+                throw ValidationError("\(path), where \(name)_FILE or the configuration says that it is, cannot be read")
             }
             secret = String(decoding: content, as: UTF8.self).trimmingCharacters(in: .newlines)
         } else {

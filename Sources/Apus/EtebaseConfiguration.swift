@@ -8,11 +8,15 @@ struct EtebaseConfiguration {
     /// What is set there and not served here.
     private(set) var notServed: [String] = []
 
+    /// Where the file lies.
+    private let folder: String
+
     /// - Throws: `ValidationError` for what the original would not understand, or what Apus cannot do.
     init(path: String) throws {
         guard let content = FileManager.default.contents(atPath: path), let text = String(bytes: content, encoding: .utf8) else {
             throw ValidationError("\(path) cannot be read")
         }
+        folder = URL(filePath: path).deletingLastPathComponent().path(percentEncoded: false)
         do { try read(Self.sections(text)) } catch let mistake as ValidationError {
             throw ValidationError("\(path): \(mistake.message)")
         }
@@ -24,16 +28,22 @@ struct EtebaseConfiguration {
     private static func sections(_ text: String) throws -> [String: Section] {
         var sections: [String: Section] = [:]
         var section: String?
+        /// How far the last key was indented, and which it was: what is indented further goes on with its value.
+        var last: (key: String, indent: Int)?
         for line in text.split(whereSeparator: \.isNewline) {
             let content = line.trimmingCharacters(in: .whitespaces)
             if content.isEmpty || content.hasPrefix("#") || content.hasPrefix(";") { continue }
-            if content.hasPrefix("["), content.hasSuffix("]") {
-                let name = String(content.dropFirst().dropLast())
-                section = name
+            let indent = line.prefix(while: \.isWhitespace).count
+            if let last, indent > last.indent {
+                throw ValidationError("[\(section ?? "")] \(last.key): values of several lines are not understood")
+            }
+            if content.hasPrefix("["), let end = content.lastIndex(of: "]") {
+                let name = String(content[..<end].dropFirst())
+                (section, last) = (name, nil)
                 guard sections.updateValue([:], forKey: name) == nil else { throw ValidationError("[\(name)] stands there twice") }
                 continue
             }
-            guard let section, let end = content.firstIndex(where: { $0 == "=" || $0 == ":" }), line.first?.isWhitespace != true else {
+            guard let section, let end = content.firstIndex(where: { $0 == "=" || $0 == ":" }) else {
                 throw ValidationError("there is neither a section nor a key with its value on the line: \(content.prefix(20))…")
             }
             let key = content[..<end].trimmingCharacters(in: .whitespaces).lowercased()
@@ -42,8 +52,28 @@ struct EtebaseConfiguration {
             guard sections[section]?.updateValue(value.replacing("%%", with: "%"), forKey: key) == nil else {
                 throw ValidationError("[\(section)] \(key) stands there twice")
             }
+            last = (key, indent)
         }
         return sections
+    }
+
+    /// A path as it is good here. The original takes paths from the folder that it is started in, which is most often that of
+    /// the file; so what is there is meant, wherever this program is started.
+    private func path(_ text: String) -> String {
+        let beside = folder + text
+        return !text.hasPrefix("/") && FileManager.default.fileExists(atPath: beside) ? beside : text
+    }
+
+    /// What the original takes where nothing is said, if it is there.
+    private mutating func fillIn() {
+        let usual = [
+            ("APUS_MEDIA_ROOT", "", "media"), ("APUS_SECRET_FILE", "", "secret.txt"),
+            ("APUS_DATABASE_URL", "sqlite:", "db.sqlite3"),
+        ]
+        for (setting, scheme, name) in usual where settings[setting] == nil {
+            let path = path(name)
+            if FileManager.default.fileExists(atPath: path) { settings[setting] = scheme + path }
+        }
     }
 
     private mutating func read(_ sections: [String: Section]) throws {
@@ -57,13 +87,14 @@ struct EtebaseConfiguration {
             default: throw ValidationError("[\(name)] is no section that is known")
             }
         }
+        fillIn()
     }
 
     private mutating func readGlobal(_ section: Section) throws {
         for (key, value) in section.sorted(by: { $0.key < $1.key }) {
             switch key {
-            case "secret_file": settings["APUS_SECRET_FILE"] = value
-            case "media_root": settings["APUS_MEDIA_ROOT"] = value
+            case "secret_file": settings["APUS_SECRET_FILE"] = path(value)
+            case "media_root": settings["APUS_MEDIA_ROOT"] = path(value)
             case "debug": settings["APUS_DEBUG"] = value
             case "redis_uri": settings["APUS_REDIS_URL"] = value
             case "static_root", "static_url", "media_url", "language_code", "time_zone": notServed.append(key)
@@ -80,7 +111,7 @@ struct EtebaseConfiguration {
         guard let name = section["name"], !name.isEmpty else { throw ValidationError("[database] has no name") }
         switch section["engine"] {
         case "django.db.backends.sqlite3":
-            settings["APUS_DATABASE_URL"] = "sqlite:\(name)"
+            settings["APUS_DATABASE_URL"] = "sqlite:\(path(name))"
             notServed += options.keys.sorted().map { "[database-options] \($0)" }
         case "django.db.backends.postgresql", "django.db.backends.postgresql_psycopg2":
             settings["APUS_DATABASE_URL"] = Self.url(name, section, options)
