@@ -47,6 +47,17 @@ public struct Adoption {
         return adoption.log.count
     }
 
+    /// Makes sure that a history can be made of the rows, from which they follow.
+    ///
+    /// - Throws: `DatabaseFault` that says what is wrong with them.
+    public static func requireSound(_ connection: any Connection, _ dialect: Dialect) throws {
+        let faults = try Soundness.faults(connection, dialect)
+        guard faults.isEmpty else {
+            let words = faults.joined(separator: "; ")
+            throw DatabaseFault(.corrupt, "the tables are not as an EteSync server leaves them, mend them or take a backup: \(words)")
+        }
+    }
+
     /// Marks the log as projected: the rows are there.
     static func project(upTo head: Position, _ connection: any Connection) throws {
         try connection.execute(checkpoint, [.integer(head.rawValue)])

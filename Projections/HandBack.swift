@@ -22,6 +22,8 @@ public struct HandBack: Sendable {
         public var files = 0
         /// What the original would stumble over, in words; empty when it can go on.
         public var faults: [String] = []
+        /// What the original will not find and is no reason to stop, in words.
+        public var notes: [String] = []
     }
 
     /// - Parameter chunks: in whose folder the files are put.
@@ -33,13 +35,18 @@ public struct HandBack: Sendable {
 
     /// Does everything but give it up: nobody else may write meanwhile. May be done again.
     ///
-    /// - Parameter conclude: what marks the database, in the last transaction, when nothing is wrong.
+    /// - Parameters:
+    ///   - toleratesMissingFiles: whether to go on where files of chunks are missing: they may have been when the database
+    ///     was adopted.
+    ///   - conclude: what marks the database, in the last transaction, when nothing is wrong.
     /// - Throws: `DatabaseFault`; what was done until then does no harm.
-    public func run(_ conclude: @escaping @Sendable (any Connection) throws -> Void) async throws -> Report {
+    public func run(
+        toleratesMissingFiles: Bool = false, _ conclude: @escaping @Sendable (any Connection) throws -> Void
+    ) async throws -> Report {
         var report = Report()
         try await project()
         try await writeFiles(&report)
-        report.faults += try await database.write { [dialect = database.dialect, chunks] connection in
+        let (faults, missing) = try await database.write { [dialect = database.dialect, chunks] connection in
             try Self.takeTime(connection, dialect)
             if dialect == .postgres { _ = try connection.query(Self.lockHead, []) { $0.integer(0) } }
             let checkpoint = try connection.first(Statement("SELECT position FROM apus_projection"), []) { $0.integer(0) }
@@ -47,16 +54,13 @@ public struct HandBack: Sendable {
                 throw DatabaseFault(.unavailable, "a server still writes into this database: stop it first")
             }
             try Self.raiseSequences(connection, dialect)
-            var faults: [String] = []
-            for (question, words) in Self.invariants(dialect) {
-                let found = try connection.first(question, []) { $0.integer(0) } ?? 0
-                if found > 0 { faults.append("\(found) \(words)") }
-            }
-            let survey = try Survey(connection, chunks: chunks)
-            faults += survey.missingFiles
-            if faults.isEmpty { try conclude(connection) }
-            return faults
+            let faults = try Soundness.faults(connection, dialect)
+            let missing = try Survey(filesOf: connection, in: chunks).missingFiles
+            if faults.isEmpty, missing.isEmpty || toleratesMissingFiles { try conclude(connection) }
+            return (faults, missing)
         }
+        report.faults += faults
+        if toleratesMissingFiles { report.notes += missing } else { report.faults += missing }
         return report
     }
 
@@ -92,7 +96,7 @@ public struct HandBack: Sendable {
                 if try await chunks.place(content, at: path) {
                     report.files += 1
                 } else {
-                    report.faults.append("the content of a chunk cannot be put at \(path), which leaves the folder")
+                    report.notes.append("the content of a chunk is not put at \(path), which is no path below the folder")
                 }
             }
             last = end.id
@@ -144,38 +148,4 @@ public struct HandBack: Sendable {
         ORDER  BY chunk.id
         LIMIT  $2
         """)
-
-    /// What the original takes for granted of its tables; each counts the rows for which it does not hold.
-    private static func invariants(_ dialect: Dialect) -> [(Statement, String)] {
-        let everywhere = [
-            (
-                """
-                SELECT count(*) FROM django_etebase_collectionitem item
-                WHERE  EXISTS (SELECT 1 FROM django_etebase_collectionitemrevision revision WHERE revision.item_id = item.id)
-                AND    1 <> (SELECT count(*) FROM django_etebase_collectionitemrevision revision
-                             WHERE revision.item_id = item.id AND revision.current)
-                """, "items have not one current revision"
-            ),
-            (
-                "SELECT count(*) FROM django_etebase_collectionitemrevision WHERE NOT current",
-                "old revisions are marked with false, not null"
-            ),
-            (
-                """
-                SELECT count(*) FROM django_etebase_collection collection
-                LEFT   JOIN django_etebase_collectionitem item ON item.id = collection.main_item_id
-                WHERE  item.id IS NULL OR item.uid <> collection.uid
-                """, "collections have no main item of their name"
-            ),
-            (
-                """
-                SELECT count(*) FROM django_etebase_collection collection
-                WHERE  NOT EXISTS (SELECT 1 FROM django_etebase_collectionmember member
-                                   WHERE member.collection_id = collection.id AND member.user_id = collection.owner_id)
-                """, "collections do not have their owner among their members"
-            ),
-        ]
-        let keys = dialect == .sqlite ? [("SELECT count(*) FROM pragma_foreign_key_check", "rows refer to rows that are not there")] : []
-        return (everywhere + keys).map { (Statement($0.0), $0.1) }
-    }
 }

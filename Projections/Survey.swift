@@ -7,9 +7,10 @@ public struct Survey: Sendable {
     public private(set) var counts: [(what: String, count: Int64)] = []
     /// What is unusual and is taken over all the same, in words.
     public private(set) var oddities: [String] = []
-
-    /// Files of chunks that are missing, in words.
+    /// Files of chunks that are missing, in words; they are taken over all the same.
     public private(set) var missingFiles: [String] = []
+    /// What makes it impossible to take the database over, in words.
+    public private(set) var faults: [String] = []
 
     private static let pageRows = 1000
     /// How many missing files are named.
@@ -17,19 +18,27 @@ public struct Survey: Sendable {
 
     /// Looks, and changes nothing.
     ///
-    /// - Throws: `DatabaseFault` when a table is not there.
-    public init(_ connection: any Connection, chunks: ChunkStore) throws {
-        for (what, table) in Self.tables {
-            counts.append((what, try connection.first(Statement("SELECT count(*) FROM \(table)"), []) { $0.integer(0) } ?? 0))
+    /// - Throws: `DatabaseFault` when a table or column is not there.
+    public init(_ connection: any Connection, _ dialect: Dialect, chunks: ChunkStore) throws {
+        faults = try Soundness.faults(connection, dialect)
+        try Soundness.withWholeTables(connection, dialect) {
+            for (what, table) in Self.tables {
+                counts.append((what, try connection.first(Statement("SELECT count(*) FROM \(table)"), []) { $0.integer(0) } ?? 0))
+            }
+            for (question, words) in Self.questions {
+                let found = try connection.first(Statement(question), []) { $0.integer(0) } ?? 0
+                if found > 0 { oddities.append("\(found) \(words)") }
+            }
         }
-        for (question, words) in Self.questions {
-            let found = try connection.first(Statement(question), []) { $0.integer(0) } ?? 0
-            if found > 0 { oddities.append("\(found) \(words)") }
-        }
-        try look(for: chunks, connection)
+        try lookForFiles(connection, chunks)
     }
 
-    private mutating func look(for chunks: ChunkStore, _ connection: any Connection) throws {
+    /// Looks only whether files of chunks are missing, whose contents are not in the database either.
+    ///
+    /// - Throws: `DatabaseFault`.
+    public init(filesOf connection: any Connection, in chunks: ChunkStore) throws { try lookForFiles(connection, chunks) }
+
+    private mutating func lookForFiles(_ connection: any Connection, _ chunks: ChunkStore) throws {
         var last = Int64.min
         var missing = 0
         while true {
@@ -77,14 +86,26 @@ public struct Survey: Sendable {
             "SELECT count(*) FROM django_etebase_collectionmember WHERE stoken_id IS NULL", "memberships have no stoken"
         ),
         (
-            "SELECT count(*) FROM django_etebase_collection WHERE main_item_id IS NULL", "collections have no main item"
+            """
+            SELECT count(*) FROM (
+                SELECT lower(username) FROM myauth_user GROUP BY lower(username) HAVING count(*) > 1
+            ) shared
+            """, "user names differ from another only in their case: neither of the two can log in"
+        ),
+        (
+            """
+            SELECT count(*) FROM django_etebase_collection collection WHERE NOT EXISTS (
+                SELECT 1 FROM django_etebase_collectionmember member
+                WHERE  member.collection_id = collection.id AND member.user_id = collection.owner_id
+            )
+            """, "collections were left by their owners"
         ),
         (
             """
             SELECT count(*) FROM django_etebase_collectionitem item WHERE NOT EXISTS (
-                SELECT 1 FROM django_etebase_collectionitemrevision revision WHERE revision.item_id = item.id AND revision.current
+                SELECT 1 FROM django_etebase_collectionitemrevision revision WHERE revision.item_id = item.id
             )
-            """, "items have no current revision"
+            """, "items have no revision"
         ),
         (
             """

@@ -17,7 +17,7 @@ enum Original {
     /// Throws unless the tables are those of the original in its last form.
     static func check(_ found: Set<String>, _ connection: any Connection) throws {
         guard found.contains("django_migrations"), found.contains("django_etebase_stoken") else {
-            throw DatabaseFault(.corrupt, "this is no database of an EteSync server: it is left as it is")
+            throw DatabaseFault(.corrupt, "this is no database of an EteSync server; name the one to adopt with --config or --database-url")
         }
         if let missing = tables.first(where: { !found.contains($0) }) {
             throw DatabaseFault(.corrupt, "the database of the EteSync server is not whole: the table \(missing) is missing")
@@ -37,10 +37,12 @@ enum Original {
         }
     }
 
-    /// Keeps everybody else from writing, and gives ids and what refers to them the width of positions. Tables that have
-    /// it already are not rewritten. Django does not mind.
+    /// Keeps everybody else from the tables.
+    static let lock = "LOCK TABLE \(tables.joined(separator: ", ")) IN ACCESS EXCLUSIVE MODE"
+
+    /// Gives ids and what refers to them the width of positions. Tables that have it already are not rewritten. Django does
+    /// not mind.
     static let widen = """
-        LOCK TABLE \(tables.joined(separator: ", ")) IN ACCESS EXCLUSIVE MODE;
         DO $$
         DECLARE
             found RECORD;

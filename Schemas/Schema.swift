@@ -42,51 +42,70 @@ public enum Schema {
     static func create(_ connection: any Connection, _ dialect: Dialect, upgrades: [Upgrade]) throws {
         let newest = upgrades.last?.version ?? 1
         try connection.run(script: lock(dialect))
-        let tables = try connection.query(tables, []) { $0.text(0) }
-        guard !tables.contains("apus_handed_back") else {
-            throw DatabaseFault(.corrupt, "the database was handed back to the EteSync server: apus adopt takes it over again")
-        }
-        if tables.contains("apus_schema") {
-            let found = try connection.first(Statement("SELECT max(version) FROM apus_schema"), []) { $0.integer(0) } ?? 0
-            guard found <= newest else {
-                throw DatabaseFault(.corrupt, "the database has schema \(found), this program knows \(newest): use a newer apus")
-            }
+        if let found = try check(connection, newest: newest) {
             guard found < newest else { return }
             for upgrade in upgrades where upgrade.version > found {
                 for script in upgrade.scripts(dialect) { try connection.run(script: script) }
             }
             try connection.execute(Statement("UPDATE apus_schema SET version = $1"), [.integer(newest)])
         } else {
-            guard tables.isEmpty else {
-                throw DatabaseFault(
-                    .corrupt,
-                    "the database holds tables of another program and is left as it is; one of an EteSync server is taken over by apus adopt"
-                )
-            }
             for script in scripts(dialect) { try connection.run(script: script) }
             try connection.execute(Statement("INSERT INTO apus_schema (version) VALUES ($1)"), [.integer(newest)])
         }
         for script in functions(dialect) { try connection.run(script: script) }
     }
 
+    /// Looks whether the database is ours, or nobody's yet; changes nothing.
+    ///
+    /// - Returns: the version of its schema; nil where there are no tables.
+    /// - Throws: ``DatabaseFault`` as ``create(_:_:)``.
+    @discardableResult
+    public static func check(_ connection: any Connection) throws -> Int64? { try check(connection, newest: version) }
+
+    private static func check(_ connection: any Connection, newest: Int64) throws -> Int64? {
+        let tables = try connection.query(tables, []) { $0.text(0) }
+        guard !tables.contains("apus_handed_back") else {
+            throw DatabaseFault(.corrupt, "the database was handed back to the EteSync server: apus adopt takes it over again")
+        }
+        guard tables.contains("apus_schema") else {
+            guard tables.isEmpty else {
+                throw DatabaseFault(
+                    .corrupt,
+                    "the database holds tables of another program and is left as it is; one of an EteSync server is taken over by apus adopt"
+                )
+            }
+            return nil
+        }
+        let found = try connection.first(Statement("SELECT max(version) FROM apus_schema"), []) { $0.integer(0) } ?? 0
+        guard found <= newest else {
+            throw DatabaseFault(.corrupt, "the database has schema \(found), this program knows \(newest): use a newer apus")
+        }
+        return found
+    }
+
     /// Makes our own tables beside those of the original, in the caller's transaction, and keeps the original from writing
     /// meanwhile.
     ///
+    /// - Parameter inspect: looks at the tables once nobody writes into them any more, and before anything is changed.
     /// - Throws: ``DatabaseFault`` when the database is not one of the original in the version that this program knows.
-    public static func adopt(_ connection: any Connection, _ dialect: Dialect) throws {
-        try connection.run(script: lock(dialect))
-        guard try owner(connection) == .original else { throw DatabaseFault(.corrupt, "somebody else adopts this database") }
-        if dialect == .postgres { try connection.run(script: Original.widen) }
+    public static func adopt(_ connection: any Connection, _ dialect: Dialect, inspect: () throws -> Void) throws {
+        try takeOver(connection, dialect, from: .original, inspect)
         for script in schemaTable(dialect) + ApusTables.scripts(dialect) { try connection.run(script: script) }
         try connection.execute(Statement("INSERT INTO apus_schema (version) VALUES ($1)"), [.integer(version)])
         for script in functions(dialect) { try connection.run(script: script) }
     }
 
-    /// Takes a database back that was handed back to the original, in the caller's transaction, like ``adopt(_:_:)``.
-    public static func adoptAgain(_ connection: any Connection, _ dialect: Dialect) throws {
+    private static func takeOver(_ connection: any Connection, _ dialect: Dialect, from owner: Owner, _ inspect: () throws -> Void) throws {
         try connection.run(script: lock(dialect))
-        guard try owner(connection) == .originalAgain else { throw DatabaseFault(.corrupt, "somebody else adopts this database") }
+        guard try self.owner(connection) == owner else { throw DatabaseFault(.corrupt, "somebody else adopts this database") }
+        if dialect == .postgres { try connection.run(script: Original.lock) }
+        try inspect()
         if dialect == .postgres { try connection.run(script: Original.widen) }
+    }
+
+    /// Takes a database back that was handed back to the original, in the caller's transaction, like ``adopt(_:_:inspect:)``.
+    public static func adoptAgain(_ connection: any Connection, _ dialect: Dialect, inspect: () throws -> Void) throws {
+        try takeOver(connection, dialect, from: .originalAgain, inspect)
         try connection.run(script: "DROP TABLE apus_handed_back")
         if dialect == .sqlite { try connection.run(script: "DROP TRIGGER IF EXISTS apus_handed_back_event") }
         try create(connection, dialect)

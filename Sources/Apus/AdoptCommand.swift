@@ -24,38 +24,53 @@ struct AdoptCommand: AsyncParsableCommand {
 
     func run() async throws {
         let environment = try dataOptions.environment()
+        let place = try dataOptions.databasePlace(environment)
+        // Whoever cannot serve afterwards is told before.
+        _ = try environment.secret("APUS_SECRET")
         let chunks = ChunkStore(folder: dataOptions.chunkFolder(environment), place: .database)
         do {
-            let database = try open(environment)
-            if dryRun { try await survey(database, chunks) } else { try await adopt(database, environment) }
+            if case .sqlite(let path) = place, !dryRun { try await look(at: path) }
+            let database = try open(place)
+            if dryRun { try await survey(database, chunks) } else { try await adopt(database, chunks, environment) }
             try (database as? SQLiteDatabase)?.close()
-        } catch let fault as DatabaseFault { throw ValidationError("\(fault). Nothing was changed.") }
+        } catch let fault as DatabaseFault { throw DatabaseFault(fault.kind, "\(fault). Nothing was changed.") }
     }
 
-    /// Opens what is there; unlike elsewhere, no file is made.
-    private func open(_ environment: Environment) throws -> any Database {
-        switch try dataOptions.databasePlace(environment) {
-        case .postgres(let url): return PostgresDatabase(url: url)
-        case .sqlite(let path):
-            guard FileManager.default.fileExists(atPath: path) else { throw ValidationError("there is no file \(path)") }
-            return try SQLiteDatabase(path: path)
+    /// Looks whether the file is a database to adopt, before it is opened for writing: that alone can change it.
+    private func look(at path: String) async throws {
+        do {
+            let database = try SQLiteDatabase(path: path, as: .reading)
+            _ = try await database.read { try Schema.owner($0) }
+            try database.close()
+        } catch let fault as DatabaseFault {
+            // A writer that was killed, be it an adoption, leaves a file that gets right when it is opened for writing.
+            guard case .unavailable = fault.kind else { throw fault }
+        }
+    }
+
+    private func open(_ place: DatabasePlace) throws -> any Database {
+        switch place {
+        case .postgres(let url): PostgresDatabase(url: url)
+        case .sqlite(let path): try SQLiteDatabase(path: path, as: dryRun ? .reading : .foreign)
         }
     }
 
     private func survey(_ database: any Database, _ chunks: ChunkStore) async throws {
         let (owner, survey) = try await database.read { [dialect = database.dialect] connection in
-            // Whole tables are counted.
-            if dialect == .postgres { try connection.run(script: "SET LOCAL statement_timeout = 0") }
-            return (try Schema.owner(connection), try Survey(connection, chunks: chunks))
+            (try Schema.owner(connection), try Survey(connection, dialect, chunks: chunks))
         }
         if owner == .apus { print("This database is one of Apus already.") }
         for (what, count) in survey.counts { print("\(count) \(what)") }
         let oddities = survey.oddities + survey.missingFiles
         print(oddities.isEmpty ? "Nothing is unusual." : "Unusual, and taken over all the same:")
         for oddity in oddities { print("  \(oddity)") }
+        guard !survey.faults.isEmpty else { return }
+        print("Wrong, and to be mended before anything is taken over:")
+        for fault in survey.faults { print("  \(fault)") }
+        throw ExitCode(1)
     }
 
-    private func adopt(_ database: any Database, _ environment: Environment) async throws {
+    private func adopt(_ database: any Database, _ chunks: ChunkStore, _ environment: Environment) async throws {
         let dialect = database.dialect
         let events: Int
         switch try await database.read({ try Schema.owner($0) }) {
@@ -64,16 +79,21 @@ struct AdoptCommand: AsyncParsableCommand {
             return
         case .original:
             events = try await database.write { connection in
-                try Schema.adopt(connection, dialect)
+                try Schema.adopt(connection, dialect) { try Adoption.requireSound(connection, dialect) }
                 return try Adoption.run(connection, at: Node.clock()) { print("\($0) events …") }
             }
         case .originalAgain:
             let stokens = StokenSealer(secret: try Node.secret(dataOptions, environment))
             events = try await withScratch { scratch in
                 try await AdoptionAgain(database: database, scratch: scratch, stokens: stokens)
-                    .run(at: Node.clock()) { try Schema.adoptAgain($0, dialect) }
+                    .run(at: Node.clock()) { connection in
+                        try Schema.adoptAgain(connection, dialect) { try Adoption.requireSound(connection, dialect) }
+                    }
             }
         }
         print("Adopted: \(events) events. Look with apus verify, then start apus serve with the same options.")
+        for words in try await database.read({ try Survey(filesOf: $0, in: chunks).missingFiles }) {
+            print("\(words) (is the folder that of --media-root?)")
+        }
     }
 }

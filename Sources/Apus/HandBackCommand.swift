@@ -16,21 +16,26 @@ struct HandBackCommand: AsyncParsableCommand {
             what has changed until then.
             """)
 
+    @Flag(help: "Goes on where files of chunks are missing: for a database that was adopted without them.")
+    var withoutMissingFiles = false
+
     @OptionGroup var dataOptions: DataOptions
 
     func run() async throws {
         let environment = try dataOptions.environment()
-        let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
+        let place = try dataOptions.databasePlace(environment)
+        let node = try await Node(dataOptions, environment, makesDatabase: false, logger: Logger(label: "apus"))
         let dialect = node.database.dialect
         let report = try await HandBack(
             database: node.database, projection: DjangoProjection(stokens: node.readModel.stokens), chunks: node.chunks
-        ).run { try Schema.handBack($0, dialect) }
+        ).run(toleratesMissingFiles: withoutMissingFiles) { try Schema.handBack($0, dialect) }
         try node.close()
         print("\(report.files) contents of chunks were written into files.")
-        for fault in report.faults { print(fault) }
+        for words in report.notes + report.faults { print(words) }
         guard report.faults.isEmpty else { throw ExitCode(1) }
+        if case .sqlite(let path) = place { try SQLiteDatabase.leaveWAL(path: path) }
         let database =
-            switch try dataOptions.databasePlace(environment) {
+            switch place {
             case .sqlite(let path): "engine = django.db.backends.sqlite3\nname = \(path)"
             case .postgres: "engine = django.db.backends.postgresql\nname, user, password, host, port: those of the address"
             }

@@ -43,16 +43,18 @@ struct Node: Sendable {
     /// Opens the database, and makes what is missing in it and in the data folder.
     ///
     /// - Parameters:
+    ///   - makesDatabase: whether a database may be made too: who asks about one means one that is there.
     ///   - place: where new contents of chunks go.
     ///   - redis: through which other processes are woken; its service is run by whoever made it.
     init(
-        _ options: DataOptions, _ environment: Environment, chunks place: ChunkStore.Place = .database, redis: Redis? = nil,
-        logger: Logger
+        _ options: DataOptions, _ environment: Environment, makesDatabase: Bool = true, chunks place: ChunkStore.Place = .database,
+        redis: Redis? = nil, logger: Logger
     ) async throws {
         let folder = options.folder(environment)
         guard !Restore.isUnfinished(in: folder) else {
             throw ValidationError("a restore into \(folder) was interrupted: empty the folder and restore again")
         }
+        if !makesDatabase { try await Self.requireDatabase(options.databasePlace(environment)) }
         secret = try Self.secret(options, environment)
         let stokens = StokenSealer(secret: secret)
         let projection = DjangoProjection(stokens: stokens)
@@ -101,7 +103,7 @@ struct Node: Sendable {
             guard try options.readDatabaseURL(environment) == nil else {
                 throw ValidationError("APUS_READ_DATABASE_URL needs APUS_DATABASE_URL: on SQLite there is one database")
             }
-            let database = try SQLiteDatabase(path: path)
+            let database = try await Self.openSQLite(path)
             try await Self.createSchema(database)
             engine = .sqlite(database)
             self.database = database
@@ -116,6 +118,28 @@ struct Node: Sendable {
             committer = Committer(appender)
             self.appender = appender
         }
+    }
+
+    private static func requireDatabase(_ place: DatabasePlace) async throws {
+        let version: Int64?
+        switch place {
+        case .postgres(let url): version = try await PostgresDatabase(url: url).read { try Schema.check($0) }
+        case .sqlite(let path):
+            let database = try SQLiteDatabase(path: path, as: .reading)
+            version = try await database.read { try Schema.check($0) }
+            try database.close()
+        }
+        guard version != nil else { throw DatabaseFault(.corrupt, "the database is empty; is it the right one?") }
+    }
+
+    /// Opens a file that is ours or nobody's: another's is not even put into our mode.
+    private static func openSQLite(_ path: String) async throws -> SQLiteDatabase {
+        if FileManager.default.fileExists(atPath: path) {
+            let database = try SQLiteDatabase(path: path, as: .reading)
+            try await database.read { _ = try Schema.check($0) }
+            try database.close()
+        }
+        return try SQLiteDatabase(path: path)
     }
 
     private static func createSchema(_ database: any Database) async throws {

@@ -42,7 +42,7 @@ internal import CPostgres
         }
         unsafe self.handle = handle
         guard unsafe PQstatus(handle) == CONNECTION_OK else {
-            throw DatabaseFault(.unavailable, "PostgreSQL: no connection")
+            throw DatabaseFault(.unavailable, "PostgreSQL: no connection: \(unsafe Self.reason(of: handle, url))")
         }
         // A pooler tells us a process of its own making.
         let process = try query(Statement("SELECT pg_backend_pid()"), []) { $0.integer(0) }
@@ -51,6 +51,16 @@ internal import CPostgres
     }
 
     deinit { unsafe PQfinish(handle) }
+
+    /// Why no connection came about: who, where and what the server said. What is wrong with an address is not told, which
+    /// would quote from it.
+    private static func reason(of handle: OpaquePointer, _ url: String) -> String {
+        let parameters = unsafe PQconninfoParse(url, nil)
+        defer { unsafe PQconninfoFree(parameters) }
+        guard unsafe parameters != nil, let message = unsafe PQerrorMessage(handle) else { return "the address is not understood" }
+        // A line for each address that was tried; questions to the reader are indented.
+        return unsafe String(cString: message).split(separator: "\n").filter { !$0.hasPrefix("\t") }.joined(separator: "; ")
+    }
 
     /// Whether the server is gone.
     var isBroken: Bool { unsafe PQstatus(handle) != CONNECTION_OK }

@@ -14,7 +14,7 @@ internal import CPostgres
         guard ![PGRES_COMMAND_OK, PGRES_TUPLES_OK].contains(status) else { return }
         let state = unsafe PQresultErrorField(pointer, Self.sqlState).map { unsafe String(cString: $0) } ?? "no connection"
         guard state.hasPrefix("AP"), let message = unsafe PQresultErrorField(pointer, Self.message) else {
-            throw DatabaseFault(Self.kind(of: state), "PostgreSQL: \(state)")
+            throw DatabaseFault(Self.kind(of: state), "PostgreSQL: \(Self.words[state].map { "\($0) (\(state))" } ?? state)")
         }
         throw DatabaseFault(.raised(code: state, message: unsafe String(cString: message)), "PostgreSQL: \(state)")
     }
@@ -36,6 +36,13 @@ internal import CPostgres
     /// `PG_DIAG_SQLSTATE` and `PG_DIAG_MESSAGE_PRIMARY`, macros that are not imported.
     private static let sqlState = Int32(UInt8(ascii: "C"))
     private static let message = Int32(UInt8(ascii: "M"))
+
+    /// What an operator can do something about.
+    private static let words = [
+        "25006": "the database can only be read; is it a standby?", "42501": "the user does not own the tables",
+        "53100": "the disk is full", "53300": "there are too many connections",
+        "55P03": "another program uses the tables; stop it, or try again", "57014": "it took too long",
+    ]
 
     private static func kind(of state: String) -> DatabaseFault.Kind {
         switch state.prefix(2) {

@@ -1,8 +1,18 @@
 internal import GRDB
 internal import Foundation
 
-/// SQLite in WAL mode through GRDB: one writer, several readers, each on a thread of its own.
+/// SQLite through GRDB: one writer and, in WAL mode, several readers, each on a thread of its own.
 public final class SQLiteDatabase: Database {
+    /// What is done to a file by opening it.
+    public enum Access: Sendable {
+        /// It is ours: made where it is missing, and put into WAL mode.
+        case own
+        /// It may be another program's, which may go on with it: it must be there, and keeps the mode that it has.
+        case foreign
+        /// Nothing, and nothing is made beside it; it must be there.
+        case reading
+    }
+
     /// How many snapshots may be read at the same time.
     private static let readers = 4
     /// How long a writer waits for another process (the command line beside a running server).
@@ -10,43 +20,69 @@ public final class SQLiteDatabase: Database {
     /// Pages in the log of changes before they are moved into the file. SQLite's own 1,000 would come every 40 items.
     private static let checkpointPages = 8000
 
-    private let pool: DatabasePool
-    /// A connection beside the pool: moving changes into the file must not make the writer wait.
-    private let checkpointer: DatabaseQueue
+    private let connections: any DatabaseWriter
+    /// A connection beside the others: moving changes into the file must not make the writer wait. Nil for a file that is
+    /// not ours.
+    private let checkpointer: DatabaseQueue?
 
     /// The engine's dialect.
     public var dialect: Dialect { .sqlite }
 
-    /// Opens the file, or makes it.
+    /// Opens the file.
     ///
     /// - Throws: ``DatabaseFault`` when the file cannot be opened or is no database.
-    public init(path: String) throws(DatabaseFault) {
+    public init(path: String, as access: Access = .own) throws(DatabaseFault) {
         var configuration = Configuration()
         configuration.maximumReaderCount = Self.readers
         configuration.busyMode = .timeout(Self.busySeconds)
         configuration.label = "apus.sqlite"
+        configuration.readonly = access == .reading
         configuration.prepareDatabase { database in
             // FULL: a commit is on the disk when it is acknowledged, not only in the operating system's hands (G1).
             try database.execute(sql: "PRAGMA synchronous = FULL")
             try database.execute(sql: "PRAGMA wal_autocheckpoint = \(Self.checkpointPages)")
         }
+        guard access == .own || FileManager.default.fileExists(atPath: path) else {
+            throw DatabaseFault(.unavailable, "there is no file \(path)")
+        }
         do {
-            pool = try DatabasePool(path: path, configuration: configuration)
-            checkpointer = try DatabaseQueue(path: path, configuration: configuration)
+            switch access {
+            case .own:
+                connections = try DatabasePool(path: path, configuration: configuration)
+                checkpointer = try DatabaseQueue(path: path, configuration: configuration)
+            case .foreign:
+                connections = try DatabaseQueue(path: path, configuration: configuration)
+                checkpointer = nil
+            case .reading:
+                connections = try DatabaseQueue(path: Self.untouched(path), configuration: configuration)
+                checkpointer = nil
+            }
         } catch { throw DatabaseFault(error) }
+    }
+
+    /// The name under which a file in WAL mode is read without making the two files beside it. Only while those are missing,
+    /// so nobody has it open.
+    private static func untouched(_ path: String) throws -> String {
+        guard try isInWALMode(path), !FileManager.default.fileExists(atPath: path + "-wal") else { return path }
+        return URL(filePath: path).absoluteString + "?immutable=1"
+    }
+
+    /// Whether the file's header says so: the version of what reads it.
+    private static func isInWALMode(_ path: String) throws -> Bool {
+        try FileHandle(forReadingAtPath: path)?.read(upToCount: 20)?.last == 2
     }
 
     /// Runs `body` in a snapshot.
     public func read<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
         do {
-            return try await pool.read { database in try body(SQLiteConnection(database: database)) }
+            return try await connections.read { database in try body(SQLiteConnection(database: database)) }
         } catch let error as DatabaseError { throw DatabaseFault(error) }
     }
 
     /// Runs `body` under `BEGIN IMMEDIATE`.
     public func write<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
         do {
-            return try await pool.writeWithoutTransaction { database in
+            return try await connections.writeWithoutTransaction { database in
                 var result: T?
                 try database.inTransaction(.immediate) {
                     result = try body(SQLiteConnection(database: database))
@@ -62,14 +98,14 @@ public final class SQLiteDatabase: Database {
     /// of another database, on that one's thread.
     public func writeWithin<T>(_ body: (any Connection) throws -> T) throws -> T {
         do {
-            return try pool.write { database in try body(SQLiteConnection(database: database)) }
+            return try connections.write { database in try body(SQLiteConnection(database: database)) }
         } catch let error as DatabaseError { throw DatabaseFault(error) }
     }
 
     /// Moves what can be moved from the log of changes into the file, without making anyone wait.
     public func checkpoint() async throws(DatabaseFault) {
         do {
-            try await checkpointer.writeWithoutTransaction { database in _ = try database.checkpoint(.passive) }
+            try await checkpointer?.writeWithoutTransaction { database in _ = try database.checkpoint(.passive) }
         } catch { throw DatabaseFault(error) }
     }
 
@@ -77,7 +113,8 @@ public final class SQLiteDatabase: Database {
     /// was deleted is not in the copy.
     public func copy(to path: String) async throws(DatabaseFault) {
         do {
-            try await checkpointer.writeWithoutTransaction { database in
+            let connection: any DatabaseWriter = checkpointer ?? connections
+            try await connection.writeWithoutTransaction { database in
                 try database.execute(sql: "VACUUM INTO ?", arguments: [path])
             }
         } catch { throw DatabaseFault(error) }
@@ -97,14 +134,28 @@ public final class SQLiteDatabase: Database {
     public func close() throws(DatabaseFault) {
         do {
             // What was committed is then in the one file, for whoever copies it.
-            try checkpointer.writeWithoutTransaction { database in
+            try checkpointer?.writeWithoutTransaction { database in
                 do { _ = try database.checkpoint(.truncate) } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
                     // Another process does it just now, and has the database open.
                 }
             }
-            try checkpointer.close()
-            try pool.close()
+            try checkpointer?.close()
+            try connections.close()
         } catch { throw DatabaseFault(error) }
+    }
+
+    /// Takes a file that was closed out of WAL mode, for a program that does not use it. As long as another process has it
+    /// open it stays as it is.
+    public static func leaveWAL(path: String) throws(DatabaseFault) {
+        let database = try SQLiteDatabase(path: path, as: .foreign)
+        do {
+            try database.connections.writeWithoutTransaction { database in
+                do { try database.execute(sql: "PRAGMA journal_mode = DELETE") } catch let error as DatabaseError
+                    where error.resultCode == .SQLITE_BUSY
+                {}
+            }
+        } catch { throw DatabaseFault(error) }
+        try database.close()
     }
 }
 
@@ -182,13 +233,25 @@ extension DatabaseFault {
             self = (error as? DatabaseFault) ?? DatabaseFault(.unavailable, "\(type(of: error))")
             return
         }
-        // Result codes only: messages may hold values.
+        // No messages: they may hold values.
         let kind: Kind =
             switch error.resultCode {
             case .SQLITE_CONSTRAINT: .constraint
             case .SQLITE_CORRUPT, .SQLITE_NOTADB, .SQLITE_ERROR, .SQLITE_MISMATCH, .SQLITE_MISUSE: .corrupt
             default: .unavailable
             }
-        self.init(kind, "SQLite: \(error.resultCode) (\(error.extendedResultCode.rawValue))")
+        let words =
+            switch error.resultCode {
+            case .SQLITE_READONLY where error.extendedResultCode == .SQLITE_READONLY_ROLLBACK:
+                "a program was killed while it wrote into the file, which gets right when that program opens it"
+            case .SQLITE_READONLY: "the file cannot be written by this user"
+            case .SQLITE_NOTADB: "the file is no SQLite database; is its path right?"
+            case .SQLITE_CORRUPT: "the file is damaged; there should be a backup of it"
+            case .SQLITE_BUSY: "another program is writing into the file; stop it, or try again"
+            case .SQLITE_CANTOPEN: "the file cannot be opened; is its path right, and may this user open it?"
+            case .SQLITE_FULL: "the disk is full"
+            default: "\(error.resultCode)"
+            }
+        self.init(kind, "SQLite: \(words) (\(error.extendedResultCode.rawValue))")
     }
 }

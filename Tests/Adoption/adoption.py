@@ -3,153 +3,13 @@
 
 from __future__ import annotations
 
-import argparse
 import base64
-import contextlib
-import hashlib
-import json
-import shutil
-import sqlite3
-import subprocess
-import sys
 import urllib.parse
-from pathlib import Path
-from typing import Any, Callable, Iterator
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent / "Faults"), str(HERE.parent / "Clients")]
-
-import support  # noqa: E402
-from etebase import Account, FetchOptions  # noqa: E402
-from harness import refused  # noqa: E402
-from support import Client, Server, equal, request_bytes, true  # noqa: E402
-
-TYPE = "apus.test"
-TESTS: list[tuple[str, Callable[[Adopted], None]]] = []
-
-
-def test(sentence: str) -> Callable:
-    def add(function: Callable[[Adopted], None]) -> Callable:
-        TESTS.append((sentence, function))
-        return function
-
-    return add
-
-
-class Adopted(Server):
-    """A server on a copy of a database that the original made."""
-
-    catalogue: str | None = None
-
-    def __init__(self, binary: str, engine: str) -> None:
-        self.postgres = Server.postgres if engine == "postgres" else None
-        super().__init__(binary)
-        self.made = HERE / engine
-        self.media = self.scratch / "media"
-        shutil.copytree(self.made / "media", self.media)
-        self.held = json.loads((self.made / "held.json").read_text())
-        self.file = self.scratch / "db.sqlite3"
-        if self.postgres_database:
-            self.postgres_database.run((self.made / "database.sql").read_text())
-        else:
-            self.engine = {"APUS_DATABASE_URL": f"sqlite:{self.file}"}
-            with contextlib.closing(sqlite3.connect(self.file)) as connection:
-                connection.executescript((self.made / "database.sql").read_text())
-        self.engine["APUS_MEDIA_ROOT"] = str(self.media)
-
-    def __enter__(self) -> Adopted:
-        return self
-
-    def rows(self, query: str) -> list[tuple]:
-        if self.postgres_database:
-            return [tuple(row) for row in self.postgres_database.rows(query)]
-        with contextlib.closing(sqlite3.connect(self.file)) as connection:
-            return connection.execute(query).fetchall()
-
-    def change(self, script: str) -> None:
-        if self.postgres_database:
-            return self.postgres_database.run(script)
-        with contextlib.closing(sqlite3.connect(self.file)) as connection:
-            connection.executescript(script)
-
-    def last_id(self, table: str) -> int:
-        """The last id that the table's sequence has given, or is taken to have given."""
-        if self.postgres_database:
-            return self.rows(f"SELECT last_value FROM {table}_id_seq")[0][0]
-        return self.rows(f"SELECT seq FROM sqlite_sequence WHERE name = '{table}'")[0][0]
-
-    def next_id(self, table: str, skip: int = 0) -> int:
-        """An id as the original gets it; some may have been drawn by what failed."""
-        if self.postgres_database:
-            return self.rows(f"SELECT max(nextval('{table}_id_seq')) FROM generate_series(0, {skip})")[0][0]
-        self.change(f"UPDATE sqlite_sequence SET seq = seq + {skip + 1} WHERE name = '{table}'")
-        return self.last_id(table)
-
-    def compare_with_catalogue(self) -> None:
-        """Holds the tables against the catalogue of the original's, where there is one."""
-        if not Adopted.catalogue:
-            return
-        place = ["--postgres", self.postgres_database.url] if self.postgres_database else ["--sqlite", str(self.file)]
-        compared = subprocess.run(
-            ["/usr/bin/python3", "-B", str(HERE.parent / "Schemas" / "compare.py"), Adopted.catalogue, *place], capture_output=True, text=True)
-        equal(compared.returncode, 0, f"exit code of the comparison, which said {compared.stdout[-1500:]} {compared.stderr[-500:]}")
-
-    def content(self) -> str:
-        """Everything that is in the tables, as one word."""
-        if self.postgres_database:
-            dumped = subprocess.run(["pg_dump", "--inserts", self.postgres_database.url], capture_output=True, text=True, check=True)
-            # Newer ones put a random word around the dump.
-            return word(sorted(line for line in dumped.stdout.splitlines() if "restrict" not in line))
-        with contextlib.closing(sqlite3.connect(self.file)) as connection:
-            return word(list(connection.iterdump()))
-
-    def done(self, *command: str) -> str:
-        """What a command says that does what it should."""
-        result = self.apus(*command)
-        equal(result.returncode, 0, f"exit code of {command}, which said {result.stdout} {result.stderr}")
-        return result.stdout
-
-    def not_done(self, *command: str) -> str:
-        """What a command says that does not, and changes nothing."""
-        before = self.content()
-        result = self.apus(*command)
-        true(result.returncode != 0, f"{command} did something: {result.stdout}")
-        equal(self.content(), before, "the tables")
-        return result.stderr
-
-    @contextlib.contextmanager
-    def serving(self) -> Iterator[None]:
-        self.start()
-        try:
-            yield
-        finally:
-            self.stop()
-
-    def status_for(self, host: str) -> int:
-        """How a request is answered that calls the server so."""
-        with self.wire() as wire:
-            wire.send(request_bytes("GET", "/api/v1/authentication/is_etebase/", [("Host", host)]))
-            return wire.receive("GET").status
-
-    def account(self, name: str) -> Account:
-        """A session that was begun with the original."""
-        account = Account.restore(support_client(self), self.held["sessions"][name], None)
-        account.force_server_url(f"http://{self.authority}")
-        return account
-
-
-def support_client(server: Server) -> Any:
-    from etebase import Client
-
-    return Client("apus-tests", f"http://{server.authority}")
-
-
-def word(value: Any) -> str:
-    return hashlib.sha256(repr(value).encode()).hexdigest()
-
-
-def listed(items: Any) -> dict[str, bytes]:
-    return {item.meta["name"]: item.content for item in items.data if not item.deleted}
+from common import TYPE, Adopted, listed, main, test
+from etebase import FetchOptions
+from harness import refused
+from support import Client, equal, true
 
 
 @test("a dry run says what there is, and changes nothing")
@@ -269,29 +129,6 @@ def audited(server: Adopted) -> None:
         equal((lines[0]["action"], lines[-1]["action"], lines[-1]["user"]), ("records_adopted", "item_created", "anna"), f"of {flags}")
 
 
-@test("what is no database of the original, or half of one, is refused and left as it is")
-def refused_databases(server: Adopted) -> None:
-    server.change("DELETE FROM django_migrations WHERE name = '0037_auto_20210127_1237'")
-    true("migrat" in server.not_done("adopt"), "a missing migration is not told")
-    server.change("INSERT INTO django_migrations (app, name, applied) VALUES ('django_etebase', '0037_auto_20210127_1237', '2024-01-01'), "
-                  "('django_etebase', '0038_new', '2024-01-01')")
-    true("0038_new" in server.not_done("adopt"), "an unknown migration is not told")
-    server.change("DELETE FROM django_migrations WHERE name = '0038_new'; DROP TABLE django_etebase_collectioninvitation")
-    true("not whole" in server.not_done("adopt"), "a missing table is not told")
-    server.change("DROP TABLE django_migrations")
-    true("no database of an EteSync server" in server.not_done("adopt"), "a foreign schema is not told")
-    if server.postgres_database:
-        return
-    wrong = server.scratch / "letter.txt"
-    wrong.write_text("this is no database at all. " * 200)
-    result = server.apus("adopt", "--database-url", f"sqlite:{wrong}")
-    true(result.returncode != 0 and "Nothing was changed" in result.stderr, f"a wrong file is not told: {result.stderr}")
-    equal(wrong.read_text(), "this is no database at all. " * 200, "the wrong file")
-    missing = server.scratch / "missing"
-    true("there is no file" in server.not_done("adopt", "--database-url", f"sqlite:{missing}"), "a missing file is not told")
-    true(not missing.exists(), "a file was made")
-
-
 @test("a database that was handed back has what the original needs, and is served by nobody else")
 def handed_back(server: Adopted) -> None:
     server.done("adopt")
@@ -317,6 +154,9 @@ def handed_back(server: Adopted) -> None:
     for invariant, question in INVARIANTS.items():
         equal(server.rows(question), [(0,)], invariant)
     server.compare_with_catalogue()
+    if not server.postgres_database:
+        equal(server.rows("PRAGMA journal_mode"), [("delete",)], "how changes are written")
+        equal([path.name for path in server.scratch.glob("db.sqlite3*")], ["db.sqlite3"], "the files of the database")
     for command in (("verify",), ("user", "list"), ("hand-back",)):
         true("handed back" in server.not_done(*command), f"{command} works on a database that was handed back")
 
@@ -350,6 +190,29 @@ def erased(server: Adopted) -> None:
         equal(server.rows(question), [(0,)], invariant)
     server.done("adopt")
     server.done("verify")
+
+
+@test("what was unusual before an adoption is no reason against a hand-back")
+def unusual(server: Adopted) -> None:
+    chunk = next(path for path in sorted(server.media.rglob("*")) if path.is_file())
+    chunk.unlink()
+    # An owner may leave, and an item may have lost its only revision.
+    server.change("""
+        DELETE FROM django_etebase_collectioninvitation WHERE "fromMember_id" IN (
+            SELECT id FROM django_etebase_collectionmember WHERE collection_id = 1 AND user_id = 1);
+        DELETE FROM django_etebase_collectionmember WHERE collection_id = 1 AND user_id = 1;
+        INSERT INTO django_etebase_collectionitem (id, uid, version, collection_id) VALUES (1000, 'without-a-revision', 1, 1);
+        UPDATE django_etebase_collectionmember SET "collectionType_id" = NULL;
+        UPDATE myauth_user SET username = 'ANNA' WHERE username = 'ben'""")
+    said = server.done("adopt", "--dry-run") + server.done("adopt")
+    for words in ("1 collections were left", "1 items have no revision", "1 user names differ", "missing: user_"):
+        true(words in said, f"not told: {words}, but {said}")
+    found = server.apus("verify").stdout.splitlines()
+    true(len(found) == 1 and "is missing" in found[0], f"verify finds other things than the missing file: {found}")
+    result = server.apus("hand-back")
+    true(result.returncode == 1 and str(chunk.relative_to(server.media)) in result.stdout, f"a missing file is not told: {result.stdout}")
+    server.done("hand-back", "--without-missing-files")
+    server.done("adopt")
 
 
 @test("a server that still runs writes nothing into a database that was handed back")
@@ -478,25 +341,5 @@ INVARIANTS = {
 }
 
 
-def tests(arguments: Any) -> Iterator[tuple[str, Callable]]:
-    engines = ["sqlite"] + (["postgres"] if Server.postgres else [])
-    for engine in engines:
-        for sentence, function in TESTS:
-            yield f"{engine}: {sentence}", on_a_copy(arguments.apus, engine, function)
-
-
-def on_a_copy(binary: str, engine: str, function: Callable[[Adopted], None]) -> Callable:
-    def run(_: Any) -> None:
-        with Adopted(binary, engine) as server:
-            function(server)
-
-    return run
-
-
-def options(parser: argparse.ArgumentParser) -> None:
-    support.on_either_engine(parser)
-    parser.add_argument("--catalogue", type=lambda folder: setattr(Adopted, "catalogue", folder), help="of the original's tables")
-
-
 if __name__ == "__main__":
-    support.main(__doc__, options, tests)
+    main(__doc__)

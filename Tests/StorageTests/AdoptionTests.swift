@@ -30,7 +30,7 @@ import Testing
 
     private func adopt(_ database: any Database) async throws {
         _ = try await database.write { [dialect = database.dialect] connection in
-            try Schema.adopt(connection, dialect)
+            try Schema.adopt(connection, dialect) { try Adoption.requireSound(connection, dialect) }
             return try Adoption.run(connection, at: Timestamp(rawValue: 1)) { _ in }
         }
     }
@@ -82,7 +82,7 @@ import Testing
         try await tables(engine) { place, database in
             await #expect(throws: DatabaseFault.self) {
                 _ = try await database.write { [dialect = database.dialect] connection in
-                    try Schema.adopt(connection, dialect)
+                    try Schema.adopt(connection, dialect) { try Adoption.requireSound(connection, dialect) }
                     _ = try Adoption.run(connection, at: Timestamp(rawValue: 1)) { _ in }
                     throw DatabaseFault(.unavailable, "the power went")
                 }
