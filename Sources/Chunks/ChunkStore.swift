@@ -103,7 +103,7 @@ public struct ChunkStore: Sendable {
 
     /// Whether there is a file at a path.
     public func hasFile(_ path: String) -> Bool {
-        ChunkPath.isInside(path) && FileManager.default.fileExists(atPath: URL(filePath: folder).appending(path: path).path())
+        ChunkPath.isInside(path) && FileManager.default.fileExists(atPath: URL(filePath: folder).appending(path: path).name)
     }
 
     /// - Returns: whether the file has the content: false where another one was there first.
@@ -116,11 +116,11 @@ public struct ChunkStore: Sendable {
             try FileManager.default.createDirectory(
                 at: parent, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
             try Data(content).write(to: new, options: .withoutOverwriting)
-            defer { unsafe unlink(new.path()) }
-            try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: new.path())
-            try synchronize(new.path())
+            defer { unsafe unlink(new.name) }
+            try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: new.name)
+            try synchronize(new.name)
             // Unlike a rename, a link replaces nothing.
-            if unsafe link(new.path(), file.path()) == 0 { return true }
+            if unsafe link(new.name, file.name) == 0 { return true }
             guard errno == EEXIST else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
         } catch { throw Self.fault(error, "written") }
         return try read(path) == content
@@ -129,7 +129,7 @@ public struct ChunkStore: Sendable {
     /// Says of a file that is there that it is about to be named: what is waste is looked at by its age.
     private func touch(_ file: URL) {
         // One that is not there is written anew, whoever has just removed it.
-        unsafe utimensat(AT_FDCWD, file.path(percentEncoded: false), nil, 0)
+        unsafe utimensat(AT_FDCWD, file.name, nil, 0)
     }
 
     /// The files that nobody has touched since `time`, named relative to the folder of all chunks, and how long each is: those
@@ -154,15 +154,15 @@ public struct ChunkStore: Sendable {
         let file = URL(filePath: folder).appending(path: path)
         let aside = file.deletingLastPathComponent().appending(path: Self.unfinished + Sodium.randomAlphanumerics(16))
         // Whoever touches it after this finds nothing, and writes it anew.
-        guard unsafe rename(file.path(percentEncoded: false), aside.path(percentEncoded: false)) == 0 else {
+        guard unsafe rename(file.name, aside.name) == 0 else {
             guard errno == ENOENT else { throw Self.fault(POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO), "removed") }
             return false
         }
         do {
-            let touched = try FileManager.default.attributesOfItem(atPath: aside.path(percentEncoded: false))[.modificationDate] as? Date
+            let touched = try FileManager.default.attributesOfItem(atPath: aside.name)[.modificationDate] as? Date
             let isUnused = touched.map { $0.timeIntervalSince1970 < time.seconds } ?? false
             // Where it has been written anew meanwhile, that one stays.
-            if !isUnused { unsafe link(aside.path(percentEncoded: false), file.path(percentEncoded: false)) }
+            if !isUnused { unsafe link(aside.name, file.name) }
             try FileManager.default.removeItem(at: aside)
             return isUnused
         } catch { throw Self.fault(error, "removed") }
@@ -172,9 +172,9 @@ public struct ChunkStore: Sendable {
     private func folders(above file: URL) -> [String] {
         var folders: [String] = []
         var next = file.deletingLastPathComponent()
-        let top = URL(filePath: folder).deletingLastPathComponent().path()
-        while next.path().utf8.count > top.utf8.count {
-            folders.append(next.path())
+        let top = URL(filePath: folder).deletingLastPathComponent().name
+        while next.name.utf8.count > top.utf8.count {
+            folders.append(next.name)
             next = next.deletingLastPathComponent()
         }
         return folders + [top]
@@ -191,6 +191,11 @@ public struct ChunkStore: Sendable {
     private static func fault(_ error: any Error, _ done: String) -> DatabaseFault {
         DatabaseFault(.unavailable, "chunks: a file cannot be \(done) (\((error as NSError).domain) \((error as NSError).code))")
     }
+}
+
+extension URL {
+    /// The file's name as the system has it: nothing in it is escaped.
+    fileprivate var name: String { path(percentEncoded: false) }
 }
 
 extension Timestamp {

@@ -250,7 +250,7 @@ class Server:
 
     def __init__(self, binary: str, *flags: str, environment: dict[str, str] | None = None) -> None:
         self.binary, self.flags, self.environment = binary, list(flags), environment or {}
-        self.scratch = Path(tempfile.mkdtemp(prefix="apus-faults."))
+        self.scratch = Path(tempfile.mkdtemp(prefix="apus über faults."))
         self.folder, self.log_path = self.scratch / "data", self.scratch / "log"
         self.port = free_port()
         self.process: subprocess.Popen | None = None

@@ -47,7 +47,7 @@ import Testing
         try await node(engine) { node, file in
             let ada = try await given(node)
             #expect(try [UInt8](Data(contentsOf: file(path))) == content)
-            #expect(try FileManager.default.contentsOfDirectory(atPath: file("user_1/notes/ab").path()) == ["cdef"], "and nothing else")
+            #expect(try FileManager.default.contentsOfDirectory(atPath: file("user_1/notes/ab").path(percentEncoded: false)) == ["cdef"], "and nothing else")
             #expect(try await rows(node) == 0)
             #expect(try await served("abcdef", to: ada, node) == content)
             let item = try await node.readModel.snapshot { try $0.item("a", of: $0.access(to: notes, by: ada), .auto) }
@@ -92,7 +92,7 @@ import Testing
             }
             try await node.commit(OfferedItem("b", "b-2", chunks: "xy"), by: ada)
             #expect(try await served("xy", to: ada, node) == content, "there would be no name left for the file")
-            #expect(!FileManager.default.fileExists(atPath: file("").path()), "there is no file, not even a folder")
+            #expect(!FileManager.default.fileExists(atPath: file("").path(percentEncoded: false)), "there is no file, not even a folder")
         }
     }
 
@@ -117,7 +117,7 @@ import Testing
             _ = try await given(node)
             let eve = try await node.user("eve")
             await #expect(throws: Refusal.self) { try await node.commit(OfferedItem("b", "b-1", chunks: "abrefused"), by: eve) }
-            #expect(!FileManager.default.fileExists(atPath: file("user_1/notes/ab/refused").path()))
+            #expect(!FileManager.default.fileExists(atPath: file("user_1/notes/ab/refused").path(percentEncoded: false)))
         }
     }
 

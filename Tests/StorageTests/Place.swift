@@ -14,8 +14,8 @@ struct Place: Sendable {
     /// Nil where databases are files.
     let server: PostgresServer?
 
-    /// Where those contents lie that are in files.
-    var chunkFolder: String { folder + "/chunks" }
+    /// Where those contents lie that are in files: a name with what addresses would escape.
+    var chunkFolder: String { folder + "/Größe 100%, #1" }
 
     /// Opens a database without looking what is in it.
     func database(_ name: String = "one") async throws -> any Database {
