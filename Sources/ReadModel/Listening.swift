@@ -101,24 +101,28 @@ extension Sessions {
     /// log.
     public func users(of tokens: Set<String>, at now: Timestamp, _ snapshot: Snapshot) throws -> [String: UserID] {
         let found = try snapshot.connection.query(Self.selectUsers, [.texts(Array(tokens)), .text(now.text)]) { row in
-            (token: row.text(0), user: UserID(rawValue: row.integer(1)), hasTail: row.flag(2))
+            (
+                token: row.text(0), user: UserID(rawValue: row.integer(1)), isActive: row.integerOrNil(2).map { $0 != 0 },
+                head: Position(rawValue: row.integer(3)), checkpoint: row.integerOrNil(4).map { Position(rawValue: $0) }
+            )
         }
-        var inactive: Set<UserID> = []
-        for user in Set(found.filter(\.hasTail).map(\.user)) {
-            for case .userActivityChanged(let event) in try snapshot.tail(of: .user(user)).map(\.event) where event.user == user {
-                if event.isActive { inactive.remove(user) } else { inactive.insert(user) }
-            }
+        // Of one user's tokens each says the same.
+        let known = Dictionary(found.map { ($0.user, $0) }) { first, _ in first }
+        let active = try known.filter { user, row in
+            guard let checkpoint = row.checkpoint else { throw Snapshot.noCheckpoint }
+            return try Self.isActive(user, inTables: row.isActive, head: row.head, checkpoint: checkpoint, snapshot) == true
         }
-        return Dictionary(uniqueKeysWithValues: found.filter { !inactive.contains($0.user) }.map { ($0.token, $0.user) })
+        return Dictionary(uniqueKeysWithValues: found.filter { active[$0.user] != nil }.map { ($0.token, $0.user) })
     }
 
     private static let selectUsers = Statement(
         list: """
-            SELECT token.key, token.user_id, CASE WHEN stream.head > (SELECT position FROM apus_projection) THEN 1 ELSE 0 END
+            SELECT token.key, token.user_id, account.is_active, COALESCE(stream.head, 0), apus_projection.position
             FROM   token_auth_authtoken token
-            JOIN   myauth_user account ON account.id = token.user_id
+            LEFT   JOIN myauth_user account ON account.id = token.user_id
+            LEFT   JOIN apus_projection ON TRUE
             LEFT   JOIN apus_stream stream ON stream.name = 'user/' || token.user_id
-            WHERE  token.key IN [$1 text] AND (token.expiry IS NULL OR token.expiry >= {moment}) AND account.is_active = TRUE
+            WHERE  token.key IN [$1 text] AND (token.expiry IS NULL OR token.expiry >= {moment})
             """
     ).replacing("{moment}", sqlite: "$2", postgres: "$2::timestamptz")
 }

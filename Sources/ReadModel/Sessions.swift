@@ -54,18 +54,30 @@ public struct Sessions: Sendable {
         guard let found else { return nil }
         guard let checkpoint = found.checkpoint else { throw Snapshot.noCheckpoint }
         snapshot.note(checkpoint: Position(rawValue: checkpoint))
-        guard var isActive = found.isActive else {
-            // The token outlives tables that are projected anew; the account comes back with them.
-            if found.head.rawValue > checkpoint { throw Behind(position: found.head) }
+        let isActive = try Self.isActive(
+            found.user, inTables: found.isActive, head: found.head, checkpoint: Position(rawValue: checkpoint), snapshot)
+        return isActive.map { Session(user: found.user, id: Self.shortID(of: token), isActive: $0, renewal: found.renewal) }
+    }
+
+    /// Whether a token's user is active as of the end of the log; nil where there is no such user.
+    ///
+    /// - Parameters:
+    ///   - isActive: what the tables say; nil where they have no such user.
+    ///   - head: the last position of the user's stream.
+    ///   - checkpoint: how far the tables are.
+    /// - Throws: ``Behind`` while the account is to be projected yet: a token outlives tables that are projected anew.
+    static func isActive(
+        _ user: UserID, inTables isActive: Bool?, head: Position, checkpoint: Position, _ snapshot: Snapshot
+    ) throws -> Bool? {
+        guard var isActive else {
+            if head > checkpoint { throw Behind(position: head) }
             return nil
         }
-        guard found.head.rawValue > checkpoint else {
-            return Session(user: found.user, id: Self.shortID(of: token), isActive: isActive, renewal: found.renewal)
-        }
-        for case .userActivityChanged(let event) in try snapshot.tail(of: .user(found.user)).map(\.event) where event.user == found.user {
+        guard head > checkpoint else { return isActive }
+        for case .userActivityChanged(let event) in try snapshot.tail(of: .user(user)).map(\.event) where event.user == user {
             isActive = event.isActive
         }
-        return Session(user: found.user, id: Self.shortID(of: token), isActive: isActive, renewal: found.renewal)
+        return isActive
     }
 
     /// Makes a session, and notes the time of the login (`last_login`) when `isLogin`.
