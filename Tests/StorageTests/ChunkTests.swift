@@ -47,7 +47,8 @@ import Testing
         try await node(engine) { node, file in
             let ada = try await given(node)
             #expect(try [UInt8](Data(contentsOf: file(path))) == content)
-            #expect(try FileManager.default.contentsOfDirectory(atPath: file("user_1/notes/ab").path(percentEncoded: false)) == ["cdef"], "and nothing else")
+            let folder = file("user_1/notes/ab").path(percentEncoded: false)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["cdef"], "and nothing else")
             #expect(try await rows(node) == 0)
             #expect(try await served("abcdef", to: ada, node) == content)
             let item = try await node.readModel.snapshot { try $0.item("a", of: $0.access(to: notes, by: ada), .auto) }

@@ -10,7 +10,9 @@ import Testing
     private func told(_ token: String, _ sessions: Sessions, _ node: Node) async throws -> [UserID?] {
         try await node.readModel.snapshot { snapshot in
             try [
-                unlessBehind { try sessions.session(token: token, at: noon, snapshot).flatMap { $0.isActive ? $0.user : nobody } ?? nobody },
+                unlessBehind {
+                    try sessions.session(token: token, at: noon, snapshot).flatMap { $0.isActive ? $0.user : nil } ?? nobody
+                },
                 unlessBehind { try sessions.users(of: [token], at: noon, snapshot)[token] ?? nobody },
             ]
         }

@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""Moving in and out is killed at any moment and begun again: interruptions.py APUS_BINARY [--postgres URL]"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import time
+
+from common import TYPE, Adopted, main, test
+from support import clean_environment, equal, true
+
+REVISIONS = 6000  # more than a second's work for an adoption
+ROUNDS = 6
+
+
+def grow(server: Adopted, first: int = 1000) -> None:
+    """More rows, as the original makes them: four revisions for each item, each with a chunk."""
+    if server.postgres_database:
+        numbers = f"generate_series({first}, {first + REVISIONS - 1}) AS numbers (n)"
+        blob, true_or_null = "'\\x00'::bytea", "CASE WHEN n % 4 = 3 THEN TRUE END"
+    else:
+        numbers = (f"(WITH RECURSIVE numbers (n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM numbers WHERE n < {first + REVISIONS - 1}) "
+                   "SELECT n FROM numbers) AS numbers")
+        blob, true_or_null = "x'00'", "CASE WHEN n % 4 = 3 THEN 1 END"
+    server.change(f"""
+        INSERT INTO django_etebase_stoken (id, uid) SELECT n, 'stoken-of-many-' || n FROM {numbers};
+        INSERT INTO django_etebase_collectionitem (id, uid, version, collection_id) SELECT n, 'item-of-many-' || n, 1, 1
+        FROM {numbers} WHERE n % 4 = 0;
+        INSERT INTO django_etebase_collectionitemrevision (id, uid, meta, current, deleted, item_id, stoken_id)
+        SELECT n, 'revision-of-many-' || n, {blob}, {true_or_null}, FALSE, n - n % 4, n FROM {numbers};
+        INSERT INTO django_etebase_collectionitemchunk (id, uid, "chunkFile", collection_id)
+        SELECT n, 'chunk-of-many-' || n, 'user_1/many/' || n, 1 FROM {numbers};
+        INSERT INTO django_etebase_revisionchunkrelation (id, chunk_id, revision_id) SELECT n, n, n FROM {numbers}""")
+    if server.postgres_database:
+        server.change(" ".join(f"SELECT setval('django_etebase_{name}_id_seq', {first + REVISIONS});" for name in (
+            "stoken", "collectionitem", "collectionitemrevision", "collectionitemchunk", "revisionchunkrelation")))
+
+
+def killed(server: Adopted, *command: str) -> int:
+    """Kills the command at some moments of the time that it takes, and lets it go on in the end; how often it was killed."""
+    kills, bound = 0, 0.05
+    while kills < ROUNDS:
+        environment = clean_environment({"APUS_DATA": str(server.folder), **server.engine})
+        process = subprocess.Popen([server.binary, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
+        time.sleep(random.uniform(bound / 4, bound))
+        process.kill()
+        if process.communicate() and process.returncode == 0:
+            break
+        kills += 1
+        bound *= 2
+    return kills
+
+
+def rows(server: Adopted) -> list[list[tuple]]:
+    """What the original goes on with."""
+    return [server.rows(f"SELECT count(*), min(id), max(id) FROM django_etebase_{name}") for name in (
+        "stoken", "collection", "collectionitem", "collectionitemrevision", "collectionitemchunk", "collectionmember")]
+
+
+def ours(server: Adopted) -> bool:
+    """Whether the database has tables of ours, as one that was adopted."""
+    tables = "pg_tables WHERE tablename" if server.postgres_database else "sqlite_master WHERE name"
+    return server.rows(f"SELECT count(*) FROM {tables} = 'apus_schema'")[0][0] > 0
+
+
+@test("an adoption that is killed at any moment has not begun, and is whole when it is begun again")
+def adoption(server: Adopted) -> None:
+    grow(server)
+    before = rows(server)
+    kills = killed(server, "adopt")
+    true(kills > 1, "the adoption is over before it can be killed")
+    equal(rows(server), before, "the tables of the original")
+    if not ours(server):
+        # The original goes on with it.
+        server.change("INSERT INTO django_etebase_stoken (id, uid) VALUES (900000, 'of-the-original')")
+        server.done("adopt")
+    equal(server.rows("SELECT min(position) FROM apus_event")[0][0], server.rows(
+        "SELECT first_position FROM apus_epoch ORDER BY epoch LIMIT 1")[0][0], "where the log begins")
+    check(server)
+    true("already" in server.done("adopt"), "a second history is made")
+
+
+@test("a hand-back that is killed is done again, and so is an adoption after it")
+def and_back(server: Adopted) -> None:
+    server.done("adopt")
+    with server.serving():
+        manager = server.account("anna").get_collection_manager()
+        manager.upload(manager.create(TYPE, {"name": "of Apus"}, b"of Apus" * 9000))
+        items = manager.get_item_manager(manager.fetch(server.held["collections"]["notes"]))
+        items.batch([items.create({"name": str(number)}, bytes([number]) * 20000) for number in range(200)])
+    files = {path for path in server.media.rglob("*")}
+    killed(server, "hand-back")
+    said = server.apus("hand-back")
+    true(said.returncode == 0 or "handed back" in said.stderr, f"the hand-back: {said.stderr}")
+    new = [path for path in server.media.rglob("*") if path.is_file() and path not in files]
+    true(sum(not path.name.startswith(".new-") for path in new) > 200, "not all contents are in files")
+    grow(server, first=20000)
+    before = rows(server)
+    kills = killed(server, "adopt")
+    true(kills > 1, "the adoption is over before it can be killed")
+    equal(rows(server), before, "the tables of the original")
+    server.done("adopt")
+    check(server)
+
+
+def check(server: Adopted) -> None:
+    """All is well, but for the contents that were never there."""
+    result = server.apus("verify")
+    faults = [line for line in result.stdout.splitlines() if "is missing" not in line]
+    true(result.returncode == 1 and not faults and "missing" in result.stdout, f"verify finds {faults[:5]} {result.stderr[-300:]}")
+
+
+if __name__ == "__main__":
+    main(__doc__)
