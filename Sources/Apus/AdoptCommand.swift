@@ -80,7 +80,11 @@ struct AdoptCommand: AsyncParsableCommand {
         case .original:
             events = try await database.write { connection in
                 try Schema.adopt(connection, dialect) { try Adoption.requireSound(connection, dialect) }
-                return try Adoption.run(connection, at: Node.clock()) { print("\($0) events …") }
+                return try Adoption.run(connection, at: Node.clock()) { count in
+                    print("\(count) events …")
+                    // Whoever waits reads it in a file or through a pipe, perhaps.
+                    fflush(nil)
+                }
             }
         case .originalAgain:
             let stokens = StokenSealer(secret: try Node.secret(dataOptions, environment))
