@@ -90,7 +90,7 @@ public struct Survey: Sendable {
             SELECT count(*) FROM (
                 SELECT lower(username) FROM myauth_user GROUP BY lower(username) HAVING count(*) > 1
             ) shared
-            """, "user names differ from another only in their case: neither of the two can log in"
+            """, "user names differ from others only in their case, in which names are the same: some of these users cannot log in"
         ),
         (
             """

@@ -34,7 +34,9 @@ extension Snapshot {
         // Whoever has the name has claimed it.
         guard let holder = try taken([.username(username)]).values.first else { return nil }
         try require([.user(holder)])
-        return try accounts("account.username = $1", .text(username)).first
+        if let account = try accounts("account.username = $1", .text(username)).first { return account }
+        // An adopted name may be stored in another case, or be the former one of its holder.
+        return try accounts("account.id = $1", .integer(holder.rawValue)).first { Username.canonical($0.username) == username }
     }
 
     /// The account of a name or an email address: with an @ by email first, then by name (QUIRKS.md 30).

@@ -46,15 +46,11 @@ extension Snapshot {
     ///
     /// - Throws: `Refusal.doesNotExist` when no member has that name.
     public func member(named name: String, of collection: CollectionAccess) throws -> UserID {
-        let found = try connection.first(
-            Statement(
-                """
-                SELECT member.user_id
-                FROM   myauth_user account
-                JOIN   django_etebase_collectionmember member ON member.user_id = account.id AND member.collection_id = $1
-                WHERE  account.username = $2
-                """), [.integer(collection.id), .text(Username.canonical(name))]
-        ) { UserID(rawValue: $0.integer(0)) }
+        let found = try account(named: name).flatMap { account in
+            try connection.first(Self.selectMember, [.integer(collection.id), .integer(account.user.rawValue)]) {
+                UserID(rawValue: $0.integer(0))
+            }
+        }
         guard let found else { throw Refusal.doesNotExist(model: "CollectionMember") }
         return found
     }
@@ -92,6 +88,9 @@ extension Snapshot {
             username: row.text(4), collection: CollectionUID(row.text(5)), signedEncryptionKey: row.blob(6),
             fromUsername: row.text(7), fromPubkey: row.blobOrNil(8) ?? [])
     }
+
+    private static let selectMember = Statement(
+        "SELECT user_id FROM django_etebase_collectionmember WHERE collection_id = $1 AND user_id = $2")
 
     private static let selectMembers = Statement(
         """

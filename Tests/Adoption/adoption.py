@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import base64
+import json
 import urllib.parse
 
 from common import TYPE, Adopted, listed, main, test
-from etebase import FetchOptions
+from etebase import CollectionAccessLevel, FetchOptions
 from harness import refused
-from support import Client, equal, true
+from support import Client, equal, expected, true
 
 
 @test("a dry run says what there is, and changes nothing")
@@ -127,6 +128,25 @@ def audited(server: Adopted) -> None:
     for flags in (("--collection", notes), ("--user", "anna")):
         lines = [json.loads(line) for line in server.done("audit", *flags, "--json").splitlines()]
         equal((lines[0]["action"], lines[-1]["action"], lines[-1]["user"]), ("records_adopted", "item_created", "anna"), f"of {flags}")
+
+
+@test("a name that the original stored with capitals is found in any case, and under no former one")
+def capitals(server: Adopted) -> None:
+    server.change("UPDATE myauth_user SET username = 'Ben' WHERE username = 'ben'")
+    server.done("adopt")
+    with server.serving():
+        for name in ("ben", "BEN", "Ben"):
+            expected(Client(server, name).challenge(), 200)
+        anna = server.account("anna").get_collection_manager()
+        members = anna.get_member_manager(anna.fetch(server.held["collections"]["notes"]))
+        members.modify_access_level("ben", CollectionAccessLevel.ReadOnly)
+        true(("Ben", CollectionAccessLevel.ReadOnly) in [(each.username, each.access_level) for each in members.list().data], "the member")
+    server.done("hand-back")
+    server.change("UPDATE myauth_user SET username = 'benjamin' WHERE username = 'Ben'")
+    server.done("adopt")
+    with server.serving():
+        expected(Client(server, "benjamin").challenge(), 200)
+        expected(Client(server, "ben").challenge(), 401, "user_not_found")
 
 
 @test("a database that was handed back has what the original needs, and is served by nobody else")
