@@ -312,6 +312,7 @@ def after_logout(server: Server) -> None:
     end = owner.stoken(notes)
     log_out(server, owner, guest, notes)
     put(owner, notes, "new", "old7", revision=1)
+    owner.stoken(notes)  # the tables have it: before that, old7 is as it was when the ticket was issued
     with opened(server, a_ticket) as socket:
         frames, code = after_close(socket)
         pages = [common.unpack(frame) for frame in frames]
