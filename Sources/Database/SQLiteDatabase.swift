@@ -20,7 +20,7 @@ public final class SQLiteDatabase: Database {
     /// Pages in the log of changes before they are moved into the file. SQLite's own 1,000 would come every 40 items.
     private static let checkpointPages = 8000
 
-    private let connections: any DatabaseWriter
+    private let pool: any DatabaseWriter
     /// A connection beside the others: moving changes into the file must not make the writer wait. Nil for a file that is
     /// not ours.
     private let checkpointer: DatabaseQueue?
@@ -48,13 +48,13 @@ public final class SQLiteDatabase: Database {
         do {
             switch access {
             case .own:
-                connections = try DatabasePool(path: path, configuration: configuration)
+                pool = try DatabasePool(path: path, configuration: configuration)
                 checkpointer = try DatabaseQueue(path: path, configuration: configuration)
             case .foreign:
-                connections = try DatabaseQueue(path: path, configuration: configuration)
+                pool = try DatabaseQueue(path: path, configuration: configuration)
                 checkpointer = nil
             case .reading:
-                connections = try DatabaseQueue(path: Self.untouched(path), configuration: configuration)
+                pool = try DatabaseQueue(path: Self.untouched(path), configuration: configuration)
                 checkpointer = nil
             }
         } catch { throw DatabaseFault(error) }
@@ -75,14 +75,14 @@ public final class SQLiteDatabase: Database {
     /// Runs `body` in a snapshot.
     public func read<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
         do {
-            return try await connections.read { database in try body(SQLiteConnection(database: database)) }
+            return try await pool.read { database in try body(SQLiteConnection(database: database)) }
         } catch let error as DatabaseError { throw DatabaseFault(error) }
     }
 
     /// Runs `body` under `BEGIN IMMEDIATE`.
     public func write<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
         do {
-            return try await connections.writeWithoutTransaction { database in
+            return try await pool.writeWithoutTransaction { database in
                 var result: T?
                 try database.inTransaction(.immediate) {
                     result = try body(SQLiteConnection(database: database))
@@ -98,7 +98,7 @@ public final class SQLiteDatabase: Database {
     /// of another database, on that one's thread.
     public func writeWithin<T>(_ body: (any Connection) throws -> T) throws -> T {
         do {
-            return try connections.write { database in try body(SQLiteConnection(database: database)) }
+            return try pool.write { database in try body(SQLiteConnection(database: database)) }
         } catch let error as DatabaseError { throw DatabaseFault(error) }
     }
 
@@ -113,8 +113,8 @@ public final class SQLiteDatabase: Database {
     /// was deleted is not in the copy.
     public func copy(to path: String) async throws(DatabaseFault) {
         do {
-            let connection: any DatabaseWriter = checkpointer ?? connections
-            try await connection.writeWithoutTransaction { database in
+            let source: any DatabaseWriter = checkpointer ?? pool
+            try await source.writeWithoutTransaction { database in
                 try database.execute(sql: "VACUUM INTO ?", arguments: [path])
             }
         } catch { throw DatabaseFault(error) }
@@ -140,7 +140,7 @@ public final class SQLiteDatabase: Database {
                 }
             }
             try checkpointer?.close()
-            try connections.close()
+            try pool.close()
         } catch { throw DatabaseFault(error) }
     }
 
@@ -149,7 +149,7 @@ public final class SQLiteDatabase: Database {
     public static func leaveWAL(path: String) throws(DatabaseFault) {
         let database = try SQLiteDatabase(path: path, as: .foreign)
         do {
-            try database.connections.writeWithoutTransaction { database in
+            try database.pool.writeWithoutTransaction { database in
                 do { try database.execute(sql: "PRAGMA journal_mode = DELETE") } catch let error as DatabaseError
                     where error.resultCode == .SQLITE_BUSY
                 {}
