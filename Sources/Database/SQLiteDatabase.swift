@@ -109,12 +109,14 @@ public final class SQLiteDatabase: Database {
         } catch { throw DatabaseFault(error) }
     }
 
+    /// The connection for what takes long, where there is one.
+    private var beside: any DatabaseWriter { checkpointer ?? pool }
+
     /// Writes what the database holds at one moment into a file that is empty or not there. Nobody waits meanwhile, and what
     /// was deleted is not in the copy.
     public func copy(to path: String) async throws(DatabaseFault) {
         do {
-            let source: any DatabaseWriter = checkpointer ?? pool
-            try await source.writeWithoutTransaction { database in
+            try await beside.writeWithoutTransaction { database in
                 try database.execute(sql: "VACUUM INTO ?", arguments: [path])
             }
         } catch { throw DatabaseFault(error) }
@@ -123,7 +125,7 @@ public final class SQLiteDatabase: Database {
     /// Writes the whole file anew, without what was deleted in it or overwritten. Writers wait meanwhile.
     public func compact() async throws(DatabaseFault) {
         do {
-            try await checkpointer.writeWithoutTransaction { database in
+            try await beside.writeWithoutTransaction { database in
                 try database.execute(sql: "VACUUM")
                 _ = try database.checkpoint(.truncate)
             }
