@@ -31,7 +31,9 @@ enum Engine: String, CaseIterable, Sendable {
             // Each place needs connections, and all tests run at once.
             await Turns.postgres.take()
             let result: Result<T, any Error>
-            do { result = .success(try await body(Place(folder: folder.path(percentEncoded: false), server: server))) } catch { result = .failure(error) }
+            do { result = .success(try await body(Place(folder: folder.path(percentEncoded: false), server: server))) } catch {
+                result = .failure(error)
+            }
             let cleaned: Result<Void, any Error>
             do { cleaned = .success(try await server.drop()) } catch { cleaned = .failure(error) }
             await Turns.postgres.giveBack()
