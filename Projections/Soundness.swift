@@ -26,10 +26,13 @@ enum Soundness {
     /// Lets questions about whole tables be answered in the way that suits them, and take the time that they need.
     static func withWholeTables<T>(_ connection: any Connection, _ dialect: Dialect, _ body: () throws -> T) throws -> T {
         guard dialect == .postgres else { return try body() }
-        let ways = ["enable_seqscan", "enable_hashjoin", "enable_mergejoin"]
-        try connection.run(script: "SET LOCAL statement_timeout = 0; " + ways.map { "SET LOCAL \($0) = on" }.joined(separator: "; "))
+        let ways = ["enable_seqscan", "enable_hashjoin", "enable_mergejoin", "max_parallel_workers_per_gather"]
+        let before = try ways.map { way in
+            (way, try connection.first(Statement("SELECT current_setting('\(way)')"), []) { $0.text(0) } ?? "")
+        }
+        try connection.run(script: "SET LOCAL statement_timeout = 0; " + ways.map { "SET LOCAL \($0) TO DEFAULT" }.joined(separator: "; "))
         let result = try body()
-        try connection.run(script: ways.map { "SET LOCAL \($0) = off" }.joined(separator: "; "))
+        try connection.run(script: before.map { "SET LOCAL \($0) = \($1)" }.joined(separator: "; "))
         return result
     }
 

@@ -11,6 +11,8 @@ internal import CPostgres
         ("client_min_messages", "warning"), ("TimeZone", "UTC"), ("lock_timeout", "5s"), ("statement_timeout", "30s"),
         ("idle_in_transaction_session_timeout", "60s"), ("enable_seqscan", "off"), ("enable_hashjoin", "off"),
         ("enable_mergejoin", "off"), ("jit", "off"),
+        // Starting a worker takes longer than any of these statements.
+        ("max_parallel_workers_per_gather", "0"),
     ]
 
     /// The settings for the session, or for the transaction only.
