@@ -10,7 +10,9 @@ internal import EventLog
 
 /// Brings tables, files and sequences to where the original can go on, and looks whether it can.
 public struct HandBack: Sendable {
-    private static let pageRows = 100
+    /// Contents are written into files in pages of so many, and not much more than so many bytes.
+    private static let pageRows = 500
+    private static let pageBytes: Int64 = 8 << 20
 
     private let database: any Database
     private let projection: DjangoProjection
@@ -86,20 +88,26 @@ public struct HandBack: Sendable {
     private func writeFiles(_ report: inout Report) async throws {
         var last: Int64 = 0
         while true {
-            let page = try await database.read { [last] connection in
-                try connection.query(Self.selectContents, [.integer(last), .integer(Int64(Self.pageRows))]) { row in
-                    (id: row.integer(0), path: row.text(1), content: row.blob(2))
+            let (end, page) = try await database.read { [last] connection in
+                let sizes = try connection.query(Self.selectSizes, [.integer(last), .integer(Int64(Self.pageRows))]) { row in
+                    (id: row.integer(0), bytes: row.integer(1))
                 }
-            }
-            guard let end = page.last else { return }
-            for (_, path, content) in page {
-                if try await chunks.place(content, at: path) {
-                    report.files += 1
-                } else {
-                    report.notes.append("the content of a chunk is not put at \(path), which is no path below the folder")
+                var bytes: Int64 = 0
+                let fitting = sizes.prefix { size in
+                    bytes += size.bytes
+                    return bytes <= Self.pageBytes
                 }
+                let end = (fitting.last ?? sizes.first)?.id ?? last
+                let page = try connection.query(Self.selectContents, [.integer(last), .integer(end)]) { row in
+                    (path: row.text(0), content: row.blob(1))
+                }
+                return (end, page)
             }
-            last = end.id
+            guard end > last else { return }
+            let outside = try await chunks.place(page)
+            report.files += page.count - outside.count
+            report.notes += outside.map { "the content of a chunk is not put at \($0), which is no path below the folder" }
+            last = end
         }
     }
 
@@ -138,14 +146,17 @@ public struct HandBack: Sendable {
     private static let selectLease = Statement(
         "SELECT CASE WHEN lease_until > clock_timestamp() THEN 1 ELSE 0 END FROM apus_projection")
 
+    private static let selectSizes = Statement(
+        "SELECT chunk.id, length(stored.content) " + stored + " AND chunk.id > $1 ORDER BY chunk.id LIMIT $2")
+
     private static let selectContents = Statement(
-        """
-        SELECT chunk.id, chunk."chunkFile", stored.content
+        #"SELECT chunk."chunkFile", stored.content "# + stored + " AND chunk.id > $1 AND chunk.id <= $2 ORDER BY chunk.id")
+
+    /// The chunks whose contents lie in the table.
+    private static let stored = """
         FROM   django_etebase_collectionitemchunk chunk
         JOIN   django_etebase_collection collection ON collection.id = chunk.collection_id
         JOIN   apus_chunk stored ON stored.collection = collection.uid AND stored.uid = chunk.uid
-        WHERE  chunk.id > $1
-        ORDER  BY chunk.id
-        LIMIT  $2
-        """)
+        WHERE  TRUE
+        """
 }

@@ -45,18 +45,11 @@ public struct ChunkStore: Sendable {
     ) async throws -> Set<ChunkUID> {
         guard place == .files, !contents.isEmpty else { return [] }
         return try await NIOThreadPool.singleton.runIfActive {
-            var written: Set<ChunkUID> = []
-            var folders: Set<String> = []
-            for (chunk, content) in contents {
-                guard let path = ChunkPath.writable(chunk, in: collection, ownedBy: owner) else { continue }
-                let file = URL(filePath: folder).appending(path: path)
-                guard try write(content, to: file, path) else { continue }
-                written.insert(chunk)
-                folders.formUnion(self.folders(above: file))
+            let files = contents.compactMap { chunk, content in
+                ChunkPath.writable(chunk, in: collection, ownedBy: owner).map { (chunk: chunk, path: $0, content: content) }
             }
-            // The names are durable with their folders, also with those that somebody else has made just now.
-            for path in folders { try synchronize(path) }
-            return written
+            let written = try write(files.map { ($0.path, $0.content) })
+            return Set(zip(files, written).filter(\.1).map(\.0.chunk))
         }
     }
 
@@ -65,8 +58,7 @@ public struct ChunkStore: Sendable {
     /// - Throws: `DatabaseFault` when there is one that cannot be read.
     public func read(_ path: String) throws -> [UInt8]? {
         guard ChunkPath.isInside(path) else { return nil }
-        let file = URL(filePath: folder).appending(path: path)
-        do { return [UInt8](try Data(contentsOf: file)) } catch CocoaError.fileReadNoSuchFile { return nil } catch {
+        do { return [UInt8](try Data(contentsOf: file(path))) } catch CocoaError.fileReadNoSuchFile { return nil } catch {
             throw Self.fault(error, "read")
         }
     }
@@ -75,55 +67,66 @@ public struct ChunkStore: Sendable {
     ///
     /// - Throws: `DatabaseFault` when it cannot be written, leaves the folder, or another content lies there.
     public func write(_ content: [UInt8], at path: String) throws {
-        let file = URL(filePath: folder).appending(path: path)
-        guard ChunkPath.isInside(path), try write(content, to: file, path) else {
+        guard ChunkPath.isInside(path), try write([(path, content)]) == [true] else {
             throw DatabaseFault(.corrupt, "chunks: a content does not belong where its row says")
         }
-        for path in folders(above: file) { try synchronize(path) }
     }
 
-    /// Puts a content at a path, over what lies there: for whoever reads only files. Durable when this returns.
+    /// Puts contents at their paths, over what lies there: for whoever reads only files. Durable when this returns.
     ///
-    /// - Returns: false where the path leaves the folder; then nothing was written.
-    /// - Throws: `DatabaseFault` when it cannot be written.
-    public func place(_ content: [UInt8], at path: String) async throws -> Bool {
-        guard ChunkPath.isInside(path) else { return false }
-        return try await NIOThreadPool.singleton.runIfActive {
-            let file = URL(filePath: folder).appending(path: path)
-            if try read(path) != content {
-                do { try FileManager.default.removeItem(at: file) } catch CocoaError.fileNoSuchFile {}
-                guard try write(content, to: file, path) else {
-                    throw DatabaseFault(.unavailable, "chunks: somebody else writes files meanwhile")
-                }
-                for path in folders(above: file) { try synchronize(path) }
+    /// - Returns: the paths that leave the folder; nothing was written there.
+    /// - Throws: `DatabaseFault` when one cannot be written.
+    public func place(_ contents: [(path: String, content: [UInt8])]) async throws -> [String] {
+        try await NIOThreadPool.singleton.runIfActive {
+            let inside = contents.filter { ChunkPath.isInside($0.path) }
+            for (path, content) in inside where try read(path) != content {
+                do { try FileManager.default.removeItem(at: file(path)) } catch CocoaError.fileNoSuchFile {}
             }
-            return true
+            guard try write(inside).allSatisfy(\.self) else {
+                throw DatabaseFault(.unavailable, "chunks: somebody else writes files meanwhile")
+            }
+            return contents.map(\.path).filter { !ChunkPath.isInside($0) }
         }
     }
 
     /// Whether there is a file at a path.
     public func hasFile(_ path: String) -> Bool {
-        ChunkPath.isInside(path) && FileManager.default.fileExists(atPath: URL(filePath: folder).appending(path: path).name)
+        ChunkPath.isInside(path) && FileManager.default.fileExists(atPath: file(path).name)
     }
 
-    /// - Returns: whether the file has the content: false where another one was there first.
-    private func write(_ content: [UInt8], to file: URL, _ path: String) throws -> Bool {
-        touch(file)
-        if let present = try read(path) { return present == content }
-        let parent = file.deletingLastPathComponent()
-        let new = parent.appending(path: Self.unfinished + Sodium.randomAlphanumerics(16))
-        do {
-            try FileManager.default.createDirectory(
-                at: parent, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-            try Data(content).write(to: new, options: .withoutOverwriting)
-            defer { unsafe unlink(new.name) }
-            try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: new.name)
-            try synchronize(new.name)
+    private func file(_ path: String) -> URL { URL(filePath: folder).appending(path: path) }
+
+    /// Writes contents at their paths, durably. All are written before the first is synced, and all have their names before
+    /// the first folder is: much of it is on the disk then when its turn comes.
+    ///
+    /// - Returns: for each whether its file has the content: false where another one was there first.
+    private func write(_ contents: [(path: String, content: [UInt8])]) throws -> [Bool] {
+        var new: [(index: Int, file: URL)] = []
+        defer { for (_, file) in new { unsafe unlink(file.name) } }
+        var written = try contents.enumerated().map { index, item in
+            let file = file(item.path)
+            touch(file)
+            if let present = try read(item.path) { return present == item.content }
+            let unfinished = file.deletingLastPathComponent().appending(path: Self.unfinished + Sodium.randomAlphanumerics(16))
+            new.append((index, unfinished))
+            do {
+                try FileManager.default.createDirectory(
+                    at: file.deletingLastPathComponent(), withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+                try Data(item.content).write(to: unfinished, options: .withoutOverwriting)
+                try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: unfinished.name)
+            } catch { throw Self.fault(error, "written") }
+            return true
+        }
+        for (_, file) in new { try synchronize(file.name) }
+        for (index, unfinished) in new {
             // Unlike a rename, a link replaces nothing.
-            if unsafe link(new.name, file.name) == 0 { return true }
-            guard errno == EEXIST else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
-        } catch { throw Self.fault(error, "written") }
-        return try read(path) == content
+            if unsafe link(unfinished.name, file(contents[index].path).name) == 0 { continue }
+            guard errno == EEXIST else { throw Self.fault(POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO), "written") }
+            written[index] = try read(contents[index].path) == contents[index].content
+        }
+        // The names are durable with their folders, also with those that somebody else has made just now.
+        for folder in Set(zip(contents, written).filter(\.1).flatMap { folders(above: file($0.0.path)) }) { try synchronize(folder) }
+        return written
     }
 
     /// Says of a file that is there that it is about to be named: what is waste is looked at by its age.
@@ -151,7 +154,7 @@ public struct ChunkStore: Sendable {
     ///
     /// - Returns: whether it was removed.
     public func remove(_ path: String, before time: Timestamp) throws -> Bool {
-        let file = URL(filePath: folder).appending(path: path)
+        let file = file(path)
         let aside = file.deletingLastPathComponent().appending(path: Self.unfinished + Sodium.randomAlphanumerics(16))
         // Whoever touches it after this finds nothing, and writes it anew.
         guard unsafe rename(file.name, aside.name) == 0 else {

@@ -24,16 +24,15 @@ enum Engine: String, CaseIterable, Sendable {
         let folder = FileManager.default.temporaryDirectory.appending(path: "apus-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
+        let path = folder.path(percentEncoded: false)
         switch self {
-        case .sqlite: return try await body(Place(folder: folder.path(percentEncoded: false), server: nil))
+        case .sqlite: return try await body(Place(folder: path, server: nil))
         case .postgres:
             let server = PostgresServer(url: try #require(Self.postgresURL, Self.withoutPostgres))
             // Each place needs connections, and all tests run at once.
             await Turns.postgres.take()
             let result: Result<T, any Error>
-            do { result = .success(try await body(Place(folder: folder.path(percentEncoded: false), server: server))) } catch {
-                result = .failure(error)
-            }
+            do { result = .success(try await body(Place(folder: path, server: server))) } catch { result = .failure(error) }
             let cleaned: Result<Void, any Error>
             do { cleaned = .success(try await server.drop()) } catch { cleaned = .failure(error) }
             await Turns.postgres.giveBack()
