@@ -320,16 +320,10 @@ struct ContentRows {
     /// Collections and uids come as two lists of the same length.
     private static func select(from table: String) -> Statement {
         Statement(
-            sqlite: """
+            pairs: """
                 SELECT found.collection_id, found.uid, found.id
-                FROM   json_each($1) collection
-                JOIN   json_each($2) uid ON uid.key = collection.key
-                CROSS  JOIN \(table) found ON found.uid = uid.value AND found.collection_id + 0 = collection.value
-                """,
-            postgres: """
-                SELECT found.collection_id, found.uid, found.id
-                FROM   unnest($1::bigint[], $2::text[]) AS wanted (collection, uid)
-                JOIN   \(table) found ON found.uid = wanted.uid AND found.collection_id + 0 = wanted.collection
+                FROM   PAIRS [$1 bigint, $2 text] AS wanted
+                THEN JOIN \(table) found ON found.uid = wanted.second AND found.collection_id + 0 = wanted.first
                 """)
     }
 }

@@ -61,6 +61,28 @@ public struct Statement: Sendable {
             postgres: sql.replacing(Self.listParameter) { "= ANY(\($0.output.1)::\($0.output.2)[])" })
     }
 
+    /// A statement about pairs: `PAIRS [$1 bigint, $2 text]` stands for a table whose columns, `first` and `second`, have the
+    /// elements of the two parameters, which are as many. What it joins to with `THEN JOIN` is looked up for each pair.
+    public init(pairs sql: String) {
+        self.init(
+            sqlite: sql.replacing(Self.pairParameters) { match in
+                """
+                (WITH first_list AS MATERIALIZED (SELECT key, value FROM json_each(\(match.output.1))),
+                      second_list AS MATERIALIZED (SELECT key, value FROM json_each(\(match.output.3)))
+                 SELECT first_list.value AS first, second_list.value AS second
+                 FROM   first_list JOIN second_list ON second_list.key = first_list.key)
+                """
+            }.replacing("THEN JOIN", with: "CROSS JOIN"),
+            postgres: sql.replacing(Self.pairParameters) { match in
+                let (one, first, other, second) = (match.output.1, match.output.2, match.output.3, match.output.4)
+                return "(SELECT first, second FROM unnest(\(one)::\(first)[], \(other)::\(second)[]) AS pairs (first, second))"
+            }.replacing("THEN JOIN", with: "JOIN"))
+    }
+
+    private static var pairParameters: Regex<(Substring, Substring, Substring, Substring, Substring)> {
+        /PAIRS \[(\$[0-9]+) (text|bigint), (\$[0-9]+) (text|bigint)\]/
+    }
+
     /// The statement with a word in it replaced by what each engine calls the thing.
     public func replacing(_ word: String, sqlite: String, postgres: String) -> Statement {
         Statement(

@@ -22,7 +22,8 @@ extension Identifier {
 
     /// Feeds the bytes, as equality compares them.
     public func hash(into hasher: inout Hasher) {
-        for byte in rawValue.utf8 { hasher.combine(byte) }
+        var text = rawValue
+        text.withUTF8 { bytes in unsafe hasher.combine(bytes: UnsafeRawBufferPointer(bytes)) }
         hasher.combine(0xff as UInt8)
     }
 

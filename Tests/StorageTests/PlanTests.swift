@@ -121,8 +121,8 @@ private struct WatchedConnection: Connection {
 @Suite("The plans of statements") struct PlanTests {
     /// Tables of one row or a few; virtual ones are the lists among the parameters, and the revisions of a page come by id.
     private static let small = [
-        "apus_log", "apus_projection", "apus_epoch", "apus_schema", "sqlite_master", "VIRTUAL TABLE", "pg_class", "pg_namespace",
-        "paged_revision",
+        "apus_log", "apus_projection", "apus_epoch", "apus_schema", "sqlite_master", "VIRTUAL TABLE", "first_list", "pg_class",
+        "pg_namespace", "paged_revision",
     ]
 
     /// A database in which every kind of statement was run, with the plans of the whole history's statements.
