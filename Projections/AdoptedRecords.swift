@@ -1,44 +1,82 @@
 internal import Database
 internal import Domain
+internal import EventLog
 
-extension Batch {
-    /// Puts adopted records into their tables, over what was there before, and brings the read model's own tables along.
-    mutating func adopt(_ event: RecordsAdopted) throws {
+/// What a run of adopted records makes of the tables: the last state of each row, over what was there before, with the read
+/// model's own tables brought along. Each table is written with one statement.
+struct AdoptedRows {
+    /// The last state of each row, nil for those that are no more, in the order in which they came.
+    private struct Rows {
+        var places: [Int64: Int] = [:]
+        var lines: [(key: Int64, values: [Value]?)] = []
+
+        mutating func set(_ key: Int64, _ values: [Value]?) {
+            if let place = places[key] {
+                lines[place].values = values
+            } else {
+                places[key] = lines.count
+                lines.append((key, values))
+            }
+        }
+
+        var removed: [Int64] { lines.filter { $0.values == nil }.map(\.key) }
+        var kept: [ReadModelTable.Line] { lines.compactMap { key, values in values.map { (key, $0) } } }
+    }
+
+    private var rows: [AdoptedRecord.Kind: Rows] = [:]
+    /// Items that have another current revision.
+    private var items: Set<Int64> = []
+    private var collections: Set<CollectionUID> = []
+
+    static func takes(_ event: Event) -> Bool { if case .recordsAdopted = event { true } else { false } }
+
+    /// Applies a run of events that ``takes(_:)`` lets through.
+    static func apply(_ run: ArraySlice<RecordedEvent>, _ batch: inout Batch) throws {
+        var adopted = AdoptedRows()
+        for record in run { if case .recordsAdopted(let event) = record.event { adopted.add(event, &batch) } }
+        try adopted.write(batch)
+    }
+
+    private mutating func add(_ event: RecordsAdopted, _ batch: inout Batch) {
         for record in event.records {
-            let table = ReadModelTable.of(record.kind)
             switch record.kind {
-            case .chunk: note(chunkID: record.id)
-            case .chunkUse: note(relationID: record.id)
+            case .chunk: batch.note(chunkID: record.id)
+            case .chunkUse: batch.note(relationID: record.id)
             default: break
             }
-            guard record.fields != nil else {
-                try remove(record, from: table)
-                continue
-            }
-            try table.upsert(table.line(record), connection)
-            if record.kind == .revision, record.number("current") == 1, let item = record.number("item_id") {
-                try connection.enqueue(Self.upsertChange, [.integer(item)])
-            }
+            let values = record.fields.map { _ in ReadModelTable.of(record.kind).line(record).values }
+            rows[record.kind, default: Rows()].set(record.id, values)
+            if record.kind == .revision, record.number("current") == 1, let item = record.number("item_id") { items.insert(item) }
         }
-        guard case .collection(let uid) = event.owner, let collection = try collections([uid])[uid] else { return }
-        try connection.enqueue(Self.upsertState, [.integer(collection.id)])
+        if case .collection(let uid) = event.owner { collections.insert(uid) }
     }
 
-    private func remove(_ record: AdoptedRecord, from table: ReadModelTable) throws {
-        try table.delete(keys: [record.id], connection)
-        switch record.kind {
-        case .item: try connection.enqueue(Statement("DELETE FROM apus_item WHERE id = $1"), [.integer(record.id)])
-        case .collection: try connection.enqueue(Statement("DELETE FROM apus_collection WHERE id = $1"), [.integer(record.id)])
-        default: break
+    private func write(_ batch: Batch) throws {
+        let connection = batch.connection
+        // What goes goes first, so that nothing that comes finds its unique values taken.
+        for kind in AdoptedRecord.Kind.allCases {
+            guard let removed = rows[kind]?.removed, !removed.isEmpty else { continue }
+            try ReadModelTable.of(kind).delete(keys: removed, connection)
+            switch kind {
+            case .item: try connection.enqueue(Self.deleteChanges, [.integers(removed)])
+            case .collection: try connection.enqueue(Self.deleteStates, [.integers(removed)])
+            default: break
+            }
         }
+        for kind in AdoptedRecord.Kind.allCases { try ReadModelTable.of(kind).upsert(rows[kind]?.kept ?? [], connection) }
+        if !items.isEmpty { try connection.enqueue(Self.upsertChanges, [.integers(items.sorted())]) }
+        if !collections.isEmpty { try connection.enqueue(Self.upsertStates, [.texts(collections.map(\.rawValue))]) }
     }
 
-    private static let upsertChange = Statement(
-        AdoptedState.items + " AND item.id = $1 ON CONFLICT (id) DO UPDATE SET stoken = excluded.stoken")
+    private static let deleteChanges = Statement(list: "DELETE FROM apus_item WHERE id IN [$1 bigint]")
+    private static let deleteStates = Statement(list: "DELETE FROM apus_collection WHERE id IN [$1 bigint]")
 
-    private static let upsertState = Statement(
-        AdoptedState.collections + """
-             WHERE collection.id = $1
+    private static let upsertChanges = Statement(
+        list: AdoptedState.items + " AND item.id IN [$1 bigint] ON CONFLICT (id) DO UPDATE SET stoken = excluded.stoken")
+
+    private static let upsertStates = Statement(
+        list: AdoptedState.collections + """
+             WHERE collection.uid IN [$1 text]
             ON CONFLICT (id) DO UPDATE
             SET revision_stoken = excluded.revision_stoken, member_stoken = excluded.member_stoken
             """)

@@ -33,9 +33,16 @@ public struct DjangoProjection: Sendable {
         }
         var rest = events[...]
         while let next = rest.first {
-            let run = rest.prefix { ContentRows.takes($0.event) }
-            if run.isEmpty { try apply(next, &batch) } else { try ContentRows.apply(run, &batch) }
-            rest = rest.dropFirst(max(run.count, 1))
+            let content = rest.prefix { ContentRows.takes($0.event) }
+            let adopted = rest.prefix { AdoptedRows.takes($0.event) }
+            if !content.isEmpty {
+                try ContentRows.apply(content, &batch)
+            } else if !adopted.isEmpty {
+                try AdoptedRows.apply(adopted, &batch)
+            } else {
+                try apply(next, &batch)
+            }
+            rest = rest.dropFirst(max(content.count, adopted.count, 1))
         }
         try batch.finish(at: last.position)
     }
@@ -49,13 +56,13 @@ public struct DjangoProjection: Sendable {
         case .userReset(let event): try batch.reset(event)
         case .userErased(let event): try batch.erase(event)
         case .revisionsPruned(let event): try batch.prune(event)
-        case .collectionCreated, .itemCreated, .itemRevised, .itemRestored, .chunkStored: preconditionFailure("content is applied in runs")
+        case .collectionCreated, .itemCreated, .itemRevised, .itemRestored, .chunkStored, .recordsAdopted:
+            preconditionFailure("content and what was adopted are applied in runs")
         case .memberJoined(let event): try batch.join(event, record)
         case .memberLevelChanged(let event): try batch.changeLevel(event, record)
         case .memberRemoved(let event): try batch.remove(event, record)
         case .invitationSent(let event): try batch.send(event, record)
         case .invitationWithdrawn(let event): try batch.withdraw(event)
-        case .recordsAdopted(let event): try batch.adopt(event)
         }
     }
 }

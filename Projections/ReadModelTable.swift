@@ -2,28 +2,20 @@ internal import Database
 
 /// A table of the read model with the columns that follow from the log.
 struct ReadModelTable: Sendable {
-    enum Kind: Sendable {
-        case number
-        case text
-        case bytes
-        /// SQLite has Django's texts, PostgreSQL a type.
-        case moment
-    }
-
     let name: String
     /// What the rows are ordered by: a number.
     let key: String
-    let columns: [(name: String, kind: Kind)]
+    let columns: [(name: String, kind: SetStatement.Kind)]
     /// For a table with columns that do not follow from the log: one that is unique, and so must be out of the way while
     /// rows are changed in place.
     let parked: String?
-    private var insertion = Statement("")
-    private var insertionOrUpdate = Statement("")
+    private let insertion: SetStatement
+    private let insertionOrUpdate: SetStatement
 
     /// All of them. Left out is what is no projection: logins (`last_login`, tokens).
     static let all = [
         ReadModelTable(
-            "myauth_user", key: "id", numbers: ["is_superuser", "is_staff", "is_active"],
+            "myauth_user", key: "id", flags: ["is_superuser", "is_staff", "is_active"],
             texts: ["password", "username", "first_name", "last_name", "email"], moments: ["date_joined"], parked: "username"),
         ReadModelTable(
             "django_etebase_userinfo", key: "owner_id", numbers: ["version"],
@@ -34,7 +26,7 @@ struct ReadModelTable: Sendable {
             "django_etebase_collectionitem", key: "id", numbers: ["version", "collection_id"], texts: ["uid"],
             bytes: ["encryptionKey"]),
         ReadModelTable(
-            "django_etebase_collectionitemrevision", key: "id", numbers: ["current", "deleted", "item_id", "stoken_id"],
+            "django_etebase_collectionitemrevision", key: "id", flags: ["current", "deleted"], numbers: ["item_id", "stoken_id"],
             texts: ["uid"], bytes: ["meta"]),
         ReadModelTable(
             "django_etebase_collectionitemchunk", key: "id", numbers: ["collection_id"], texts: ["uid", "chunkFile"]),
@@ -53,17 +45,20 @@ struct ReadModelTable: Sendable {
     ]
 
     private init(
-        _ name: String, key: String, numbers: [String] = [], texts: [String] = [], bytes: [String] = [], moments: [String] = [],
-        parked: String? = nil
+        _ name: String, key: String, flags: [String] = [], numbers: [String] = [], texts: [String] = [], bytes: [String] = [],
+        moments: [String] = [], parked: String? = nil
     ) {
         self.name = name
         self.key = key
         self.parked = parked
-        columns =
-            numbers.map { ($0, .number) } + texts.map { ($0, .text) } + bytes.map { ($0, .bytes) } + moments.map { ($0, .moment) }
+        let named: [(names: [String], kind: SetStatement.Kind)] = [
+            (flags, .flag), (numbers, .number), (texts, .text), (bytes, .bytes), (moments, .moment),
+        ]
+        columns = named.flatMap { names, kind in names.map { ($0, kind) } }
         let changes = columns.map { "\"\($0.name)\" = excluded.\"\($0.name)\"" }.joined(separator: ", ")
-        insertion = inserting(onConflict: "")
-        insertionOrUpdate = inserting(onConflict: " ON CONFLICT (\(key)) DO UPDATE SET \(changes)")
+        insertion = SetStatement(insertInto: name, columns: [(key, .number)] + columns)
+        insertionOrUpdate = SetStatement(
+            insertInto: name, columns: [(key, .number)] + columns, onConflict: "ON CONFLICT (\(key)) DO UPDATE SET \(changes)")
     }
 
     /// A row: its key and its other values, in the order of the columns.
@@ -146,19 +141,13 @@ struct ReadModelTable: Sendable {
             readingMoments(Statement(list: "\(selectAll) WHERE \(condition) ORDER BY \(column)")), values, line)
     }
 
-    func insert(_ line: Line, _ connection: any Connection) throws {
-        try connection.enqueue(insertion, [.integer(line.key)] + line.values)
+    func insert(_ lines: [Line], _ connection: any Connection) throws {
+        try connection.enqueue(insertion, rows: lines.map { [.integer($0.key)] + $0.values })
     }
 
-    /// Inserts the row, or changes the one that has its key.
-    func upsert(_ line: Line, _ connection: any Connection) throws {
-        try connection.enqueue(insertionOrUpdate, [.integer(line.key)] + line.values)
-    }
-
-    private func inserting(onConflict conflict: String) -> Statement {
-        let names = ([key] + columns.map { "\"\($0.name)\"" }).joined(separator: ", ")
-        let places = (["$1"] + columns.indices.map(place)).joined(separator: ", ")
-        return writingMoments(Statement("INSERT INTO \(name) (\(names)) VALUES (\(places))\(conflict)"))
+    /// Inserts the rows, or changes those that have their keys. No two of them have the same key.
+    func upsert(_ lines: [Line], _ connection: any Connection) throws {
+        try connection.enqueue(insertionOrUpdate, rows: lines.map { [.integer($0.key)] + $0.values })
     }
 
     func update(_ line: Line, _ connection: any Connection) throws {
@@ -174,7 +163,7 @@ struct ReadModelTable: Sendable {
     private func line(_ row: any Row) -> Line {
         let values = columns.enumerated().map { index, column -> Value in
             switch column.kind {
-            case .number: .integer(orNull: row.integerOrNil(index + 1))
+            case .number, .flag: .integer(orNull: row.integerOrNil(index + 1))
             case .text, .moment: .text(orNull: row.textOrNil(index + 1))
             case .bytes: .blob(orNull: row.blobOrNil(index + 1))
             }

@@ -248,12 +248,11 @@ struct Replay: Sendable {
         _ keys: [Int64], _ table: ReadModelTable, _ live: any Connection, _ replayed: any Connection
     ) throws -> Int {
         let (present, wanted) = (try table.rows(keys: keys, live), try table.rows(keys: keys, replayed))
-        var changed = 0
-        for (key, values) in wanted where present[key] != values {
-            if present[key] == nil { try table.insert((key, values), live) } else { try table.update((key, values), live) }
-            changed += 1
-        }
-        return changed
+        let missing = wanted.filter { present[$0.key] == nil }.sorted { $0.key < $1.key }
+        let different = wanted.filter { key, values in present[key].map { $0 != values } ?? false }
+        try table.insert(missing.map { ($0.key, $0.value) }, live)
+        for (key, values) in different { try table.update((key, values), live) }
+        return missing.count + different.count
     }
 
     private static let notes = """

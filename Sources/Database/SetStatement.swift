@@ -8,6 +8,8 @@ public struct SetStatement: Sendable {
         case bytes
         /// ``Value/flag(_:)`` or null.
         case flag
+        /// A time of UTC as text, which is what it is in SQLite.
+        case moment
     }
 
     let each: Statement
@@ -19,10 +21,24 @@ public struct SetStatement: Sendable {
     /// - Parameter conflict: what to do with those that are there, as `ON CONFLICT … DO …`; then no two rows of a set may be
     ///   in each other's way.
     public init(insertInto table: String, _ columns: KeyValuePairs<String, Kind>, onConflict conflict: String = "") {
-        kinds = columns.map(\.value)
-        let names = columns.map { "\"\($0.key)\"" }.joined(separator: ", ")
+        self.init(insertInto: table, columns: columns.map { ($0.key, $0.value) }, onConflict: conflict)
+    }
+
+    /// Inserts the rows.
+    ///
+    /// - Parameter conflict: what to do with those that are there, as `ON CONFLICT … DO …`; then no two rows of a set may be
+    ///   in each other's way.
+    public init(insertInto table: String, columns: [(name: String, kind: Kind)], onConflict conflict: String = "") {
+        kinds = columns.map(\.kind)
+        let names = columns.map { "\"\($0.name)\"" }.joined(separator: ", ")
         let parameters = (1...columns.count).map { "$\($0)" }.joined(separator: ", ")
-        let values = columns.enumerated().map { $1.value == .flag ? "value\($0 + 1) <> 0" : "value\($0 + 1)" }.joined(separator: ", ")
+        let values = columns.enumerated().map { index, column in
+            switch column.kind {
+            case .flag: "value\(index + 1) <> 0"
+            case .moment: "value\(index + 1)::timestamp AT TIME ZONE 'UTC'"
+            case .number, .text, .bytes: "value\(index + 1)"
+            }
+        }.joined(separator: ", ")
         each = Statement("INSERT INTO \(table) (\(names)) VALUES (\(parameters)) \(conflict)")
         whole = Statement("INSERT INTO \(table) (\(names)) SELECT \(values) FROM \(Self.rows(kinds)) \(conflict)")
     }
@@ -48,7 +64,7 @@ public struct SetStatement: Sendable {
         let arrays = kinds.enumerated().map { index, kind in
             switch kind {
             case .number, .flag: "$\(index + 1)::bigint[]"
-            case .text: "$\(index + 1)::text[]"
+            case .text, .moment: "$\(index + 1)::text[]"
             case .bytes: "$\(index + 1)::bytea[]"
             }
         }
@@ -74,7 +90,7 @@ public struct SetStatement: Sendable {
         kinds.enumerated().map { index, kind in
             switch kind {
             case .number, .flag: .integers(rows.map { if case .integer(let number) = $0[index] { number } else { nil } })
-            case .text: .texts(rows.map { if case .text(let text) = $0[index] { text } else { nil } })
+            case .text, .moment: .texts(rows.map { if case .text(let text) = $0[index] { text } else { nil } })
             case .bytes: .blobs(rows.map { if case .blob(let bytes) = $0[index] { bytes } else { nil } })
             }
         }

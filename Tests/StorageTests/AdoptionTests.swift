@@ -1,10 +1,11 @@
 import Database
 import Domain
 import EventLog
-import Projections
 import Schemas
 import TestSupport
 import Testing
+
+@testable import Projections
 
 /// What is adopted here has the original's tables and was made by us: a history with all that can be in them. Databases that
 /// the original made are adopted in `Tests/Adoption`.
@@ -91,6 +92,80 @@ import Testing
             #expect(names.allSatisfy { !$0.hasPrefix("apus_") })
             try await adopt(database)
             #expect(try await faults(place.node()) == [])
+        }
+    }
+
+    /// Records as they come one after the other: changed, gone, come again, and with what another one had.
+    private var records: [[AdoptedRecord]] {
+        func stoken(_ id: Int64) -> AdoptedRecord { .init(kind: .stoken, id: id, fields: [.init("uid", .text("stoken \(id)"))]) }
+        func item(_ id: Int64, _ uid: String) -> AdoptedRecord {
+            .init(
+                kind: .item, id: id, fields: [.init("uid", .text(uid)), .init("version", .number(1)), .init("collection_id", .number(1))])
+        }
+        func revision(_ id: Int64, of item: Int64, stoken: Int64, isCurrent: Bool) -> AdoptedRecord {
+            .init(
+                kind: .revision, id: id,
+                fields: [
+                    .init("uid", .text("revision \(id)")), .init("meta", .bytes([1])), .init("deleted", .number(0)),
+                    .init("item_id", .number(item)),
+                    .init("stoken_id", .number(stoken)),
+                ] + (isCurrent ? [.init("current", .number(1))] : []))
+        }
+        return [
+            [
+                .init(
+                    kind: .user, id: 1,
+                    fields: [
+                        .init("username", .text("ada")), .init("email", .text("")), .init("password", .text("!")),
+                        .init("first_name", .text("")),
+                        .init("last_name", .text("")), .init("date_joined", .text("2020-01-01 00:00:00.5")), .init("is_active", .number(1)),
+                        .init("is_staff", .number(0)), .init("is_superuser", .number(0)),
+                    ])
+            ],
+            [
+                .init(
+                    kind: .collection, id: 1,
+                    fields: [.init("uid", .text("notes")), .init("owner_id", .number(1)), .init("main_item_id", .number(1))]),
+                item(1, "notes"),
+            ],
+            [stoken(1), revision(1, of: 1, stoken: 1, isCurrent: true)],
+            [stoken(2), item(2, "a"), revision(2, of: 2, stoken: 2, isCurrent: true)],
+            [stoken(3), revision(2, of: 2, stoken: 2, isCurrent: false), revision(3, of: 2, stoken: 3, isCurrent: true)],
+            [stoken(4), item(3, "b"), revision(4, of: 3, stoken: 4, isCurrent: true)],
+            [.init(kind: .revision, id: 4, fields: nil), .init(kind: .item, id: 3, fields: nil)],
+            [stoken(5), item(4, "b"), revision(5, of: 4, stoken: 5, isCurrent: true)],
+            [.init(kind: .stoken, id: 4, fields: nil)],
+        ]
+    }
+
+    @Test("comes to the same tables, however many of its events are projected together", arguments: Engine.all)
+    func batches(engine: Engine) async throws {
+        try await engine.place { place in
+            var found: [[String: [String]]] = []
+            for batch in [1, 4, 100] {
+                let database = try await place.database("by \(batch)".replacing(" ", with: "_"))
+                try await database.write { [dialect = database.dialect] in try Schema.create($0, dialect) }
+                let events = records.enumerated().map { index, records in
+                    RecordedEvent(
+                        position: Position(rawValue: Int64(index) + 1), epoch: 1, stream: .collection("notes"), previous: .none,
+                        actor: Actor(user: nil, session: nil, address: nil), occurredAt: Timestamp(rawValue: 1),
+                        event: .recordsAdopted(RecordsAdopted(owner: .collection("notes"), records: records)))
+                }
+                let projection = DjangoProjection(stokens: StokenSealer(secret: [1]))
+                for start in stride(from: 0, to: events.count, by: batch) {
+                    try await database.write { try projection.apply(Array(events[start..<min(start + batch, events.count)]), $0) }
+                }
+                found.append(
+                    try await database.read { connection in
+                        Dictionary(
+                            uniqueKeysWithValues: try ReadModelTable.all.map { table in
+                                (table.name, try table.rows(after: 0, limit: 100, connection).map { "\($0.key) \($0.values)" })
+                            })
+                    })
+            }
+            #expect(found[1] == found[0] && found[2] == found[0])
+            #expect(found[0]["django_etebase_collectionitemrevision"]?.count == 4)
+            #expect(found[0]["apus_item"]?.map { $0.prefix(2) } == ["1 ", "2 ", "4 "])
         }
     }
 }
