@@ -29,7 +29,7 @@ public struct AdoptionAgain {
         do {
             return try await database.write { [replay, dialect = database.dialect] connection in
                 try begin(connection)
-                let faults = try replay.advance(allTo: replay.goal(connection), connection)
+                let faults = try replay.advance(upTo: replay.goal(connection), connection)
                 if let fault = faults.first { throw DatabaseFault(.corrupt, fault) }
                 _ = try replay.compare(connection, dialect)
                 var log = try AdoptionAppend(connection, at: time)

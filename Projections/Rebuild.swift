@@ -8,12 +8,14 @@ public import EventLog
 ///
 /// The replay and the comparison take their time and hold nobody up. What differs is mended in one transaction, so that no
 /// reader sees half of it, and no projector moves the checkpoint meanwhile; only rows that differed or have changed since are
-/// looked at there. Login tokens, and when users logged in, do not follow from the log and stay; so do chunks' contents.
+/// looked at there. Where most of a large table is lost, its indexes are made last, and on PostgreSQL its readers wait. Login tokens, and when users logged in, do not follow from the log and stay; so do chunks' contents.
 public struct Rebuild: Sendable {
     /// How often the live tables are mended before it is given up that they stay so.
     private static let attempts = 3
 
     private let verification: Verification
+    /// How many rows a table must have lost for its indexes to be made last.
+    var leastRows = BareTables.leastRows
 
     /// What was found and done.
     public struct Report: Sendable {
@@ -49,20 +51,31 @@ public struct Rebuild: Sendable {
                 break
             }
             if attempt == 0 { report.found = faults.faults }
-            do { report.changed += try await mend(&report.verification) } catch let stop as Replay.Stop {
+            do { report.changed += try await mend(comparison, &report.verification) } catch let stop as Replay.Stop {
                 report.verification.faults.append(stop.fault)
                 break
+            } catch let fault as DatabaseFault {
+                switch fault.kind {
+                // Somebody was in the way.
+                case .conflict: continue
+                case .constraint:
+                    report.found = []
+                    report.verification.faults +=
+                        faults.faults + ["read model: it stays as it is, for the log breaks a rule of the tables: \(fault)"]
+                    return report
+                case .unavailable, .corrupt, .raised: throw fault
+                }
             }
         }
         return report
     }
 
-    private func mend(_ report: inout Verification.Report) async throws -> Int {
+    private func mend(_ comparison: Replay.Comparison, _ report: inout Verification.Report) async throws -> Int {
         let (faults, changed) = try await verification.database.write {
-            [replay = verification.replay, dialect = verification.database.dialect] connection in
+            [replay = verification.replay, dialect = verification.database.dialect, leastRows] connection in
             if dialect == .postgres { try connection.run(script: Self.lock) }
-            let faults = try replay.advance(allTo: EventLog.head(connection).position, connection)
-            return (faults, try replay.mend(connection))
+            let faults = try replay.advance(upTo: EventLog.head(connection).position, connection)
+            return (faults, try replay.mend(connection, dialect, after: comparison, leastRows: leastRows))
         }
         report.faults += faults
         return changed

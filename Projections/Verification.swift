@@ -46,18 +46,10 @@ public struct Verification: Sendable {
     /// - Returns: nil when the log cannot be replayed; the report says why.
     func compare(_ report: inout Report) async throws -> Replay.Comparison? {
         do {
-            while true {
-                // The last page is replayed in the transaction that compares, where nothing moves on.
-                let faults: [String]? = try await database.read { [replay] connection in
-                    let goal = try replay.goal(connection)
-                    guard try replay.position() + Replay.pageEvents < goal else { return nil }
-                    return try replay.advance(upTo: goal, connection)
-                }
-                guard let faults else { break }
-                report.faults += faults
-            }
+            report.faults += try await replay.follow(database)
+            // The last page is replayed in the transaction that compares, where nothing moves on.
             let (faults, comparison, base) = try await database.read { [replay, dialect = database.dialect] connection in
-                let faults = try replay.advance(allTo: replay.goal(connection), connection)
+                let faults = try replay.advance(upTo: replay.goal(connection), connection)
                 return (faults, try replay.compare(connection, dialect), try Epochs(connection).base)
             }
             report.faults += faults
@@ -79,48 +71,70 @@ public struct Verification: Sendable {
     /// Looks whether the contents that the log says were stored are there, in the table or in their files, and are the same.
     /// Those of deleted collections are nobody's concern.
     private func checkChunks(_ report: inout Report) async throws {
-        let head = try await database.read { try EventLog.head($0).position }
-        var last = Position.none
+        var last: Int64 = 0
         var found = 0
-        while last < head, found < Self.chunkFaults {
-            let events = try await database.read { [last] in try EventLog.events(after: last, limit: Replay.pageEvents, $0) }
-            guard let end = events.last else { return }
-            for event in events.map(\.event) {
-                guard case .collection(let collection) = event.stream else { continue }
-                for chunk in event.storedChunks {
-                    guard let fault = try await fault(of: chunk, in: collection) else { continue }
-                    report.faults.append("chunks: the content of \(chunk.uid) of collection \(collection) \(fault)")
-                    found += 1
-                }
-            }
-            last = end.position
+        while found < Self.chunkFaults {
+            let page = try await replay.contents(after: last)
+            guard let end = page.last?.id else { return }
+            let faults = try await database.read { [chunks] connection in try Self.faults(of: page, chunks, connection) }
+            report.faults += faults
+            found += faults.count
+            last = end
         }
     }
 
-    private func fault(of chunk: StoredChunk, in collection: CollectionUID) async throws -> String? {
-        try await database.read { [chunks] connection in
-            let found = try connection.first(Self.selectContent, [.text(collection.rawValue), .text(chunk.uid.rawValue)]) { row in
-                (content: row.blobOrNil(0), path: row.text(1))
+    private static func faults(
+        of page: [Replay.StoredContent], _ chunks: ChunkStore, _ connection: any Connection
+    ) throws -> [String] {
+        struct Key: Hashable {
+            let collection: String
+            let uid: String
+        }
+        let lists: [Value] = [.texts(page.map(\.collection)), .texts(page.map(\.uid))]
+        let places = try connection.query(selectPlaces, lists) { row in
+            (Key(collection: row.text(0), uid: row.text(1)), (isInTable: row.flag(2), path: row.text(3)))
+        }
+        let placeOf = Dictionary(places) { first, _ in first }
+        // An adopted chunk may have no digest.
+        let provable = page.filter { !$0.digest.isEmpty && placeOf[Key(collection: $0.collection, uid: $0.uid)]?.isInTable == true }
+        let contents = try connection.query(
+            selectContents, [.texts(provable.map(\.collection)), .texts(provable.map(\.uid))]
+        ) { row in (Key(collection: row.text(0), uid: row.text(1)), row.blob(2)) }
+        let contentOf = Dictionary(contents) { first, _ in first }
+        return try page.compactMap { stored in
+            let key = Key(collection: stored.collection, uid: stored.uid)
+            guard let place = placeOf[key] else { return nil }
+            let fault: String?
+            if stored.digest.isEmpty {
+                fault = place.isInTable || chunks.hasFile(place.path) ? nil : "is missing"
+            } else if let content = try contentOf[key] ?? chunks.read(place.path) {
+                fault = StoredChunk(uid: ChunkUID(stored.uid), content: content).digest == stored.digest ? nil : "was changed"
+            } else {
+                fault = "is missing"
             }
-            guard let found else { return nil }
-            guard let content = try found.content ?? chunks.read(found.path) else { return "is missing" }
-            // An adopted chunk may have no digest.
-            let isSame = chunk.digest.isEmpty || StoredChunk(uid: chunk.uid, content: content) == chunk
-            return isSame ? nil : "was changed"
+            return fault.map { "chunks: the content of \(stored.uid) of collection \(stored.collection) \($0)" }
         }
     }
 
     /// How many faults of chunks are told, roughly.
     private static let chunkFaults = 100
 
-    private static let selectContent = Statement(
-        """
-        SELECT stored.content, chunk."chunkFile"
-        FROM   django_etebase_collection collection
-        JOIN   django_etebase_collectionitemchunk chunk ON chunk.collection_id = collection.id
-        LEFT   JOIN apus_chunk stored ON stored.collection = collection.uid AND stored.uid = chunk.uid
-        WHERE  collection.uid = $1 AND chunk.uid = $2
-        """)
+    /// Collections and uids come as two lists of the same length.
+    private static let selectPlaces = Statement(
+        pairs: """
+            SELECT collection.uid, chunk.uid, CASE WHEN stored.uid IS NULL THEN 0 ELSE 1 END, chunk."chunkFile"
+            FROM   PAIRS [$1 text, $2 text] AS wanted
+            THEN JOIN django_etebase_collection collection ON collection.uid = wanted.first
+            THEN JOIN django_etebase_collectionitemchunk chunk ON chunk.uid = wanted.second AND chunk.collection_id + 0 = collection.id
+            LEFT JOIN apus_chunk stored ON stored.collection = collection.uid AND stored.uid = chunk.uid
+            """)
+
+    private static let selectContents = Statement(
+        pairs: """
+            SELECT stored.collection, stored.uid, stored.content
+            FROM   PAIRS [$1 text, $2 text] AS wanted
+            THEN JOIN apus_chunk stored ON stored.collection = wanted.first AND stored.uid = wanted.second
+            """)
 }
 
 extension Verification.Report {

@@ -38,16 +38,9 @@ extension Verification.Report {
     }
 }
 
-/// Runs `body` with an empty database in a temporary folder, which is removed afterwards.
+/// Runs `body` with an empty database of which nothing is left afterwards.
 func withScratch<T>(_ body: (SQLiteDatabase) async throws -> T) async throws -> T {
-    let folder = FileManager.default.temporaryDirectory.appending(path: "apus-replay-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-    defer {
-        do { try FileManager.default.removeItem(at: folder) } catch {
-            print("\(folder.path) could not be removed; it is not needed any more")
-        }
-    }
-    let scratch = try SQLiteDatabase(path: folder.appending(path: "replay.sqlite").path)
+    let scratch = try SQLiteDatabase()
     try await scratch.write { try Schema.create($0, .sqlite) }
     let result = try await body(scratch)
     try scratch.close()

@@ -13,8 +13,10 @@ internal import CPostgres
         let status = unsafe PQresultStatus(pointer)
         guard ![PGRES_COMMAND_OK, PGRES_TUPLES_OK].contains(status) else { return }
         let state = unsafe PQresultErrorField(pointer, Self.sqlState).map { unsafe String(cString: $0) } ?? "no connection"
+        // Of what was in the way only its name is told.
+        let name = unsafe PQresultErrorField(pointer, Self.constraintName).map { unsafe " (\(String(cString: $0)))" } ?? ""
         guard state.hasPrefix("AP"), let message = unsafe PQresultErrorField(pointer, Self.message) else {
-            throw DatabaseFault(Self.kind(of: state), "PostgreSQL: \(Self.words[state].map { "\($0) (\(state))" } ?? state)")
+            throw DatabaseFault(Self.kind(of: state), "PostgreSQL: \(Self.words[state].map { "\($0) (\(state))" } ?? state)\(name)")
         }
         throw DatabaseFault(.raised(code: state, message: unsafe String(cString: message)), "PostgreSQL: \(state)")
     }
@@ -33,8 +35,9 @@ internal import CPostgres
         return unsafe Int(String(cString: count)) ?? 0
     }
 
-    /// `PG_DIAG_SQLSTATE` and `PG_DIAG_MESSAGE_PRIMARY`, macros that are not imported.
+    /// `PG_DIAG_SQLSTATE`, `PG_DIAG_CONSTRAINT_NAME` and `PG_DIAG_MESSAGE_PRIMARY`, macros that are not imported.
     private static let sqlState = Int32(UInt8(ascii: "C"))
+    private static let constraintName = Int32(UInt8(ascii: "n"))
     private static let message = Int32(UInt8(ascii: "M"))
 
     /// What an operator can do something about.
@@ -128,7 +131,10 @@ extension Value {
         words.flatMap { word in stride(from: 24, through: 0, by: -8).map { UInt8(truncatingIfNeeded: word >> Int32($0)) } }
     }
 
+    /// A text as an element of a list.
     private static func quoted(_ text: String) -> String {
-        "\"" + text.withoutNUL.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
+        let (quote, backslash) = (UInt8(ascii: "\""), UInt8(ascii: "\\"))
+        guard text.utf8.contains(where: { $0 == quote || $0 == backslash || $0 == 0 }) else { return "\"\(text)\"" }
+        return "\"" + text.withoutNUL.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
     }
 }

@@ -1,7 +1,7 @@
 internal import GRDB
 internal import Foundation
 
-/// SQLite through GRDB: one writer and, in WAL mode, several readers, each on a thread of its own.
+/// SQLite through GRDB: one writer and, in WAL mode, several readers, each on a thread of its own; or a temporary one.
 public final class SQLiteDatabase: Database {
     /// What is done to a file by opening it.
     public enum Access: Sendable {
@@ -20,9 +20,12 @@ public final class SQLiteDatabase: Database {
     /// Pages in the log of changes before they are moved into the file. SQLite's own 1,000 would come every 40 items.
     private static let checkpointPages = 8000
 
+    /// Memory for the pages of a temporary database; what does not fit goes to the disk.
+    private static let temporaryCacheBytes = 64 << 20
+
     private let pool: any DatabaseWriter
-    /// A connection beside the others: moving changes into the file must not make the writer wait. Nil for a file that is
-    /// not ours.
+    /// A connection beside the others: moving changes into the file must not make the writer wait. Nil for a temporary
+    /// database, and for a file that is not ours.
     private let checkpointer: DatabaseQueue?
 
     /// The engine's dialect.
@@ -72,6 +75,22 @@ public final class SQLiteDatabase: Database {
         try FileHandle(forReadingAtPath: path)?.read(upToCount: 20)?.last == 2
     }
 
+    /// Opens an empty database for one use, of which nothing is left when it is closed or the process ends, however it does:
+    /// its file has no name. It has one connection, and looks after no foreign keys.
+    ///
+    /// - Throws: ``DatabaseFault`` when there is no place for temporary files.
+    public init() throws(DatabaseFault) {
+        var configuration = Configuration()
+        configuration.label = "apus.sqlite.temporary"
+        configuration.foreignKeysEnabled = false
+        configuration.prepareDatabase { database in
+            try database.execute(sql: "PRAGMA cache_size = -\(Self.temporaryCacheBytes >> 10)")
+        }
+        // An empty path is SQLite's word for a temporary file.
+        do { pool = try DatabaseQueue(path: "", configuration: configuration) } catch { throw DatabaseFault(error) }
+        checkpointer = nil
+    }
+
     /// Runs `body` in a snapshot.
     public func read<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
         do {
@@ -104,8 +123,9 @@ public final class SQLiteDatabase: Database {
 
     /// Moves what can be moved from the log of changes into the file, without making anyone wait.
     public func checkpoint() async throws(DatabaseFault) {
+        guard let checkpointer else { return }
         do {
-            try await checkpointer?.writeWithoutTransaction { database in _ = try database.checkpoint(.passive) }
+            try await checkpointer.writeWithoutTransaction { database in _ = try database.checkpoint(.passive) }
         } catch { throw DatabaseFault(error) }
     }
 
@@ -175,7 +195,11 @@ private struct SQLiteConnection: Connection {
     func enqueue(_ statement: Statement, _ values: [Value]) throws(DatabaseFault) { try execute(statement, values) }
 
     func enqueue(_ statement: SetStatement, rows: [[Value]]) throws(DatabaseFault) {
-        for row in rows { try execute(statement.each, row) }
+        guard !rows.isEmpty else { return }
+        do {
+            let each = try database.cachedStatement(sql: statement.each.sqlite)
+            for row in rows { try each.execute(arguments: StatementArguments(row.map { try $0.sqlite })) }
+        } catch { throw DatabaseFault(error) }
     }
 
     func query<T>(_ statement: Statement, _ values: [Value], _ row: (any Row) throws -> T) throws -> [T] {

@@ -6,7 +6,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
+import signal
 import sqlite3
+import subprocess
+import tempfile
 import threading
 import time
 from typing import Any, Callable, Iterator
@@ -45,9 +49,9 @@ UNNAMED = {"all of it", "all of it, from the beginning", "the checkpoint is far 
 class Stage:
     """A server, and what damages its tables and runs the program's other commands on them."""
 
-    def __init__(self, server: Server, damage: Callable[[str], None], command: Callable[..., Any], other: Server | None = None,
-                 mends_itself: frozenset = frozenset()) -> None:
-        self.server, self.damage, self.command, self.other = server, damage, command, other or server
+    def __init__(self, server: Server, damage: Callable[[str], None], command: Callable[..., Any], start: tuple[list[str], dict[str, str]],
+                 other: Server | None = None, mends_itself: frozenset = frozenset()) -> None:
+        self.server, self.damage, self.command, self.start, self.other = server, damage, command, start, other or server
         self.mends_itself = mends_itself
 
 
@@ -59,7 +63,7 @@ def sqlite(options: argparse.Namespace) -> Iterator[Stage]:
             with contextlib.closing(sqlite3.connect(server.folder / "apus.sqlite", timeout=30)) as connection:
                 connection.executescript("BEGIN IMMEDIATE; " + script + "; COMMIT")
 
-        yield Stage(server, damage, server.apus)
+        yield Stage(server, damage, server.apus, ([], {"APUS_DATA": str(server.folder)}))
 
 
 @contextlib.contextmanager
@@ -71,7 +75,8 @@ def postgres(options: argparse.Namespace) -> Iterator[Stage]:
             lambda script: stage.database.run(
                 f"BEGIN; SET LOCAL session_replication_role = replica; SET LOCAL lock_timeout = '30s';"
                 f" LOCK TABLE apus_projection IN SHARE ROW EXCLUSIVE MODE; {script}; COMMIT"),
-            lambda *arguments: cluster.command(options.apus, stage.database, *arguments), stage.nodes[1],
+            lambda *arguments: cluster.command(options.apus, stage.database, *arguments),
+            (["--database-url", stage.database.url], {"APUS_SECRET": cluster.SECRET, "APUS_DATA": str(stage.nodes[0].folder)}), stage.nodes[1],
             frozenset({"all of it, from the beginning"}))  # which is what a projector begins with
 
 
@@ -216,7 +221,31 @@ def while_clients_go_on(engine: str) -> Callable[[argparse.Namespace], str]:
     return run
 
 
+def when_killed(engine: str) -> Callable[[argparse.Namespace], str]:
+    def run(options: argparse.Namespace) -> str:
+        with ENGINES[engine](options) as stage, tempfile.TemporaryDirectory(prefix="apus-rebuild.") as folder:
+            home = Household(stage)
+            arguments, environment = stage.start
+            killed = 0
+            for delay in range(10, 490, 20):
+                stage.damage(DAMAGES["all of it"])
+                process = subprocess.Popen(
+                    [options.apus, "rebuild", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                    env=support.clean_environment({**environment, "TMPDIR": folder}))
+                time.sleep(delay / 1000)
+                process.kill()
+                killed += process.wait() == -signal.SIGKILL
+                equal(os.listdir(folder), [], "what is left of the replay")
+                rebuilt(stage, None)
+            home.expect_whole()
+            true(killed > 5, f"only {killed} were killed before their end")
+            return f"{killed} killed"
+
+    return run
+
+
 for name in ENGINES:
+    test(f"a rebuild on {name} that is killed at any moment leaves nothing behind, and the next one finds its way")(when_killed(name))
     test(f"whatever was damaged on {name} is there again after a rebuild beside the server, and tokens and stokens are good")(
         whatever_was_damaged(name))
     test(f"a rebuild on {name} goes on beside writers and readers, of whom none sees half of it")(while_clients_go_on(name))

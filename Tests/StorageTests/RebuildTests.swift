@@ -10,10 +10,7 @@ import Testing
 
 /// Runs `body` with an empty database for a replay.
 func withScratch<T>(_ body: (SQLiteDatabase) async throws -> T) async throws -> T {
-    let folder = FileManager.default.temporaryDirectory.appending(path: "apus-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    let scratch = try SQLiteDatabase(path: folder.appending(path: "replay").path())
+    let scratch = try SQLiteDatabase()
     try await scratch.write { try Schema.create($0, .sqlite) }
     return try await body(scratch)
 }
@@ -88,20 +85,21 @@ func withScratch<T>(_ body: (SQLiteDatabase) async throws -> T) async throws -> 
             try await node.wholeHistory()
             try await withScratch { scratch in
                 let replay = try Replay(scratch: scratch, projection: node.projection)
-                let compare = { @Sendable () async throws -> Bool in
+                let compare = { @Sendable () async throws -> Replay.Comparison in
                     try await node.database.read { connection in
-                        _ = try replay.advance(allTo: replay.goal(connection), connection)
-                        return try replay.compare(connection, node.database.dialect).isSame
+                        _ = try replay.advance(upTo: replay.goal(connection), connection)
+                        return try replay.compare(connection, node.database.dialect)
                     }
                 }
-                #expect(try await compare())
+                let comparison = try await compare()
+                #expect(comparison.isSame)
                 try await node.create("late", by: UserID(rawValue: 1))
                 try await node.meddle("DELETE FROM apus_item WHERE id = (SELECT max(id) FROM apus_item)")
                 try await node.database.write { connection in
-                    _ = try replay.advance(allTo: EventLog.head(connection).position, connection)
-                    #expect(try replay.mend(connection) == 1)
+                    _ = try replay.advance(upTo: EventLog.head(connection).position, connection)
+                    #expect(try replay.mend(connection, node.database.dialect, after: comparison) == 1)
                 }
-                #expect(try await compare())
+                #expect(try await compare().isSame)
             }
         }
     }
@@ -144,6 +142,82 @@ func withScratch<T>(_ body: (SQLiteDatabase) async throws -> T) async throws -> 
             try await node.wholeHistory()
             try await node.meddle("DELETE FROM apus_chunk")
             #expect(try await rebuild(node).verification.faults.contains { $0.contains("content") })
+        }
+    }
+
+    /// What there is besides rows: each index and constraint with its name, as the catalogue defines it.
+    private func definitions(_ node: Node) async throws -> [String] {
+        try await node.database.read { try $0.query(.definitions, []) { $0.text(0) } }
+    }
+
+    private func loseEverything(_ node: Node) async throws {
+        try await node.caughtUp()
+        try await node.database.write { [dialect = node.database.dialect] connection in
+            let names = ReadModelTable.all.map(\.name) + ["token_auth_authtoken"]
+            switch dialect {
+            case .sqlite: for name in names { try connection.run(script: "DELETE FROM \(name)") }
+            case .postgres: try connection.run(script: "TRUNCATE \(names.joined(separator: ", ")) CASCADE")
+            }
+        }
+    }
+
+    private func projected(_ node: Node) async throws -> [String: [String]] {
+        try await node.tables { name in ReadModelTable.all.contains { $0.name == name } }
+    }
+
+    @Test("makes the indexes and constraints of what was lost last, and as they were", arguments: Engine.all)
+    func indexesLast(engine: Engine) async throws {
+        try await engine.node { node in
+            try await node.wholeHistory()
+            let before = (try await projected(node), try await definitions(node))
+            try await loseEverything(node)
+            let report = try await withScratch { scratch in
+                var rebuild = try Rebuild(database: node.database, scratch: scratch, stokens: node.stokens, chunks: node.chunks)
+                rebuild.leastRows = 1
+                return try await rebuild.run()
+            }
+            #expect(report.verification.faults == [] && report.changed > 10)
+            #expect(try await projected(node) == before.0)
+            #expect(before.1.count > 30)
+            #expect(try await definitions(node) == before.1)
+        }
+    }
+
+    @Test("says which rule of the tables a log breaks, and leaves the tables as they are", arguments: Engine.all, [false, true])
+    func brokenRule(engine: Engine, isLost: Bool) async throws {
+        try await engine.node { node in
+            try await node.wholeHistory()
+            try await node.meddle("DELETE FROM apus_item")
+            if isLost { try await loseEverything(node) }
+            // Another item of the collection has the uid of one that is there.
+            try await node.database.write { connection in
+                let items = (1...2).map { id in
+                    AdoptedRecord(
+                        kind: .item, id: 1_000_000 + id,
+                        fields: [.init("version", .number(1)), .init("collection_id", .number(1)), .init("uid", .text("twice"))])
+                }
+                var log = try AdoptionAppend(connection, at: Timestamp(rawValue: 1))
+                try log.append(RecordsAdopted(owner: .collection(notes), records: items))
+                _ = try log.finish()
+            }
+            let before = (try await lines(node), try await definitions(node))
+            let report = try await withScratch { scratch in
+                var rebuild = try Rebuild(database: node.database, scratch: scratch, stokens: node.stokens, chunks: node.chunks)
+                if isLost { rebuild.leastRows = 1 }
+                return try await rebuild.run()
+            }
+            #expect(report.changed == 0 && report.found == [])
+            let fault = try #require(report.verification.faults.first { $0.contains("breaks a rule") })
+            if isLost || engine == .postgres { #expect(fault.contains("uid_collection_id_927d3c7a_uniq")) }
+            #expect(try await lines(node) == before.0)
+            #expect(try await definitions(node) == before.1)
+        }
+    }
+
+    /// The rows as they are, however far the log is.
+    private func lines(_ node: Node) async throws -> [[String]] {
+        try await node.database.read { connection in
+            try ReadModelTable.all.map { table in try table.rows(after: 0, limit: 1000, connection).map { "\($0.key) \($0.values)" } }
         }
     }
 }

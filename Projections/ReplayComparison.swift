@@ -1,0 +1,185 @@
+internal import Database
+internal import Domain
+internal import EventLog
+
+extension Replay {
+    /// What was found at one moment.
+    struct Comparison: Sendable {
+        struct Table: Sendable {
+            let name: String
+            let key: String
+            var counts: [ReadModelTable.Difference: Int] = [:]
+            var first: Int64 = 0
+            /// How many rows there are.
+            var rows = 0
+
+            /// How many rows it has lost, where these are most of them; else none.
+            var lost: Int { counts[.missing, default: 0] >= rows ? counts[.missing, default: 0] : 0 }
+        }
+
+        var position = Position.none
+        var rows = 0
+        /// What is wrong with the checkpoint, in words.
+        var checkpoint: String?
+        /// The tables that differ.
+        var tables: [Table] = []
+
+        var isSame: Bool { checkpoint == nil && tables.isEmpty }
+    }
+
+    /// Compares the live tables with the replay, which is brought to where they are, and notes the rows that differ.
+    func compare(_ live: any Connection, _ dialect: Dialect) throws -> Comparison {
+        var comparison = Comparison()
+        let (head, checkpoint) = (try EventLog.head(live).position, try Checkpoint(live))
+        comparison.position = try position()
+        try scratch.writeWithin { connection in
+            try connection.execute(Statement("DELETE FROM replay_note"), [])
+            try ReplayTables.noteChanges(connection)
+            let replayed = try Checkpoint(connection)
+            switch checkpoint {
+            case nil: comparison.checkpoint = "there is no checkpoint"
+            case let found? where found.position > head:
+                comparison.checkpoint = "the checkpoint is \(found.position.rawValue), and the log ends at \(head.rawValue)"
+            case let found? where dialect == .sqlite && found.position != head:
+                comparison.checkpoint = "the checkpoint is \(found.position.rawValue), and should be \(head.rawValue)"
+            case let found? where found != replayed: comparison.checkpoint = "the checkpoint differs from the log"
+            default: break
+            }
+            for table in ReadModelTable.all {
+                var differing = Comparison.Table(name: table.name, key: table.key)
+                differing.rows = try table.compare(live, connection) { key, difference in
+                    if differing.counts.isEmpty { differing.first = key }
+                    differing.counts[difference, default: 0] += 1
+                    try connection.execute(Self.insertNote, [.text(table.name), .integer(key)])
+                }
+                comparison.rows += differing.rows
+                if !differing.counts.isEmpty { comparison.tables.append(differing) }
+            }
+        }
+        return comparison
+    }
+
+    /// Brings the live tables to where the replay is, in the caller's writing transaction: the rows that were noted. Tables that
+    /// have lost most of their rows are filled without their indexes, which are made again when the rows are there.
+    ///
+    /// - Parameters:
+    ///   - comparison: what was found when the rows were noted.
+    ///   - leastRows: how many rows a table must have lost for that.
+    /// - Returns: how many rows were changed.
+    /// - Throws: `DatabaseFault`, of the kind `constraint` where what the log says cannot stand in the tables.
+    func mend(
+        _ live: any Connection, _ dialect: Dialect, after comparison: Comparison, leastRows: Int = BareTables.leastRows
+    ) throws -> Int {
+        let lost = Set(comparison.tables.filter { $0.lost >= leastRows }.map(\.name))
+        var bare = try BareTables(lost, live, dialect)
+        return try scratch.writeWithin { connection in
+            var changed = 0
+            // What has to go goes first, so that nothing that comes finds its unique values taken. Foreign keys are looked at
+            // when the transaction ends.
+            for table in ReadModelTable.all {
+                changed += try eachNoted(table, connection) { keys in try remove(keys, table, live, connection) }
+            }
+            for table in ReadModelTable.all {
+                try bare.willFill(table.name)
+                changed += try eachNoted(table, connection) { keys in try restore(keys, table, live, connection) }
+                try bare.didFill(table.name)
+            }
+            try bare.finish()
+            try live.execute(Self.deleteTokens, [])
+            guard let checkpoint = try Checkpoint(connection) else {
+                throw DatabaseFault(.corrupt, "the replay has no checkpoint row")
+            }
+            try checkpoint.save(live)
+            return changed
+        }
+    }
+
+    private func eachNoted(_ table: ReadModelTable, _ connection: any Connection, _ body: ([Int64]) throws -> Int) throws -> Int {
+        var changed = 0
+        var last = Int64.min
+        while true {
+            let keys = try connection.query(
+                Self.selectNotes, [.text(table.name), .integer(last), .integer(Int64(Self.pageRows))]
+            ) { $0.integer(0) }
+            guard let next = keys.last else { return changed }
+            changed += try body(keys)
+            last = next
+        }
+    }
+
+    /// Goes through the keys of a table that were noted, page by page, with the replay.
+    func eachNoted(_ table: ReadModelTable, _ body: ([Int64], any Connection) throws -> Void) throws {
+        try scratch.writeWithin { connection in
+            _ = try eachNoted(table, connection) { keys in
+                try body(keys, connection)
+                return 0
+            }
+        }
+    }
+
+    private func remove(
+        _ keys: [Int64], _ table: ReadModelTable, _ live: any Connection, _ replayed: any Connection
+    ) throws -> Int {
+        let (present, wanted) = (try table.rows(keys: keys, live), try table.rows(keys: keys, replayed))
+        let unexpected = present.keys.filter { wanted[$0] == nil }
+        let different = present.filter { key, values in wanted[key].map { $0 != values } ?? false }.map(\.key)
+        guard let parked = table.parked else {
+            // Those that are different are inserted again.
+            try table.delete(keys: unexpected + different, live)
+            return unexpected.count
+        }
+        try table.delete(keys: unexpected, live)
+        try live.enqueue(
+            Statement(list: "UPDATE \(table.name) SET \(parked) = ' ' || \(table.key) WHERE \(table.key) IN [$1 bigint]"),
+            [.integers(different)])
+        return unexpected.count
+    }
+
+    private func restore(
+        _ keys: [Int64], _ table: ReadModelTable, _ live: any Connection, _ replayed: any Connection
+    ) throws -> Int {
+        let (present, wanted) = (try table.rows(keys: keys, live), try table.rows(keys: keys, replayed))
+        let missing = wanted.filter { present[$0.key] == nil }.sorted { $0.key < $1.key }
+        let different = wanted.filter { key, values in present[key].map { $0 != values } ?? false }
+        try table.insert(missing.map { ($0.key, $0.value) }, live)
+        for (key, values) in different { try table.update((key, values), live) }
+        return missing.count + different.count
+    }
+
+    private static let insertNote = Statement("INSERT OR IGNORE INTO replay_note (name, row_key) VALUES ($1, $2)")
+
+    private static let selectNotes = Statement(
+        "SELECT row_key FROM replay_note WHERE name = $1 AND row_key > $2 ORDER BY row_key LIMIT $3")
+
+    /// Sessions of users of whom the log knows nothing.
+    private static let deleteTokens = Statement(
+        "DELETE FROM token_auth_authtoken WHERE user_id NOT IN (SELECT id FROM myauth_user)")
+}
+
+/// How far a read model is, and the last ids that were given there.
+struct Checkpoint: Equatable {
+    let position: Position
+    let lastChunkID: Int64
+    let lastRelationID: Int64
+
+    /// Nil where the row is missing.
+    init?(_ connection: any Connection) throws {
+        let row = try connection.first(Statement("SELECT position, last_chunk_id, last_relation_id FROM apus_projection"), []) {
+            ($0.integer(0), $0.integer(1), $0.integer(2))
+        }
+        guard let row else { return nil }
+        position = Position(rawValue: row.0)
+        (lastChunkID, lastRelationID) = (row.1, row.2)
+    }
+
+    func save(_ connection: any Connection) throws {
+        try connection.execute(Self.upsert, [.integer(position.rawValue), .integer(lastChunkID), .integer(lastRelationID)])
+    }
+
+    private static let upsert = Statement(
+        """
+        INSERT INTO apus_projection (id, position, last_chunk_id, last_relation_id) VALUES (1, $1, $2, $3)
+        ON CONFLICT (id) DO UPDATE
+        SET position = excluded.position, last_chunk_id = excluded.last_chunk_id, last_relation_id = excluded.last_relation_id
+        """)
+}
