@@ -15,6 +15,7 @@ let strict: [SwiftSetting] = [
 extension Target.Dependency {
     static let argumentParser: Self = .product(name: "ArgumentParser", package: "swift-argument-parser")
     static let grdb: Self = .product(name: "GRDB", package: "GRDB.swift")
+    static let sqlite: Self = .product(name: "GRDBSQLite", package: "GRDB.swift")
     static let httpTypes: Self = .product(name: "HTTPTypes", package: "swift-http-types")
     static let hummingbird: Self = .product(name: "Hummingbird", package: "hummingbird")
     static let logging: Self = .product(name: "Logging", package: "swift-log")
@@ -49,7 +50,7 @@ let package = Package(
         .target(name: "Sodium", dependencies: ["CSodium"], swiftSettings: strict),
         .target(name: "MessagePack", dependencies: [.nioCore], swiftSettings: strict),
         .target(name: "Domain", swiftSettings: strict),
-        .target(name: "Database", dependencies: ["CPostgres", .grdb], swiftSettings: strict),
+        .target(name: "Database", dependencies: ["CPostgres", .grdb, .sqlite], swiftSettings: strict),
         .target(
             name: "Schemas", dependencies: ["Database"], path: "Schemas",
             resources: [.embedInCode("django"), .embedInCode("log"), .embedInCode("readmodel"), .embedInCode("upgrades")],

@@ -31,7 +31,7 @@ public struct AdoptionAgain {
                 try begin(connection)
                 let faults = try replay.advance(upTo: replay.goal(connection), connection)
                 if let fault = faults.first { throw DatabaseFault(.corrupt, fault) }
-                _ = try replay.compare(connection, dialect)
+                _ = try replay.compare(connection, dialect, notesAll: true)
                 var log = try AdoptionAppend(connection, at: time)
                 for kind in Self.order.reversed() {
                     try replay.eachGone(kind, connection) { try log.append($0) }

@@ -2,6 +2,8 @@ internal import Database
 
 /// A table of the read model with the columns that follow from the log.
 struct ReadModelTable: Sendable {
+    private static let pageRows = 1000
+
     let name: String
     /// What the rows are ordered by: a number.
     let key: String
@@ -97,8 +99,6 @@ struct ReadModelTable: Sendable {
 
     /// All rows, read page by page.
     private struct Lines {
-        private static let pageRows = 1000
-
         let table: ReadModelTable
         let connection: any Connection
         private var page: ArraySlice<Line> = []
@@ -112,8 +112,8 @@ struct ReadModelTable: Sendable {
 
         mutating func first() throws -> Line? {
             if page.isEmpty, !isAtEnd {
-                page = try table.rows(after: last, limit: Self.pageRows, connection)[...]
-                isAtEnd = page.count < Self.pageRows
+                page = try table.rows(after: last, limit: ReadModelTable.pageRows, connection)[...]
+                isAtEnd = page.count < ReadModelTable.pageRows
                 last = page.last?.key ?? last
             }
             return page.first
@@ -126,6 +126,21 @@ struct ReadModelTable: Sendable {
     func rows(after key: Int64, limit: Int, _ connection: any Connection) throws -> [Line] {
         let select = Statement("\(selectAll) WHERE \(self.key) > $1 ORDER BY \(self.key) LIMIT $2")
         return try connection.query(readingMoments(select), [.integer(key), .integer(Int64(limit))], line)
+    }
+
+    /// Goes through all rows, page by page. What happens to rows that were passed is not seen.
+    func eachPage(_ connection: any Connection, _ body: ([Line]) throws -> Void) throws {
+        var last = Int64.min
+        while true {
+            let page = try rows(after: last, limit: Self.pageRows, connection)
+            guard let end = page.last else { return }
+            try body(page)
+            last = end.key
+        }
+    }
+
+    func count(_ connection: any Connection) throws -> Int {
+        try connection.first(Statement("SELECT count(*) FROM \(name)"), []) { Int($0.integer(0)) } ?? 0
     }
 
     /// Those rows that there are with these keys.

@@ -12,6 +12,8 @@ extension Replay {
             var first: Int64 = 0
             /// How many rows there are.
             var rows = 0
+            /// Whether all is missing; then no row is noted.
+            var isEmpty: Bool { rows == 0 }
 
             /// How many rows it has lost, where these are most of them; else none.
             var lost: Int { counts[.missing, default: 0] >= rows ? counts[.missing, default: 0] : 0 }
@@ -28,7 +30,10 @@ extension Replay {
     }
 
     /// Compares the live tables with the replay, which is brought to where they are, and notes the rows that differ.
-    func compare(_ live: any Connection, _ dialect: Dialect) throws -> Comparison {
+    ///
+    /// - Parameter notesAll: whether rows are noted of tables, too, of which nothing is left: ``mend(_:_:after:leastRows:)`` has no use
+    ///   for them.
+    func compare(_ live: any Connection, _ dialect: Dialect, notesAll: Bool = false) throws -> Comparison {
         var comparison = Comparison()
         let (head, checkpoint) = (try EventLog.head(live).position, try Checkpoint(live))
         comparison.position = try position()
@@ -47,6 +52,15 @@ extension Replay {
             }
             for table in ReadModelTable.all {
                 var differing = Comparison.Table(name: table.name, key: table.key)
+                // Where nothing is left there is nothing to compare, and nothing to note.
+                if !notesAll, let first = try table.rows(after: .min, limit: 1, connection).first,
+                    try table.rows(after: .min, limit: 1, live).isEmpty
+                {
+                    differing.first = first.key
+                    differing.counts[.missing] = try table.count(connection)
+                    comparison.tables.append(differing)
+                    continue
+                }
                 differing.rows = try table.compare(live, connection) { key, difference in
                     if differing.counts.isEmpty { differing.first = key }
                     differing.counts[difference, default: 0] += 1
@@ -71,17 +85,32 @@ extension Replay {
         _ live: any Connection, _ dialect: Dialect, after comparison: Comparison, leastRows: Int = BareTables.leastRows
     ) throws -> Int {
         let lost = Set(comparison.tables.filter { $0.lost >= leastRows }.map(\.name))
+        let empty = Set(comparison.tables.filter(\.isEmpty).map(\.name))
         var bare = try BareTables(lost, live, dialect)
         return try scratch.writeWithin { connection in
             var changed = 0
             // What has to go goes first, so that nothing that comes finds its unique values taken. Foreign keys are looked at
             // when the transaction ends.
             for table in ReadModelTable.all {
-                changed += try eachNoted(table, connection) { keys in try remove(keys, table, live, connection) }
+                if empty.contains(table.name) {
+                    try table.eachPage(live) { page in changed += try remove(page.map(\.key), table, live, connection) }
+                } else {
+                    changed += try eachNoted(table, connection) { keys in try remove(keys, table, live, connection) }
+                }
             }
             for table in ReadModelTable.all {
                 try bare.willFill(table.name)
-                changed += try eachNoted(table, connection) { keys in try restore(keys, table, live, connection) }
+                if empty.contains(table.name) {
+                    let isStillEmpty = try table.rows(after: .min, limit: 1, live).isEmpty
+                    try table.eachPage(connection) { page in
+                        changed += try restore(page, present: isStillEmpty ? [:] : table.rows(keys: page.map(\.key), live), table, live)
+                    }
+                } else {
+                    changed += try eachNoted(table, connection) { keys in
+                        let wanted = try table.rows(keys: keys, connection).map { (key: $0.key, values: $0.value) }
+                        return try restore(wanted.sorted { $0.key < $1.key }, present: table.rows(keys: keys, live), table, live)
+                    }
+                }
                 try bare.didFill(table.name)
             }
             try bare.finish()
@@ -136,13 +165,12 @@ extension Replay {
     }
 
     private func restore(
-        _ keys: [Int64], _ table: ReadModelTable, _ live: any Connection, _ replayed: any Connection
+        _ wanted: [ReadModelTable.Line], present: [Int64: [Value]], _ table: ReadModelTable, _ live: any Connection
     ) throws -> Int {
-        let (present, wanted) = (try table.rows(keys: keys, live), try table.rows(keys: keys, replayed))
-        let missing = wanted.filter { present[$0.key] == nil }.sorted { $0.key < $1.key }
+        let missing = wanted.filter { present[$0.key] == nil }
         let different = wanted.filter { key, values in present[key].map { $0 != values } ?? false }
-        try table.insert(missing.map { ($0.key, $0.value) }, live)
-        for (key, values) in different { try table.update((key, values), live) }
+        try table.insert(missing, live)
+        for line in different { try table.update(line, live) }
         return missing.count + different.count
     }
 
