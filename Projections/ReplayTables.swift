@@ -68,8 +68,13 @@ enum ReplayTables {
             nil
         case .itemRestored: "CREATE INDEX IF NOT EXISTS replay_revision ON django_etebase_collectionitemrevision (uid)"
         case .recordsAdopted: "CREATE INDEX IF NOT EXISTS replay_change ON apus_item (collection_id, stoken)"
+        case .revisionsPruned:
+            """
+            CREATE INDEX IF NOT EXISTS replay_revision ON django_etebase_collectionitemrevision (uid);
+            CREATE INDEX IF NOT EXISTS replay_revision_relation ON django_etebase_revisionchunkrelation (revision_id);
+            """
         // Whole collections are deleted.
-        case .userReset:
+        case .userReset, .userErased:
             """
             CREATE INDEX IF NOT EXISTS replay_change ON apus_item (collection_id, stoken);
             CREATE INDEX IF NOT EXISTS replay_collection_item ON django_etebase_collectionitem (collection_id);

@@ -63,7 +63,7 @@ enum Soundness {
             let null = nullable.contains(column.name) ? ", 'null'" : ""
             let type =
                 switch column.kind {
-                case .number: "integer"
+                case .number, .flag: "integer"
                 case .text, .moment: "text"
                 case .bytes: "blob"
                 }
