@@ -7,7 +7,7 @@ import base64
 import json
 import urllib.parse
 
-from common import TYPE, Adopted, listed, main, test
+from common import TYPE, Adopted, grow, listed, main, test
 from etebase import CollectionAccessLevel, FetchOptions
 from harness import refused
 from support import Client, equal, expected, true
@@ -210,6 +210,21 @@ def erased(server: Adopted) -> None:
         equal(server.rows(question), [(0,)], invariant)
     server.done("adopt")
     server.done("verify")
+
+
+@test("contents of any number and size come into files")
+def contents(server: Adopted) -> None:
+    grow(server, 1200)
+    server.done("adopt")
+    size = "CASE WHEN chunk.id % 400 = 0 THEN 5000000 ELSE chunk.id % 7 END"
+    content = f"decode(repeat('00', ({size})::integer), 'hex')" if server.postgres_database else f"zeroblob({size})"
+    server.change(f"""
+        INSERT INTO apus_chunk (collection, uid, content)
+        SELECT collection.uid, chunk.uid, {content} FROM django_etebase_collectionitemchunk chunk
+        JOIN django_etebase_collection collection ON collection.id = chunk.collection_id WHERE chunk.id BETWEEN 1000 AND 2199""")
+    server.done("hand-back")
+    many = {int(path.name): path.stat().st_size for path in (server.media / "user_1" / "many").iterdir()}
+    equal(many, {number: number % 7 if number % 400 else 5_000_000 for number in range(1000, 2200)}, "the sizes of the files")
 
 
 @test("what was unusual before an adoption is no reason against a hand-back")

@@ -173,6 +173,29 @@ def listed(items: Any) -> dict[str, bytes]:
     return {item.meta["name"]: item.content for item in items.data if not item.deleted}
 
 
+def grow(server: Adopted, revisions: int, first: int = 1000) -> None:
+    """More rows, as the original makes them: four revisions for each item, each with a chunk."""
+    if server.postgres_database:
+        numbers = f"generate_series({first}, {first + revisions - 1}) AS numbers (n)"
+        blob, true_or_null = "'\\x00'::bytea", "CASE WHEN n % 4 = 3 THEN TRUE END"
+    else:
+        numbers = (f"(WITH RECURSIVE numbers (n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM numbers WHERE n < {first + revisions - 1}) "
+                   "SELECT n FROM numbers) AS numbers")
+        blob, true_or_null = "x'00'", "CASE WHEN n % 4 = 3 THEN 1 END"
+    server.change(f"""
+        INSERT INTO django_etebase_stoken (id, uid) SELECT n, 'stoken-of-many-' || n FROM {numbers};
+        INSERT INTO django_etebase_collectionitem (id, uid, version, collection_id) SELECT n, 'item-of-many-' || n, 1, 1
+        FROM {numbers} WHERE n % 4 = 0;
+        INSERT INTO django_etebase_collectionitemrevision (id, uid, meta, current, deleted, item_id, stoken_id)
+        SELECT n, 'revision-of-many-' || n, {blob}, {true_or_null}, FALSE, n - n % 4, n FROM {numbers};
+        INSERT INTO django_etebase_collectionitemchunk (id, uid, "chunkFile", collection_id)
+        SELECT n, 'chunk-of-many-' || n, 'user_1/many/' || n, 1 FROM {numbers};
+        INSERT INTO django_etebase_revisionchunkrelation (id, chunk_id, revision_id) SELECT n, n, n FROM {numbers}""")
+    if server.postgres_database:
+        server.change(" ".join(f"SELECT setval('django_etebase_{name}_id_seq', {first + revisions});" for name in (
+            "stoken", "collectionitem", "collectionitemrevision", "collectionitemchunk", "revisionchunkrelation")))
+
+
 def tests(arguments: Any) -> Iterator[tuple[str, Callable]]:
     for engine in ENGINES if Server.postgres else ENGINES[:1]:
         for sentence, engines, function in TESTS:

@@ -10,33 +10,10 @@ import subprocess
 import uuid
 from typing import Callable
 
-from common import TYPE, Adopted, main, test
+from common import TYPE, Adopted, grow, main, test
 from support import clean_environment, equal, true
 
 REVISIONS = 6000  # more than a second's work for an adoption
-
-
-def grow(server: Adopted, first: int = 1000) -> None:
-    """More rows, as the original makes them: four revisions for each item, each with a chunk."""
-    if server.postgres_database:
-        numbers = f"generate_series({first}, {first + REVISIONS - 1}) AS numbers (n)"
-        blob, true_or_null = "'\\x00'::bytea", "CASE WHEN n % 4 = 3 THEN TRUE END"
-    else:
-        numbers = (f"(WITH RECURSIVE numbers (n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM numbers WHERE n < {first + REVISIONS - 1}) "
-                   "SELECT n FROM numbers) AS numbers")
-        blob, true_or_null = "x'00'", "CASE WHEN n % 4 = 3 THEN 1 END"
-    server.change(f"""
-        INSERT INTO django_etebase_stoken (id, uid) SELECT n, 'stoken-of-many-' || n FROM {numbers};
-        INSERT INTO django_etebase_collectionitem (id, uid, version, collection_id) SELECT n, 'item-of-many-' || n, 1, 1
-        FROM {numbers} WHERE n % 4 = 0;
-        INSERT INTO django_etebase_collectionitemrevision (id, uid, meta, current, deleted, item_id, stoken_id)
-        SELECT n, 'revision-of-many-' || n, {blob}, {true_or_null}, FALSE, n - n % 4, n FROM {numbers};
-        INSERT INTO django_etebase_collectionitemchunk (id, uid, "chunkFile", collection_id)
-        SELECT n, 'chunk-of-many-' || n, 'user_1/many/' || n, 1 FROM {numbers};
-        INSERT INTO django_etebase_revisionchunkrelation (id, chunk_id, revision_id) SELECT n, n, n FROM {numbers}""")
-    if server.postgres_database:
-        server.change(" ".join(f"SELECT setval('django_etebase_{name}_id_seq', {first + REVISIONS});" for name in (
-            "stoken", "collectionitem", "collectionitemrevision", "collectionitemchunk", "revisionchunkrelation")))
 
 
 def killed(server: Adopted, *command: str, between: Callable[[], None] = lambda: None) -> None:
@@ -79,7 +56,7 @@ def go_on(server: Adopted) -> None:
 
 @test("an adoption that is killed at any moment has not begun, and is whole when it is begun again")
 def adoption(server: Adopted) -> None:
-    grow(server)
+    grow(server, REVISIONS)
     before = rows(server)
     killed(server, "adopt", between=lambda: go_on(server))
     equal(rows(server), before, "the tables of the original")
@@ -100,7 +77,7 @@ def and_back(server: Adopted) -> None:
     killed(server, "hand-back")
     new = [path for path in server.media.rglob("*") if path.is_file() and path not in files]
     true(sum(not path.name.startswith(".new-") for path in new) > 200, "not all contents are in files")
-    grow(server, first=20000)
+    grow(server, REVISIONS, first=20000)
     before = rows(server)
     killed(server, "adopt")
     equal(rows(server), before, "the tables of the original")
