@@ -82,12 +82,7 @@ private func erase(_ state: ErasureState) throws -> [Event] {
 
     @Test("changes nothing that decisions about collections are made on", arguments: 1...6 as ClosedRange<UInt64>)
     func sameDecisions(seed: UInt64) throws {
-        var wishes = Wishes(seed: seed)
-        var history = History()
-        for _ in 0..<300 {
-            guard case .success(let events) = wishes.next(on: history.state).decided(on: history.informed) else { continue }
-            try history.append(events)
-        }
+        let history = try History(seed: seed, wishes: 300)
         for collections: Set<CollectionUID> in [[], [notes]] {
             let erasure = Erasure(of: UserID(rawValue: 2), collections: collections)
             var (before, after) = (CollectionState(uid: notes), CollectionState(uid: notes))

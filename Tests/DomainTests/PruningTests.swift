@@ -81,12 +81,7 @@ private func keeping(newest: Int? = nil, since second: Int64? = nil) -> Retentio
 
     @Test("leaves of the events everything that others are decided on", arguments: 1...4 as ClosedRange<UInt64>)
     func sameDecisions(seed: UInt64) throws {
-        var wishes = Wishes(seed: seed)
-        var history = History()
-        for _ in 0..<300 {
-            guard case .success(let events) = wishes.next(on: history.state).decided(on: history.informed) else { continue }
-            try history.append(events)
-        }
+        let history = try History(seed: seed, wishes: 300)
         let pruning = Pruning(of: Set(history.state.revisions.keys), in: notes)
         var (before, after) = (CollectionState(uid: notes), CollectionState(uid: notes))
         for (position, event) in history.records {

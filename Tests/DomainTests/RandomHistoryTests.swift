@@ -157,6 +157,18 @@ struct Wishes {
     }
 }
 
+extension History {
+    /// What random wishes come to.
+    init(seed: UInt64, wishes count: Int) throws {
+        self.init()
+        var wishes = Wishes(seed: seed)
+        for _ in 0..<count {
+            guard case .success(let events) = wishes.next(on: state).decided(on: informed) else { continue }
+            try append(events)
+        }
+    }
+}
+
 @Suite("Random histories") struct RandomHistoryTests {
     @Test("keep every promise of the rules", arguments: 1...12 as ClosedRange<UInt64>)
     func promises(seed: UInt64) throws {
