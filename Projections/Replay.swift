@@ -8,13 +8,14 @@ internal import EventLog
 /// It is compared with the live read model inside one transaction of the live database, and so at one moment. What differed
 /// then, and what the replay has touched since, is noted: to mend the live tables only these rows are looked at again.
 struct Replay: Sendable {
-    private static let pageEvents = 1000
     static let pageRows = 500
     /// How many bytes of contents are looked at together, roughly.
     private static let pageBytes = 16 << 20
 
     let scratch: SQLiteDatabase
     private let projection: DjangoProjection
+    /// How many events are read and projected together.
+    var pageEvents = 1000
 
     /// The log cannot be replayed any further.
     struct Stop: Error {
@@ -63,7 +64,7 @@ struct Replay: Sendable {
     ///
     /// - Throws: ``Stop`` where it cannot be read.
     private func page(after last: Position, upTo goal: Position, _ live: any Connection) throws -> Page {
-        let limit = min(Self.pageEvents, Int(goal.rawValue - last.rawValue))
+        let limit = min(pageEvents, Int(goal.rawValue - last.rawValue))
         guard limit > 0 else { return Page(events: [], faults: [], isLast: true, end: last) }
         let events: [RecordedEvent]
         do { events = try EventLog.events(after: last, limit: limit, live) } catch let fault as LogFault {
@@ -81,7 +82,7 @@ struct Replay: Sendable {
         let claims = events.flatMap(\.event.claims).map(\.claim)
         let taken = try EventLog.taken(claims, live)
         let missing = claims.filter { taken[$0] == nil }.map { "log: the claim \($0) is missing" }
-        return Page(events: events, faults: misplaced + missing, isLast: end + Self.pageEvents >= goal, end: end)
+        return Page(events: events, faults: misplaced + missing, isLast: end + pageEvents >= goal, end: end)
     }
 
     /// Projects a page of events, which is the next one.
@@ -100,8 +101,8 @@ struct Replay: Sendable {
         }
     }
 
-    /// Projects everything up to a position, but for what comes while it is at it: that is less than a page, or none where the
-    /// log does not go on meanwhile. While a page is projected, the next one is read.
+    /// Projects the log up to where it should be, but for less than a page, which is left to the transaction that compares. While a
+    /// page is projected, the next one is read.
     ///
     /// - Returns: what is wrong with the log there, in words.
     func follow(_ database: any Database) async throws -> [String] {

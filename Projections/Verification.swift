@@ -8,7 +8,7 @@ public import EventLog
 /// The log is projected into an empty database beside the read model, and at one moment the two are compared.
 public struct Verification: Sendable {
     let database: any Database
-    let replay: Replay
+    var replay: Replay
     private let chunks: ChunkStore
 
     /// What was found.

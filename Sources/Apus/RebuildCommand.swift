@@ -9,8 +9,9 @@ struct RebuildCommand: AsyncParsableCommand {
         commandName: "rebuild",
         abstract: "Builds the tables anew from the log, and mends those that differ. Exit code 1 when something stays wrong.",
         discussion: """
-            A server may run on; nobody sees half of it. Login tokens stay. The log is projected anew into a temporary database, \
-            so there must be as much room again.
+            A server may run on; nobody sees half of it. Login tokens stay. Where tables have lost most of their rows, their \
+            indexes are made last; on PostgreSQL whoever reads them waits until then. The log is projected anew into a temporary \
+            database, in the folder that TMPDIR names or in /var/tmp, so there must be as much room again.
             """)
 
     @Flag(help: "Only compares; exit code 1 when something differs.")

@@ -10,7 +10,10 @@ internal import Schemas
 struct Verify: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Checks the log, and that the tables are what it says. Exit code 1 when something is wrong.",
-        discussion: "The log is projected anew into a temporary database, so there must be as much room again.")
+        discussion: """
+            The log is projected anew into a temporary database, in the folder that TMPDIR names or in /var/tmp, so there must be as \
+            much room again.
+            """)
 
     @OptionGroup var dataOptions: DataOptions
 

@@ -289,15 +289,14 @@ def adopted_again(server: Adopted) -> None:
     revised, gone = server.next_id("django_etebase_stoken"), server.next_id("django_etebase_stoken", skip=40)
     revision = server.next_id("django_etebase_collectionitemrevision")
     member, user = server.rows("SELECT id, user_id FROM django_etebase_collectionmember WHERE collection_id = 1 ORDER BY id DESC")[0]
-    ids = ", ".join(str(number) for (number,) in server.rows(
-        f'SELECT id FROM django_etebase_collectioninvitation WHERE "fromMember_id" = {member}')) or "0"
+    true(server.rows("SELECT id FROM django_etebase_collectioninvitation"), "there must be invitations, none of which stays")
     server.change(f"""
         INSERT INTO django_etebase_stoken (id, uid) VALUES ({revised}, 'stoken-of-the-original-1'), ({gone}, 'stoken-of-the-original-2');
         UPDATE django_etebase_collectionitemrevision SET current = NULL WHERE item_id = {item};
         INSERT INTO django_etebase_collectionitemrevision (id, uid, meta, current, deleted, item_id, stoken_id)
         SELECT {revision}, 'revision-of-the-original', meta, TRUE, TRUE, item_id, {revised}
         FROM django_etebase_collectionitemrevision WHERE item_id = {item} ORDER BY id DESC LIMIT 1;
-        DELETE FROM django_etebase_collectioninvitation WHERE id IN ({ids});
+        DELETE FROM django_etebase_collectioninvitation;
         DELETE FROM django_etebase_collectionmember WHERE id = {member};
         DELETE FROM django_etebase_collectionmemberremoved WHERE user_id = {user} AND collection_id = 1;
         INSERT INTO django_etebase_collectionmemberremoved (id, collection_id, user_id, stoken_id)

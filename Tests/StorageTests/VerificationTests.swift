@@ -1,9 +1,9 @@
 import Database
 import Domain
-import Projections
 import Testing
 
 @testable import EventLog
+@testable import Projections
 
 @Suite("Verifying") struct VerificationTests {
     private func report(_ engine: Engine, after meddling: String? = nil) async throws -> Verification.Report {
@@ -46,5 +46,26 @@ import Testing
     func meddling(engine: Engine, change: (sql: String, named: String)) async throws {
         let faults = try await report(engine, after: change.sql).faults
         #expect(faults.contains { $0.contains(change.named) }, "\(faults)")
+    }
+
+    @Test("comes to the same, whatever the pages in which the log is read", arguments: Engine.all, [1, 3, 20])
+    func pages(engine: Engine, pageEvents: Int) async throws {
+        try await engine.node { node in
+            try await node.wholeHistory()
+            try await node.caughtUp()
+            let report = { () async throws -> Verification.Report in
+                try await withScratch { scratch in
+                    var verification = try Verification(
+                        database: node.database, scratch: scratch, stokens: node.stokens, chunks: node.chunks)
+                    verification.replay.pageEvents = pageEvents
+                    return try await verification.run()
+                }
+            }
+            let events = try await node.log().count
+            let sound = try await report()
+            #expect(sound.faults == [] && sound.events == events && events > 20)
+            try await node.meddle("UPDATE apus_event SET previous = 0 WHERE position = (SELECT max(position) FROM apus_event)")
+            #expect(try await report().faults == ["log: position \(events) does not follow its stream's last event"])
+        }
     }
 }
