@@ -115,8 +115,8 @@ struct LogCommand: AsyncParsableCommand {
             let reach =
                 report.sealed == report.end
                 ? "all of them sealed" : "sealed up to \(report.sealed.rawValue); those after it are checked only by how they follow"
-            let erasures = report.rewritten == 0 ? "" : " Erasures have rewritten \(report.rewritten) events, as it says itself."
-            print("The log is sound: it ends at position \(report.end.rawValue), \(reach).\(erasures)")
+            let rewritten = report.rewritten == 0 ? "" : " \(report.rewritten) events were rewritten by erasures and gc, as it says itself."
+            print("The log is sound: it ends at position \(report.end.rawValue), \(reach).\(rewritten)")
         }
 
         private static func read(_ text: String) throws -> Seal {
