@@ -39,8 +39,10 @@ extension Snapshot {
         return try accounts("account.id = $1", .integer(holder.rawValue)).first { Username.canonical($0.username) == username }
     }
 
-    /// The account of a name or an email address: with an @ by email first, then by name (QUIRKS.md 30).
+    /// The account of a name or an email address: with an @ by email first, then by name (QUIRKS.md 30). One that was erased
+    /// is nobody's.
     public func account(nameOrEmail text: String) throws -> AccountLookup {
+        guard !Username.isErased(Username.canonical(text)) else { return .unknown }
         if text.contains("@") {
             // SQLite's lower() knows ASCII only; the domain was stored in lower case.
             try requireAll()

@@ -215,6 +215,11 @@ def refusals(options: argparse.Namespace) -> None:
         stranger = Client(server, "erased:1")
         true(stranger.sign_up().status in (400, 401, 403, 409), "a sign-up under the number")
         true(stranger.challenge().status == 401, "a login under the number")
+        bob = Client(server, "bob")
+        expected(bob.log_in(), 200)
+        for name in ("erased:1", "Erased:1", "alice"):
+            expected(bob.get("/api/v1/invitation/outgoing/fetch_user_profile/", username=name), 404)
+            expected(invite(bob, GUEST, name, READ_WRITE), 404)
         well(server)
 
 
