@@ -197,7 +197,8 @@ public enum EventLog {
         _ = try connection.query(selectHeadForUpdate, []) { _ in }
     }
 
-    private static let selectHeadForUpdate = Statement(
+    /// What keeps others from appending: the head row stays locked until the transaction ends.
+    static let selectHeadForUpdate = Statement(
         sqlite: "SELECT position FROM apus_log", postgres: "SELECT position FROM apus_log WHERE id = 1 FOR UPDATE")
 
     private static let selectAfter = Statement(selectEvents + " WHERE event.position > $1 ORDER BY event.position LIMIT $2")

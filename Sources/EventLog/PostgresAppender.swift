@@ -88,7 +88,7 @@ public struct PostgresAppender: Appender {
     private func appendLocked(_ group: [Submission], _ taken: TakenClaims) async throws -> (Plan, shift: Int64) {
         try await database.write { connection in
             try connection.enqueue(Self.mustNotStandStill, [])
-            try connection.enqueue(Self.lock, [])
+            try connection.enqueue(EventLog.selectHeadForUpdate, [])
             let view = try LogView(for: group, connection)
             let plan = Plan(group, view, taken: taken)
             guard !plan.records.isEmpty else { return (plan, 0) }
@@ -144,13 +144,13 @@ public struct PostgresAppender: Appender {
         var call = Call(view)
         for record in plan.records { try call.add(record) }
         // The head is locked first, so that nobody waits for a row of somebody who waits for the head.
-        let writes = plan.writes.isEmpty ? [] : [(lock, [])] + SetStatement.gathered(plan.writes.map { ($0.statement, $0.row) })
+        let writes =
+            plan.writes.isEmpty
+            ? [] : [(EventLog.selectHeadForUpdate, [])] + SetStatement.gathered(plan.writes.map { ($0.statement, $0.row) })
         return writes + [(append, call.values)]
     }
 
     private static let beginEpoch = Statement("SELECT apus_begin_epoch()")
-
-    private static let lock = Statement("SELECT position FROM apus_log WHERE id = 1 FOR UPDATE")
 
     private static let append = Statement(
         """
