@@ -71,8 +71,8 @@ extension Batch {
         let user = Value.integer(event.user.rawValue)
         for statement in Self.deleteUser { try connection.enqueue(statement, [user]) }
         // The original lets somebody else's membership name a user's type: an adopted one may still be needed.
-        try connection.enqueue(Self.eraseTypes, [user])
-        try connection.enqueue(Self.eraseUser, [user, .text(Username.ofErased(event.user))])
+        try connection.enqueue(Self.eraseTypes, [user, .text(Erasure.mark)])
+        try connection.enqueue(Self.eraseUser, [user, .text(Username.ofErased(event.user)), .text(Erasure.password)])
     }
 
     private static let deleteContents = Statement(list: "DELETE FROM apus_chunk WHERE collection IN [$1 text]")
@@ -94,13 +94,13 @@ extension Batch {
     ].map { Statement($0) }
 
     private static let eraseTypes = Statement(
-        sqlite: "UPDATE django_etebase_collectiontype SET uid = CAST('erased:' || id AS BLOB) WHERE owner_id = $1",
-        postgres: "UPDATE django_etebase_collectiontype SET uid = convert_to('erased:' || id, 'UTF8') WHERE owner_id = $1")
+        sqlite: "UPDATE django_etebase_collectiontype SET uid = CAST($2 || id AS BLOB) WHERE owner_id = $1",
+        postgres: "UPDATE django_etebase_collectiontype SET uid = convert_to($2::text || id, 'UTF8') WHERE owner_id = $1")
 
     private static let eraseUser = Statement(
         """
         UPDATE myauth_user
-        SET    username = $2, password = '!', first_name = '', last_name = '', email = '', last_login = NULL,
+        SET    username = $2, password = $3, first_name = '', last_name = '', email = '', last_login = NULL,
                is_active = FALSE, is_staff = FALSE, is_superuser = FALSE
         WHERE  id = $1
         """)

@@ -89,19 +89,20 @@ public struct Erasure: Hashable, Sendable {
     }
 
     /// What stands in the password column: unusable, as Django writes it.
-    private static let password = "!"
+    public static let password = "!"
 
-    private static func placeholder(_ id: Int64) -> [UInt8] { Array("erased:\(id)".utf8) }
+    /// What stands before an id where a name or a type was.
+    public static let mark = "erased:"
+
+    private static func placeholder(_ id: Int64) -> [UInt8] { Array("\(mark)\(id)".utf8) }
 }
 
 extension Username {
-    private static let erased = "erased:"
-
     /// What an erased account is called. No user can have such a name.
-    public static func ofErased(_ user: UserID) -> String { "\(erased)\(user.rawValue)" }
+    public static func ofErased(_ user: UserID) -> String { "\(Erasure.mark)\(user.rawValue)" }
 
     /// Whether the account of the name was erased.
-    public static func isErased(_ name: String) -> Bool { name.hasPrefix(erased) }
+    public static func isErased(_ name: String) -> Bool { name.hasPrefix(Erasure.mark) }
 }
 
 extension UserKeys {

@@ -227,6 +227,18 @@ def contents(server: Adopted) -> None:
     equal(many, {number: number % 7 if number % 400 else 5_000_000 for number in range(1000, 2200)}, "the sizes of the files")
 
 
+@test("a type of an erased user that somebody else's membership names stays, without what it was")
+def borrowed_type(server: Adopted) -> None:
+    server.change("""
+        UPDATE django_etebase_collectionmember SET "collectionType_id" = 1
+        WHERE user_id = (SELECT id FROM myauth_user WHERE username = 'ben')""")
+    server.done("adopt")
+    server.done("user", "erase", "anna")
+    left = "convert_from(uid, 'UTF8')" if server.postgres_database else "CAST(uid AS TEXT)"
+    equal(server.rows(f"SELECT id, {left} FROM django_etebase_collectiontype WHERE owner_id = 1"), [(1, "erased:1")], "types of the user")
+    server.done("verify")
+
+
 @test("what was unusual before an adoption is no reason against a hand-back")
 def unusual(server: Adopted) -> None:
     chunk = next(path for path in sorted(server.media.rglob("*")) if path.is_file())
