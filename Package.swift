@@ -34,14 +34,14 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [.executable(name: "apus", targets: ["Apus"])],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
-        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
-        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
-        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
-        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
-        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
+        .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
     ],
     targets: [
         .systemLibrary(name: "CSodium", path: "Sources/System/CSodium", providers: [.apt(["libsodium-dev"])]),
@@ -64,8 +64,13 @@ let package = Package(
             dependencies: ["Sodium", "Domain", "Database", "EventLog", "Chunks", .logging, .serviceLifecycle],
             path: "Projections", swiftSettings: strict),
         .target(
+            name: "Replay", dependencies: ["Domain", "Database", "EventLog", "Chunks", "Projections"], swiftSettings: strict),
+        .target(
+            name: "Moving", dependencies: ["Domain", "Database", "EventLog", "Chunks", "Projections", "Replay"],
+            swiftSettings: strict),
+        .target(
             name: "Backup",
-            dependencies: ["Sodium", "Domain", "Database", "Schemas", "EventLog", "Chunks", "Projections"], swiftSettings: strict),
+            dependencies: ["Sodium", "Domain", "Database", "Schemas", "EventLog", "Chunks", "Projections", "Replay"], swiftSettings: strict),
         .target(name: "ReadModel", dependencies: ["Sodium", "Domain", "Database", "EventLog", "Chunks"], swiftSettings: strict),
         .target(
             name: "Redis", dependencies: ["CHiredis", .logging, .nioCore, .nioPosix, .nioSSL, .serviceLifecycle], swiftSettings: strict),
@@ -83,7 +88,8 @@ let package = Package(
         .executableTarget(
             name: "Apus",
             dependencies: [
-                "Sodium", "Domain", "Database", "Schemas", "EventLog", "Chunks", "Projections", "Backup", "ReadModel", "Redis", "Gateway",
+                "Sodium", "Domain", "Database", "Schemas", "EventLog", "Chunks", "Projections", "Replay", "Moving",
+                "Backup", "ReadModel", "Redis", "Gateway",
                 "API", .argumentParser, .hummingbird, .logging, .serviceLifecycle, .unixSignals,
             ], swiftSettings: strict),
         .target(name: "TestSupport", dependencies: ["Domain"], path: "Tests/TestSupport", swiftSettings: strict),
@@ -96,7 +102,8 @@ let package = Package(
         .testTarget(
             name: "StorageTests",
             dependencies: [
-                "Domain", "Database", "Schemas", "EventLog", "Chunks", "Projections", "ReadModel", "TestSupport", .logging,
+                "Domain", "Database", "Schemas", "EventLog", "Chunks", "Projections", "Replay", "Moving", "ReadModel", "TestSupport",
+                .logging,
             ],
             swiftSettings: strict),
     ]

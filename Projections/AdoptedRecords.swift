@@ -1,5 +1,5 @@
-internal import Database
-internal import Domain
+package import Database
+package import Domain
 internal import EventLog
 
 /// What a run of adopted records makes of the tables: the last state of each row, over what was there before, with the read
@@ -83,9 +83,9 @@ struct AdoptedRows {
 }
 
 /// What the read model's own tables say of adopted rows: the same for one row and for all.
-enum AdoptedState {
+package enum AdoptedState {
     /// Fills the tables for everything that there is.
-    static func renew(_ connection: any Connection) throws {
+    package static func renew(_ connection: any Connection) throws {
         try connection.execute(Statement("DELETE FROM apus_item"), [])
         try connection.execute(Statement("DELETE FROM apus_collection"), [])
         try connection.execute(Statement(items), [])
@@ -115,7 +115,7 @@ enum AdoptedState {
 
 extension ReadModelTable {
     /// The table in which records of a kind lie.
-    static func of(_ kind: AdoptedRecord.Kind) -> ReadModelTable {
+    package static func of(_ kind: AdoptedRecord.Kind) -> ReadModelTable {
         let name =
             switch kind {
             case .user: "myauth_user"
@@ -138,7 +138,7 @@ extension ReadModelTable {
     private static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
 
     /// The row as a record.
-    func record(_ kind: AdoptedRecord.Kind, _ line: Line) -> AdoptedRecord {
+    package func record(_ kind: AdoptedRecord.Kind, _ line: Line) -> AdoptedRecord {
         let fields = zip(columns, line.values).compactMap { column, value -> AdoptedRecord.Field? in
             switch value {
             case .integer(let number): .init(column.name, .number(number))
@@ -151,7 +151,7 @@ extension ReadModelTable {
     }
 
     /// The record as a row.
-    func line(_ record: AdoptedRecord) -> Line {
+    package func line(_ record: AdoptedRecord) -> Line {
         let values = columns.map { column -> Value in
             switch record.value(column.name) {
             case .number(let number): .integer(number)

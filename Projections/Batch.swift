@@ -12,42 +12,38 @@ struct Batch {
     }
 
     let connection: any Connection
-    let checkpoint: Position
+    /// Where the read model is, and with which ids it goes on.
+    private(set) var checkpoint: Checkpoint
     private let stokens: StokenSealer
-    private var lastChunkID: Int64
-    private var lastRelationID: Int64
 
     init(connection: any Connection, stokens: StokenSealer) throws {
-        let row = try connection.first(
-            Statement("SELECT position, last_chunk_id, last_relation_id FROM apus_projection"), []
-        ) { row in (row.integer(0), row.integer(1), row.integer(2)) }
-        guard let row else { throw DatabaseFault(.corrupt, "the projection has no checkpoint row") }
+        guard let checkpoint = try Checkpoint(connection) else {
+            throw DatabaseFault(.corrupt, "the projection has no checkpoint row")
+        }
         self.connection = connection
         self.stokens = stokens
-        checkpoint = Position(rawValue: row.0)
-        (lastChunkID, lastRelationID) = (row.1, row.2)
+        self.checkpoint = checkpoint
     }
 
-    func finish(at position: Position) throws {
-        try connection.enqueue(
-            Statement("UPDATE apus_projection SET position = $1, last_chunk_id = $2, last_relation_id = $3"),
-            [.integer(position.rawValue), .integer(lastChunkID), .integer(lastRelationID)])
+    mutating func finish(at position: Position) throws {
+        checkpoint.position = position
+        try checkpoint.move(connection)
     }
 
     mutating func nextChunkID() -> Int64 {
-        lastChunkID += 1
-        return lastChunkID
+        checkpoint.lastChunkID += 1
+        return checkpoint.lastChunkID
     }
 
     /// Notes an id that an adopted row has: what is counted goes on above it.
-    mutating func note(chunkID: Int64) { lastChunkID = max(lastChunkID, chunkID) }
+    mutating func note(chunkID: Int64) { checkpoint.lastChunkID = max(checkpoint.lastChunkID, chunkID) }
 
     /// Notes an id that an adopted row has: what is counted goes on above it.
-    mutating func note(relationID: Int64) { lastRelationID = max(lastRelationID, relationID) }
+    mutating func note(relationID: Int64) { checkpoint.lastRelationID = max(checkpoint.lastRelationID, relationID) }
 
     mutating func nextRelationID() -> Int64 {
-        lastRelationID += 1
-        return lastRelationID
+        checkpoint.lastRelationID += 1
+        return checkpoint.lastRelationID
     }
 
     /// The collection of a uid, which is there.

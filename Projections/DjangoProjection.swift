@@ -27,9 +27,10 @@ public struct DjangoProjection: Sendable {
     public func apply(_ events: [RecordedEvent], _ connection: any Connection) throws {
         guard let first = events.first, let last = events.last else { return }
         var batch = try Batch(connection: connection, stokens: stokens)
-        guard batch.checkpoint + 1 == first.position, batch.checkpoint + events.count == last.position else {
+        let checkpoint = batch.checkpoint.position
+        guard checkpoint + 1 == first.position, checkpoint + events.count == last.position else {
             throw DatabaseFault(
-                .corrupt, "events \(first.position.rawValue) to \(last.position.rawValue) do not follow \(batch.checkpoint.rawValue)")
+                .corrupt, "events \(first.position.rawValue) to \(last.position.rawValue) do not follow \(checkpoint.rawValue)")
         }
         var rest = events[...]
         while let next = rest.first {

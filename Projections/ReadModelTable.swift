@@ -1,21 +1,21 @@
-internal import Database
+package import Database
 
 /// A table of the read model with the columns that follow from the log.
-struct ReadModelTable: Sendable {
+package struct ReadModelTable: Sendable {
     private static let pageRows = 1000
 
-    let name: String
+    package let name: String
     /// What the rows are ordered by: a number.
-    let key: String
-    let columns: [(name: String, kind: SetStatement.Kind)]
+    package let key: String
+    package let columns: [(name: String, kind: SetStatement.Kind)]
     /// For a table with columns that do not follow from the log: one that is unique, and so must be out of the way while
     /// rows are changed in place.
-    let parked: String?
+    package let parked: String?
     private let insertion: SetStatement
     private let insertionOrUpdate: SetStatement
 
     /// All of them. Left out is what is no projection: logins (`last_login`, tokens).
-    static let all = [
+    package static let all = [
         ReadModelTable(
             "myauth_user", key: "id", flags: ["is_superuser", "is_staff", "is_active"],
             texts: ["password", "username", "first_name", "last_name", "email"], moments: ["date_joined"], parked: "username"),
@@ -64,72 +64,16 @@ struct ReadModelTable: Sendable {
     }
 
     /// A row: its key and its other values, in the order of the columns.
-    typealias Line = (key: Int64, values: [Value])
-
-    /// How a row is not what it should be.
-    enum Difference: Hashable, Sendable {
-        case missing
-        case unexpected
-        case different
-    }
-
-    /// Compares the table in two databases, row by row.
-    ///
-    /// - Parameter found: told of each row of `live` that is not as in `replayed`.
-    /// - Returns: how many rows `live` has.
-    func compare(_ live: any Connection, _ replayed: any Connection, _ found: (Int64, Difference) throws -> Void) throws -> Int {
-        var here = Lines(table: self, connection: live)
-        var there = Lines(table: self, connection: replayed)
-        var rows = 0
-        while true {
-            let (mine, wanted) = (try here.first(), try there.first())
-            guard let key = [mine?.key, wanted?.key].compactMap({ $0 }).min() else { return rows }
-            let isHere = mine?.key == key
-            let isThere = wanted?.key == key
-            if isHere, isThere, mine?.values != wanted?.values { try found(key, .different) }
-            if isHere, !isThere { try found(key, .unexpected) }
-            if !isHere { try found(key, .missing) }
-            if isHere {
-                rows += 1
-                here.removeFirst()
-            }
-            if isThere { there.removeFirst() }
-        }
-    }
-
-    /// All rows, read page by page.
-    private struct Lines {
-        let table: ReadModelTable
-        let connection: any Connection
-        private var page: ArraySlice<Line> = []
-        private var last = Int64.min
-        private var isAtEnd = false
-
-        init(table: ReadModelTable, connection: any Connection) {
-            self.table = table
-            self.connection = connection
-        }
-
-        mutating func first() throws -> Line? {
-            if page.isEmpty, !isAtEnd {
-                page = try table.rows(after: last, limit: ReadModelTable.pageRows, connection)[...]
-                isAtEnd = page.count < ReadModelTable.pageRows
-                last = page.last?.key ?? last
-            }
-            return page.first
-        }
-
-        mutating func removeFirst() { page.removeFirst() }
-    }
+    package typealias Line = (key: Int64, values: [Value])
 
     /// The rows after a key, by their keys.
-    func rows(after key: Int64, limit: Int, _ connection: any Connection) throws -> [Line] {
+    package func rows(after key: Int64, limit: Int, _ connection: any Connection) throws -> [Line] {
         let select = Statement("\(selectAll) WHERE \(self.key) > $1 ORDER BY \(self.key) LIMIT $2")
         return try connection.query(readingMoments(select), [.integer(key), .integer(Int64(limit))], line)
     }
 
     /// Goes through all rows, page by page. What happens to rows that were passed is not seen.
-    func eachPage(_ connection: any Connection, _ body: ([Line]) throws -> Void) throws {
+    package func eachPage(_ connection: any Connection, _ body: ([Line]) throws -> Void) throws {
         var last = Int64.min
         while true {
             let page = try rows(after: last, limit: Self.pageRows, connection)
@@ -139,39 +83,39 @@ struct ReadModelTable: Sendable {
         }
     }
 
-    func count(_ connection: any Connection) throws -> Int {
+    package func count(_ connection: any Connection) throws -> Int {
         try connection.first(Statement("SELECT count(*) FROM \(name)"), []) { Int($0.integer(0)) } ?? 0
     }
 
     /// Those rows that there are with these keys.
-    func rows(keys: [Int64], _ connection: any Connection) throws -> [Int64: [Value]] {
+    package func rows(keys: [Int64], _ connection: any Connection) throws -> [Int64: [Value]] {
         let select = Statement(list: "\(selectAll) WHERE \(key) IN [$1 bigint]")
         let found = try connection.query(readingMoments(select), [.integers(keys)], line)
         return Dictionary(uniqueKeysWithValues: found.map { ($0.key, $0.values) })
     }
 
     /// Those rows that a condition holds for, ordered by a column. The statement's parameters are numbers.
-    func rows(where condition: String, orderedBy column: String, _ values: [Value], _ connection: any Connection) throws -> [Line] {
+    package func rows(where condition: String, orderedBy column: String, _ values: [Value], _ connection: any Connection) throws -> [Line] {
         try connection.query(
             readingMoments(Statement(list: "\(selectAll) WHERE \(condition) ORDER BY \(column)")), values, line)
     }
 
-    func insert(_ lines: [Line], _ connection: any Connection) throws {
+    package func insert(_ lines: [Line], _ connection: any Connection) throws {
         try connection.enqueue(insertion, rows: lines.map { [.integer($0.key)] + $0.values })
     }
 
     /// Inserts the rows, or changes those that have their keys. No two of them have the same key.
-    func upsert(_ lines: [Line], _ connection: any Connection) throws {
+    package func upsert(_ lines: [Line], _ connection: any Connection) throws {
         try connection.enqueue(insertionOrUpdate, rows: lines.map { [.integer($0.key)] + $0.values })
     }
 
-    func update(_ line: Line, _ connection: any Connection) throws {
+    package func update(_ line: Line, _ connection: any Connection) throws {
         let changes = zip(columns, columns.indices).map { "\"\($0.name)\" = \(place($1))" }.joined(separator: ", ")
         try connection.enqueue(
             writingMoments(Statement("UPDATE \(name) SET \(changes) WHERE \(key) = $1")), [.integer(line.key)] + line.values)
     }
 
-    func delete(keys: [Int64], _ connection: any Connection) throws {
+    package func delete(keys: [Int64], _ connection: any Connection) throws {
         try connection.enqueue(Statement(list: "DELETE FROM \(name) WHERE \(key) IN [$1 bigint]"), [.integers(keys)])
     }
 

@@ -84,11 +84,9 @@ struct Replica: Sendable {
     func start(at checkpoint: Position) async throws -> Position {
         guard checkpoint == .none else { return checkpoint }
         let base = try await log.read { try Epochs($0).firsts.first.map { $0.position.rawValue - 1 } ?? 0 }
-        try await database.write { connection in _ = try connection.execute(Self.begin, [.integer(base)]) }
+        try await database.write { try Checkpoint.begin(after: Position(rawValue: base), $0) }
         return Position(rawValue: base)
     }
-
-    private static let begin = Statement("UPDATE apus_projection SET position = $1 WHERE position = 0")
 
     private static let deleteContents = Statement(
         list: """

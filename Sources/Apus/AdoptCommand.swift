@@ -3,7 +3,7 @@ internal import Chunks
 internal import Database
 internal import EventLog
 internal import Foundation
-internal import Projections
+internal import Moving
 internal import Schemas
 
 /// `apus adopt`

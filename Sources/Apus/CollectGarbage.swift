@@ -3,8 +3,8 @@ internal import Database
 internal import Domain
 internal import EventLog
 internal import Logging
-internal import Projections
 internal import ReadModel
+internal import Replay
 
 /// `apus gc`
 struct CollectGarbage: AsyncParsableCommand {

@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Database
 internal import Logging
+internal import Moving
 internal import Projections
 internal import ReadModel
 internal import Schemas

@@ -1,7 +1,7 @@
 internal import ArgumentParser
 internal import Logging
-internal import Projections
 internal import ReadModel
+internal import Replay
 
 /// `apus rebuild`
 struct RebuildCommand: AsyncParsableCommand {

@@ -2,8 +2,8 @@ internal import ArgumentParser
 internal import Database
 internal import Foundation
 internal import Logging
-internal import Projections
 internal import ReadModel
+internal import Replay
 internal import Schemas
 
 /// `apus verify`

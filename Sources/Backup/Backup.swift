@@ -88,9 +88,7 @@ public struct Backup: Sendable {
     /// Brings the tables to the end of the log, where a projector was still on its way.
     private static func projectRest(_ connection: any Connection, _ projection: DjangoProjection) throws {
         while true {
-            let checkpoint = try connection.first(Statement("SELECT position FROM apus_projection"), []) {
-                Position(rawValue: $0.integer(0))
-            }
+            let checkpoint = try Checkpoint(connection)?.position
             let rest = try EventLog.events(after: checkpoint ?? .none, limit: pageEvents, connection)
             guard !rest.isEmpty else { return }
             try projection.apply(rest, connection)

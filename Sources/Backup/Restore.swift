@@ -3,7 +3,7 @@ public import Database
 public import Domain
 internal import EventLog
 internal import Foundation
-internal import Projections
+internal import Replay
 internal import Schemas
 internal import Sodium
 

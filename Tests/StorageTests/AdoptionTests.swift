@@ -1,6 +1,8 @@
 import Database
 import Domain
 import EventLog
+import Moving
+import Replay
 import Schemas
 import TestSupport
 import Testing

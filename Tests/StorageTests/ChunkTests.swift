@@ -3,8 +3,8 @@ import Database
 import Domain
 import EventLog
 import Foundation
-import Projections
 import ReadModel
+import Replay
 import TestSupport
 import Testing
 

@@ -1,6 +1,7 @@
 import Database
 import Domain
 import Foundation
+@testable import Replay
 import Schemas
 import TestSupport
 import Testing

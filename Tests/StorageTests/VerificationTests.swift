@@ -1,5 +1,6 @@
 import Database
 import Domain
+@testable import Replay
 import Testing
 
 @testable import EventLog

@@ -15,6 +15,7 @@
 public import Database
 public import Domain
 internal import EventLog
+internal import Projections
 
 /// One adoption, in one writing transaction.
 public struct Adoption {

@@ -1,6 +1,8 @@
 public import Database
 public import Domain
 public import EventLog
+internal import Projections
+internal import Replay
 
 /// Takes over what the original has changed since the database was handed back to it.
 ///

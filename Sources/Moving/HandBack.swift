@@ -7,6 +7,7 @@ public import Chunks
 public import Database
 internal import Domain
 internal import EventLog
+public import Projections
 
 /// Brings tables, files and sequences to where the original can go on, and looks whether it can.
 public struct HandBack: Sendable {
@@ -51,8 +52,8 @@ public struct HandBack: Sendable {
         let (faults, missing) = try await database.write { [dialect = database.dialect, chunks] connection in
             try Self.takeTime(connection, dialect)
             if dialect == .postgres { _ = try connection.query(Self.lockHead, []) { $0.integer(0) } }
-            let checkpoint = try connection.first(Statement("SELECT position FROM apus_projection"), []) { $0.integer(0) }
-            guard try checkpoint == EventLog.head(connection).position.rawValue else {
+            let checkpoint = try Checkpoint(connection)?.position
+            guard try checkpoint == EventLog.head(connection).position else {
                 throw DatabaseFault(.unavailable, "a server still writes into this database: stop it first")
             }
             try Self.raiseSequences(connection, dialect)
@@ -76,8 +77,8 @@ public struct HandBack: Sendable {
                     let isLeased = try connection.first(Self.selectLease, []) { $0.flag(0) } ?? false
                     guard !isLeased else { throw DatabaseFault(.unavailable, "a server works on this database: stop it first") }
                 }
-                let checkpoint = try connection.first(Statement("SELECT position FROM apus_projection"), []) { $0.integer(0) }
-                let events = try EventLog.events(after: Position(rawValue: checkpoint ?? 0), limit: 1000, connection)
+                let checkpoint = try Checkpoint(connection)?.position
+                let events = try EventLog.events(after: checkpoint ?? .none, limit: 1000, connection)
                 try projection.apply(events, connection)
                 return !events.isEmpty
             }

@@ -1,5 +1,6 @@
 internal import Database
 internal import Domain
+internal import Projections
 
 /// What both servers take for granted of the original's tables, whoever wrote them. On PostgreSQL and in whole databases the
 /// engine sees to most of it; a database that was put together by hand, or half copied, may have lost that.

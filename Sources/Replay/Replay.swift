@@ -1,13 +1,14 @@
-internal import Database
-internal import Domain
+package import Database
+package import Domain
 internal import EventLog
+package import Projections
 
 /// What a log comes to when it is projected anew, beside the read model that a server works on.
 ///
 /// The replay lies in an SQLite database of its own and follows the log to any position; nothing of it is held in memory.
 /// It is compared with the live read model inside one transaction of the live database, and so at one moment. What differed
 /// then, and what the replay has touched since, is noted: to mend the live tables only these rows are looked at again.
-struct Replay: Sendable {
+package struct Replay: Sendable {
     static let pageRows = 500
     /// How many bytes of contents are looked at together, roughly.
     private static let pageBytes = 16 << 20
@@ -18,19 +19,19 @@ struct Replay: Sendable {
     var pageEvents = 1000
 
     /// The log cannot be replayed any further.
-    struct Stop: Error {
-        let fault: String
+    package struct Stop: Error {
+        package let fault: String
     }
 
     /// - Parameter scratch: an empty database with the schema, which is filled.
-    init(scratch: SQLiteDatabase, projection: DjangoProjection) throws {
+    package init(scratch: SQLiteDatabase, projection: DjangoProjection) throws {
         self.scratch = scratch
         self.projection = projection
         try scratch.writeWithin { try ReplayTables.prepare($0) }
     }
 
     /// Where the replay should be, to be compared with the live tables: at their checkpoint, where it can be one.
-    func goal(_ live: any Connection) throws -> Position {
+    package func goal(_ live: any Connection) throws -> Position {
         let head = try EventLog.head(live).position
         return min(try Checkpoint(live)?.position ?? head, head)
     }
@@ -40,9 +41,7 @@ struct Replay: Sendable {
         let found = try position()
         guard found == .none else { return found }
         let base = try Epochs(live).base
-        try scratch.writeWithin { connection in
-            _ = try connection.execute(Statement("UPDATE apus_projection SET position = $1"), [.integer(base.rawValue)])
-        }
+        try scratch.writeWithin { try Checkpoint.begin(after: base, $0) }
         return base
     }
 
@@ -119,7 +118,7 @@ struct Replay: Sendable {
     /// Projects everything up to a position, in the transaction that compares or mends.
     ///
     /// - Returns: what is wrong with the log there, in words.
-    func advance(upTo goal: Position, _ live: any Connection) throws -> [String] {
+    package func advance(upTo goal: Position, _ live: any Connection) throws -> [String] {
         var faults: [String] = []
         var last = try begin(live)
         while last < goal {

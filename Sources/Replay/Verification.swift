@@ -2,6 +2,7 @@ public import Chunks
 public import Database
 internal import Domain
 public import EventLog
+internal import Projections
 
 /// Checks a log, and that the read model is what a replay of it gives (G5). A server may go on writing meanwhile.
 ///

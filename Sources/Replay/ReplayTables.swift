@@ -1,6 +1,7 @@
 internal import Database
 internal import Domain
 internal import EventLog
+internal import Projections
 
 /// The tables of a replay.
 ///

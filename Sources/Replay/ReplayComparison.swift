@@ -1,10 +1,11 @@
-internal import Database
+package import Database
 internal import Domain
 internal import EventLog
+package import Projections
 
 extension Replay {
     /// What was found at one moment.
-    struct Comparison: Sendable {
+    package struct Comparison: Sendable {
         struct Table: Sendable {
             let name: String
             let key: String
@@ -33,7 +34,7 @@ extension Replay {
     ///
     /// - Parameter notesAll: whether rows are noted of tables, too, of which nothing is left: ``mend(_:_:after:leastRows:)`` has no use
     ///   for them.
-    func compare(_ live: any Connection, _ dialect: Dialect, notesAll: Bool = false) throws -> Comparison {
+    package func compare(_ live: any Connection, _ dialect: Dialect, notesAll: Bool = false) throws -> Comparison {
         var comparison = Comparison()
         let (head, checkpoint) = (try EventLog.head(live).position, try Checkpoint(live))
         comparison.position = try position()
@@ -137,7 +138,7 @@ extension Replay {
     }
 
     /// Goes through the keys of a table that were noted, page by page, with the replay.
-    func eachNoted(_ table: ReadModelTable, _ body: ([Int64], any Connection) throws -> Void) throws {
+    package func eachNoted(_ table: ReadModelTable, _ body: ([Int64], any Connection) throws -> Void) throws {
         try scratch.writeWithin { connection in
             _ = try eachNoted(table, connection) { keys in
                 try body(keys, connection)
@@ -182,32 +183,4 @@ extension Replay {
     /// Sessions of users of whom the log knows nothing.
     private static let deleteTokens = Statement(
         "DELETE FROM token_auth_authtoken WHERE user_id NOT IN (SELECT id FROM myauth_user)")
-}
-
-/// How far a read model is, and the last ids that were given there.
-struct Checkpoint: Equatable {
-    let position: Position
-    let lastChunkID: Int64
-    let lastRelationID: Int64
-
-    /// Nil where the row is missing.
-    init?(_ connection: any Connection) throws {
-        let row = try connection.first(Statement("SELECT position, last_chunk_id, last_relation_id FROM apus_projection"), []) {
-            ($0.integer(0), $0.integer(1), $0.integer(2))
-        }
-        guard let row else { return nil }
-        position = Position(rawValue: row.0)
-        (lastChunkID, lastRelationID) = (row.1, row.2)
-    }
-
-    func save(_ connection: any Connection) throws {
-        try connection.execute(Self.upsert, [.integer(position.rawValue), .integer(lastChunkID), .integer(lastRelationID)])
-    }
-
-    private static let upsert = Statement(
-        """
-        INSERT INTO apus_projection (id, position, last_chunk_id, last_relation_id) VALUES (1, $1, $2, $3)
-        ON CONFLICT (id) DO UPDATE
-        SET position = excluded.position, last_chunk_id = excluded.last_chunk_id, last_relation_id = excluded.last_relation_id
-        """)
 }
