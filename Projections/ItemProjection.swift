@@ -53,7 +53,10 @@ struct ContentRows {
     static func takes(_ event: Event) -> Bool {
         switch event {
         case .collectionCreated, .itemCreated, .itemRevised, .itemRestored, .chunkStored: true
-        default: false
+        case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .userErased, .revisionsPruned,
+            .memberJoined,
+            .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn, .recordsAdopted:
+            false
         }
     }
 
@@ -104,7 +107,10 @@ struct ContentRows {
             case .chunkStored(let event):
                 need(event.collection)
                 madeChunks[event.collection, default: []].insert(event.chunk.uid)
-            default: preconditionFailure("a run has events of content only")
+            case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .userErased, .revisionsPruned,
+                .memberJoined,
+                .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn, .recordsAdopted:
+                preconditionFailure("a run has events of content only")
             }
         }
 
@@ -169,7 +175,10 @@ struct ContentRows {
             try restore(event.revision, of: item, record, batch)
             changedCollections[collection.id] = record.position
         case .chunkStored(let event): add([event.chunk], in: try collection(event.collection), &batch)
-        default: preconditionFailure("a run has events of content only")
+        case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .userErased, .revisionsPruned,
+            .memberJoined,
+            .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn, .recordsAdopted:
+            preconditionFailure("a run has events of content only")
         }
     }
 

@@ -70,14 +70,11 @@ public struct CollectionHistory: Sendable {
         func step(_ revision: RevisionUID, isDeleted: Bool) -> Step {
             Step(position: position, time: time, actor: actor, revision: revision, isDeleted: isDeleted)
         }
+        if let made = event.made {
+            steps[made.item, default: []].append(carried(made.revision.uid, isDeleted: made.revision.isDeleted))
+        }
         switch event {
-        case .collectionCreated(let event):
-            owner = event.owner
-            steps[mainItem, default: []].append(carried(event.revision.uid, isDeleted: event.revision.isDeleted))
-        case .itemCreated(let event):
-            steps[event.item, default: []].append(carried(event.revision.uid, isDeleted: event.revision.isDeleted))
-        case .itemRevised(let event):
-            steps[event.item, default: []].append(carried(event.revision.uid, isDeleted: event.revision.isDeleted))
+        case .collectionCreated(let event): owner = event.owner
         case .itemRestored(let event):
             let isDeleted = steps[event.item]?.last { $0.revision == event.revision }?.isDeleted ?? false
             steps[event.item, default: []].append(step(event.revision, isDeleted: isDeleted))
@@ -104,8 +101,8 @@ public struct CollectionHistory: Sendable {
             steps = [:]
         case .userErased(let event) where event.collections.contains(collection):
             steps = [:]
-        case .userReset, .userErased, .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .chunkStored, .memberJoined,
-            .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn:
+        case .itemCreated, .itemRevised, .userReset, .userErased, .userCreated, .userInitialized, .passwordChanged,
+            .userActivityChanged, .chunkStored, .memberJoined, .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn:
             break
         }
     }

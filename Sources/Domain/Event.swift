@@ -187,29 +187,3 @@ public struct RedactionProof: Hashable, Sendable {
         self.signature = signature
     }
 }
-
-extension Event {
-    /// The chunks of which the event's revision is made.
-    public var namedChunks: [ChunkUID] {
-        switch self {
-        case .collectionCreated(let event): event.revision.chunks
-        case .itemCreated(let event): event.revision.chunks
-        case .itemRevised(let event): event.revision.chunks
-        default: []
-        }
-    }
-
-    /// The chunks whose contents are stored with the event.
-    public var storedChunks: [StoredChunk] {
-        switch self {
-        case .collectionCreated(let event): event.revision.stored
-        case .itemCreated(let event): event.revision.stored
-        case .itemRevised(let event): event.revision.stored
-        case .chunkStored(let event): [event.chunk]
-        case .recordsAdopted(let event): event.records.compactMap(\.storedChunk)
-        case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .userErased, .itemRestored,
-            .revisionsPruned, .memberJoined, .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn:
-            []
-        }
-    }
-}

@@ -59,24 +59,13 @@ public struct Pruning: Hashable, Sendable {
 
     /// What an event is from now on; the same event where nothing in it is to go.
     public func remains(of event: Event) -> Event {
-        switch event {
-        case .collectionCreated(var event) where revisions.contains(event.revision.uid):
-            event.revision = event.revision.withoutContent
-            return .collectionCreated(event)
-        case .itemCreated(var event) where revisions.contains(event.revision.uid):
-            event.revision = event.revision.withoutContent
-            return .itemCreated(event)
-        case .itemRevised(var event) where revisions.contains(event.revision.uid):
-            event.revision = event.revision.withoutContent
-            return .itemRevised(event)
-        case .recordsAdopted(var event):
-            event.records = event.records.map { record in
-                guard record.kind == .revision, let uid = record.text("uid"), revisions.contains(RevisionUID(uid)) else { return record }
-                return record.replacing(["meta": .bytes([])])
-            }
-            return .recordsAdopted(event)
-        default: return event
+        if let revision = event.made?.revision, revisions.contains(revision.uid) { return event.replacing(revision.withoutContent) }
+        guard case .recordsAdopted(var adopted) = event else { return event }
+        adopted.records = adopted.records.map { record in
+            guard record.kind == .revision, let uid = record.text("uid"), revisions.contains(RevisionUID(uid)) else { return record }
+            return record.replacing(["meta": .bytes([])])
         }
+        return .recordsAdopted(adopted)
     }
 }
 

@@ -18,6 +18,13 @@ public struct UserState: State {
         collections = []
         taken = [:]
     }
+
+    /// An account of which only is asked whether it is there and active.
+    public init(of user: UserID, isActive: Bool) {
+        self.init(username: "")
+        self.user = user
+        self.isActive = isActive
+    }
 }
 
 extension UserState {

@@ -3,7 +3,6 @@ internal import MessagePack
 internal import NIOCore
 
 extension RecordsAdopted: EventPayload {
-    static var typeName: String { "RecordsAdopted" }
     static var typeVersion: Int64 { 1 }
     var asEvent: Event { .recordsAdopted(self) }
 

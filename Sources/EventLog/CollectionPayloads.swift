@@ -2,7 +2,6 @@ internal import Domain
 internal import MessagePack
 
 extension CollectionCreated: EventPayload {
-    static var typeName: String { "CollectionCreated" }
     static var typeVersion: Int64 { 1 }
     var asEvent: Event { .collectionCreated(self) }
 
@@ -21,7 +20,6 @@ extension CollectionCreated: EventPayload {
 }
 
 extension ItemCreated: EventPayload {
-    static var typeName: String { "ItemCreated" }
     static var typeVersion: Int64 { 1 }
     var asEvent: Event { .itemCreated(self) }
 
@@ -44,7 +42,6 @@ extension ItemCreated: EventPayload {
 }
 
 extension ItemRevised: EventPayload {
-    static var typeName: String { "ItemRevised" }
     static var typeVersion: Int64 { 1 }
     var asEvent: Event { .itemRevised(self) }
 
@@ -62,7 +59,6 @@ extension ItemRevised: EventPayload {
 }
 
 extension ItemRestored: EventPayload {
-    static var typeName: String { "ItemRestored" }
     static var typeVersion: Int64 { 1 }
     var asEvent: Event { .itemRestored(self) }
 
@@ -80,7 +76,6 @@ extension ItemRestored: EventPayload {
 }
 
 extension ChunkStored: EventPayload {
-    static var typeName: String { "ChunkStored" }
     static var typeVersion: Int64 { 1 }
     var asEvent: Event { .chunkStored(self) }
 
@@ -95,7 +90,6 @@ extension ChunkStored: EventPayload {
 }
 
 extension RevisionsPruned: EventPayload {
-    static var typeName: String { "RevisionsPruned" }
     static var typeVersion: Int64 { 1 }
     var asEvent: Event { .revisionsPruned(self) }
 
@@ -116,7 +110,6 @@ extension RevisionsPruned: EventPayload {
 }
 
 extension MemberJoined: EventPayload {
-    static var typeName: String { "MemberJoined" }
     static var typeVersion: Int64 { 1 }
     var asEvent: Event { .memberJoined(self) }
 
@@ -141,7 +134,6 @@ extension MemberJoined: EventPayload {
 }
 
 extension MemberLevelChanged: EventPayload {
-    static var typeName: String { "MemberLevelChanged" }
     static var typeVersion: Int64 { 1 }
     var asEvent: Event { .memberLevelChanged(self) }
 
@@ -157,7 +149,6 @@ extension MemberLevelChanged: EventPayload {
 }
 
 extension MemberRemoved: EventPayload {
-    static var typeName: String { "MemberRemoved" }
     static var typeVersion: Int64 { 1 }
     var asEvent: Event { .memberRemoved(self) }
 
@@ -173,7 +164,6 @@ extension MemberRemoved: EventPayload {
 }
 
 extension InvitationSent: EventPayload {
-    static var typeName: String { "InvitationSent" }
     static var typeVersion: Int64 { 1 }
     var asEvent: Event { .invitationSent(self) }
 
@@ -196,7 +186,6 @@ extension InvitationSent: EventPayload {
 }
 
 extension InvitationWithdrawn: EventPayload {
-    static var typeName: String { "InvitationWithdrawn" }
     static var typeVersion: Int64 { 1 }
     var asEvent: Event { .invitationWithdrawn(self) }
 

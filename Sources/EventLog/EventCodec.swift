@@ -19,8 +19,7 @@ enum EventCodec {
     /// - Throws: ``LogFault/unreadable(_:)`` when it is no key.
     static func encode(_ event: Event, key: [UInt8], at position: Position) throws(LogFault) -> Encoded {
         guard key.count == SecretBox.keyBytes else { throw .unreadable(position) }
-        let (payload, plain) = encode(event)
-        return Encoded(type: type(of: payload).typeName, version: type(of: payload).typeVersion, payload: SecretBox(key: key).seal(plain))
+        return Encoded(type: event.type.rawValue, version: event.type.payload.typeVersion, payload: SecretBox(key: key).seal(encode(event)))
     }
 
     /// - Throws: ``LogFault``; an event is never half read.
@@ -31,43 +30,55 @@ enum EventCodec {
         return try decode(type: name, version: version, plain: plain, at: position)
     }
 
-    static func encode(_ event: Event) -> (payload: any EventPayload, plain: [UInt8]) {
-        let payload = event.payload
+    static func encode(_ event: Event) -> [UInt8] {
         var writer = PayloadWriter()
-        payload.write(to: &writer)
-        return (payload, writer.finish())
+        event.payload.write(to: &writer)
+        return writer.finish()
     }
 
     static func decode(type name: String, version: Int64, plain: [UInt8], at position: Position) throws(LogFault) -> Event {
-        guard let type = types[name], (1...type.typeVersion).contains(version) else {
+        guard let type = EventType(rawValue: name)?.payload, (1...type.typeVersion).contains(version) else {
             throw .unknownEvent(type: name, version: version)
         }
         do {
             return try type.init(reading: PayloadReader(plain), version: version).asEvent
         } catch { throw .unreadable(position) }
     }
-
-    /// Every type that is in a log somewhere.
-    static let types: [String: any EventPayload.Type] = {
-        let all: [any EventPayload.Type] = [
-            UserCreated.self, UserInitialized.self, PasswordChanged.self, UserActivityChanged.self, UserReset.self, UserErased.self,
-            CollectionCreated.self, ItemCreated.self, ItemRevised.self, ItemRestored.self, ChunkStored.self,
-            RevisionsPruned.self,
-            MemberJoined.self, MemberLevelChanged.self, MemberRemoved.self, InvitationSent.self, InvitationWithdrawn.self,
-            RecordsAdopted.self,
-        ]
-        return Dictionary(uniqueKeysWithValues: all.map { ($0.typeName, $0) })
-    }()
 }
 
 /// A type of event in the form of the log.
 protocol EventPayload: Sendable {
-    static var typeName: String { get }
     /// The version that is written; all from 1 up to it can be read.
     static var typeVersion: Int64 { get }
     init(reading reader: PayloadReader, version: Int64) throws(PayloadReader.Failure)
     func write(to writer: inout PayloadWriter)
     var asEvent: Event { get }
+}
+
+extension EventType {
+    /// How events of the type are written and read.
+    var payload: any EventPayload.Type {
+        switch self {
+        case .userCreated: UserCreated.self
+        case .userInitialized: UserInitialized.self
+        case .passwordChanged: PasswordChanged.self
+        case .userActivityChanged: UserActivityChanged.self
+        case .userReset: UserReset.self
+        case .userErased: UserErased.self
+        case .collectionCreated: CollectionCreated.self
+        case .itemCreated: ItemCreated.self
+        case .itemRevised: ItemRevised.self
+        case .itemRestored: ItemRestored.self
+        case .chunkStored: ChunkStored.self
+        case .revisionsPruned: RevisionsPruned.self
+        case .memberJoined: MemberJoined.self
+        case .memberLevelChanged: MemberLevelChanged.self
+        case .memberRemoved: MemberRemoved.self
+        case .invitationSent: InvitationSent.self
+        case .invitationWithdrawn: InvitationWithdrawn.self
+        case .recordsAdopted: RecordsAdopted.self
+        }
+    }
 }
 
 extension Event {

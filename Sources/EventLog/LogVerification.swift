@@ -109,7 +109,9 @@ public struct LogVerification: Sendable {
             var redactions = Redactions()
             let ids = try connection.query(Self.selectRedactions, []) { $0.blob(0) }
             guard !ids.isEmpty else { return redactions }
-            let recording = try connection.query(Self.selectRecording, [.texts(Event.redactingTypes)]) { Position(rawValue: $0.integer(0)) }
+            let recording = try connection.query(Self.selectRecording, [.texts(EventType.recordingRedactions.map(\.rawValue))]) {
+                Position(rawValue: $0.integer(0))
+            }
             var proofs: [RedactionProof] = []
             for position in recording {
                 do { proofs += try EventLog.history(at: [position], connection).compactMap(\.event.redaction) } catch is LogFault {

@@ -161,17 +161,3 @@ struct RedactionChain {
 
     private var message: [UInt8] { Array("apus-redaction-1".utf8) + id + bigEndian(Int64(count)) + digest }
 }
-
-extension Event {
-    /// The redaction that the event records.
-    var redaction: RedactionProof? {
-        switch self {
-        case .userErased(let event): event.redaction
-        case .revisionsPruned(let event): event.redaction
-        default: nil
-        }
-    }
-
-    /// The types of the events that record redactions.
-    static let redactingTypes = [UserErased.typeName, RevisionsPruned.typeName]
-}

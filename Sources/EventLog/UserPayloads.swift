@@ -2,7 +2,6 @@ internal import Domain
 internal import MessagePack
 
 extension UserCreated: EventPayload {
-    static var typeName: String { "UserCreated" }
     static var typeVersion: Int64 { 1 }
     var asEvent: Event { .userCreated(self) }
 
@@ -23,7 +22,6 @@ extension UserCreated: EventPayload {
 }
 
 extension UserInitialized: EventPayload {
-    static var typeName: String { "UserInitialized" }
     static var typeVersion: Int64 { 1 }
     var asEvent: Event { .userInitialized(self) }
 
@@ -38,7 +36,6 @@ extension UserInitialized: EventPayload {
 }
 
 extension PasswordChanged: EventPayload {
-    static var typeName: String { "PasswordChanged" }
     static var typeVersion: Int64 { 1 }
     var asEvent: Event { .passwordChanged(self) }
 
@@ -56,7 +53,6 @@ extension PasswordChanged: EventPayload {
 }
 
 extension UserActivityChanged: EventPayload {
-    static var typeName: String { "UserActivityChanged" }
     static var typeVersion: Int64 { 1 }
     var asEvent: Event { .userActivityChanged(self) }
 
@@ -71,7 +67,6 @@ extension UserActivityChanged: EventPayload {
 }
 
 extension UserReset: EventPayload {
-    static var typeName: String { "UserReset" }
     static var typeVersion: Int64 { 1 }
     var asEvent: Event { .userReset(self) }
 
@@ -91,7 +86,6 @@ extension UserReset: EventPayload {
 }
 
 extension UserErased: EventPayload {
-    static var typeName: String { "UserErased" }
     static var typeVersion: Int64 { 1 }
     var asEvent: Event { .userErased(self) }
 

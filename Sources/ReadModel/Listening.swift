@@ -17,19 +17,17 @@ extension Snapshot {
             (
                 collection: CollectionAccess(
                     id: row.integer(0), uid: uid, level: .readOnly, revisionStoken: Position(rawValue: row.integer(1))),
-                hasTail: row.flag(2), member: row.integerOrNil(3).map(UserID.init)
+                owner: UserID(rawValue: row.integer(4)), hasTail: row.flag(2), member: row.integerOrNil(3).map(UserID.init)
             )
         }
         guard let first = rows.first else { return nil }
-        var members = Set(rows.compactMap(\.member))
-        for record in first.hasTail ? try tail(of: stream) : [] {
-            switch record.event {
-            case .memberJoined(let event): members.insert(event.user)
-            case .memberRemoved(let event): members.remove(event.user)
-            default: break
-            }
-        }
-        return Audience(collection: first.collection, members: members)
+        // What happened since is the rules' to say. Of the members only who they are is asked here.
+        var state = CollectionState(uid: uid)
+        state.owner = first.owner
+        for member in rows.compactMap(\.member) { state.members[member] = .init(level: .readOnly, stoken: .none) }
+        for record in first.hasTail ? try tail(of: stream) : [] { state.evolve(record.event, at: record.position) }
+        guard state.owner != nil else { return nil }
+        return Audience(collection: first.collection, members: Set(state.members.keys))
     }
 
     /// The items that changed after a position, oldest change first and the collection's own among them, for somebody who had
@@ -61,7 +59,8 @@ extension Snapshot {
     private static let selectAudience = Statement(
         """
         SELECT collection.id, state.revision_stoken,
-               CASE WHEN stream.head > (SELECT position FROM apus_projection) THEN 1 ELSE 0 END, member.user_id
+               CASE WHEN stream.head > (SELECT position FROM apus_projection) THEN 1 ELSE 0 END, member.user_id,
+               collection.owner_id
         FROM   django_etebase_collection collection
         JOIN   apus_collection state ON state.id = collection.id
         LEFT   JOIN apus_stream stream ON stream.name = 'collection/' || collection.uid

@@ -69,15 +69,14 @@ public struct Sessions: Sendable {
     static func isActive(
         _ user: UserID, inTables isActive: Bool?, head: Position, checkpoint: Position, _ snapshot: Snapshot
     ) throws -> Bool? {
-        guard var isActive else {
+        guard let isActive else {
             if head > checkpoint { throw Behind(position: head) }
             return nil
         }
         guard head > checkpoint else { return isActive }
-        for case .userActivityChanged(let event) in try snapshot.tail(of: .user(user)).map(\.event) where event.user == user {
-            isActive = event.isActive
-        }
-        return isActive
+        var state = UserState(of: user, isActive: isActive)
+        for record in try snapshot.tail(of: .user(user)) { state.evolve(record.event, at: record.position) }
+        return state.user == nil ? nil : state.isActive
     }
 
     /// Makes a session, and notes the time of the login (`last_login`) when `isLogin`.

@@ -93,7 +93,7 @@ struct Node: Sendable {
     let appender: any Appender
     let chunks: ChunkStore
     /// Nil where the append projects.
-    let projector: Projector?
+    var projector: Projector?
 
     /// Runs `body` while submissions are committed and projected.
     func running<T>(_ body: (Node) async throws -> T) async throws -> T {

@@ -24,8 +24,8 @@ private func isProjected(_ table: String) -> Bool {
                 try await node.wholeHistory()
                 let log = try await node.expectSoundLog()
                 // But for what comes with an adoption.
-                let types = Set(EventCodec.types.keys).subtracting([RecordsAdopted.typeName])
-                #expect(Set(log.map { type(of: $0.event.payload).typeName }) == types, "every type happened")
+                let types = Set(EventType.allCases).subtracting([.recordsAdopted])
+                #expect(Set(log.map(\.event.type)) == types, "every type happened")
                 var position = Position.none
                 while position.rawValue < log.count {
                     let events = try await node.database.read { [position] connection in

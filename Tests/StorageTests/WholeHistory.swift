@@ -89,7 +89,7 @@ extension Node {
         try await commit(OfferedItem("z", "z-2", chunks: "k2"), to: "team", by: ben)
     }
 
-    private func share(_ uid: CollectionUID, of admin: UserID, with user: UserID, _ level: AccessLevel) async throws {
+    func share(_ uid: CollectionUID, of admin: UserID, with user: UserID, _ level: AccessLevel) async throws {
         try await invite(user, to: uid, by: admin, level)
         try await submit(to: uid, by: user) { state throws(Refusal) in
             try decide(
@@ -108,7 +108,7 @@ extension Node {
         }
     }
 
-    private func remove(_ user: UserID, from uid: CollectionUID, by admin: UserID) async throws {
+    func remove(_ user: UserID, from uid: CollectionUID, by admin: UserID) async throws {
         try await submit(to: uid, by: admin) { state throws(Refusal) in
             try decide(RemoveMember(collection: uid, author: admin, member: user), state)
         }
