@@ -83,7 +83,7 @@ extension API {
     func commitItems(_ call: Call, checksEtags: Bool) async throws -> Response {
         let (user, batch, command, state, head) = try await prepare(call) { [settings] snapshot, user in
             let offer = Result { try call.body.decode(ItemBatch.read) }
-            let state = try snapshot.state(of: call.collection, for: offer)
+            let state = try snapshot.state(of: call.collection, for: offer, checksEtags: checksEtags)
             guard try state.level(of: user.user).canWrite else { throw Refusal.noWriteAccess }
             let batch = try offer.get()
             guard batch.items.count <= settings.batchLimit else { throw APIError.tooManyItems }
@@ -138,12 +138,14 @@ extension Snapshot {
 
     /// The state that a batch is decided on. Who may not write is told so before what is wrong with the batch, so there is one
     /// for a bad batch too.
-    fileprivate func state(of collection: CollectionUID, for offer: Result<ItemBatch, any Error>) throws -> CollectionState {
+    fileprivate func state(
+        of collection: CollectionUID, for offer: Result<ItemBatch, any Error>, checksEtags: Bool
+    ) throws -> CollectionState {
         guard case .success(let batch) = offer else { return try state(of: collection) }
         return try state(
             of: collection, items: batch.items.map(\.uid) + batch.dependencies.map(\.item),
             chunks: batch.items.flatMap { $0.revision.chunks.map(\.uid) },
-            claims: batch.items.map { .revision($0.revision.uid) })
+            claims: batch.items.map { .revision($0.revision.uid) }, offered: checksEtags ? [] : batch.items)
     }
 
     /// The stoken that a commit expects the collection to have. One that is unknown is stale, not bad (`item-transaction`).

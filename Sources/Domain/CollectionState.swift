@@ -29,6 +29,21 @@ public struct CollectionState: State {
         }
     }
 
+    /// A revision that an item has, or has had, by what a client can know of it.
+    public struct KnownRevision: Hashable, Sendable {
+        public var item: ItemUID
+        public var meta: [UInt8]
+        public var isDeleted: Bool
+        public var chunks: [ChunkUID]
+
+        public init(item: ItemUID, meta: [UInt8], isDeleted: Bool, chunks: [ChunkUID]) {
+            self.item = item
+            self.meta = meta
+            self.isDeleted = isDeleted
+            self.chunks = chunks
+        }
+    }
+
     public let uid: CollectionUID
     /// Nil while there is no such collection.
     public var owner: UserID?
@@ -41,6 +56,8 @@ public struct CollectionState: State {
     public var etags: [ItemUID: RevisionUID]
     /// Those of the revisions that the command names which are there, or came since, current or not, with their items.
     public var revisions: [RevisionUID: ItemUID]
+    /// What those of the revisions are that the command brings and that may be there already, with the same content.
+    public var known: [RevisionUID: KnownRevision]
     /// The chunks that the command names and that are there.
     public var chunks: Set<ChunkUID>
     public var taken: TakenClaims
@@ -54,6 +71,7 @@ public struct CollectionState: State {
         invitations = []
         etags = [:]
         revisions = [:]
+        known = [:]
         chunks = []
         taken = [:]
     }
@@ -99,7 +117,7 @@ extension CollectionState {
         case .chunkStored(let event) where event.collection == uid:
             chunks.insert(event.chunk.uid)
         case .revisionsPruned(let event) where event.collection == uid:
-            for revision in event.revisions { revisions[revision] = nil }
+            for revision in event.revisions { (revisions[revision], known[revision]) = (nil, nil) }
             chunks.subtract(event.chunks)
         case .memberJoined(let event) where event.collection == uid:
             members[event.user] = .init(level: event.level, stoken: position)
@@ -135,6 +153,8 @@ extension CollectionState {
 extension CollectionState {
     mutating func apply(_ revision: Revision, of item: ItemUID, at position: Position) {
         makeCurrent(revision.uid, of: item, at: position)
+        known[revision.uid] = KnownRevision(
+            item: item, meta: revision.meta, isDeleted: revision.isDeleted, chunks: revision.chunks)
         chunks.formUnion(revision.stored.map(\.uid))
         if let owner { taken[.revision(revision.uid)] = owner }
     }

@@ -89,17 +89,18 @@ public struct CommitItems: Sendable {
 ///
 /// The order in which faults are told is the recorded one (`item-transaction`): access, stoken, dependencies (of the
 /// state before), then the items one after the other, each seeing those before it. An item that stands at the revision
-/// that is sent is a success and no event. When that is so for all of them the stoken does not matter (QUIRKS.md 18).
+/// that is sent is a success and no event, and so is, in a batch, a revision that the item has had before with the same
+/// content (QUIRKS.md 46): a client whose answer was lost sends it again, also when others have changed the item since. What
+/// the client believes of the collection's stoken must be true all the same (QUIRKS.md 18).
 ///
 /// - Throws: ``Refusal/itemsFailed(_:)`` with every stale etag and every chunk without content;
 ///   ``Refusal/invalidFields(_:)`` at the first revision uid that is in use and the first value that is not allowed.
 public func decide(_ command: CommitItems, _ state: CollectionState) throws(Refusal) -> [Event] {
     try state.requireWriteAccess(command.author)
-    let isRepeated = !command.items.isEmpty && command.items.allSatisfy { state.etags[$0.uid] == $0.revision.uid }
     switch command.stoken {
-    case .exactly(let stoken) where stoken != state.stoken && !isRepeated: throw .staleStoken
-    case .unknown where !isRepeated: throw .staleStoken
-    case .any, .exactly, .unknown: break
+    case .any: break
+    case .exactly(let stoken): guard stoken == state.stoken else { throw .staleStoken }
+    case .unknown: throw .staleStoken
     }
     let failed = command.dependencies.filter { state.etags[$0.item] != $0.etag }
     guard failed.isEmpty else {
@@ -110,6 +111,7 @@ public func decide(_ command: CommitItems, _ state: CollectionState) throws(Refu
     var events: [Event] = []
     var errors: [FieldError] = []
     for item in command.items where state.etags[item.uid] != item.revision.uid {
+        if !command.checksEtags, state.hasHad(item) { continue }
         let current = state.etags[item.uid]
         if command.checksEtags, current != item.etag {
             errors.append(.wrongEtag(item: item.uid, current: current, given: item.etag))
@@ -128,6 +130,13 @@ public func decide(_ command: CommitItems, _ state: CollectionState) throws(Refu
 }
 
 extension CollectionState {
+    /// Whether the revision is in the item's history already, as it is offered.
+    fileprivate func hasHad(_ item: OfferedItem) -> Bool {
+        guard let known = known[item.revision.uid] else { return false }
+        return known.item == item.uid && known.isDeleted == item.revision.isDeleted && known.meta == item.revision.meta
+            && known.chunks == item.revision.chunks.map(\.uid)
+    }
+
     fileprivate func event(for item: OfferedItem, _ revision: Revision) throws(Refusal) -> Event {
         if etags[item.uid] != nil {
             return .itemRevised(.init(collection: uid, item: item.uid, revision: revision))

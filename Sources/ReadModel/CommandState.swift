@@ -14,8 +14,10 @@ extension Snapshot {
     ///   - revisions: the earlier revisions that it names.
     ///   - chunks: the chunks that it names.
     ///   - claims: the claims that it would make.
+    ///   - offered: the items of a batch, whose revisions may be in the history already: those that are taken are looked for.
     public func state(
-        of uid: CollectionUID, items: [ItemUID] = [], revisions: [RevisionUID] = [], chunks: [ChunkUID] = [], claims: [Claim] = []
+        of uid: CollectionUID, items: [ItemUID] = [], revisions: [RevisionUID] = [], chunks: [ChunkUID] = [], claims: [Claim] = [],
+        offered: [OfferedItem] = []
     ) throws -> CollectionState {
         var state = CollectionState(uid: uid)
         let found = try connection.first(Self.selectState, [.text(uid.rawValue)]) { row in
@@ -60,8 +62,38 @@ extension Snapshot {
         if !claims.isEmpty { queries.append(EventLog.query(taken: claims) { state.taken[$0] = $1 }) }
         if let tail = try query(tailOf: .collection(uid), { events.append($0) }) { queries.append(tail) }
         try connection.run(queries)
+        if let found {
+            let repeated = offered.filter {
+                state.taken[.revision($0.revision.uid)] != nil && state.etags[$0.uid] != $0.revision.uid
+            }
+            if !repeated.isEmpty { state.known = try known(repeated, in: found.id) }
+        }
         for record in events { state.evolve(record.event, at: record.position) }
         return state
+    }
+
+    /// Those of the offered revisions that the collection has, and that may have the same content: no more is read than was
+    /// sent.
+    private func known(_ items: [OfferedItem], in collection: Int64) throws -> [RevisionUID: CollectionState.KnownRevision] {
+        typealias Known = CollectionState.KnownRevision
+        let offered = Dictionary(items.map { ($0.revision.uid, $0.revision) }) { first, _ in first }
+        let wanted = Array(offered.values)
+        let found = try connection.query(
+            Self.selectKnown, [.integers(wanted.map { Int64($0.meta.count) }), .texts(wanted.map(\.uid.rawValue)), .integer(collection)]
+        ) { row in
+            (
+                id: row.integer(0), uid: RevisionUID(row.text(1)),
+                known: Known(item: ItemUID(row.text(2)), meta: row.blob(3), isDeleted: row.flag(4), chunks: []), chunks: row.integer(5)
+            )
+        }
+        var known: [RevisionUID: Known] = [:]
+        for var revision in found where revision.chunks == offered[revision.uid].map({ Int64($0.chunks.count) }) {
+            if revision.chunks > 0 {
+                revision.known.chunks = try chunks(of: [revision.id], .medium)[revision.id]?.map { ChunkUID($0.uid) } ?? []
+            }
+            known[revision.uid] = revision.known
+        }
+        return known
     }
 
     /// The events of a stream that are not in the read model yet.
@@ -120,6 +152,16 @@ extension Snapshot {
             FROM   django_etebase_collectionitemrevision revision
             JOIN   django_etebase_collectionitem item ON item.id = revision.item_id
             WHERE  item.collection_id + 0 = $1 AND revision.uid IN [$2 text]
+            """)
+
+    private static let selectKnown = Statement(
+        pairs: """
+            SELECT revision.id, revision.uid, item.uid, revision.meta, revision.deleted,
+                   (SELECT count(*) FROM django_etebase_revisionchunkrelation relation WHERE relation.revision_id = revision.id)
+            FROM   PAIRS [$1 bigint, $2 text] AS wanted
+            THEN JOIN django_etebase_collectionitemrevision revision
+                   ON revision.uid = wanted.second AND length(revision.meta) = wanted.first
+            THEN JOIN django_etebase_collectionitem item ON item.id = revision.item_id AND item.collection_id + 0 = $3
             """)
 
     private static let selectChunks = Statement(

@@ -254,6 +254,47 @@ def stale_stoken(server: Server) -> None:
     equal(manager.fetch(one.uid).content, b"changed", "content after the transaction")
 
 
+@test("a collection that was uploaded, changed and uploaded again conflicts with what is old, as in the official suite")
+def collection_sync(server: Server) -> None:
+    person = server.person()
+    manager = person.collections
+    collection = manager.create(TYPE, {"name": "Collection"}, b"SomeContent")
+    equal(list(manager.list(TYPE).data), [], "before it is uploaded")
+    manager.upload(collection)
+    equal([(each.meta["name"], each.content) for each in manager.list(TYPE).data], [("Collection", b"SomeContent")])
+    old = manager.fetch(collection.uid)
+    since = FetchOptions().stoken(old.stoken)
+    equal(list(manager.list(TYPE, since).data), [], "since the stoken")
+    collection.meta = {"name": "Collection meta2"}
+    manager.upload(collection)
+    equal(len(list(manager.list(TYPE).data)), 1, "collections after the change")
+    equal([each.meta["name"] for each in manager.list(TYPE, since).data], ["Collection meta2"], "since the old stoken")
+    old.content = b"Content2"
+    refused(lambda: manager.transaction(old), CONFLICT)
+    # The server has it already, but what the client believes of the collection is old.
+    refused(lambda: manager.upload(collection, since), CONFLICT)
+    refused(lambda: manager.transaction(collection, since), CONFLICT)
+    collection.content = b"Content2"
+    manager.transaction(collection)
+    equal([(each.meta["name"], each.content) for each in manager.list(TYPE).data], [("Collection meta2", b"Content2")])
+
+
+@test("a batch whose answer was lost can be sent again when another device has changed the item since")
+def lost_answer(server: Server) -> None:
+    person = server.person()
+    collection = notebook(person)
+    (one,) = notes(person, collection, "one")
+    manager = person.collections.get_item_manager(collection)
+    one.content = b"at the desk"
+    kept = manager.cache_save(one)
+    manager.batch([one])
+    elsewhere = manager.fetch(one.uid)
+    elsewhere.content = b"on the phone"
+    manager.batch([elsewhere])
+    manager.batch([manager.cache_load(kept), manager.create({"name": "two"}, b"new")])
+    equal(listed(manager), {"one": b"on the phone", "two": b"new"}, "items")
+
+
 @test("an item that a transaction depends on must not have moved on")
 def stale_dependency(server: Server) -> None:
     person = server.person()

@@ -73,11 +73,17 @@ import Testing
         #expect(throws: Refusal.staleStoken) { try decide(CommitItems(stoken: stoken), state) }
     }
 
-    @Test("does not matter when every item stands at the revision that is sent") func repeated() throws {
+    @Test("refuses what is repeated too, also when every item stands at the revision that is sent", arguments: [true, false])
+    func repeated(checksEtags: Bool) throws {
         let state = CollectionState(given: Event.adasNotes + [.created("a", Revision("a-1")), .created("b", Revision("b-1"))])
-        for stoken in [CommitItems.ExpectedStoken.unknown, .exactly(Position(rawValue: 1)), .any] {
-            #expect(try decide(CommitItems(.init("a", "a-1"), .init("b", "b-1"), stoken: stoken), state) == [])
+        func repeating(_ stoken: CommitItems.ExpectedStoken) -> CommitItems {
+            CommitItems(.init("a", "a-1"), .init("b", "b-1"), stoken: stoken, checksEtags: checksEtags)
         }
+        for stoken in [CommitItems.ExpectedStoken.unknown, .exactly(Position(rawValue: 1))] {
+            #expect(throws: Refusal.staleStoken) { try decide(repeating(stoken), state) }
+        }
+        #expect(try decide(repeating(.any), state) == [])
+        #expect(try decide(repeating(.exactly(state.stoken)), state) == [])
     }
 
     @Test("matters when one item is new") func partlyRepeated() throws {
@@ -110,7 +116,7 @@ import Testing
     @Test("are looked at also when every item stands at the revision that is sent") func repeated() {
         let error = FieldError(field: "x", code: "wrong_etag", detail: "Wrong etag. Expected None got x-1")
         #expect(throws: Refusal.dependenciesFailed([error])) {
-            try decide(CommitItems(.init("a", "a-1"), dependencies: [.init(item: "x", etag: "x-1")], stoken: .unknown), given)
+            try decide(CommitItems(.init("a", "a-1"), dependencies: [.init(item: "x", etag: "x-1")]), given)
         }
     }
 
@@ -171,6 +177,52 @@ import Testing
     @Test("a past revision cannot become current again") func past() {
         let state = CollectionState(given: Event.adasNotes + [.created("a", Revision("a-1")), .revised("a", Revision("a-2"))])
         #expect(throws: taken) { try decide(CommitItems(.init("a", "a-1", etag: "a-2")), state) }
+    }
+
+    @Test("one that the item has had is a success without effect in a batch, and what is new beside it is committed")
+    func sentAgain() throws {
+        let state = CollectionState(
+            given: Event.adasNotes + [
+                .created("a", Revision("a-1", chunks: ["c1", "c1"], stored: [StoredChunk("c1")])), .revised("a", Revision("a-2")),
+            ])
+        let again = OfferedItem("a", "a-1", etag: "a-0", .sent("c1"), .named("c1"))
+        #expect(try decide(CommitItems(again, checksEtags: false), state) == [])
+        #expect(try decide(CommitItems(again, .init("b", "b-1"), checksEtags: false), state) == [.created("b", Revision("b-1"))])
+        let error = FieldError(field: "a", code: "wrong_etag", detail: "Wrong etag. Expected a-2 got a-0")
+        #expect(throws: Refusal.itemsFailed([error])) { try decide(CommitItems(again), state) }
+    }
+
+    @Test("one that the same batch has replaced is a success without effect too") func sentAgainInOneBatch() throws {
+        let state = CollectionState(given: Event.adasNotes)
+        let events = try decide(
+            CommitItems(.init("a", "a-1"), .init("a", "a-2"), .init("a", "a-1"), checksEtags: false), state)
+        #expect(events == [.created("a", Revision("a-1")), .revised("a", Revision("a-2"))])
+    }
+
+    @Test("one with another content, or of another item, is refused in a batch") func sentAgainChanged() {
+        let state = CollectionState(
+            given: Event.adasNotes + [
+                .created("a", Revision("a-1", chunks: ["c1"], stored: [StoredChunk("c1")])), .revised("a", Revision("a-2")),
+                .created("b", Revision("b-1")),
+            ])
+        func offer(_ item: ItemUID, _ chunks: [ChunkUID], meta: [UInt8] = [1], isDeleted: Bool = false) -> OfferedItem {
+            OfferedItem(
+                uid: item, version: 1, encryptionKey: nil, etag: nil,
+                revision: OfferedRevision(uid: "a-1", meta: meta, isDeleted: isDeleted, chunks: chunks.map { .named($0) }))
+        }
+        let changed = [
+            offer("a", []), offer("a", ["c1", "c1"]), offer("a", ["c1"], meta: [2]), offer("a", ["c1"], isDeleted: true),
+            offer("b", ["c1"]), offer("new", ["c1"]),
+        ]
+        for item in changed { #expect(throws: taken) { try decide(CommitItems(item, checksEtags: false), state) } }
+    }
+
+    @Test("one that was done away with is not in the history any more") func sentAgainPruned() {
+        let proof = RedactionProof(id: [], count: 1, digest: [], signature: [])
+        let pruned = Event.revisionsPruned(.init(collection: notes, revisions: ["a-1"], chunks: [], redaction: proof))
+        let state = CollectionState(
+            given: Event.adasNotes + [.created("a", Revision("a-1")), .revised("a", Revision("a-2")), pruned])
+        #expect(throws: taken) { try decide(CommitItems(.init("a", "a-1"), checksEtags: false), state) }
     }
 
     @Test("a uid that another collection uses is refused") func usedElsewhere() {

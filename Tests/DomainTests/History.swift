@@ -68,6 +68,7 @@ struct History {
         read.invitations = picture.invitations
         read.etags = picture.etags.filter { wish.items.contains($0.key) }
         read.revisions = picture.revisions.filter { wish.revisions.contains($0.key) }
+        read.known = known(at: count).filter { wish.offered.contains($0.key) }
         read.chunks = picture.chunks.intersection(wish.chunks)
         read.taken = claimed
         for record in records.dropFirst(count) { read.evolve(record.event, at: record.position) }
@@ -96,6 +97,18 @@ struct Picture: Equatable {
 }
 
 extension History {
+    /// The content of the revisions that the collection has after the first `count` events.
+    func known(at count: Int) -> [RevisionUID: CollectionState.KnownRevision] {
+        let isThere = picture(at: count).revisions
+        let found = records.prefix(count).compactMap(\.event.revision).map { item, revision in
+            (
+                revision.uid,
+                CollectionState.KnownRevision(item: item, meta: revision.meta, isDeleted: revision.isDeleted, chunks: revision.chunks)
+            )
+        }
+        return Dictionary(found) { $1 }.filter { isThere[$0.key] != nil }
+    }
+
     /// The collection after the first `count` events.
     func picture(at count: Int) -> Picture {
         let records = records.prefix(count)

@@ -117,6 +117,10 @@ class Person(support.Client):
     def items(self, collection: str, **query: Any) -> list[dict]:
         return expected(self.get(f"/api/v1/collection/{collection}/item/", **query), 200).value["data"]
 
+    def revision(self, collection: str, name: str) -> str:
+        """The uid of an item's current revision."""
+        return expected(self.get(f"/api/v1/collection/{collection}/item/{name}/"), 200).value["content"]["uid"]
+
     def invite(self, other: str, collection: str, invitation: str | None = None, level: int = WRITER, **more: Any) -> Answer:
         return self.post("/api/v1/invitation/outgoing/", {
             "uid": new_uid() if invitation is None else invitation, "version": 1, "username": other, "collection": collection,

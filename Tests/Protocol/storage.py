@@ -141,9 +141,10 @@ def past_revision(server: Server) -> None:
     now = item(name)
     expected(person.batch(collection, now), 200)
     other, elsewhere = item(new_uid(), old), person.made()
+    changed = dict(meta=b"changed")  # as it was it would be a success (row 46)
     with nothing_changes(server):
         for kind in ("batch", "transaction"):
-            again = item(name, old, now["content"]["uid"])
+            again = item(name, old, now["content"]["uid"], **changed)
             for place, offered in ((collection, again), (collection, other), (elsewhere, other)):
                 equal(field_errors(person.batch(place, offered, kind=kind), "content.uid"), ["unique"], "codes")
             twice = new_uid()
