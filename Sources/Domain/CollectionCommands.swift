@@ -22,7 +22,7 @@ public struct CreateCollection: Sendable {
 public func decide(_ command: CreateCollection, _ state: CollectionState) throws(Refusal) -> [Event] {
     guard command.item.etag == nil else { throw .etagOfNewCollection }
     guard state.owner == nil, state.taken[.collection(state.uid)] == nil else { throw .collectionExists }
-    if let error = FieldRules.collectionUID(state.uid, field: "uid") ?? FieldRules.version(command.item.version, field: "version") {
+    if let error = FieldRules.uid(state.uid, field: "uid") ?? FieldRules.version(command.item.version, field: "version") {
         throw .invalidFields([error])
     }
     guard let revision = try state.accept(command.item.revision) else { throw .chunkWithoutContent }

@@ -222,7 +222,7 @@ public enum EventLog {
 
     /// The question which of `claims` are taken, and by whom.
     public static func query(taken claims: [Claim], _ read: @escaping (Claim, UserID) -> Void) -> Query {
-        let byKey = Dictionary(claims.map { ($0.key, $0) }) { first, _ in first }
+        let byKey = Dictionary(claims.flatMap { claim in claim.keys.map { ($0, claim) } }) { first, _ in first }
         return Query(selectClaims, [.texts(byKey.keys.map(\.rawValue))]) { row in
             if let claim = byKey[ClaimKey(row.text(0))] { read(claim, UserID(rawValue: row.integer(1))) }
         }

@@ -1,4 +1,5 @@
 public import Domain
+internal import Sodium
 
 /// A stream as the log's tables name it.
 struct StreamName: Identifier {
@@ -36,14 +37,27 @@ extension StreamID {
 }
 
 extension Claim {
-    var key: ClaimKey {
+    /// How the log's tables name the claim that is made now.
+    var key: ClaimKey { keys[0] }
+
+    /// All names under which the claim may stand there, the present one first.
+    var keys: [ClaimKey] {
         switch self {
-        case .username(let name): ClaimKey("username/" + name)
-        case .collection(let uid): ClaimKey("collection/" + uid.rawValue)
-        case .revision(let uid): ClaimKey("revision/" + uid.rawValue)
-        case .collectionType(let type): ClaimKey("type/" + hexadecimal(type))
+        case .username(let name): [ClaimKey("username/" + name)]
+        case .collection(let uid): [ClaimKey("collection/" + uid.rawValue)]
+        case .revision(let uid): [ClaimKey("revision/" + uid.rawValue)]
+        case .collectionType(let type):
+            // An entry of PostgreSQL's index holds no more than some 2,700 bytes. On SQLite an adopted one may stand in full.
+            type.count > Self.longestInFull
+                ? [ClaimKey("long-type/" + hexadecimal(Sodium.blake2b(type, personalization: "apus-type"))), Self.inFull(type)]
+                : [Self.inFull(type)]
         }
     }
+
+    private static func inFull(_ type: [UInt8]) -> ClaimKey { ClaimKey("type/" + hexadecimal(type)) }
+
+    /// Up to how many bytes a type stands in its claim as it is.
+    private static let longestInFull = 1024
 }
 
 /// Two digits for each byte.

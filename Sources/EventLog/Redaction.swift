@@ -113,7 +113,7 @@ struct Redaction {
             occurredAt: record.occurredAt, event: event
         ).claims
         for claim in record.claims where !remaining.contains(where: { $0.claim == claim.claim }) {
-            try connection.enqueue(Self.deleteClaim, [.text(claim.claim.key.rawValue)])
+            for key in claim.claim.keys { try connection.enqueue(Self.deleteClaim, [.text(key.rawValue)]) }
         }
         for claim in remaining where !record.claims.contains(where: { $0.claim == claim.claim }) {
             try connection.enqueue(

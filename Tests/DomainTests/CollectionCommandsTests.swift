@@ -52,18 +52,19 @@ import Testing
         #expect(try decide(wish(), state).count == 2)
     }
 
-    @Test("a type has at most 1,024 bytes") func longType() throws {
+    @Test("a type has at most 2,000 bytes") func longType() throws {
         let error = FieldError(
-            field: "collectionType", code: "max_length", detail: "Ensure this value has at most 1024 characters (it has 1025).")
-        let long = [UInt8](repeating: 1, count: 1025)
+            field: "collectionType", code: "max_length", detail: "Ensure this value has at most 2000 characters (it has 2001).")
+        let long = [UInt8](repeating: 1, count: 2001)
         #expect(throws: Refusal.invalidFields([error])) { try decide(wish(type: long), nothing) }
         #expect(try decide(wish(type: Array(long.dropLast())), nothing).count == 2)
     }
 
-    @Test("the uid may have any characters but NUL, 1 to 43 of them, and the version 15 bits") func fields() throws {
+    @Test("the uid is of 1 to 43 safe characters, and the version has 15 bits") func fields() throws {
         let cases: [(String, Int, String)] = [
-            ("", 1, "blank"), (String(repeating: "x", count: 44), 1, "max_length"), ("a\0b", 1, "null_characters_not_allowed"),
-            ("notes", -1, "min_value"), ("notes", 32768, "max_value"),
+            ("", 1, "blank"), (String(repeating: "x", count: 44), 1, "max_length"), ("a\0b", 1, "invalid"), ("é", 1, "invalid"),
+            ("../user_1", 1, "invalid"), ("a b", 1, "invalid"), ("a.b", 1, "invalid"), ("notes", -1, "min_value"),
+            ("notes", 32768, "max_value"),
         ]
         for (uid, version, code) in cases {
             let refusal = #expect(throws: Refusal.self) {
@@ -71,7 +72,9 @@ import Testing
             }
             #expect(refusal?.fieldErrors?.map(\.code) == [code])
         }
-        #expect(try decide(wish(.init("é/ ü", "notes-1")), CollectionState(uid: "é/ ü")).count == 2)
+        for uid in ["x", String(repeating: "-", count: 43), "Az09_-"] {
+            #expect(try decide(wish(.init(ItemUID(uid), "notes-1")), CollectionState(uid: CollectionUID(uid))).count == 2)
+        }
     }
 }
 

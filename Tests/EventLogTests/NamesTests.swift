@@ -22,6 +22,15 @@ import Testing
             (.username("ada"), "username/ada"), (.collection(CollectionUID("notes")), "collection/notes"),
             (.revision(RevisionUID("r1")), "revision/r1"), (.collectionType([0, 15, 255]), "type/000fff"), (.collectionType([]), "type/"),
         ]
-        for (claim, name) in names { #expect(claim.key == ClaimKey(name)) }
+        for (claim, name) in names { #expect(claim.keys == [ClaimKey(name)]) }
+    }
+
+    @Test("of long types fit into an index, and are looked for in full too") func longTypes() {
+        let long = [UInt8](repeating: 7, count: 1025)
+        let full = ClaimKey("type/" + String(repeating: "07", count: 1025))
+        let hash = ClaimKey("long-type/c92aeb5b06e9f160cd0e9b3da976cc091f08c8277cf4213d848158fad10d60f3")
+        #expect(Claim.collectionType(long).keys == [hash, full])
+        #expect(Claim.collectionType(Array(long.dropLast())).keys == [ClaimKey("type/" + String(repeating: "07", count: 1024))])
+        #expect(Claim.collectionType(long + [0]).key != hash)
     }
 }

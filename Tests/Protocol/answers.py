@@ -1,15 +1,15 @@
-"""Rows 31 to 41: what is answered instead of a 500, the form of errors, paths and bodies."""
+"""Rows 31 to 41 and 47: what is answered instead of a 500, the form of errors, paths and bodies."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import random
 import sqlite3
-import urllib.parse
 from typing import Any
 
-from common import (ALONE, Answer, Person, Server, at_once, equal, expected, fault_in_form, field_errors, item,
-                    logs_no_fault, mend, new_uid, nothing_changes, outcomes, pack, request_bytes, somebody, true)
+from common import (ALONE, Answer, Person, Server, equal, expected, fault_in_form, field_errors, item, mend, new_uid,
+                    nothing_changes, pack, request_bytes, somebody, true)
 
 ORIGIN = [("Origin", "https://app.example.com")]
 METHODS = ["DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT"]
@@ -136,12 +136,12 @@ def bad_chunk_uploads(server: Server) -> None:
     expected(person.put(f"{path}{'x' * 60}/", b"content"), 201)
 
 
-@mend(33, "the uid of a collection is neither empty nor too long, and has no NUL")
+@mend(33, "the uid of a collection is held to the same rule")
 def bad_collections(server: Server) -> None:
     person = somebody(server)
     with nothing_changes(server):
-        for bad in ("", "x" * 44, "a\0b", "\u00e9" * 44):
-            field_errors(person.create(bad), "uid")
+        for bad, code in (BAD | {"x" * 44: "max_length", "../user_1/x": "invalid", "col\u00e9": "invalid"}).items():
+            equal(field_errors(person.create(bad), "uid"), [code], f"codes for {bad!r}")
 
 
 @mend(33, "uids of one to 43 URL-safe characters are taken")
@@ -154,25 +154,30 @@ def good_uids(server: Server) -> None:
         expected(alice.invite(bob.name, name, name), 201)
         expected(bob.accept(name), 201)
         equal([each["uid"] for each in bob.items(name)], [f"{number}"], "items")
+    short = [each["item"]["uid"] for each in expected(alice.get("/api/v1/collection/"), 200).value["data"]]
+    expected(alice.create("x"), 201)
+    listed = expected(alice.get("/api/v1/collection/"), 200).value["data"][len(short)]
+    equal(expected(alice.collection("x"), 200).value, listed, "the collection alone and in the list")
 
 
-@mend(33, "collections whose uids look alike and differ in their bytes are kept apart", *ALONE)
-def alike_collections(server: Server) -> None:
-    people = {somebody(server): uid for uid in ("col\u00e9", "cole\u0301")}
-    written: dict[str, set[str]] = {uid: set() for uid in people.values()}
-    for person, uid in people.items():
-        expected(person.create(uid), 201)
-    for _ in range(10):  # at once, so that they are committed together
-        calls = []
-        for person, uid in [*people.items()] * 4:
-            offered = item(new_uid())
-            written[uid].add(offered["uid"])
-            calls.append(lambda p=person.another(), u=uid, i=offered: p.batch(urllib.parse.quote(u), i))
-        equal(outcomes(at_once(calls)), {(200, None): len(calls)}, "answers")
-    for person, uid in people.items():
-        found = {each["uid"] for each in person.items(urllib.parse.quote(uid), limit=1000)}
-        equal(found, written[uid], f"items of {uid!a}")
-    logs_no_fault(server)
+@mend(47, "a collection's type may have 2,000 bytes, and belongs to one user")
+def long_types(server: Server) -> None:
+    alice, bob = somebody(server), somebody(server)
+    for size in (1024, 1025, 2000):
+        # Alike up to the last byte, and nothing in them that could be packed.
+        kind = random.Random(size).randbytes(size)
+        other = kind[:-1] + bytes([kind[-1] ^ 1])
+        one, another = alice.made(type=kind), bob.made(type=other)
+        expected(alice.create(new_uid(), type=kind), 201)
+        with nothing_changes(server):
+            expected(bob.create(new_uid(), type=kind), 400, "bad_collection_type")
+            expected(alice.create(new_uid(), type=other), 400, "bad_collection_type")
+        for person, collection, types in ((alice, one, [kind]), (bob, another, [other])):
+            found = expected(person.post("/api/v1/collection/list_multi/", {"collectionTypes": types}), 200).value["data"]
+            true(collection in [each["item"]["uid"] for each in found], "the collection is listed by its type")
+            equal({each["collectionType"] for each in found}, set(types), "types")
+    with nothing_changes(server):
+        equal(field_errors(alice.create(new_uid(), type=b"x" * 2001), "collectionType"), ["max_length"], "codes")
 
 
 # --- 34, 35: headers and paths --------------------------------------------------------------------
