@@ -93,8 +93,8 @@ actor ConnectionPool {
         let ticket = lastTicket
         return await withTaskGroup(of: Void.self) { group in
             group.addTask {
-                // Cancelled when a connection came.
-                do { try await Task.sleep(for: Self.patience) } catch { return }
+                // Cancelled when a connection came, or because nobody waits for the answer any more.
+                do { try await Task.sleep(for: Self.patience) } catch {}
                 await self.giveUp(ticket)
             }
             defer { group.cancelAll() }

@@ -141,7 +141,7 @@ internal import CPostgres
         if begin != nil || !queue.isEmpty { return try flush(and: statement, values) }
         settle()
         let name = try prepare(statement.postgres)
-        let answer = unsafe withParameters(values) { count, pointers, lengths, formats in
+        let answer = try unsafe withParameters(values) { count, pointers, lengths, formats in
             guard let name else {
                 return unsafe PQexecParams(handle, statement.postgres, count, nil, pointers, lengths, formats, 1)
             }
@@ -188,7 +188,7 @@ internal import CPostgres
         guard unsafe PQenterPipelineMode(handle) == 1 else { throw DatabaseFault(.unavailable, "PostgreSQL: no pipeline") }
         defer { _ = unsafe PQexitPipelineMode(handle) }
         for (name, item) in zip(names, batch) {
-            let isSent = unsafe withParameters(item.values) { count, pointers, lengths, formats in
+            let isSent = try unsafe withParameters(item.values) { count, pointers, lengths, formats in
                 guard let name else {
                     return unsafe PQsendQueryParams(handle, item.statement.postgres, count, nil, pointers, lengths, formats, 1)
                 }
@@ -213,15 +213,20 @@ internal import CPostgres
     }
 
     /// Values as libpq wants them: their number, pointers, lengths, formats. The pointers are good while the closure runs.
-    private func withParameters<T>(_ values: [Value], _ body: (Int32, [UnsafePointer<CChar>?], [Int32], [Int32]) -> T) -> T {
+    ///
+    /// - Throws: ``DatabaseFault`` when one is longer than libpq can say; then nothing was sent of it.
+    private func withParameters<T>(
+        _ values: [Value], _ body: (Int32, [UnsafePointer<CChar>?], [Int32], [Int32]) -> T
+    ) throws(DatabaseFault) -> T {
         // All lie in one buffer, each ended by a zero, as libpq wants its texts.
         var buffer: [UInt8] = []
         var starts: [Int?] = []
         var lengths: [Int32] = []
         var formats: [Int32] = []
-        for (bytes, isBinary) in values.map(\.parameter) {
+        for value in values {
+            let (bytes, isBinary) = try value.parameter()
             starts.append(bytes == nil ? nil : buffer.count)
-            lengths.append(Int32(bytes?.count ?? 0))
+            lengths.append(try ValueLength.checked(bytes?.count ?? 0))
             formats.append(isBinary ? 1 : 0)
             buffer += bytes ?? []
             buffer.append(0)

@@ -97,7 +97,9 @@ struct PostgresRow: Row {
 
 extension Value {
     /// What goes to the server: bytes as they are, everything else as text, which takes on the type of its place.
-    var parameter: (bytes: [UInt8]?, isBinary: Bool) {
+    ///
+    /// - Throws: ``DatabaseFault`` when it is longer than can be said to the server.
+    func parameter() throws(DatabaseFault) -> (bytes: [UInt8]?, isBinary: Bool) {
         switch self {
         case .null: (nil, false)
         case .integer(let number): (Array(String(number).utf8), false)
@@ -105,7 +107,7 @@ extension Value {
         case .blob(let bytes): (bytes, true)
         case .texts(let texts): (Self.array(texts.map { $0.map(Self.quoted) }), false)
         case .integers(let numbers): (Self.array(numbers.map { $0.map { String($0) } }), false)
-        case .blobs(let blobs): (Self.array(blobs), true)
+        case .blobs(let blobs): (try Self.array(blobs), true)
         }
     }
 
@@ -115,13 +117,14 @@ extension Value {
 
     /// `bytea[]` in PostgreSQL's binary form: dimensions, whether there are nulls, the type of the elements, length and
     /// lower bound, then each element behind its length.
-    private static func array(_ elements: [[UInt8]?]) -> [UInt8] {
+    private static func array(_ elements: [[UInt8]?]) throws(DatabaseFault) -> [UInt8] {
         let byteaType: Int32 = 17
         var bytes = words([elements.isEmpty ? 0 : 1, elements.contains { $0 == nil } ? 1 : 0, byteaType])
         guard !elements.isEmpty else { return bytes }
-        bytes += words([Int32(elements.count), 1])
+        bytes += words([try ValueLength.checked(elements.count), 1])
         for element in elements {
-            bytes += words([element.map { Int32($0.count) } ?? -1])
+            let length = if let element { try ValueLength.checked(element.count) } else { Int32(-1) }
+            bytes += words([length])
             bytes += element ?? []
         }
         return bytes

@@ -252,12 +252,12 @@ extension GRDB.Statement {
                 // An empty one may have no address, and without one it would be null.
                 guard !bytes.isEmpty else { return unsafe sqlite3_bind_text(handle, index, "", 0, copied) }
                 return unsafe bytes.withMemoryRebound(to: CChar.self) { bytes in
-                    unsafe sqlite3_bind_text(handle, index, bytes.baseAddress, CInt(bytes.count), copied)
+                    unsafe sqlite3_bind_text64(handle, index, bytes.baseAddress, UInt64(bytes.count), copied, UInt8(SQLITE_UTF8))
                 }
             }
         case .blob(let bytes):
             guard !bytes.isEmpty else { return unsafe sqlite3_bind_zeroblob(handle, index, 0) }
-            return unsafe sqlite3_bind_blob(handle, index, bytes, CInt(bytes.count), copied)
+            return unsafe sqlite3_bind_blob64(handle, index, bytes, UInt64(bytes.count), copied)
         case .texts, .integers, .blobs: preconditionFailure("a column of a row has one value")
         }
     }
@@ -291,16 +291,24 @@ extension Value {
     fileprivate var sqlite: DatabaseValue {
         get throws {
             switch self {
-            case .null: .null
-            case .integer(let number): number.databaseValue
-            case .text(let text): text.withoutNUL.databaseValue
-            case .blob(let bytes): Data(bytes).databaseValue
+            case .null: return .null
+            case .integer(let number): return number.databaseValue
+            case .text(let text): return try Self.bindable(text.withoutNUL).databaseValue
+            case .blob(let bytes):
+                _ = try ValueLength.checked(bytes.count)
+                return Data(bytes).databaseValue
             // `json_each` takes lists apart again.
-            case .texts(let texts): String(decoding: try JSONEncoder().encode(texts.map { $0?.withoutNUL }), as: UTF8.self).databaseValue
-            case .integers(let numbers): String(decoding: try JSONEncoder().encode(numbers), as: UTF8.self).databaseValue
+            case .texts(let texts): return try Self.bindable(String(decoding: try JSONEncoder().encode(texts.map { $0?.withoutNUL }), as: UTF8.self)).databaseValue
+            case .integers(let numbers): return try Self.bindable(String(decoding: try JSONEncoder().encode(numbers), as: UTF8.self)).databaseValue
             case .blobs: preconditionFailure("SQLite has no lists of byte strings")
             }
         }
+    }
+
+    /// The text, when SQLite can be told how long it is.
+    private static func bindable(_ text: String) throws(DatabaseFault) -> String {
+        _ = try ValueLength.checked(text.utf8.count)
+        return text
     }
 }
 

@@ -93,7 +93,8 @@ public struct ReadModel: Sendable {
 
     private func wait(
         for behind: Behind, _ progress: Progress?, after steps: Int, until deadline: ContinuousClock.Instant
-    ) async throws(DatabaseFault) {
+    ) async throws {
+        try Task.checkCancellation()
         guard let progress, ContinuousClock.now < deadline else {
             throw DatabaseFault(.unavailable, "the read model is behind position \(behind.position.rawValue)")
         }

@@ -61,8 +61,8 @@ public final class Progress: Sendable {
         }
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
-                // Cancelled when the wait is over; then nobody is left to wake.
-                do { try await Task.sleep(for: interval) } catch { return }
+                // Cancelled when the wait is over, or because nobody waits for the reader any more: either way it ends.
+                do { try await Task.sleep(for: interval) } catch {}
                 self.expire(ticket)
             }
             await withCheckedContinuation { continuation in
