@@ -75,6 +75,17 @@ public struct Opening: Sendable {
 
     let grant: Grant
     let content: Content
+    /// The place that it takes of those that its user may have, from when it is counted until it has ended, or comes to nothing.
+    fileprivate let seat: Seat
+}
+
+/// A socket's place among those of its user; given back when nobody holds it any more.
+private final class Seat: Sendable {
+    private let giveBack: @Sendable () -> Void
+
+    init(giveBack: @escaping @Sendable () -> Void) { self.giveBack = giveBack }
+
+    deinit { giveBack() }
 }
 
 /// The sockets of this process and what they listen to.
@@ -140,8 +151,7 @@ public final class Gateway: Service {
     public func open(ticket: String, after stoken: String?) async throws -> Opening {
         guard isSlowEnough() else { throw OpeningRefusal.tooFast }
         guard let grant = try await tickets.redeem(ticket) else { throw OpeningRefusal.badTicket }
-        let open = state.withLock { $0.sockets[grant.user] ?? 0 }
-        guard open < settings.socketsPerUser else { throw OpeningRefusal.tooManySockets }
+        let seat = try takeSeat(grant.user)
         let (position, isSignedIn) = try await source.readModel.snapshot { [source] snapshot in
             let position = if let stoken { try snapshot.position(ofStoken: stoken) } else { Position.none as Position? }
             let user = try source.sessions.users(of: [grant.token], at: source.clock(), snapshot)[grant.token]
@@ -151,9 +161,25 @@ public final class Gateway: Service {
             // The original opens a socket for any text (`ws-refused`). One that can only be a stoken of elsewhere, or of a
             // future that was lost, is refused, so that the client begins anew.
             if stoken.map(StokenSealer.hasForm) ?? true { throw OpeningRefusal.badStoken }
-            return Opening(grant: grant, content: .nothing)
+            return Opening(grant: grant, content: .nothing, seat: seat)
         }
-        return Opening(grant: grant, content: isSignedIn ? .changes(after: position) : .remainder(after: position))
+        return Opening(grant: grant, content: isSignedIn ? .changes(after: position) : .remainder(after: position), seat: seat)
+    }
+
+    /// Looks whether the user may have one more socket, and counts it, at one moment: many may be opened together.
+    private func takeSeat(_ user: UserID) throws(OpeningRefusal) -> Seat {
+        let isFree = state.withLock { state in
+            guard state.sockets[user, default: 0] < settings.socketsPerUser else { return false }
+            state.sockets[user, default: 0] += 1
+            return true
+        }
+        guard isFree else { throw .tooManySockets }
+        return Seat { [weak self] in
+            self?.state.withLock { state in
+                state.sockets[user, default: 0] -= 1
+                if state.sockets[user] == 0 { state.sockets[user] = nil }
+            }
+        }
     }
 
     private func isSlowEnough() -> Bool {
@@ -178,7 +204,8 @@ public final class Gateway: Service {
     public func serve(_ opening: Opening, on socket: Socket) async throws {
         try await socket.opened.futureResult.get()
         let grant = opening.grant
-        state.withLock { $0.sockets[grant.user, default: 0] += 1 }
+        // The user's place is held until the end.
+        defer { withExtendedLifetime(opening.seat) {} }
         switch opening.content {
         case .changes(let position):
             let (id, feed) = enter(grant.collection)
@@ -191,10 +218,6 @@ public final class Gateway: Service {
         case .nothing:
             socket.close(.policyViolation, in: Self.patience)
             await keep(socket)
-        }
-        state.withLock { state in
-            state.sockets[grant.user, default: 0] -= 1
-            if state.sockets[grant.user] == 0 { state.sockets[grant.user] = nil }
         }
     }
 

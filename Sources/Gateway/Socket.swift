@@ -27,6 +27,8 @@ public final class Socket: Sendable {
         eventLoop = channel.eventLoop
         opened = channel.eventLoop.makePromise()
         closed = channel.closeFuture
+        // Whoever waits for a handshake that never comes must not wait for ever; after a handshake this says nothing.
+        closed.whenComplete { [opened] _ in opened.fail(ChannelError.ioOnClosedChannel) }
         self.pings = pings
         handler = .makeEmptyBox(valueType: SocketHandler.self, eventLoop: channel.eventLoop)
     }
