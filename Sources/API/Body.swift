@@ -11,6 +11,9 @@ enum Body: Sendable {
     /// JSON with an error in it, which is told with the other faults.
     case malformed(ValidationFault)
 
+    /// How many bytes are held for it.
+    var heldBytes: Int { if case .value(let value) = self { value.encoded.readableBytes } else { 0 } }
+
     /// Parses a body as FastAPI does: MessagePack under exactly that type; JSON under a type that says so or none; under
     /// any other the bytes themselves are the value (`http-negotiation`).
     ///

@@ -12,7 +12,7 @@ extension API {
         _ decision: @escaping @Sendable (UserState) throws(Refusal) -> [Event]
     ) async throws -> [RecordedEvent] {
         try await committer.commit(
-            Submission(on: state, asOf: head, streams: state.streams, by: actor, at: call.now, decision: decision))
+            Submission(on: state, asOf: head, streams: state.streams, by: actor, at: call.now, bytes: call.body.heldBytes, decision: decision))
     }
 
     /// Commits a decision about a collection.
@@ -29,6 +29,7 @@ extension API {
         return try await committer.commit(
             Submission(
                 on: state, asOf: head, streams: [.collection(state.uid), .user(user.user)], by: user.actor, at: call.now,
-                bytes: placed.bytes, decision: decision, writes: placed.writes))
+                // The body holds all that came; a raw one is not parsed, and is a content itself.
+                bytes: max(call.body.heldBytes, contents.values.reduce(0) { $0 + $1.count }), decision: decision, writes: placed.writes))
     }
 }

@@ -27,9 +27,6 @@ public struct PlacedContents: Sendable {
         others = contents.filter { !filed.contains($0.key) }
     }
 
-    /// How much there is to write with the events.
-    public var bytes: Int { others.values.reduce(0) { $0 + $1.count } }
-
     /// What belongs into the transaction of these events.
     public func writes(for events: [Event]) -> [Write] {
         events.flatMap(\.storedChunks).compactMap { chunk in

@@ -16,7 +16,8 @@ public struct Submission: Sendable {
     ///   - head: where the log ended when it was read.
     ///   - streams: those that the decision depends on.
     ///   - time: when the request was accepted.
-    ///   - bytes: how much there is to write, roughly; it bounds the size of groups.
+    ///   - bytes: how much memory the submission holds while it waits, roughly: contents, meta and keys. It bounds groups and
+    ///     the queue.
     ///   - decision: decides on the state, brought up to date with the events since `head` and with claims that turned
     ///     out to be taken. May be called several times; must be pure.
     ///   - writes: what belongs into the same transaction as the events that were decided.
@@ -53,11 +54,14 @@ public actor Committer: Service {
     /// The bounds of one group.
     static let groupSubmissions = 256
     static let groupBytes = 1 << 20
-    /// How many submissions may wait; more are told to come again.
+    /// How many submissions may wait, and how much they may hold; more are told to come again. One that finds nobody waiting
+    /// is taken however large it is: requests have a limit of their own.
     static let queueLimit = 4096
+    static let queueBytes = 128 << 20
 
     private let appender: any Appender
     private var queue: [Pending] = []
+    private var queuedBytes = 0
     private var isClosed = false
     private let wakes: AsyncStream<Void>
     private let wake: AsyncStream<Void>.Continuation
@@ -73,9 +77,12 @@ public actor Committer: Service {
     ///   changed then.
     public func commit(_ submission: Submission) async throws -> [RecordedEvent] {
         guard !isClosed else { throw LogFault.closed }
-        guard queue.count < Self.queueLimit else { throw LogFault.overloaded }
+        guard queue.count < Self.queueLimit, queue.isEmpty || queuedBytes + submission.bytes <= Self.queueBytes else {
+            throw LogFault.overloaded
+        }
         return try await withCheckedThrowingContinuation { answer in
             queue.append(Pending(submission: submission, answer: answer))
+            queuedBytes += submission.bytes
             wake.yield()
         }
     }
@@ -98,8 +105,10 @@ public actor Committer: Service {
                 defer { bytes += pending.submission.bytes }
                 return bytes == 0 || bytes + pending.submission.bytes <= Self.groupBytes
             }.count
-        defer { queue.removeFirst(count) }
-        return Array(queue.prefix(count))
+        let group = Array(queue.prefix(count))
+        queue.removeFirst(count)
+        queuedBytes -= group.reduce(0) { $0 + $1.submission.bytes }
+        return group
     }
 
     private func commit(_ group: [Pending]) async {
