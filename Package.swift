@@ -50,7 +50,7 @@ let package = Package(
         .target(name: "Sodium", dependencies: ["CSodium"], swiftSettings: strict),
         .target(name: "MessagePack", dependencies: [.nioCore], swiftSettings: strict),
         .target(name: "Domain", swiftSettings: strict),
-        .target(name: "Database", dependencies: ["CPostgres", .grdb, .sqlite], swiftSettings: strict),
+        .target(name: "Database", dependencies: ["CPostgres", "Sodium", .grdb, .sqlite, .logging], swiftSettings: strict),
         .target(
             name: "Schemas", dependencies: ["Database"], path: "Schemas",
             resources: [.embedInCode("django"), .embedInCode("log"), .embedInCode("readmodel"), .embedInCode("upgrades")],
@@ -73,7 +73,7 @@ let package = Package(
             dependencies: ["Sodium", "Domain", "Database", "Schemas", "EventLog", "Chunks", "Projections", "Replay"], swiftSettings: strict),
         .target(name: "ReadModel", dependencies: ["Sodium", "Domain", "Database", "EventLog", "Chunks"], swiftSettings: strict),
         .target(
-            name: "Redis", dependencies: ["CHiredis", .logging, .nioCore, .nioPosix, .nioSSL, .serviceLifecycle], swiftSettings: strict),
+            name: "Redis", dependencies: ["CHiredis", "Sodium", .logging, .nioCore, .nioPosix, .nioSSL, .serviceLifecycle], swiftSettings: strict),
         .target(
             name: "Gateway",
             dependencies: [

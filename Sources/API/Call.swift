@@ -5,6 +5,7 @@ internal import Hummingbird
 internal import MessagePack
 internal import NIOCore
 internal import ReadModel
+internal import Sodium
 
 /// A request on its way through a handler.
 struct Call: Sendable {
@@ -44,7 +45,7 @@ enum MediaType {
 }
 
 /// What a handler may use of a user who has shown a good token.
-struct Authenticated: Sendable {
+struct Authenticated: Sendable, Unprinted {
     let session: Session
     let token: String
     /// The client's address, where the operator records it.

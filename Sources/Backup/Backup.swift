@@ -36,12 +36,12 @@ public struct Backup: Sendable {
 
     private let database: any Database
     private let chunks: ChunkStore
-    private let secret: [UInt8]
+    private let secret: Hidden<[UInt8]>
 
     public init(of database: any Database, chunks: ChunkStore, secret: [UInt8]) {
         self.database = database
         self.chunks = chunks
-        self.secret = secret
+        self.secret = Hidden(secret)
     }
 
     /// Takes a backup while the server may go on.
@@ -68,7 +68,7 @@ public struct Backup: Sendable {
                 try copy.writeWithin { try Self.copyRows(from: live, to: $0) }
             }
         }
-        let report = try await copy.write { [chunks, secret] connection in
+        let report = try await copy.write { [chunks, secret = secret.value] connection in
             try Self.projectRest(connection, DjangoProjection(stokens: StokenSealer(secret: secret)))
             return try Self.finish(connection, chunks, secret, time)
         }

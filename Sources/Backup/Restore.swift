@@ -25,7 +25,7 @@ public struct Restore: Sendable {
         public var faults: [String] = []
     }
 
-    private struct Header: Sendable {
+    private struct Header: Sendable, Unprinted {
         let format: Int64
         let madeAt: Timestamp
         let secret: [UInt8]
@@ -33,7 +33,7 @@ public struct Restore: Sendable {
 
     private let folder: String
     private let server: PostgresDatabase?
-    private let secret: [UInt8]?
+    private let secret: Hidden<[UInt8]>?
 
     /// - Parameters:
     ///   - folder: the data folder.
@@ -42,7 +42,7 @@ public struct Restore: Sendable {
     public init(into folder: String, server: PostgresDatabase?, secret: [UInt8]?) {
         self.folder = folder
         self.server = server
-        self.secret = secret
+        self.secret = secret.map { Hidden($0) }
     }
 
     /// Whether a restore into the folder was not finished.
@@ -147,7 +147,7 @@ public struct Restore: Sendable {
             guard sums == Dictionary(uniqueKeysWithValues: kept) else { throw Self.damaged }
             return header
         }
-        guard secret == nil || secret == header.secret else {
+        guard secret == nil || secret?.value == header.secret else {
             throw BackupFault("APUS_SECRET is not the secret of the backup: stokens and seals would break. Leave it out, or give that one")
         }
         return header

@@ -1,4 +1,5 @@
 internal import Dispatch
+internal import Sodium
 
 /// What a transaction may do.
 enum TransactionKind {
@@ -26,14 +27,15 @@ actor PostgresConnection {
         }
     }
 
-    private let url: String
+    /// It may hold a password.
+    private let url: Hidden<String>
     private let executor: QueueExecutor
     private var session: PostgresSession?
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe executor.asUnownedSerialExecutor() }
 
     init(url: String, number: Int) {
-        self.url = url
+        self.url = Hidden(url)
         executor = QueueExecutor(label: "apus.postgres.\(number)")
     }
 
@@ -90,7 +92,7 @@ actor PostgresConnection {
     /// be dead: the server was restarted, and nobody has noticed.
     private func use<T>(isRepeatable: Bool, _ body: (PostgresSession) throws -> T) throws -> T {
         let idle = session
-        let session = try idle ?? PostgresSession(url: url)
+        let session = try idle ?? PostgresSession(url: url.value)
         self.session = session
         do { return try body(session) } catch {
             guard session.isBroken else { throw error }

@@ -4,7 +4,7 @@ internal import Sodium
 
 /// What a group needs to know of the log before its submissions are decided: read at one moment.
 struct LogView: Sendable {
-    struct Stream: Sendable {
+    struct Stream: Sendable, Unprinted {
         let head: Position
         /// Nil where the key was destroyed.
         let key: [UInt8]?

@@ -160,7 +160,7 @@ public struct PostgresAppender: Appender {
 }
 
 /// The arguments of `apus_append`, column by column.
-private struct Call {
+private struct Call: Unprinted {
     private let view: LogView
     private var keys: [StreamID: [UInt8]?]
     private var claims: (keys: [String?], events: [Int64?], holders: [Int64?], repeatable: [String?]) = ([], [], [], [])

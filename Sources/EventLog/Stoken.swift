@@ -11,13 +11,13 @@ public struct StokenSealer: Sendable {
     private static let tagBytes = 12
     private static let contentBytes = 12
 
-    private let tagKey: [UInt8]
-    private let maskKey: [UInt8]
+    private let tagKey: Hidden<[UInt8]>
+    private let maskKey: Hidden<[UInt8]>
 
     /// - Parameter secret: the server's secret; all nodes have the same.
     public init(secret: [UInt8]) {
-        tagKey = Sodium.blake2b(secret, personalization: "apus-stoken-tag")
-        maskKey = Sodium.blake2b(secret, personalization: "apus-stoken-mask")
+        tagKey = Hidden(Sodium.blake2b(secret, personalization: "apus-stoken-tag"))
+        maskKey = Hidden(Sodium.blake2b(secret, personalization: "apus-stoken-mask"))
     }
 
     /// The stoken of a position: 32 characters of `A-Za-z0-9-_`.
@@ -47,11 +47,11 @@ public struct StokenSealer: Sendable {
     }
 
     private func tag(of content: [UInt8]) -> [UInt8] {
-        Array(Sodium.blake2b(content, key: tagKey, length: 16).prefix(Self.tagBytes))
+        Array(Sodium.blake2b(content, key: tagKey.value, length: 16).prefix(Self.tagBytes))
     }
 
     private func masked(_ content: [UInt8], with tag: [UInt8]) -> [UInt8] {
-        zip(content, Sodium.blake2b(tag, key: maskKey, length: 16)).map { $0 ^ $1 }
+        zip(content, Sodium.blake2b(tag, key: maskKey.value, length: 16)).map { $0 ^ $1 }
     }
 }
 

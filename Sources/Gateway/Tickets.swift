@@ -1,9 +1,9 @@
 public import Domain
-internal import Sodium
+public import Sodium
 internal import Synchronization
 
 /// What a ticket stands for: a user in a session who may listen to a collection.
-public struct Grant: Hashable, Sendable {
+public struct Grant: Hashable, Sendable, Unprinted {
     public let collection: CollectionUID
     public let user: UserID
     /// The short id of the session.
@@ -57,7 +57,7 @@ public final class LocalTickets: Tickets {
         let expiry: ContinuousClock.Instant
     }
 
-    private struct State {
+    private struct State: Unprinted {
         var entries: [String: Entry] = [:]
         /// In the order in which they were made, which is that in which they expire.
         var order: [(ticket: String, expiry: ContinuousClock.Instant)] = []

@@ -1,4 +1,5 @@
 internal import Foundation
+public import Sodium
 
 /// Where a Redis is, and how to enter it.
 ///
@@ -8,7 +9,7 @@ internal import Foundation
 ///
 /// User and password are percent-encoded. Over TLS the server's certificate must be good for `host` and signed by one of the
 /// system's authorities, or by one of those in the file that `sslrootcert` names (the word is libpq's).
-public struct RedisURL: Sendable {
+public struct RedisURL: Sendable, Unprinted {
     enum Address: Hashable, Sendable {
         case host(String, port: Int)
         case socket(path: String)

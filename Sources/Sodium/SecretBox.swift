@@ -2,7 +2,7 @@ import CSodium
 
 /// Authenticated encryption with a secret key of 32 bytes (XSalsa20-Poly1305), in PyNaCl's form: a random nonce of
 /// 24 bytes, then the box.
-public struct SecretBox: Sendable {
+public struct SecretBox: Sendable, Unprinted {
     /// The length of a key.
     public static let keyBytes = 32
     private static let nonceBytes = Int(crypto_secretbox_NONCEBYTES)

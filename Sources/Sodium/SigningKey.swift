@@ -1,7 +1,7 @@
 import CSodium
 
 /// A pair of keys for Ed25519 signatures that follows from a seed.
-public struct SigningKey: Sendable {
+public struct SigningKey: Sendable, Unprinted {
     /// How long a seed is.
     public static let seedBytes = 32
 
