@@ -5,9 +5,10 @@ internal import Foundation
 internal import Gateway
 internal import Logging
 internal import Redis
+internal import Sodium
 
 /// What the environment says. Flags come before it.
-struct Environment: Sendable {
+struct Environment: Sendable, Unprinted {
     /// Every variable that Apus reads. A secret may be read from the file that the same name with `_FILE` names.
     private static let known: Set<String> = [
         "APUS_LISTEN", "APUS_CONFIG", "APUS_DATA", "APUS_MEDIA_ROOT", "APUS_DATABASE_URL", "APUS_DATABASE_URL_FILE",
@@ -21,11 +22,14 @@ struct Environment: Sendable {
     ]
 
     private let values: [String: String]
+    /// What the operator should know of the settings, in words.
+    private(set) var notices: [String] = []
 
     /// - Parameter config: a file that is asked where neither flags nor the environment say anything.
     /// - Throws: `ValidationError` for a variable that begins with `APUS_` and is none of ours: it is a mistake.
     init(_ values: [String: String] = ProcessInfo.processInfo.environment, config: String?) throws {
         var ours = values.filter { $0.key.hasPrefix("APUS_") && !$0.key.hasPrefix("APUS_TEST_") }
+        for (name, value) in ours where !Self.known.contains(name) && ServiceLinks.areOf(name, value) { ours[name] = nil }
         for name in ours.keys.sorted() where !Self.known.contains(name) {
             throw ValidationError("\(name) is not a setting of this version of apus")
         }
@@ -33,10 +37,7 @@ struct Environment: Sendable {
             let file = try EtebaseConfiguration(path: path)
             // A secret is set under one of two names.
             for (name, value) in file.settings where ours[name] == nil && ours[Self.otherName(name)] == nil { ours[name] = value }
-            if !file.notServed.isEmpty {
-                let notice = "\(path): apus does nothing about \(file.notServed.joined(separator: ", "))\n"
-                try FileHandle.standardError.write(contentsOf: Data(notice.utf8))
-            }
+            if !file.notServed.isEmpty { notices.append("\(path): apus does nothing about \(file.notServed.joined(separator: ", "))") }
         }
         self.values = ours
     }
@@ -61,6 +62,11 @@ struct Environment: Sendable {
         guard let text = flag.map(String.init) ?? values[name] else { return fallback }
         guard let number = Int(text), number > 0 else { throw ValidationError("\(name) is a whole number above 0, not \(text)") }
         return number
+    }
+
+    /// A number of bytes.
+    func size(_ name: String, flag: String?, default fallback: Int) throws -> Int {
+        try (flag ?? values[name]).map { try Size.parse($0, of: name) } ?? fallback
     }
 
     func choice<T: RawRepresentable & CaseIterable>(_ name: String, flag: T?, default fallback: T) throws -> T
@@ -128,7 +134,15 @@ struct DataOptions: ParsableArguments {
     @Option(help: "An etebase-server.ini, for what neither flags nor the environment say. (APUS_CONFIG)")
     var config: String?
 
-    func environment() throws -> Environment { try Environment(config: config) }
+    /// The settings of a command; what is to be known of them is told.
+    func environment() throws -> Environment {
+        let environment = try quietEnvironment()
+        for notice in environment.notices { try FileHandle.standardError.write(contentsOf: Data((notice + "\n").utf8)) }
+        return environment
+    }
+
+    /// The settings; what is to be known of them is left to the caller.
+    func quietEnvironment() throws -> Environment { try Environment(config: config) }
 
     @Option(help: "The folder of everything that is kept: database and secret. (APUS_DATA, default ./data)")
     var data: String?
@@ -222,11 +236,11 @@ struct ServeOptions: ParsableArguments {
     @Option(help: "How long a login challenge is good. (APUS_CHALLENGE_LIFETIME, default 60s)")
     var challengeLifetime: String?
 
-    @Option(help: "The longest request body, in bytes. (APUS_BODY_LIMIT, default 75000000)")
-    var bodyLimit: Int?
+    @Option(help: "The longest request body: 75MB, 64MiB, or a number of bytes. (APUS_BODY_LIMIT, default 75MB)")
+    var bodyLimit: String?
 
-    @Option(help: "The longest chunk, in bytes. (APUS_CHUNK_LIMIT, default 33554432)")
-    var chunkLimit: Int?
+    @Option(help: "The longest chunk, also with a unit. (APUS_CHUNK_LIMIT, default 32MiB)")
+    var chunkLimit: String?
 
     @Option(help: "The most items in one batch or transaction. (APUS_BATCH_LIMIT, default 10000)")
     var batchLimit: Int?
@@ -265,8 +279,13 @@ struct ServeOptions: ParsableArguments {
     @Option(help: "The least important messages that are logged: debug, info, warning or error. (APUS_LOG_LEVEL, default info)")
     var logLevel: String?
 
+    /// Where to listen, as it was written.
+    func listenText(_ environment: Environment) -> String {
+        environment.text("APUS_LISTEN", flag: listen, default: "127.0.0.1:3735")
+    }
+
     func address(_ environment: Environment) throws -> (host: String, port: Int) {
-        let text = environment.text("APUS_LISTEN", flag: listen, default: "127.0.0.1:3735")
+        let text = listenText(environment)
         guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]), (0...65535).contains(port) else {
             throw ValidationError("\(text) is no address and port, such as 127.0.0.1:3735")
         }
@@ -319,8 +338,8 @@ struct ServeOptions: ParsableArguments {
             throw ValidationError("a login challenge cannot be good for ever")
         }
         settings.challengeSeconds = seconds
-        settings.bodyLimitBytes = try environment.number("APUS_BODY_LIMIT", flag: bodyLimit, default: settings.bodyLimitBytes)
-        settings.chunkLimitBytes = try environment.number("APUS_CHUNK_LIMIT", flag: chunkLimit, default: settings.chunkLimitBytes)
+        settings.bodyLimitBytes = try environment.size("APUS_BODY_LIMIT", flag: bodyLimit, default: settings.bodyLimitBytes)
+        settings.chunkLimitBytes = try environment.size("APUS_CHUNK_LIMIT", flag: chunkLimit, default: settings.chunkLimitBytes)
         settings.batchLimit = try environment.number("APUS_BATCH_LIMIT", flag: batchLimit, default: settings.batchLimit)
         return settings
     }
