@@ -23,6 +23,9 @@ public enum Schema {
         Upgrade(
             version: 4, sqlite: [text(PackageResources.apus_redaction_sqlite_sql), sessionsByUser],
             postgres: [text(PackageResources.apus_redaction_postgres_sql), sessionsByUser]),
+        Upgrade(
+            version: 5, sqlite: [PackageResources.apus_secret_sqlite_sql, PackageResources.apus_resigned_sqlite_sql].map(text),
+            postgres: [PackageResources.apus_secret_postgres_sql, PackageResources.apus_resigned_postgres_sql].map(text)),
     ]
 
     private static let sessionsByUser = "CREATE INDEX apus_session_user ON apus_session (user_id)"
@@ -222,8 +225,8 @@ enum ApusTables {
             PackageResources.apus_event_sqlite_sql, PackageResources.apus_stream_event_sqlite_sql,
             PackageResources.apus_claim_sqlite_sql, PackageResources.apus_chunk_sqlite_sql,
             PackageResources.apus_session_sqlite_sql, PackageResources.apus_seal_sqlite_sql,
-            PackageResources.apus_redaction_sqlite_sql,
-            PackageResources.apus_projection_sqlite_sql,
+            PackageResources.apus_redaction_sqlite_sql, PackageResources.apus_secret_sqlite_sql,
+            PackageResources.apus_resigned_sqlite_sql, PackageResources.apus_projection_sqlite_sql,
             PackageResources.apus_collection_sqlite_sql, PackageResources.apus_item_sqlite_sql,
             PackageResources.apus_user_email_sqlite_sql,
         ].map(Schema.text)
@@ -235,8 +238,8 @@ enum ApusTables {
             PackageResources.apus_event_postgres_sql, PackageResources.apus_stream_event_postgres_sql,
             PackageResources.apus_claim_postgres_sql, PackageResources.apus_chunk_postgres_sql,
             PackageResources.apus_session_postgres_sql, PackageResources.apus_seal_postgres_sql,
-            PackageResources.apus_redaction_postgres_sql,
-            PackageResources.apus_projection_postgres_sql,
+            PackageResources.apus_redaction_postgres_sql, PackageResources.apus_secret_postgres_sql,
+            PackageResources.apus_resigned_postgres_sql, PackageResources.apus_projection_postgres_sql,
             PackageResources.apus_collection_postgres_sql, PackageResources.apus_item_postgres_sql,
             PackageResources.apus_user_email_postgres_sql,
         ].map(Schema.text)

@@ -5,6 +5,7 @@ internal import EventLog
 internal import Foundation
 internal import Moving
 internal import Schemas
+internal import Sodium
 
 /// `apus adopt`
 struct AdoptCommand: AsyncParsableCommand {
@@ -73,25 +74,37 @@ struct AdoptCommand: AsyncParsableCommand {
     private func adopt(_ database: any Database, _ chunks: ChunkStore, _ environment: Environment) async throws {
         let dialect = database.dialect
         let events: Int
+        let folder = DataFolder(path: dataOptions.folder(environment))
+        let kept = try folder.secret(environment)
         switch try await database.read({ try Schema.owner($0) }) {
         case .apus:
             print("This database is one of Apus already: there is nothing to adopt.")
             return
         case .original:
-            events = try await database.write { connection in
-                try Schema.adopt(connection, dialect) { try Adoption.requireSound(connection, dialect) }
-                return try Adoption.run(connection, at: Node.clock()) { count in
-                    print("\(count) events …")
-                    // Whoever waits reads it in a file or through a pipe, perhaps.
-                    fflush(nil)
+            // The log is made here, and its secret with it.
+            let secret = try kept ?? folder.makeSecret()
+            do {
+                events = try await database.write { connection in
+                    try Schema.adopt(connection, dialect) { try Adoption.requireSound(connection, dialect) }
+                    try SecretMark.require(secret.value, connection)
+                    return try Adoption.run(connection, at: Node.clock()) { count in
+                        print("\(count) events …")
+                        // Whoever waits reads it in a file or through a pipe, perhaps.
+                        fflush(nil)
+                    }
                 }
+            } catch {
+                if kept == nil { try folder.removeSecret() }
+                throw error
             }
         case .originalAgain:
-            let stokens = StokenSealer(secret: try Node.secret(dataOptions, environment))
+            guard let secret = kept else { throw folder.missingSecret }
+            let stokens = StokenSealer(secret: secret.value)
             events = try await withScratch { scratch in
                 try await AdoptionAgain(database: database, scratch: scratch, stokens: stokens)
                     .run(at: Node.clock()) { connection in
                         try Schema.adoptAgain(connection, dialect) { try Adoption.requireSound(connection, dialect) }
+                        try SecretMark.require(secret.value, connection)
                     }
             }
         }

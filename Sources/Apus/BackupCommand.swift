@@ -5,6 +5,7 @@ internal import Domain
 internal import EventLog
 internal import Foundation
 internal import Logging
+internal import Sodium
 
 /// `apus backup`
 struct BackupCommand: AsyncParsableCommand {
@@ -22,12 +23,8 @@ struct BackupCommand: AsyncParsableCommand {
 
     func run() async throws {
         let environment = try dataOptions.environment()
-        let folder = dataOptions.folder(environment)
-        if case .sqlite(let path) = try dataOptions.databasePlace(environment), !FileManager.default.fileExists(atPath: path) {
-            throw ValidationError("there is no database in \(folder): --data or --database-url says where it is")
-        }
         let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
-        let report = try await Backup(of: node.database, chunks: node.chunks, secret: node.secret).write(to: file, at: Node.clock())
+        let report = try await Backup(of: node.database, chunks: node.chunks, secret: node.secret.value).write(to: file, at: Node.clock())
         try node.close()
         print("\(file) has everything up to position \(report.head.position.rawValue), and \(report.files) files of chunks.")
         guard report.missing == 0 else {

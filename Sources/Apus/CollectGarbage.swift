@@ -5,6 +5,7 @@ internal import EventLog
 internal import Logging
 internal import ReadModel
 internal import Replay
+internal import Sodium
 
 /// `apus gc`
 struct CollectGarbage: AsyncParsableCommand {
@@ -127,7 +128,7 @@ private struct Pruner: Sendable {
             do {
                 _ = try await node.appender.prune(
                     pruning.revisions, chunks: pruning.chunks, on: pruning.state, asOf: head, at: Node.clock(),
-                    key: SealKey(secret: node.secret))
+                    key: SealKey(secret: node.secret.value))
                 return pruning.chunks.count
             } catch let fault as DatabaseFault {
                 guard case .conflict = fault.kind, attempt < Self.attempts else { throw fault }

@@ -5,6 +5,7 @@ internal import Domain
 internal import EventLog
 internal import Logging
 internal import ReadModel
+internal import Sodium
 
 /// `apus user erase`
 struct EraseCommand: AsyncParsableCommand {
@@ -79,7 +80,7 @@ struct EraseCommand: AsyncParsableCommand {
             }
             do {
                 let events = try await node.appender.erase(
-                    found, asOf: head, at: Node.clock(), key: SealKey(secret: node.secret))
+                    found, asOf: head, at: Node.clock(), key: SealKey(secret: node.secret.value))
                 for case .userErased(let event) in events.map(\.event) { return (event.redaction, files) }
                 preconditionFailure("an erasure is recorded")
             } catch let fault as DatabaseFault {

@@ -25,7 +25,7 @@ struct HandBackCommand: AsyncParsableCommand {
     func run() async throws {
         let environment = try dataOptions.environment()
         let place = try dataOptions.databasePlace(environment)
-        let node = try await Node(dataOptions, environment, makesDatabase: false, logger: Logger(label: "apus"))
+        let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
         let dialect = node.database.dialect
         let report = try await HandBack(
             database: node.database, projection: DjangoProjection(stokens: node.readModel.stokens), chunks: node.chunks

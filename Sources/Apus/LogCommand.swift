@@ -4,6 +4,7 @@ internal import Domain
 internal import EventLog
 internal import Foundation
 internal import Logging
+internal import Sodium
 
 /// `apus log`
 struct LogCommand: AsyncParsableCommand {
@@ -82,7 +83,7 @@ struct LogCommand: AsyncParsableCommand {
 
         func run() async throws {
             let node = try await Node(dataOptions, dataOptions.environment(), logger: Logger(label: "apus"))
-            let sealer = Sealer(database: node.database, key: SealKey(secret: node.secret))
+            let sealer = Sealer(database: node.database, key: SealKey(secret: node.secret.value))
             try await sealer.seal()
             let newest = try await sealer.newest()
             try node.close()
@@ -108,7 +109,7 @@ struct LogCommand: AsyncParsableCommand {
         func run() async throws {
             let proof = try seal.map(Self.read)
             let node = try await Node(dataOptions, dataOptions.environment(), logger: Logger(label: "apus"))
-            let report = try await LogVerification(database: node.database, key: SealKey(secret: node.secret)).run(against: proof)
+            let report = try await LogVerification(database: node.database, key: SealKey(secret: node.secret.value)).run(against: proof)
             try node.close()
             for fault in report.faults { print("log: \(fault)") }
             guard report.faults.isEmpty else { throw ExitCode(1) }

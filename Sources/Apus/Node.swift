@@ -22,7 +22,7 @@ struct Node: Sendable {
     let committer: Committer
     let appender: any Appender
     let chunks: ChunkStore
-    let secret: [UInt8]
+    let secret: Hidden<[UInt8]>
     let hints: any Hints
     /// Nil where tickets are no business of other processes.
     let sharedTickets: RedisTickets?
@@ -40,34 +40,45 @@ struct Node: Sendable {
         Timestamp(rawValue: Int64((Date().timeIntervalSince1970 * 1_000_000).rounded()))
     }
 
-    /// Opens the database, and makes what is missing in it and in the data folder.
+    /// Opens the database, and brings its schema to this version.
     ///
     /// - Parameters:
-    ///   - makesDatabase: whether a database may be made too: who asks about one means one that is there.
+    ///   - makesDatabase: whether a database may be made, and its folder and secret: who asks about one means one that is there.
     ///   - place: where new contents of chunks go.
     ///   - redis: through which other processes are woken; its service is run by whoever made it.
     init(
-        _ options: DataOptions, _ environment: Environment, makesDatabase: Bool = true, chunks place: ChunkStore.Place = .database,
+        _ options: DataOptions, _ environment: Environment, makesDatabase: Bool = false, chunks place: ChunkStore.Place = .database,
         redis: Redis? = nil, logger: Logger
     ) async throws {
-        let folder = options.folder(environment)
-        guard !Restore.isUnfinished(in: folder) else {
-            throw ValidationError("a restore into \(folder) was interrupted: empty the folder and restore again")
+        let folder = DataFolder(path: options.folder(environment))
+        guard !Restore.isUnfinished(in: folder.path) else {
+            throw ValidationError("a restore into \(folder.path) was interrupted: empty the folder and restore again")
         }
-        if !makesDatabase { try await Self.requireDatabase(options.databasePlace(environment)) }
-        secret = try Self.secret(options, environment)
-        let stokens = StokenSealer(secret: secret)
+        let databasePlace = try options.databasePlace(environment)
+        let isMade = try await Self.isMade(databasePlace, folder)
+        guard isMade || makesDatabase else { throw folder.missingDatabase(databasePlace) }
+        // With PostgreSQL and a secret that is given, nothing need be kept there.
+        let needsFolder = if case .sqlite = databasePlace { true } else { try environment.secret("APUS_SECRET") == nil }
+        if makesDatabase, needsFolder { try folder.require(makes: true) }
+        let found = try Self.secret(folder, environment, isNew: !isMade)
+        secret = found.secret
+        let key = secret.value
+        let stokens = StokenSealer(secret: key)
         let projection = DjangoProjection(stokens: stokens)
         chunks = ChunkStore(folder: options.chunkFolder(environment), place: place)
-        switch try options.databasePlace(environment) {
+        switch databasePlace {
         case .postgres(let url):
             let database = PostgresDatabase(url: url)
-            try await Self.createSchema(database)
+            do { try await Self.createSchema(database, secret) } catch {
+                // Another process was first, with another secret.
+                if found.isNew { try folder.removeSecret() }
+                throw error
+            }
             let telling: Telling? =
-                if let redis { try await Telling(redis, about: database, secret: secret) } else { nil }
+                if let redis { try await Telling(redis, about: database, secret: key) } else { nil }
             let hints: any Hints = telling.map { RedisHints($0.redis, channel: $0.prefix + ":hints") } ?? LocalHints()
             self.hints = hints
-            sharedTickets = telling.map { [secret] in RedisTickets($0.redis, prefix: $0.prefix + ":ticket:", secret: secret) }
+            sharedTickets = telling.map { RedisTickets($0.redis, prefix: $0.prefix + ":ticket:", secret: key) }
             let progress = Progress()
             // Neither appends nor batches wait in line with the questions of requests.
             let (appends, batches) = (PostgresDatabase(url: url, connections: 1), PostgresDatabase(url: url, connections: 2))
@@ -86,7 +97,7 @@ struct Node: Sendable {
             let appender = PostgresAppender(database: appends) { head in
                 logger.warning(
                     "history has forked: this database is a restored, promoted or copied one",
-                    metadata: ["epoch": "\(head.epoch)", "after": "\(head.position.rawValue)"])
+                    metadata: ["epoch": .stringConvertible(head.epoch), "after": .stringConvertible(head.position.rawValue)])
             } announce: { position in
                 for projector in projectors { projector.wake() }
                 telling?.appended(upTo: position)
@@ -103,8 +114,12 @@ struct Node: Sendable {
             guard try options.readDatabaseURL(environment) == nil else {
                 throw ValidationError("APUS_READ_DATABASE_URL needs APUS_DATABASE_URL: on SQLite there is one database")
             }
-            let database = try await Self.openSQLite(path)
-            try await Self.createSchema(database)
+            let secret = secret
+            let database = try await Self.at(path) {
+                let database = try SQLiteDatabase(path: path)
+                try await Self.createSchema(database, secret)
+                return database
+            }
             engine = .sqlite(database)
             self.database = database
             let hints = LocalHints()
@@ -120,30 +135,62 @@ struct Node: Sendable {
         }
     }
 
-    private static func requireDatabase(_ place: DatabasePlace) async throws {
-        let version: Int64?
+    /// Whether there is a database already; changes nothing.
+    ///
+    /// - Throws: ``OperatorFault`` or `DatabaseFault` where it cannot be told, or the database is none of ours.
+    static func isMade(_ place: DatabasePlace, _ folder: DataFolder) async throws -> Bool {
         switch place {
-        case .postgres(let url): version = try await PostgresDatabase(url: url).read { try Schema.check($0) }
+        case .postgres(let url): return try await PostgresDatabase(url: url).read { try Schema.check($0) } != nil
         case .sqlite(let path):
-            let database = try SQLiteDatabase(path: path, as: .reading)
-            version = try await database.read { try Schema.check($0) }
-            try database.close()
+            let size = try size(of: path, folder)
+            guard size > 0 else { return false }
+            return try await at(path) {
+                // Another's file is not even put into our mode.
+                let database = try SQLiteDatabase(path: path, as: .reading)
+                let version = try await database.read { try Schema.check($0) }
+                try database.close()
+                return version != nil
+            }
         }
-        guard version != nil else { throw DatabaseFault(.corrupt, "the database is empty; is it the right one?") }
     }
 
-    /// Opens a file that is ours or nobody's: another's is not even put into our mode.
-    private static func openSQLite(_ path: String) async throws -> SQLiteDatabase {
-        if FileManager.default.fileExists(atPath: path) {
-            let database = try SQLiteDatabase(path: path, as: .reading)
-            try await database.read { _ = try Schema.check($0) }
-            try database.close()
-        }
-        return try SQLiteDatabase(path: path)
+    /// How long a file is; 0 where it is not there.
+    private static func size(of path: String, _ folder: DataFolder) throws -> Int64 {
+        // A folder that cannot be looked into seems to have no file.
+        if path.hasPrefix(folder.path + "/"), FileManager.default.fileExists(atPath: folder.path) { try folder.require(makes: false) }
+        guard FileManager.default.fileExists(atPath: path) else { return 0 }
+        return try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int64 ?? 0
     }
 
-    private static func createSchema(_ database: any Database) async throws {
-        try await database.write { [dialect = database.dialect] connection in try Schema.create(connection, dialect) }
+    /// Says of a fault which file it is about.
+    private static func at<T>(_ path: String, _ body: () async throws -> T) async throws -> T {
+        do { return try await body() } catch let fault as DatabaseFault { throw DatabaseFault(fault.kind, "\(path): \(fault)") }
+    }
+
+    /// Opens a database for reading and writing.
+    static func open(_ place: DatabasePlace) async throws -> any Database {
+        switch place {
+        case .postgres(let url): PostgresDatabase(url: url)
+        case .sqlite(let path): try await at(path) { try SQLiteDatabase(path: path) }
+        }
+    }
+
+    /// The secret for a database: that which is there, or a new one where both are.
+    ///
+    /// - Throws: `SecretFault` where a database has lost its own.
+    private static func secret(
+        _ folder: DataFolder, _ environment: Environment, isNew: Bool
+    ) throws -> (secret: Hidden<[UInt8]>, isNew: Bool) {
+        if let found = try folder.secret(environment) { return (found, false) }
+        guard isNew else { throw folder.missingSecret }
+        return (try folder.makeSecret(), true)
+    }
+
+    private static func createSchema(_ database: any Database, _ secret: Hidden<[UInt8]>) async throws {
+        try await database.write { [dialect = database.dialect] connection in
+            try Schema.create(connection, dialect)
+            try SecretMark.require(secret.value, connection)
+        }
     }
 
     /// Looks whether history has forked, so that a server that was restored is in its new epoch before anybody writes.
@@ -198,31 +245,6 @@ struct Node: Sendable {
             }
             throw CancellationError()
         }
-    }
-
-    /// The server's secret, given or kept in the data folder, which is made where it is missing.
-    static func secret(_ options: DataOptions, _ environment: Environment) throws -> [UInt8] {
-        let folder = options.folder(environment)
-        do {
-            try FileManager.default.createDirectory(
-                atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        } catch { throw ValidationError("the data folder \(folder) cannot be made") }
-        return Array(try (environment.secret("APUS_SECRET") ?? keptSecret(folder)).utf8)
-    }
-
-    /// The secret in the data folder, made at the first start. Whoever has it can forge logins' challenges and stokens.
-    private static func keptSecret(_ folder: String) throws -> String {
-        let path = folder + "/secret"
-        if let kept = FileManager.default.contents(atPath: path) {
-            let secret = String(decoding: kept, as: UTF8.self).trimmingCharacters(in: .newlines)
-            guard !secret.isEmpty else { throw ValidationError("\(path) is empty: restore it, or stokens and logins break") }
-            return secret
-        }
-        let secret = Sodium.randomAlphanumerics(64)
-        guard
-            FileManager.default.createFile(atPath: path, contents: Data(secret.utf8), attributes: [.posixPermissions: 0o600])
-        else { throw ValidationError("\(path) cannot be written") }
-        return secret
     }
 }
 

@@ -10,6 +10,7 @@ internal import NIOCore
 internal import ReadModel
 internal import Redis
 internal import ServiceLifecycle
+internal import Sodium
 internal import UnixSignals
 
 /// `apus serve`
@@ -36,12 +37,12 @@ struct Serve: AsyncParsableCommand {
 
         let redis = try options.redis(environment, logger: logger)
         let node = try await Node(
-            dataOptions, environment, chunks: options.chunkPlace(environment), redis: redis, logger: logger)
+            dataOptions, environment, makesDatabase: true, chunks: options.chunkPlace(environment), redis: redis, logger: logger)
         try await node.recognize()
         // Services stop in reverse order: requests end first, then what they wait for.
         var services = [redis].compactMap { $0 as (any Service)? } + node.services(projects: roles.contains(.projector), logger: logger)
         if roles.contains(.projector), let sealInterval {
-            let sealer = Sealer(database: node.database, key: SealKey(secret: node.secret))
+            let sealer = Sealer(database: node.database, key: SealKey(secret: node.secret.value))
             services.append(Sealing(sealer: sealer, interval: sealInterval, logger: logger))
         }
         if !roles.isDisjoint(with: [.api, .gateway]) {
@@ -51,7 +52,7 @@ struct Serve: AsyncParsableCommand {
                 node, sessions, roles, try options.gatewaySettings(environment), logger)
             let api = API(
                 readModel: node.readModel, committer: node.committer, chunks: node.chunks, sessions: sessions, renewals: renewals,
-                realTime: realTime, settings: settings, secret: node.secret, clock: Node.clock)
+                realTime: realTime, settings: settings, secret: node.secret.value, clock: Node.clock)
             if roles.contains(.api) { try await welcome(node, settings, folder: dataOptions.folder(environment)) }
             let server = Application(
                 responder: Responder(api: api),

@@ -27,7 +27,7 @@ struct UserCommand: AsyncParsableCommand {
         func run() async throws {
             let command = CreateUser(
                 username: name, email: email, keys: nil, passwordSalt: Sodium.randomAlphanumerics(40), mayCreate: true)
-            try await commit(on: name, dataOptions) { state throws(Refusal) in try decide(command, state) }
+            try await commit(on: name, dataOptions, makesDatabase: true) { state throws(Refusal) in try decide(command, state) }
             print("\(Username.canonical(name)) can now sign up in the app with this name.")
         }
     }
@@ -82,10 +82,11 @@ struct UserCommand: AsyncParsableCommand {
 ///
 /// - Throws: `ValidationError` with the refusal in words.
 private func commit(
-    on name: String, _ dataOptions: DataOptions, _ decision: @escaping @Sendable (UserState) throws(Refusal) -> [Event]
+    on name: String, _ dataOptions: DataOptions, makesDatabase: Bool = false,
+    _ decision: @escaping @Sendable (UserState) throws(Refusal) -> [Event]
 ) async throws {
     let environment = try dataOptions.environment()
-    let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
+    let node = try await Node(dataOptions, environment, makesDatabase: makesDatabase, logger: Logger(label: "apus"))
     do {
         try await node.committing {
             let (state, head) = try await node.readModel.snapshot { (try $0.userState(named: name), try $0.logHead()) }

@@ -19,7 +19,7 @@ struct Verify: AsyncParsableCommand {
 
     func run() async throws {
         let environment = try dataOptions.environment()
-        let node = try await Node(dataOptions, environment, makesDatabase: false, logger: Logger(label: "apus"))
+        let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
         let report = try await withScratch { scratch in
             try await Verification(
                 database: node.database, scratch: scratch, stokens: node.readModel.stokens, chunks: node.chunks

@@ -17,7 +17,7 @@ internal import Domain
 internal import Sodium
 
 /// A redaction that is being made.
-struct Redaction {
+struct Redaction: Unprinted {
     /// How many events are held in memory; of all others only their positions are.
     private static let pageEvents = 500
 
@@ -154,10 +154,34 @@ struct RedactionChain {
         RedactionProof(id: id, count: count, digest: digest, signature: key.sign(message))
     }
 
-    /// Whether a proof is of what the chain was made of, and signed with the key.
-    func isProven(by proof: RedactionProof, _ key: SealKey) -> Bool {
-        proof.id == id && proof.count == count && proof.digest == digest && key.isValid(proof.signature, of: message)
+    /// Whether a proof is of what the chain was made of.
+    func isWhat(_ proof: RedactionProof) -> Bool { proof.id == id && proof.count == count && proof.digest == digest }
+
+    private var message: [UInt8] { RedactionProof(id: id, count: count, digest: digest, signature: []).message }
+}
+
+extension RedactionProof {
+    /// What is signed.
+    var message: [UInt8] { Array("apus-redaction-1".utf8) + id + bigEndian(Int64(count)) + digest }
+
+    /// Those that events of the log record, as they are signed now: with the key of the event's time, or with a later one.
+    static func all(_ connection: any Connection) throws -> [RedactionProof] {
+        let recording = try connection.query(selectRecording, [.texts(EventType.recordingRedactions.map(\.rawValue))]) { Position(rawValue: $0.integer(0)) }
+        var proofs: [RedactionProof] = []
+        for position in recording {
+            do { proofs += try EventLog.history(at: [position], connection).compactMap(\.event.redaction) } catch is LogFault {
+                // It is found where it lies.
+            }
+        }
+        guard !proofs.isEmpty else { return [] }
+        let later = try connection.query(selectLater, []) { ($0.blob(0), $0.blob(1)) }
+        let signatures = Dictionary(later) { first, _ in first }
+        return proofs.map { proof in
+            RedactionProof(id: proof.id, count: proof.count, digest: proof.digest, signature: signatures[proof.id] ?? proof.signature)
+        }
     }
 
-    private var message: [UInt8] { Array("apus-redaction-1".utf8) + id + bigEndian(Int64(count)) + digest }
+    private static let selectRecording = Statement(
+        list: "SELECT position FROM apus_event WHERE type IN [$1 text] ORDER BY position")
+    private static let selectLater = Statement("SELECT redaction, signature FROM apus_resigned")
 }

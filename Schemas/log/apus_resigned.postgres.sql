@@ -1,0 +1,7 @@
+-- Signatures of redactions under the secret that the database has now, where the event that records one was signed with another.
+--   redaction  as in apus_redaction
+--   signature  Ed25519, of what the event's own is of
+CREATE TABLE apus_resigned (
+    redaction BYTEA NOT NULL PRIMARY KEY,
+    signature BYTEA NOT NULL
+);

@@ -1,0 +1,94 @@
+internal import Database
+internal import EventLog
+internal import Foundation
+internal import Glibc
+internal import Sodium
+
+/// The folder of everything that is kept, and the secret in it.
+struct DataFolder {
+    let path: String
+
+    /// Where the folder is, as somebody finds it who was surprised that it is there.
+    var described: String {
+        guard !path.hasPrefix("/") else { return path }
+        return "\(path), which the working directory makes \(FileManager.default.currentDirectoryPath)/\(path.trimmingPrefix("./")),"
+    }
+
+    /// Makes sure that the folder can be worked in.
+    ///
+    /// - Parameter makes: whether it may be made.
+    /// - Throws: ``OperatorFault``
+    func require(makes: Bool) throws(OperatorFault) {
+        var isFolder = ObjCBool(false)
+        if unsafe FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) {
+            guard isFolder.boolValue else { throw OperatorFault("the data folder \(described) is a file: --data names a folder") }
+            guard unsafe access(path, R_OK | W_OK | X_OK) == 0 else {
+                throw OperatorFault("the data folder \(described) cannot be read and written by this user: \(Self.reason)")
+            }
+            return
+        }
+        guard makes else {
+            throw OperatorFault(
+                "there is no data folder \(described) and none is made by this command: --data or APUS_DATA says where it is")
+        }
+        do {
+            try FileManager.default.createDirectory(
+                atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        } catch {
+            // What keeps us from it, asked of the system itself.
+            unsafe mkdir(path, 0o700)
+            throw OperatorFault("the data folder \(described) cannot be made: \(Self.reason)")
+        }
+    }
+
+    /// Why nothing is done where there is no database.
+    func missingDatabase(_ place: DatabasePlace) -> OperatorFault {
+        switch place {
+        case .sqlite(let path):
+            let file = path.hasPrefix(self.path) ? "in \(described)" : path
+            return OperatorFault(
+                "there is no database \(file) and none is made by this command: --data, APUS_DATA or --database-url says where it is")
+        case .postgres:
+            return OperatorFault("the database is empty, and this command makes none: is its address, --database-url, the right one?")
+        }
+    }
+
+    private static var reason: String { unsafe String(cString: strerror(errno)) }
+
+    private var secretPath: String { path + "/secret" }
+
+    /// The secret that was given, or is kept in the folder; nil where there is none.
+    ///
+    /// - Throws: `ValidationError` or ``OperatorFault`` where it is there and cannot be used.
+    func secret(_ environment: Environment) throws -> Hidden<[UInt8]>? {
+        if let given = try environment.secret("APUS_SECRET") { return Hidden(Array(given.utf8)) }
+        guard FileManager.default.fileExists(atPath: secretPath) else { return nil }
+        guard let kept = FileManager.default.contents(atPath: secretPath) else {
+            throw OperatorFault("\(secretPath) cannot be read by this user, and without the secret nothing is done")
+        }
+        let secret = String(decoding: kept, as: UTF8.self).trimmingCharacters(in: .newlines)
+        guard !secret.isEmpty else { throw OperatorFault("\(secretPath) is empty: restore it, or stokens and logins break") }
+        return Hidden(Array(secret.utf8))
+    }
+
+    /// Makes a secret, for a new database. Whoever has it can forge logins' challenges and stokens.
+    func makeSecret() throws -> Hidden<[UInt8]> {
+        try require(makes: true)
+        let secret = Array(Sodium.randomAlphanumerics(64).utf8)
+        guard FileManager.default.createFile(atPath: secretPath, contents: Data(secret), attributes: [.posixPermissions: 0o600])
+        else { throw OperatorFault("\(secretPath) cannot be written") }
+        return Hidden(secret)
+    }
+
+    /// Removes a secret that was just made and is of no use.
+    func removeSecret() throws { try FileManager.default.removeItem(atPath: secretPath) }
+
+    /// Why nothing is done without a secret where there is a database already.
+    var missingSecret: SecretFault {
+        SecretFault(
+            """
+            the secret of this database is missing: neither APUS_SECRET nor APUS_SECRET_FILE is set, and there is no \(secretPath). \
+            Give the one that the database was made with, the same on every node; if it is lost, see apus secret renew --help
+            """)
+    }
+}
