@@ -112,16 +112,20 @@ public struct Responder: HTTPResponder {
         return Answer.error(.unavailable)
     }
 
+    private static let probes: Set<String> = ["/live", "/ready", "/health", "/metrics"]
+
     private func log(
         _ request: Request, _ match: Routes.Match, _ response: Response, _ duration: Duration, _ context: ConnectionContext
     ) {
         let route = if case .found(let route, _) = match { route.pattern } else { "-" }
         let milliseconds = Double(duration.components.attoseconds / 1_000_000_000_000) / 1000 + Double(duration.components.seconds * 1000)
-        context.logger.info(
-            "request",
+        // Those who look whether the server is well do so all the time.
+        let isProbe = Self.probes.contains(route) && response.status.kind == .successful
+        context.logger.log(
+            level: isProbe ? .debug : .info, "request",
             metadata: [
-                "method": "\(request.method.rawValue)", "route": "\(route)", "status": "\(response.status.code)",
-                "ms": "\(milliseconds)", "request_id": "\(context.id)",
+                "method": "\(request.method.rawValue)", "route": "\(route)", "status": .stringConvertible(response.status.code),
+                "ms": .stringConvertible(milliseconds), "request_id": "\(context.id)",
             ])
     }
 }

@@ -26,8 +26,9 @@ struct Serve: AsyncParsableCommand {
     @OptionGroup var options: ServeOptions
 
     func run() async throws {
-        let environment = try dataOptions.environment()
+        let environment = try dataOptions.quietEnvironment()
         let logger = try makeLogger(environment)
+        for notice in environment.notices { logger.warning("\(notice)") }
         let settings = try options.settings(environment)
         let (host, port) = try options.address(environment)
         let lifetime = try Lifetime.parse(
@@ -39,6 +40,8 @@ struct Serve: AsyncParsableCommand {
         let node = try await Node(
             dataOptions, environment, makesDatabase: true, chunks: options.chunkPlace(environment), redis: redis, logger: logger)
         try await node.recognize()
+        let facts = try await facts(node, roles, environment)
+        if roles.isDisjoint(with: [.api, .gateway]) { logger.info("serving", metadata: facts) }
         // Services stop in reverse order: requests end first, then what they wait for.
         var services = [redis].compactMap { $0 as (any Service)? } + node.services(projects: roles.contains(.projector), logger: logger)
         if roles.contains(.projector), let sealInterval {
@@ -53,7 +56,7 @@ struct Serve: AsyncParsableCommand {
             let api = API(
                 readModel: node.readModel, committer: node.committer, chunks: node.chunks, sessions: sessions, renewals: renewals,
                 realTime: realTime, settings: settings, secret: node.secret.value, clock: Node.clock)
-            if roles.contains(.api) { try await welcome(node, settings, folder: dataOptions.folder(environment)) }
+            if roles.contains(.api) { try await welcome(node, settings, folder: dataOptions.folder(environment), environment, logger) }
             let server = Application(
                 responder: Responder(api: api),
                 server: .http1(
@@ -63,6 +66,12 @@ struct Serve: AsyncParsableCommand {
                         ],
                         idleTimeout: .seconds(Self.idleSeconds))),
                 configuration: .init(address: .hostname(host, port: port)),
+                onServerRunning: { channel in
+                    let address = channel.localAddress.flatMap { address in
+                        address.ipAddress.flatMap { ip in address.port.map { ip.contains(":") ? "[\(ip)]:\($0)" : "\(ip):\($0)" } }
+                    }
+                    logger.info("serving", metadata: facts.merging(["address": "\(address ?? "\(host):\(port)")"]) { $1 })
+                },
                 logger: logger)
             services += [node.committer, renewals]
             if let gateway = realTime.gateway { services += [node.hints as? any Service].compactMap { $0 } + [gateway] }
@@ -71,7 +80,9 @@ struct Serve: AsyncParsableCommand {
         var configuration = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         configuration.maximumGracefulShutdownDuration = .seconds(Self.shutdownSeconds)
-        try await ServiceGroup(configuration: configuration).run()
+        do { try await ServiceGroup(configuration: configuration).run() } catch {
+            throw Self.explained(error, address: options.listenText(environment))
+        }
         try node.close()
         logger.info("stopped")
     }
@@ -91,22 +102,77 @@ struct Serve: AsyncParsableCommand {
         return RealTime(hints: node.hints, tickets: tickets, gateway: gateway)
     }
 
+    /// What whoever looks at the log later wants to know of this start.
+    private func facts(_ node: Node, _ roles: Set<Role>, _ environment: Environment) async throws -> Logger.Metadata {
+        let folder = URL(filePath: dataOptions.folder(environment)).standardizedFileURL.path(percentEncoded: false)
+        let (engine, server, epoch) = try await node.database.read { connection in
+            (
+                try connection.first(Self.selectEngine, []) { $0.text(0) } ?? "",
+                try connection.first(Self.selectServer, []) { $0.text(0) } ?? "", try EventLog.head(connection).epoch
+            )
+        }
+        let database = if case .sqlite(let path) = try dataOptions.databasePlace(environment) { path } else { server }
+        return [
+            "version": "\(Apus.version)", "engine": "\(engine)", "database": "\(database)", "data": "\(folder)",
+            "roles": "\(roles.map(\.rawValue).sorted().joined(separator: ","))", "epoch": .stringConvertible(epoch),
+        ]
+    }
+
+    private static let selectEngine = Statement(
+        sqlite: "SELECT 'SQLite ' || sqlite_version()", postgres: "SELECT 'PostgreSQL ' || current_setting('server_version')")
+
+    /// Where the database is, as the server tells: without what it takes to enter.
+    private static let selectServer = Statement(
+        sqlite: "SELECT ''",
+        postgres: """
+            SELECT 'postgres://' || current_user || '@' || COALESCE(host(inet_server_addr()) || ':' || inet_server_port(), 'socket')
+                   || '/' || current_database()
+            """)
+
+    /// A fault at the start, in words.
+    private static func explained(_ error: any Error, address: String) -> any Error {
+        switch error {
+        case let error as IOError where error.errnoCode == EADDRINUSE:
+            OperatorFault(
+                "\(address) is in use: another program listens there, perhaps another apus; --listen or APUS_LISTEN says where else")
+        case let error as IOError where error.errnoCode == EACCES:
+            OperatorFault("\(address) may not be listened on by this user: ports below 1024 want a privilege; --listen says where else")
+        case let error as IOError where error.errnoCode == EADDRNOTAVAIL:
+            OperatorFault("\(address) is no address of this machine: --listen or APUS_LISTEN says another, such as 127.0.0.1:3735")
+        case is SocketAddressError:
+            OperatorFault("\(address) cannot be resolved: --listen or APUS_LISTEN says an address and a port, such as 127.0.0.1:3735")
+        default: error
+        }
+    }
+
     private func makeLogger(_ environment: Environment) throws -> Logger {
         let format = try environment.choice("APUS_LOG_FORMAT", flag: options.logFormat, default: .text)
         let name = environment.text("APUS_LOG_LEVEL", flag: options.logLevel, default: "info")
         guard let level = Logger.Level(rawValue: name) else { throw ValidationError("\(name) is no level of the log") }
+        let sink = LogSink { count in
+            format.line(.warning, "lines of the log were dropped, for nobody took them", ["count": .stringConvertible(count)])
+        }
         LoggingSystem.bootstrap { label in
             // The libraries' own information is for those who look for it.
-            LineLogHandler(format: format, label: label, logLevel: label == "apus" ? level : max(level, .warning))
+            LineLogHandler(format: format, label: label, sink: sink, logLevel: label == "apus" ? level : max(level, .warning))
         }
         return Logger(label: "apus")
     }
 
     /// Tells whoever starts a server with no accounts how to make the first one.
-    private func welcome(_ node: Node, _ settings: APISettings, folder: String) async throws {
+    private func welcome(
+        _ node: Node, _ settings: APISettings, folder: String, _ environment: Environment, _ logger: Logger
+    ) async throws {
         guard node.projectors.isEmpty else { return }
         let hasAccounts = try await node.readModel.snapshot { try !$0.accounts(limit: 1).isEmpty }
         guard !hasAccounts, !settings.isSignupOpen else { return }
+        if try environment.choice("APUS_LOG_FORMAT", flag: options.logFormat, default: .text) == .json {
+            // Where programs read, every line is one of the log.
+            logger.notice(
+                "there are no accounts yet, and sign-up is closed: make one, then sign up in the app with its name",
+                metadata: ["command": "apus user create NAME --data \(folder)"])
+            return
+        }
         // Not with `print`, whose text waits in a buffer where the output is a file or a pipe.
         let welcome = """
             There are no accounts yet, and sign-up is closed. Make one with

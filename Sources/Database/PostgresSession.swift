@@ -1,4 +1,5 @@
 internal import CPostgres
+internal import Logging
 
 /// One session with the server: the handle of libpq and what was prepared on it. Never leaves the actor that opened it.
 ///
@@ -43,6 +44,14 @@ internal import CPostgres
             throw DatabaseFault(.unavailable, "PostgreSQL: out of memory")
         }
         unsafe self.handle = handle
+        // libpq would write them to the standard error stream.
+        _ = unsafe PQsetNoticeProcessor(
+            handle,
+            { _, text in
+                guard let text = unsafe text else { return }
+                let words = unsafe String(cString: text).split(whereSeparator: \.isNewline).joined(separator: " ")
+                Logger(label: "apus").warning("PostgreSQL says something", metadata: ["notice": "\(words)"])
+            }, nil)
         guard unsafe PQstatus(handle) == CONNECTION_OK else {
             throw DatabaseFault(.unavailable, "PostgreSQL: no connection: \(unsafe Self.reason(of: handle, url))")
         }
