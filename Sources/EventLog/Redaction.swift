@@ -166,7 +166,9 @@ extension RedactionProof {
 
     /// Those that events of the log record, as they are signed now: with the key of the event's time, or with a later one.
     static func all(_ connection: any Connection) throws -> [RedactionProof] {
-        let recording = try connection.query(selectRecording, [.texts(EventType.recordingRedactions.map(\.rawValue))]) { Position(rawValue: $0.integer(0)) }
+        let recording = try connection.query(selectRecording, [.texts(EventType.recordingRedactions.map(\.rawValue))]) {
+            Position(rawValue: $0.integer(0))
+        }
         var proofs: [RedactionProof] = []
         for position in recording {
             do { proofs += try EventLog.history(at: [position], connection).compactMap(\.event.redaction) } catch is LogFault {

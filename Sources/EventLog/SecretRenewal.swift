@@ -92,7 +92,7 @@ public struct SecretRenewal: Sendable {
         var count = 0
         var last = try Epochs(connection).base.rawValue
         while true {
-            let rows = try connection.query(Self.selectStokens, [.text(RecordsAdopted.typeName), .integer(last), .integer(Self.page)]) { row in
+            let rows = try connection.query(Self.selectStokens, [.text(EventType.recordsAdopted.rawValue), .integer(last), .integer(Self.page)]) { row in
                 (head: LogHead(position: Position(rawValue: row.integer(0)), epoch: row.integer(2)), stoken: row.text(1))
             }
             guard let end = rows.last else { return count }
