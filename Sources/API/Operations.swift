@@ -1,3 +1,4 @@
+internal import Database
 internal import Domain
 internal import EventLog
 internal import Hummingbird
@@ -10,6 +11,10 @@ extension API {
 
     /// Whether the server can do its work: the database answers and the read model is near the end of the log.
     func ready() async -> Response {
+        do throws(DatabaseFault) { try readModel.check() } catch {
+            // Where it lies is in the log.
+            return Answer.text(.serviceUnavailable, "the database's files were removed or replaced, and nothing is written any more\n")
+        }
         do {
             let isCurrent = try await readModel.snapshot { snapshot in
                 try snapshot.position() + Self.nearEvents >= snapshot.logHead().position

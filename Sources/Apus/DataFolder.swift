@@ -31,14 +31,7 @@ struct DataFolder {
             throw OperatorFault(
                 "there is no data folder \(described) and none is made by this command: --data or APUS_DATA says where it is")
         }
-        do {
-            try FileManager.default.createDirectory(
-                atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        } catch {
-            // What keeps us from it, asked of the system itself.
-            unsafe mkdir(path, 0o700)
-            throw OperatorFault("the data folder \(described) cannot be made: \(Self.reason)")
-        }
+        do { try KeptFiles.makeFolder(path) } catch { throw OperatorFault("the data folder \(described) cannot be made: \(error)") }
     }
 
     /// Why nothing is done where there is no database.
@@ -68,6 +61,9 @@ struct DataFolder {
         }
         let secret = String(decoding: kept, as: UTF8.self).trimmingCharacters(in: .newlines)
         guard !secret.isEmpty else { throw OperatorFault("\(secretPath) is empty: restore it, or stokens and logins break") }
+        KeptFiles.restrict(secretPath)
+        // Whoever has made it may have ended before its name was on the disk.
+        do { try KeptFiles.synchronize(path) } catch { throw OperatorFault("\(error)") }
         return Hidden(Array(secret.utf8))
     }
 
@@ -75,8 +71,11 @@ struct DataFolder {
     func makeSecret() throws -> Hidden<[UInt8]> {
         try require(makes: true)
         let secret = Array(Sodium.randomAlphanumerics(64).utf8)
-        guard FileManager.default.createFile(atPath: secretPath, contents: Data(secret), attributes: [.posixPermissions: 0o600])
-        else { throw OperatorFault("\(secretPath) cannot be written") }
+        let isWritten: Bool
+        do {
+            isWritten = try KeptFiles.write(secret, to: secretPath, through: "\(path)/.secret.\(Sodium.randomAlphanumerics(8))")
+        } catch { throw OperatorFault("\(error)") }
+        guard isWritten else { throw OperatorFault("\(secretPath) has just been made by another process: start again") }
         return Hidden(secret)
     }
 

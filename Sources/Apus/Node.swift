@@ -201,6 +201,14 @@ struct Node: Sendable {
         }
     }
 
+    /// Says what is set outside of the server that breaks a promise of its.
+    func warn(_ logger: Logger) async throws {
+        switch engine {
+        case .sqlite: break
+        case .postgres(let database, _): for fault in try await database.durabilityFaults() { logger.warning("\(fault)") }
+        }
+    }
+
     /// The services that the engine needs while the server runs.
     func services(projects: Bool, logger: Logger) -> [any Service] {
         switch engine {
@@ -248,7 +256,8 @@ struct Node: Sendable {
     }
 }
 
-/// Moves SQLite's log of changes into the file every second, beside the writer, so that commits need not.
+/// Moves SQLite's log of changes into the file every second, beside the writer, so that commits need not, and looks whether
+/// the files are still there.
 struct Checkpoints: Service {
     let database: SQLiteDatabase
     let logger: Logger
@@ -256,15 +265,25 @@ struct Checkpoints: Service {
     func run() async throws {
         do {
             try await cancelWhenGracefulShutdown {
+                var fault: String?
                 while true {
                     try await Task.sleep(for: .seconds(1))
-                    // Busy when a commit does the same just now: the next second will do.
-                    do { try await database.checkpoint() } catch {
-                        logger.debug("no checkpoint", metadata: ["fault": "\(error)"])
-                    }
+                    let found = await work()
+                    // Said once, not every second.
+                    if let found, found != fault { logger.error("the database's files are not well", metadata: ["fault": "\(found)"]) }
+                    fault = found
                 }
             }
         } catch is CancellationError {}
+    }
+
+    /// - Returns: what is wrong with the files.
+    private func work() async -> String? {
+        do {
+            try database.check()
+            try await database.checkpoint()
+            return nil
+        } catch { return "\(error)" }
     }
 }
 

@@ -61,7 +61,8 @@ public struct Backup: Sendable {
 
     private func fill(_ path: String, at time: Timestamp) async throws -> Report {
         if let sqlite = database as? SQLiteDatabase { try await sqlite.copy(to: path) }
-        let copy = try SQLiteDatabase(path: path)
+        // Not in WAL mode, which needs memory that is shared between processes: not every place for backups has it.
+        let copy = try SQLiteDatabase(path: path, as: .foreign)
         if !(database is SQLiteDatabase) {
             try await copy.write { try Schema.create($0, .sqlite) }
             try await database.read { live in

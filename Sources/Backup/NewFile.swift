@@ -1,3 +1,4 @@
+internal import Database
 internal import Foundation
 internal import Sodium
 
@@ -6,42 +7,35 @@ struct NewFile {
     let path: String
     let temporaryPath: String
 
-    init(_ path: String) throws(BackupFault) {
+    init(_ path: String) throws {
         self.path = path
         let url = URL(filePath: path)
         temporaryPath = url.deletingLastPathComponent()
             .appending(path: ".\(url.lastPathComponent).\(Sodium.randomAlphanumerics(8))").path(percentEncoded: false)
-        guard !FileManager.default.fileExists(atPath: path) else {
-            throw BackupFault("\(path) is there already, and is left as it is: name another file")
-        }
-        guard FileManager.default.createFile(atPath: temporaryPath, contents: nil, attributes: [.posixPermissions: 0o600]) else {
-            throw BackupFault("\(path) cannot be written")
-        }
+        do {
+            guard !FileManager.default.fileExists(atPath: path) else { throw Self.isThere(path) }
+            guard try KeptFiles.create(temporaryPath) else { throw BackupFault("\(temporaryPath) is there already") }
+        } catch let fault as KeptFiles.Fault { throw BackupFault(fault.description) }
+    }
+
+    private static func isThere(_ path: String) -> BackupFault {
+        BackupFault("\(path) is there already, and is left as it is: name another file")
     }
 
     /// Gives the file its name, once all of it is on the disk.
     func publish() throws {
-        try Self.synchronize(temporaryPath)
-        // Unlike a rename, a link replaces nothing.
-        guard unsafe link(temporaryPath, path) == 0 else {
-            throw BackupFault("\(path) cannot be made: \(errno == EEXIST ? "it has come meanwhile" : "error \(errno)")")
-        }
-        try discard()
-        try Self.synchronize(URL(filePath: path).deletingLastPathComponent().path(percentEncoded: false))
+        do {
+            try KeptFiles.synchronize(temporaryPath)
+            guard try KeptFiles.publish(temporaryPath, as: path) else { throw Self.isThere(path) }
+            try discard()
+            try KeptFiles.synchronize(KeptFiles.folder(of: path))
+        } catch let fault as KeptFiles.Fault { throw BackupFault(fault.description) }
     }
 
     /// Removes what lies under the temporary name, with what SQLite leaves beside it.
     func discard() throws {
-        for end in ["", "-wal", "-shm"] where FileManager.default.fileExists(atPath: temporaryPath + end) {
+        for end in ["", "-journal", "-wal", "-shm"] where FileManager.default.fileExists(atPath: temporaryPath + end) {
             try FileManager.default.removeItem(atPath: temporaryPath + end)
         }
-    }
-
-    /// Brings a file, or the names in a folder, to the disk.
-    static func synchronize(_ path: String) throws(BackupFault) {
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw BackupFault("\(path) cannot be synced: error \(errno)") }
-        defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else { throw BackupFault("\(path) cannot be synced: error \(errno)") }
     }
 }

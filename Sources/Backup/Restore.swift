@@ -61,8 +61,9 @@ public struct Restore: Sendable {
         try Self.make(folder: folder)
         try Self.make(folder: work)
         do {
+            // In a folder that only we enter, so its mode may come later.
             try FileManager.default.copyItem(atPath: path, toPath: work + "/copy")
-            try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: work + "/copy")
+            KeptFiles.restrict(work + "/copy")
             return try await restore(work, scratch, toleratesFaults, time)
         } catch {
             // The folder was empty, and no server starts in it.
@@ -99,7 +100,7 @@ public struct Restore: Sendable {
         if let server { try await Self.load(copy, into: server) }
         try copy.close()
         try FileManager.default.removeItem(atPath: work)
-        try NewFile.synchronize(folder)
+        try KeptFiles.synchronize(folder)
         return report
     }
 
@@ -193,24 +194,19 @@ public struct Restore: Sendable {
     /// Keeps the secret in the folder, unless the server is given it.
     private func keep(_ kept: [UInt8], in work: String) throws {
         guard secret == nil else { return }
-        let isKept = FileManager.default.createFile(
-            atPath: work + "/secret", contents: Data(kept), attributes: [.posixPermissions: 0o600])
-        guard isKept else { throw BackupFault("the secret cannot be written") }
+        guard try KeptFiles.create(work + "/secret", kept) else { throw BackupFault("the secret is there already") }
     }
 
     /// Brings what was made in the folder to where a server looks for it.
     private func publish(_ work: String) throws {
         let made = Self.made.filter { FileManager.default.fileExists(atPath: work + "/" + $0) }
-        for name in made { try NewFile.synchronize(work + "/" + name) }
+        for name in made { try KeptFiles.synchronize(work + "/" + name) }
         for name in made { try FileManager.default.moveItem(atPath: work + "/" + name, toPath: folder + "/" + name) }
-        try NewFile.synchronize(folder)
+        try KeptFiles.synchronize(folder)
     }
 
     private static func make(folder: String) throws {
-        do {
-            try FileManager.default.createDirectory(
-                atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        } catch { throw BackupFault("the folder \(folder) cannot be made") }
+        do { try KeptFiles.makeFolder(folder) } catch { throw BackupFault(error.description) }
     }
 
     /// Where everything is made.

@@ -101,31 +101,34 @@ public struct ChunkStore: Sendable {
     ///
     /// - Returns: for each whether its file has the content: false where another one was there first.
     private func write(_ contents: [(path: String, content: [UInt8])]) throws -> [Bool] {
-        var new: [(index: Int, file: URL)] = []
-        defer { for (_, file) in new { unsafe unlink(file.name) } }
+        do { return try writeFiles(contents) } catch let fault as KeptFiles.Fault {
+            // Without the path, which names a user's things.
+            throw DatabaseFault(.unavailable, "chunks: a file \(fault.reason)")
+        }
+    }
+
+    private func writeFiles(_ contents: [(path: String, content: [UInt8])]) throws -> [Bool] {
+        var new: [(index: Int, file: String)] = []
+        defer { for (_, file) in new { unsafe unlink(file) } }
         var written = try contents.enumerated().map { index, item in
             let file = file(item.path)
             touch(file)
             if let present = try read(item.path) { return present == item.content }
-            let unfinished = file.deletingLastPathComponent().appending(path: Self.unfinished + Sodium.randomAlphanumerics(16))
+            let folder = file.deletingLastPathComponent()
+            let unfinished = folder.appending(path: Self.unfinished + Sodium.randomAlphanumerics(16)).name
+            try KeptFiles.makeFolder(folder.name)
+            guard try KeptFiles.create(unfinished, item.content, syncs: false) else {
+                throw DatabaseFault(.unavailable, "chunks: a random name is taken")
+            }
             new.append((index, unfinished))
-            do {
-                try FileManager.default.createDirectory(
-                    at: file.deletingLastPathComponent(), withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-                try Data(item.content).write(to: unfinished, options: .withoutOverwriting)
-                try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: unfinished.name)
-            } catch { throw Self.fault(error, "written") }
             return true
         }
-        for (_, file) in new { try synchronize(file.name) }
-        for (index, unfinished) in new {
-            // Unlike a rename, a link replaces nothing.
-            if unsafe link(unfinished.name, file(contents[index].path).name) == 0 { continue }
-            guard errno == EEXIST else { throw Self.fault(POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO), "written") }
+        for (_, file) in new { try KeptFiles.synchronize(file) }
+        for (index, unfinished) in new where try !KeptFiles.publish(unfinished, as: file(contents[index].path).name) {
             written[index] = try read(contents[index].path) == contents[index].content
         }
         // The names are durable with their folders, also with those that somebody else has made just now.
-        for folder in Set(zip(contents, written).filter(\.1).flatMap { folders(above: file($0.0.path)) }) { try synchronize(folder) }
+        for folder in Set(zip(contents, written).filter(\.1).flatMap { folders(above: file($0.0.path)) }) { try KeptFiles.synchronize(folder) }
         return written
     }
 
@@ -181,13 +184,6 @@ public struct ChunkStore: Sendable {
             next = next.deletingLastPathComponent()
         }
         return folders + [top]
-    }
-
-    private func synchronize(_ path: String) throws {
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw Self.fault(POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO), "synced") }
-        defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else { throw Self.fault(POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO), "synced") }
     }
 
     /// Without the path, which names a user's things.

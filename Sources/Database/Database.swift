@@ -191,9 +191,17 @@ public protocol Database: Sendable {
     ///
     /// - Throws: ``DatabaseFault``, or what `body` throws; then nothing has changed.
     func write<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T
+
+    /// Looks, without asking it anything, whether what is written into the database is kept.
+    ///
+    /// - Throws: ``DatabaseFault`` that says why not.
+    func check() throws(DatabaseFault)
 }
 
 extension Database {
+    /// Whoever serves a database over a connection looks after its files.
+    public func check() throws(DatabaseFault) {}
+
     /// Asks one statement in a snapshot of its own.
     public func ask<T: Sendable>(
         _ statement: Statement, _ values: [Value], _ row: @escaping @Sendable (any Row) throws -> T

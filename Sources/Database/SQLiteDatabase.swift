@@ -3,6 +3,14 @@ internal import GRDBSQLite
 internal import Foundation
 
 /// SQLite through GRDB: one writer and, in WAL mode, several readers, each on a thread of its own; or a temporary one.
+///
+/// What is acknowledged is on the disk (G1), and nobody sees what is not. With `synchronous = FULL` a commit writes its pages
+/// into the log of changes, syncs that, and only then shows them to readers and returns; where the sync fails it shows nothing
+/// and throws, and the next commit writes the same places anew, so a sync that the system has forgotten is not relied on.
+/// One way is left to see what may not be on the disk: a process that ended between the two, or after a sync that failed, has
+/// left pages that only the system's memory holds, and whoever opens the file next takes them for committed. So whoever opens
+/// it writes them anew and syncs them, before anything is read (``ChangesLog/rewrite(_:)``). Hence a position that a power cut takes
+/// away was seen by nobody, and may be given again in the same epoch.
 public final class SQLiteDatabase: Database {
     /// What is done to a file by opening it.
     public enum Access: Sendable {
@@ -28,6 +36,8 @@ public final class SQLiteDatabase: Database {
     /// A connection beside the others: moving changes into the file must not make the writer wait. Nil for a temporary
     /// database, and for a file that is not ours.
     private let checkpointer: DatabaseQueue?
+    /// The files that are written, as they were when they were opened: the database and its log of changes.
+    private let files: [(path: String, identity: KeptFiles.Identity)]
 
     /// The engine's dialect.
     public var dialect: Dialect { .sqlite }
@@ -42,8 +52,10 @@ public final class SQLiteDatabase: Database {
         configuration.label = "apus.sqlite"
         configuration.readonly = access == .reading
         configuration.prepareDatabase { database in
-            // FULL: a commit is on the disk when it is acknowledged, not only in the operating system's hands (G1).
-            try database.execute(sql: "PRAGMA synchronous = FULL")
+            // A file that is not in WAL mode has committed when its journal is gone, and that is on the disk with EXTRA only.
+            try database.execute(sql: "PRAGMA synchronous = EXTRA")
+            // What a file that came from elsewhere defines may call nothing but what is harmless.
+            try database.execute(sql: "PRAGMA trusted_schema = OFF")
             try database.execute(sql: "PRAGMA wal_autocheckpoint = \(Self.checkpointPages)")
         }
         guard access == .own || FileManager.default.fileExists(atPath: path) else {
@@ -52,16 +64,61 @@ public final class SQLiteDatabase: Database {
         do {
             switch access {
             case .own:
-                pool = try DatabasePool(path: path, configuration: configuration)
-                checkpointer = try DatabaseQueue(path: path, configuration: configuration)
+                try Self.prepare(path)
+                let pool = try DatabasePool(path: path, configuration: configuration)
+                // The pool sets NORMAL as it enters WAL mode, so this comes after it.
+                try pool.writeWithoutTransaction { try Self.makeDurable($0) }
+                let checkpointer = try DatabaseQueue(path: path, configuration: configuration)
+                try checkpointer.writeWithoutTransaction { database in
+                    try Self.makeDurable(database)
+                    try Self.settle(database, path)
+                }
+                files = [path, path + "-wal"].compactMap { path in KeptFiles.Identity(of: path).map { (path, $0) } }
+                self.pool = pool
+                self.checkpointer = checkpointer
             case .foreign:
                 pool = try DatabaseQueue(path: path, configuration: configuration)
                 checkpointer = nil
+                files = KeptFiles.Identity(of: path).map { [(path, $0)] } ?? []
             case .reading:
                 pool = try DatabaseQueue(path: Self.untouched(path), configuration: configuration)
                 checkpointer = nil
+                files = []
             }
         } catch { throw DatabaseFault(error) }
+    }
+
+    /// Makes a file that is missing, and keeps others from reading it: SQLite gives those beside it the same mode.
+    private static func prepare(_ path: String) throws {
+        if try KeptFiles.create(path) { try KeptFiles.synchronize(KeptFiles.folder(of: path)) }
+        for end in ["", "-wal", "-shm"] { KeptFiles.restrict(path + end) }
+    }
+
+    /// A commit, and what is moved into the file, is on the disk when it is acknowledged, not only in the system's memory (G1).
+    private static func makeDurable(_ database: GRDB.Database) throws {
+        try database.execute(sql: "PRAGMA synchronous = FULL")
+        let full = 2
+        guard try Int.fetchOne(database, sql: "PRAGMA synchronous") == full else {
+            throw DatabaseFault(.corrupt, "SQLite: commits would not be synced")
+        }
+    }
+
+    /// Brings to the disk what the log of changes holds, whoever has written it, before anything of it is read.
+    private static func settle(_ database: GRDB.Database, _ path: String) throws {
+        try database.inTransaction(.immediate) {
+            try ChangesLog.rewrite(path + "-wal")
+            return .rollback
+        }
+    }
+
+    /// Looks whether what is written is kept: the files are still those that their names stand for.
+    ///
+    /// - Throws: ``DatabaseFault`` where they were removed or replaced: what is written would go with the last that has them open.
+    public func check() throws(DatabaseFault) {
+        for (path, identity) in files where KeptFiles.Identity(of: path) != identity {
+            throw DatabaseFault(
+                .unavailable, "SQLite: \(path) was removed or replaced while it was open, and nothing is written any more: start apus anew")
+        }
     }
 
     /// The name under which a file in WAL mode is read without making the two files beside it. Only while those are missing,
@@ -92,6 +149,7 @@ public final class SQLiteDatabase: Database {
         // An empty path is SQLite's word for a temporary file.
         do { pool = try DatabaseQueue(path: "", configuration: configuration) } catch { throw DatabaseFault(error) }
         checkpointer = nil
+        files = []
     }
 
     /// Runs `body` in a snapshot.
@@ -103,8 +161,9 @@ public final class SQLiteDatabase: Database {
 
     /// Runs `body` under `BEGIN IMMEDIATE`.
     public func write<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
+        try check()
         do {
-            return try await pool.writeWithoutTransaction { database in
+            let result = try await pool.writeWithoutTransaction { database in
                 var result: T?
                 try database.inTransaction(.immediate) {
                     result = try body(SQLiteConnection(database: database))
@@ -113,6 +172,9 @@ public final class SQLiteDatabase: Database {
                 guard let result else { throw DatabaseFault(.corrupt, "a transaction was committed without its result") }
                 return result
             }
+            // Removed while it was written: nobody can say whether it is kept.
+            try check()
+            return result
         } catch let error as DatabaseError { throw DatabaseFault(error) }
     }
 
@@ -124,11 +186,14 @@ public final class SQLiteDatabase: Database {
         } catch let error as DatabaseError { throw DatabaseFault(error) }
     }
 
-    /// Moves what can be moved from the log of changes into the file, without making anyone wait.
+    /// Moves what can be moved from the log of changes into the file, without making anyone wait. What failed is done again
+    /// the next time.
     public func checkpoint() async throws(DatabaseFault) {
         guard let checkpointer else { return }
         do {
             try await checkpointer.writeWithoutTransaction { database in _ = try database.checkpoint(.passive) }
+        } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
+            // A commit does the same just now.
         } catch { throw DatabaseFault(error) }
     }
 
@@ -139,6 +204,7 @@ public final class SQLiteDatabase: Database {
     /// was deleted is not in the copy.
     public func copy(to path: String) async throws(DatabaseFault) {
         do {
+            _ = try KeptFiles.create(path)
             try await beside.writeWithoutTransaction { database in
                 try database.execute(sql: "VACUUM INTO ?", arguments: [path])
             }
@@ -314,6 +380,10 @@ extension Value {
 
 extension DatabaseFault {
     init(_ error: any Error) {
+        if let fault = error as? KeptFiles.Fault {
+            self = DatabaseFault(.unavailable, fault.description)
+            return
+        }
         guard let error = error as? DatabaseError else {
             self = (error as? DatabaseFault) ?? DatabaseFault(.unavailable, "\(type(of: error))")
             return
@@ -335,6 +405,7 @@ extension DatabaseFault {
             case .SQLITE_BUSY: "another program is writing into the file; stop it, or try again"
             case .SQLITE_CANTOPEN: "the file cannot be opened; is its path right, and may this user open it?"
             case .SQLITE_FULL: "the disk is full"
+            case .SQLITE_IOERR: "the disk could not be written or read"
             default: "\(error.resultCode)"
             }
         self.init(kind, "SQLite: \(words) (\(error.extendedResultCode.rawValue))")

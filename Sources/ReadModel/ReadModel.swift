@@ -55,6 +55,11 @@ public struct ReadModel: Sendable {
     /// Whether there is another database to read from.
     public var hasReplica: Bool { replica != nil }
 
+    /// Looks whether what is written is kept, without asking the database anything.
+    ///
+    /// - Throws: `DatabaseFault` that says why not.
+    public func check() throws(DatabaseFault) { try database.check() }
+
     /// Asks questions of one moment, with the end of the log at hand: what decisions are made on.
     ///
     /// - Throws: `DatabaseFault`, also when the read model does not catch up in time; or what `body` throws.

@@ -3,7 +3,7 @@
 Several threads write batches and transactions to two collections, others follow the collections by stokens. After each
 kill the server starts again on the same folder. Then every acknowledged commit must be there as it was sent, every other one
 as a whole or not at all, and every stoken that a client holds must lead to exactly what that client has not seen.
-(SIGKILL leaves the operating system's caches alone: that commits survive a loss of power is not shown here.)
+(SIGKILL leaves the operating system's caches alone: what a loss of power leaves is shown by power.py.)
 """
 
 from __future__ import annotations

@@ -1,0 +1,148 @@
+internal import Foundation
+
+/// Files and folders of what is kept: nobody but their owner can read them, whatever was there before, and they are on the
+/// disk with their names before anything is said of them.
+///
+/// A name is on the disk when its folder is synced, and a folder when the one above it is: so whoever makes several levels
+/// syncs each of them. A sync that fails is an error for whoever asked for it: what was written is then written anew, never
+/// only synced again, since the system may have forgotten that it is not on the disk.
+public enum KeptFiles {
+    /// What could not be done. The description begins with the path.
+    public struct Fault: Error, CustomStringConvertible, Sendable {
+        let path: String
+        /// Without the path, which may name a user's things.
+        public let reason: String
+        public var description: String { "\(path) \(reason)" }
+
+        init(_ path: String, code: Int32 = errno, _ words: String) {
+            self.path = path
+            reason = "\(words): \(unsafe String(cString: strerror(code))) (\(code))"
+        }
+    }
+
+    /// What a folder, and what a file may be read, written and entered by.
+    private static let folderMode: mode_t = 0o700
+    private static let fileMode: mode_t = 0o600
+    private static let othersMode: mode_t = 0o077
+
+    /// Makes a folder with those above it, as far as they are missing; their names are on the disk when this returns.
+    ///
+    /// - Throws: ``Fault`` when it cannot be made.
+    public static func makeFolder(_ path: String) throws(Fault) {
+        if isFolder(path) { return }
+        let above = folder(of: path)
+        if above != path { try makeFolder(above) }
+        guard unsafe mkdir(path, folderMode) == 0 || errno == EEXIST else { throw Fault(path, "cannot be made") }
+        guard isFolder(path) else { throw Fault(path, code: ENOTDIR, "cannot be made") }
+        try synchronize(above)
+    }
+
+    /// The folder that a name lies in.
+    public static func folder(of path: String) -> String {
+        let trimmed = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+        guard let slash = trimmed.lastIndex(of: "/") else { return "." }
+        return slash == trimmed.startIndex ? "/" : String(trimmed[..<slash])
+    }
+
+    /// Writes a new file and brings its content to the disk; its name is the matter of ``synchronize(_:)`` on its folder.
+    ///
+    /// - Parameter syncs: false where the file is synced later, once others are written too.
+    /// - Returns: false where there is a file of that name, which is left as it is.
+    /// - Throws: ``Fault`` when it cannot be written whole; then it is not there.
+    public static func create(_ path: String, _ content: [UInt8] = [], syncs: Bool = true) throws(Fault) -> Bool {
+        let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, fileMode)
+        guard descriptor >= 0 else {
+            if errno == EEXIST { return false }
+            throw Fault(path, "cannot be written")
+        }
+        do throws(Fault) {
+            defer { close(descriptor) }
+            var rest = content[...]
+            while !rest.isEmpty {
+                let count = unsafe rest.withUnsafeBytes { bytes in unsafe Foundation.write(descriptor, bytes.baseAddress, bytes.count) }
+                guard count > 0 || errno == EINTR else { throw Fault(path, "cannot be written") }
+                rest = rest.dropFirst(max(0, count))
+            }
+            guard !syncs || fsync(descriptor) == 0 else { throw Fault(path, "cannot be synced") }
+        } catch {
+            unsafe unlink(path)
+            throw error
+        }
+        return true
+    }
+
+    /// Writes a file under a name that it gets when it is whole and on the disk.
+    ///
+    /// - Returns: false where there is a file of that name, which is left as it is.
+    public static func write(_ content: [UInt8], to path: String, through temporary: String) throws(Fault) -> Bool {
+        guard try create(temporary, content) else { throw Fault(temporary, code: EEXIST, "cannot be written") }
+        defer { unsafe unlink(temporary) }
+        guard try publish(temporary, as: path) else { return false }
+        try synchronize(folder(of: path))
+        return true
+    }
+
+    /// Gives a file its name, unless another has it. The old name may stay, and goes with whoever made it.
+    ///
+    /// - Returns: false where there is a file of that name.
+    /// - Throws: ``Fault`` when the file system does not let it.
+    public static func publish(_ temporary: String, as path: String) throws(Fault) -> Bool {
+        // Unlike a rename, a link replaces nothing.
+        if unsafe link(temporary, path) == 0 { return true }
+        switch errno {
+        case EEXIST: return false
+        // exFAT, vfat and many network shares have no links. There the name is taken first, by a file that only we make.
+        case EPERM, ENOTSUP, EOPNOTSUPP, ENOSYS, EMLINK, EINVAL:
+            guard try create(path) else { return false }
+            guard unsafe rename(temporary, path) == 0 else {
+                let fault = Fault(path, "cannot be made")
+                unsafe unlink(path)
+                throw fault
+            }
+            return true
+        default: throw Fault(path, "cannot be made")
+        }
+    }
+
+    /// Brings a file, or the names in a folder, to the disk.
+    ///
+    /// - Throws: ``Fault`` when it is not known to be there.
+    public static func synchronize(_ path: String) throws(Fault) {
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw Fault(path, "cannot be synced") }
+        defer { close(descriptor) }
+        if fsync(descriptor) == 0 { return }
+        // Some network shares sync no folders: they keep names at once.
+        guard errno == EINVAL || errno == ENOTSUP, isFolder(path) else { throw Fault(path, "cannot be synced") }
+    }
+
+    /// Takes from everybody but the owner what they may do with a file or folder, where it is there and ours.
+    ///
+    /// - Returns: whether nobody else can get at it now.
+    @discardableResult
+    public static func restrict(_ path: String) -> Bool {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0 else { return true }
+        guard status.st_mode & othersMode != 0 else { return true }
+        let isFolder = status.st_mode & S_IFMT == S_IFDIR
+        return unsafe chmod(path, status.st_mode & (isFolder ? folderMode : fileMode)) == 0
+    }
+
+    /// What tells a file from every other, also from one that gets its name later. Nil where there is none.
+    struct Identity: Hashable, Sendable {
+        let device: UInt64
+        let number: UInt64
+
+        init?(of path: String) {
+            var status = stat()
+            guard unsafe stat(path, &status) == 0 else { return nil }
+            device = UInt64(status.st_dev)
+            number = UInt64(status.st_ino)
+        }
+    }
+
+    private static func isFolder(_ path: String) -> Bool {
+        var status = stat()
+        return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
+}
