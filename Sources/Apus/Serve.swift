@@ -42,6 +42,7 @@ struct Serve: AsyncParsableCommand {
         try await node.recognize()
         let facts = try await facts(node, roles, environment)
         if roles.isDisjoint(with: [.api, .gateway]) { logger.info("serving", metadata: facts) }
+        try await node.warn(logger)
         // Services stop in reverse order: requests end first, then what they wait for.
         var services = [redis].compactMap { $0 as (any Service)? } + node.services(projects: roles.contains(.projector), logger: logger)
         if roles.contains(.projector), let sealInterval {

@@ -5,25 +5,6 @@ internal import Logging
 ///
 /// Safe: the handle is opened and closed here, and lives as long as the object.
 @safe final class PostgresSession: Connection {
-    /// How moments are read, and bounds on what the server may make us wait for. All statements find their rows by indexes;
-    /// what the planner would rather do depends on guesses of how much there is, which are wrong for a log that has just
-    /// begun and for the end of one that is long.
-    private static let settings = [
-        ("client_min_messages", "warning"), ("TimeZone", "UTC"), ("lock_timeout", "5s"), ("statement_timeout", "30s"),
-        ("idle_in_transaction_session_timeout", "60s"), ("enable_seqscan", "off"), ("enable_hashjoin", "off"),
-        ("enable_mergejoin", "off"), ("jit", "off"),
-        // Starting a worker takes longer than any of these statements.
-        ("max_parallel_workers_per_gather", "0"),
-    ]
-
-    /// The settings for the session, or for the transaction only.
-    private static func set(isLocal: Bool) -> Statement {
-        Statement("SELECT " + settings.map { "set_config('\($0.0)', '\($0.1)', \(isLocal))" }.joined(separator: ", "))
-    }
-
-    private static let setForSession = set(isLocal: false)
-    private static let setForTransaction = set(isLocal: true)
-
     /// How many statements are sent before their answers are taken: more could fill both sides' buffers and stop both.
     private static let pipelineLimit = 64
 
@@ -40,7 +21,7 @@ internal import Logging
     private var isEnding = false
 
     init(url: String) throws {
-        guard let handle = unsafe PQconnectdb(Self.bounded(url)) else {
+        guard let handle = unsafe try PostgresAddress(url).connect() else {
             throw DatabaseFault(.unavailable, "PostgreSQL: out of memory")
         }
         unsafe self.handle = handle
@@ -53,22 +34,19 @@ internal import Logging
                 Logger(label: "apus").warning("PostgreSQL says something", metadata: ["notice": "\(words)"])
             }, nil)
         guard unsafe PQstatus(handle) == CONNECTION_OK else {
-            throw DatabaseFault(.unavailable, "PostgreSQL: no connection: \(unsafe Self.reason(of: handle, url))")
+            throw DatabaseFault(.unavailable, "PostgreSQL: no connection: \(unsafe Self.reason(of: handle))")
         }
         // A pooler tells us a process of its own making.
         let process = try query(Statement("SELECT pg_backend_pid()"), []) { $0.integer(0) }
         isPooled = unsafe process != [Int64(PQbackendPID(handle))]
-        if !isPooled { try execute(Self.setForSession, []) }
+        if !isPooled { try execute(PostgresSettings.setForSession, []) }
     }
 
     deinit { unsafe PQfinish(handle) }
 
-    /// Why no connection came about: who, where and what the server said. What is wrong with an address is not told, which
-    /// would quote from it.
-    private static func reason(of handle: OpaquePointer, _ url: String) -> String {
-        let parameters = unsafe PQconninfoParse(url, nil)
-        defer { unsafe PQconninfoFree(parameters) }
-        guard unsafe parameters != nil, let message = unsafe PQerrorMessage(handle) else { return "the address is not understood" }
+    /// Why no connection came about: who, where and what the server said.
+    private static func reason(of handle: OpaquePointer) -> String {
+        guard let message = unsafe PQerrorMessage(handle) else { return "no reason is known" }
         // A line for each address that was tried; questions to the reader are indented.
         return unsafe String(cString: message).split(separator: "\n").filter { !$0.hasPrefix("\t") }.joined(separator: "; ")
     }
@@ -177,7 +155,7 @@ internal import Logging
     private func takeQueue() -> [(statement: Statement, values: [Value])] {
         defer { (begin, queue) = (nil, []) }
         guard let begin else { return queue }
-        return [(begin, [])] + (isPooled ? [(Self.setForTransaction, [])] : []) + queue
+        return [(begin, [])] + (isPooled ? [(PostgresSettings.setForTransaction, [])] : []) + queue
     }
 
     /// Runs several statements in one round trip, as a transaction of their own.
@@ -185,7 +163,7 @@ internal import Logging
     /// - Throws: the fault of the first that failed; then nothing has changed.
     func runAlone(_ batch: [(statement: Statement, values: [Value])]) throws(DatabaseFault) -> [PostgresResult] {
         guard isPooled else { return try pipeline(batch) }
-        return Array(try pipeline([(Self.setForTransaction, [])] + batch).dropFirst())
+        return Array(try pipeline([(PostgresSettings.setForTransaction, [])] + batch).dropFirst())
     }
 
     /// Runs several statements in one round trip.
@@ -256,11 +234,5 @@ internal import Logging
         _ = unsafe try PostgresResult(PQprepare(handle, name, sql, 0, nil))
         prepared[sql] = name
         return name
-    }
-
-    /// The address, with bounds on how long a dead server can hold us.
-    private static func bounded(_ url: String) -> String {
-        let bounds = "connect_timeout=5&keepalives_idle=30&keepalives_interval=10&keepalives_count=3&tcp_user_timeout=15000"
-        return url + (url.contains("?") ? "&" : "?") + bounds + "&application_name=apus"
     }
 }

@@ -42,6 +42,7 @@ internal import CPostgres
 
     /// What an operator can do something about.
     private static let words = [
+        "3F000": "no schema of search_path is there",
         "25006": "the database can only be read; is it a standby?", "42501": "the user does not own the tables",
         "53100": "the disk is full", "53300": "there are too many connections",
         "55P03": "another program uses the tables; stop it, or try again", "57014": "it took too long",

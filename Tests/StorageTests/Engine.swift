@@ -16,7 +16,7 @@ enum Engine: String, CaseIterable, Sendable {
     static let projectingLater = all.filter { $0 == .postgres }
 
     private static let environment = ProcessInfo.processInfo.environment
-    private static let postgresURL = environment["APUS_TEST_POSTGRES_URL"]
+    static let postgresURL = environment["APUS_TEST_POSTGRES_URL"]
     static let isPostgresExpected = postgresURL != nil || environment["CI"] == "true"
 
     /// Runs `body` in a new place for databases, which is gone afterwards.
@@ -63,7 +63,8 @@ final class PostgresServer: Sendable {
 
     init(url: String) { self.url = url }
 
-    func database(_ name: String) async throws -> PostgresDatabase {
+    /// - Parameter setting: what the session is set to from outside, as `name=value`.
+    func database(_ name: String, setting: String? = nil) async throws -> PostgresDatabase {
         let schema = "\(prefix)_\(name)"
         let making = made.withLock { made in
             let making = made[schema] ?? Task { try await run("CREATE SCHEMA \(schema)") }
@@ -72,7 +73,9 @@ final class PostgresServer: Sendable {
         }
         // Whoever asks for it at the same time waits for it too.
         try await making.value
-        return PostgresDatabase(url: url + (url.contains("?") ? "&" : "?") + "options=-csearch_path%3D\(schema)")
+        let options = ["search_path=\(schema)", setting].compactMap { $0 }.map { "-c\($0)" }.joined(separator: " ")
+        let escaped = options.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? ""
+        return PostgresDatabase(url: url + (url.contains("?") ? "&" : "?") + "options=" + escaped)
     }
 
     func drop() async throws {

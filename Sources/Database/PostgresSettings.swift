@@ -1,0 +1,71 @@
+/// What our sessions set, whatever the server, the database or the role says: the settings that change what a statement means,
+/// how long it may take, how it finds its rows, or whether a commit is on the disk when it is answered.
+enum PostgresSettings {
+    /// All statements find their rows by indexes; what the planner would rather do depends on guesses of how much there is,
+    /// which are wrong for a log that has just begun and for the end of one that is long.
+    private static let ways = [
+        ("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off"), ("enable_nestloop", "on"),
+        ("enable_indexscan", "on"), ("enable_indexonlyscan", "on"), ("enable_bitmapscan", "on"), ("jit", "off"),
+        ("plan_cache_mode", "auto"), ("from_collapse_limit", "8"), ("join_collapse_limit", "8"),
+        // Starting a worker takes longer than any of these statements.
+        ("max_parallel_workers_per_gather", "0"),
+    ]
+
+    /// How values are written and read, in parameters, in the texts of statements and in our functions.
+    private static let forms = [
+        ("client_encoding", "UTF8"), ("TimeZone", "UTC"), ("DateStyle", "ISO, MDY"), ("IntervalStyle", "postgres"),
+        ("bytea_output", "hex"), ("array_nulls", "on"), ("standard_conforming_strings", "on"), ("transform_null_equals", "off"),
+        ("quote_all_identifiers", "off"), ("extra_float_digits", "1"),
+    ]
+
+    private static let transactions = [
+        ("default_transaction_isolation", "read committed"), ("default_transaction_read_only", "off"),
+        ("default_transaction_deferrable", "off"),
+        // What a policy hides is an error, not an answer without it.
+        ("row_security", "off"),
+    ]
+
+    private static let bounds = [
+        ("client_min_messages", "warning"), ("lock_timeout", "5s"), ("statement_timeout", "30s"),
+        ("idle_in_transaction_session_timeout", "60s"),
+    ]
+
+    /// Those that not every version has, and a commit that is on the disk (G1): what is stronger than that stays as it is.
+    private static func others(isLocal: Bool) -> String {
+        let bounds = ["idle_session_timeout", "transaction_timeout"].map { name in
+            "CASE WHEN current_setting('\(name)', true) IS NOT NULL THEN set_config('\(name)', '0', \(isLocal)) END"
+        }
+        let commit =
+            "CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', \(isLocal)) END"
+        return (bounds + [commit]).joined(separator: ", ")
+    }
+
+    /// Sets them for the session, or for the transaction only.
+    private static func set(isLocal: Bool) -> Statement {
+        let all = forms + transactions + bounds + ways
+        return Statement(
+            "SELECT " + all.map { "set_config('\($0.0)', '\($0.1)', \(isLocal))" }.joined(separator: ", ") + ", "
+                + others(isLocal: isLocal))
+    }
+
+    static let setForSession = set(isLocal: false)
+    static let setForTransaction = set(isLocal: true)
+}
+
+extension PostgresDatabase {
+    /// What the server itself is set to, that may lose what it has said is on the disk; a sentence for each, empty when all is
+    /// well. No session can change it.
+    public func durabilityFaults() async throws -> [String] {
+        let off = try await ask(Self.selectDurability, []) { $0.text(0) }
+        return off.compactMap { Self.durabilityWords[$0] }
+    }
+
+    private static let selectDurability = Statement(
+        "SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off' ORDER BY name")
+
+    private static let durabilityWords = [
+        "fsync": "PostgreSQL runs with fsync = off: a crash of its machine loses acknowledged writes, or the whole database",
+        "full_page_writes": "PostgreSQL runs with full_page_writes = off: a crash of its machine can damage the database, "
+            + "but on a file system that never writes half a page",
+    ]
+}

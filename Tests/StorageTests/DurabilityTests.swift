@@ -1,0 +1,111 @@
+import Database
+import Domain
+import Foundation
+import ReadModel
+import TestSupport
+import Testing
+
+@Suite("What is written") struct DurabilityTests {
+    @Test("to SQLite is synced by each commit, asked of the connections that are open", arguments: [1, 2])
+    func synchronous(opening: Int) async throws {
+        try await Engine.sqlite.place { place in
+            for _ in 1..<opening { try SQLiteDatabase(path: place.folder + "/one").close() }
+            let database = try SQLiteDatabase(path: place.folder + "/one")
+            let writer = try await database.write { try $0.first(Statement("PRAGMA synchronous"), []) { $0.integer(0) } }
+            #expect(try #require(writer) >= 2, "FULL")
+            #expect(try await database.read { try $0.first(Statement("PRAGMA journal_mode"), []) { $0.text(0) } } == "wal")
+            try database.close()
+            let foreign = try SQLiteDatabase(path: place.folder + "/one", as: .foreign)
+            let itsWriter = try await foreign.write { try $0.first(Statement("PRAGMA synchronous"), []) { $0.integer(0) } }
+            #expect(try #require(itsWriter) >= 2)
+            try foreign.close()
+        }
+    }
+
+    @Test("is for nobody else to read, whatever was there before", arguments: [0o644, 0o666, 0o777])
+    func modes(mode: Int) async throws {
+        try await Engine.sqlite.place { place in
+            let path = place.folder + "/one"
+            for made in [false, true] {
+                if made {
+                    for end in ["", "-wal", "-shm"] where FileManager.default.fileExists(atPath: path + end) {
+                        try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: path + end)
+                    }
+                }
+                let database = try SQLiteDatabase(path: path)
+                try await database.write { try $0.run(script: "CREATE TABLE made\(made) (id INTEGER)") }
+                for end in ["", "-wal", "-shm"] {
+                    let found = try FileManager.default.attributesOfItem(atPath: path + end)[.posixPermissions] as? Int
+                    #expect(found == 0o600, "\(end)")
+                }
+                if made { try database.close() }
+            }
+        }
+    }
+
+    @Test("into a file that was removed, replaced or lost its log is refused, and said before it is tried",
+        arguments: ["removed", "replaced", "log"])
+    func removed(how: String) async throws {
+        try await Engine.sqlite.place { place in
+            let path = place.folder + "/one"
+            let node = try await place.node()
+            try await node.running { node in
+                let ada = try await node.user("ada")
+                try node.readModel.check()
+                switch how {
+                case "log": try FileManager.default.removeItem(atPath: path + "-wal")
+                default: try FileManager.default.removeItem(atPath: path)
+                }
+                if how == "replaced" { try Data("another".utf8).write(to: URL(filePath: path)) }
+                #expect(throws: DatabaseFault.self) { try node.readModel.check() }
+                await #expect(throws: DatabaseFault.self) { try await node.create(notes, by: ada) }
+                #expect(try await node.readModel.snapshot { try !$0.accounts(limit: 1).isEmpty }, "what was there can be read")
+            }
+        }
+    }
+}
+
+@Suite("A session of PostgreSQL", .enabled(if: Engine.isPostgresExpected, Engine.withoutPostgres)) struct PostgresSettingsTests {
+    /// Settings of a role, a database or a server that would change what statements mean.
+    private static let strange = [
+        "synchronous_commit=off", "synchronous_commit=local", "array_nulls=off", "standard_conforming_strings=off", "bytea_output=escape",
+        "DateStyle=SQL,DMY", "default_transaction_read_only=on", "default_transaction_isolation=serializable",
+        "row_security=on", "client_encoding=LATIN1", "transform_null_equals=on", "enable_nestloop=off", "enable_indexscan=off",
+        "idle_session_timeout=50ms", "IntervalStyle=sql_standard", "TimeZone=Asia/Kolkata", "plan_cache_mode=force_generic_plan",
+        "extra_float_digits=-3", "quote_all_identifiers=on", "default_transaction_deferrable=on", "statement_timeout=50ms",
+        "plpgsql.extra_errors=all",
+    ]
+
+    @Test("works the same whatever it is set to from outside, and its commits are on the disk", arguments: strange)
+    func settings(setting: String) async throws {
+        try await Engine.postgres.place { place in
+            let database = try await #require(place.server).database("one", setting: setting)
+            try await place.node(watch: { _ in database }).running { node in
+                let ada = try await node.user("jürgen")
+                try await node.create(notes, by: ada)
+                try await node.commit(OfferedItem("a", "a-1", chunks: "abcdef"), by: ada)
+                try await node.caughtUp()
+                let item = try await node.readModel.snapshot { try $0.item("a", of: $0.access(to: notes, by: ada), .auto) }
+                #expect(item?.revision.chunks.map(\.content) == [content])
+                let commit = try await database.write { try $0.first(Statement("SHOW synchronous_commit"), []) { $0.text(0) } }
+                #expect(commit == (setting == "synchronous_commit=local" ? "local" : "on"))
+            }
+        }
+    }
+
+    @Test("has what its address says, and bounds where that says nothing", arguments: ["", "?", "?connect_timeout=7", "?application_name=mine&"])
+    func address(end: String) async throws {
+        let url = try #require(Engine.postgresURL)
+        let name = try await PostgresDatabase(url: url + end, connections: 1).ask(Statement("SHOW application_name"), []) { $0.text(0) }
+        #expect(name == [end.contains("mine") ? "mine" : "apus"])
+    }
+
+    @Test("that understands no address says so without quoting it")
+    func misunderstood() async throws {
+        let fault = await #expect(throws: DatabaseFault.self) {
+            _ = try await PostgresDatabase(url: "postgres://me:secret@host/db?no=such", connections: 1).ask(Statement("SELECT 1"), []) { $0.integer(0) }
+        }
+        #expect(fault?.description.contains("not understood") == true)
+        #expect(fault?.description.contains("secret") == false)
+    }
+}
