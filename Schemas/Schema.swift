@@ -101,7 +101,11 @@ public enum Schema {
     private static func takeOver(_ connection: any Connection, _ dialect: Dialect, from owner: Owner, _ inspect: () throws -> Void) throws {
         try connection.run(script: lock(dialect))
         guard try self.owner(connection) == owner else { throw DatabaseFault(.corrupt, "somebody else adopts this database") }
-        if dialect == .postgres { try connection.run(script: Original.lock) }
+        if dialect == .postgres {
+            // Files are read meanwhile, however many and large they are.
+            try connection.run(script: "SET LOCAL idle_in_transaction_session_timeout = 0")
+            try connection.run(script: Original.lock)
+        }
         try inspect()
         if dialect == .postgres { try connection.run(script: Original.widen) }
     }

@@ -87,7 +87,7 @@ struct AdoptCommand: AsyncParsableCommand {
                 events = try await database.write { connection in
                     try Schema.adopt(connection, dialect) { try Adoption.requireSound(connection, dialect) }
                     try SecretMark.require(secret.value, connection)
-                    return try Adoption.run(connection, at: Node.clock()) { count in
+                    return try Adoption.run(connection, contents: chunks, at: Node.clock()) { count in
                         print("\(count) events …")
                         // Whoever waits reads it in a file or through a pipe, perhaps.
                         fflush(nil)
@@ -101,7 +101,7 @@ struct AdoptCommand: AsyncParsableCommand {
             guard let secret = kept else { throw folder.missingSecret }
             let stokens = StokenSealer(secret: secret.value)
             events = try await withScratch { scratch in
-                try await AdoptionAgain(database: database, scratch: scratch, stokens: stokens)
+                try await AdoptionAgain(database: database, scratch: scratch, stokens: stokens, contents: chunks)
                     .run(at: Node.clock()) { connection in
                         try Schema.adoptAgain(connection, dialect) { try Adoption.requireSound(connection, dialect) }
                         try SecretMark.require(secret.value, connection)

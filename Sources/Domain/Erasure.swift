@@ -77,6 +77,7 @@ public struct Erasure: Hashable, Sendable {
         case .collectionType where record.number("owner_id") == user.rawValue:
             // Unique, and what a type that somebody else's membership names becomes in the tables.
             record.replacing(["uid": .bytes(Self.placeholder(record.id))])
+        case .chunk where isErased: record.withoutContent
         case .item where isErased: record.replacing(["encryptionKey": nil])
         case .revision where isErased: record.replacing(["meta": .bytes([])])
         case .member where isErased || record.number("user_id") == user.rawValue: record.replacing(["encryptionKey": .bytes([])])

@@ -109,9 +109,31 @@ public struct AdoptedRecord: Hashable, Sendable {
 
     private var holder: UserID? { number("owner_id").map(UserID.init) }
 
-    /// What is known of an adopted content: not its digest, since nobody has read it.
+    /// The names of what is recorded of a chunk's content beside the fields of its row.
+    private static let (contentBytes, contentDigest) = ("content bytes", "content digest")
+
+    /// A chunk's record with what its content was when it was adopted.
+    public func with(_ content: StoredChunk) -> AdoptedRecord {
+        precondition(kind == .chunk, "only chunks have contents")
+        var record = self
+        record.fields?.append(Field(Self.contentBytes, .number(Int64(content.bytes))))
+        record.fields?.append(Field(Self.contentDigest, .bytes(content.digest)))
+        return record
+    }
+
+    /// The record without what is known of its content.
+    var withoutContent: AdoptedRecord {
+        var record = self
+        record.fields?.removeAll { [Self.contentBytes, Self.contentDigest].contains($0.name) }
+        return record
+    }
+
+    /// What is known of an adopted content: no digest where it was missing, or was adopted when none was taken.
     var storedChunk: StoredChunk? {
         guard kind == .chunk, let uid = text("uid") else { return nil }
-        return StoredChunk(uid: ChunkUID(uid), bytes: 0, digest: [])
+        guard let bytes = number(Self.contentBytes), case .bytes(let digest) = value(Self.contentDigest) else {
+            return StoredChunk(uid: ChunkUID(uid), bytes: 0, digest: [])
+        }
+        return StoredChunk(uid: ChunkUID(uid), bytes: Int(bytes), digest: digest)
     }
 }

@@ -11,7 +11,10 @@
 /// that is interrupted has not begun. Accounts and collections come first, then everything that has a stoken in the order of
 /// the stokens, then what has none; so each record comes after those that it refers to.
 ///
+/// Of each content that is there a digest goes into the log, so that `apus verify` finds one that was changed since.
+///
 /// Login tokens are not events; they stay as they are, like everything of Django's that no client sees.
+public import Chunks
 public import Database
 public import Domain
 internal import EventLog
@@ -23,6 +26,7 @@ public struct Adoption {
     private static let pageRows = 500
 
     private let connection: any Connection
+    private let contents: ChunkStore
     private let told: (Int) -> Void
     private var log: AdoptionAppend
     private var nextTold = 10_000
@@ -30,14 +34,17 @@ public struct Adoption {
     /// Appends the history of the tables to the log, which is empty, and marks it as projected.
     ///
     /// - Parameters:
+    ///   - contents: where the files of chunks lie.
     ///   - time: when this is; when things happened is not known.
     ///   - told: told how many events there are, now and then.
     /// - Returns: how many events it came to.
     /// - Throws: `DatabaseFault`; then the transaction must be given up.
-    public static func run(_ connection: any Connection, at time: Timestamp, told: @escaping (Int) -> Void) throws -> Int {
+    public static func run(
+        _ connection: any Connection, contents: ChunkStore, at time: Timestamp, told: @escaping (Int) -> Void
+    ) throws -> Int {
         let base = try connection.first(highestID, []) { $0.integer(0) } ?? 0
         try AdoptionAppend.begin(after: Position(rawValue: base), connection)
-        var adoption = Adoption(connection: connection, told: told, log: try AdoptionAppend(connection, at: time))
+        var adoption = Adoption(connection: connection, contents: contents, told: told, log: try AdoptionAppend(connection, at: time))
         try adoption.users()
         try adoption.collections()
         try adoption.history()
@@ -193,7 +200,7 @@ public struct Adoption {
         let uses = try records(.chunkUse, where: "revision_id", in: revisions.map(\.id))
         content.uses = Dictionary(grouping: uses) { $0.number("revision_id") ?? 0 }
         let chunks = try records(.chunk, where: "id", in: Array(Set(uses.compactMap { $0.number("chunk_id") })))
-        content.chunks = Dictionary(uniqueKeysWithValues: chunks.map { ($0.id, $0) })
+        content.chunks = Dictionary(uniqueKeysWithValues: try chunks.map { ($0.id, try $0.withContent(in: contents)) })
         content.firstOfChunk = try pairs(Self.firstOfChunks, chunks.map(\.id))
         return content
     }
@@ -240,7 +247,9 @@ public struct Adoption {
             guard let end = page.last else { return }
             let streams = try streams(page.compactMap { $0.number("collection_id") })
             for record in page {
-                try append(streams[record.number("collection_id") ?? 0] ?? Self.ownerless, users: [record.number("user_id")], [record])
+                try append(
+                    streams[record.number("collection_id") ?? 0] ?? Self.ownerless, users: [record.number("user_id")],
+                    [record.withContent(in: contents)])
             }
             last = end.id
         }
@@ -304,6 +313,12 @@ public struct Adoption {
 }
 
 extension AdoptedRecord {
+    /// A chunk's record with what its content is, where there is one; any other as it is.
+    func withContent(in contents: ChunkStore) throws -> AdoptedRecord {
+        guard kind == .chunk, let uid = text("uid"), let path = text("chunkFile"), let content = try contents.read(path) else { return self }
+        return with(StoredChunk(uid: ChunkUID(uid), content: content))
+    }
+
     /// The stream of a collection's record.
     fileprivate var stream: StreamID {
         get throws {

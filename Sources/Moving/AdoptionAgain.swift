@@ -1,3 +1,4 @@
+public import Chunks
 public import Database
 public import Domain
 public import EventLog
@@ -15,10 +16,14 @@ public struct AdoptionAgain {
 
     private let replay: Replay
     private let database: any Database
+    private let contents: ChunkStore
 
-    /// - Parameter scratch: an empty database with the schema, which is filled.
-    public init(database: any Database, scratch: SQLiteDatabase, stokens: StokenSealer) throws {
+    /// - Parameters:
+    ///   - scratch: an empty database with the schema, which is filled.
+    ///   - contents: where the files of chunks lie.
+    public init(database: any Database, scratch: SQLiteDatabase, stokens: StokenSealer, contents: ChunkStore) throws {
         self.database = database
+        self.contents = contents
         replay = try Replay(scratch: scratch, projection: DjangoProjection(stokens: stokens))
     }
 
@@ -29,7 +34,7 @@ public struct AdoptionAgain {
     /// - Throws: `DatabaseFault`, also where the log cannot be replayed; then nothing was changed.
     public func run(at time: Timestamp, _ begin: @escaping @Sendable (any Connection) throws -> Void) async throws -> Int {
         do {
-            return try await database.write { [replay, dialect = database.dialect] connection in
+            return try await database.write { [replay, contents, dialect = database.dialect] connection in
                 try begin(connection)
                 let faults = try replay.advance(upTo: replay.goal(connection), connection)
                 if let fault = faults.first { throw DatabaseFault(.corrupt, fault) }
@@ -39,7 +44,7 @@ public struct AdoptionAgain {
                     try replay.eachGone(kind, connection) { try log.append($0) }
                 }
                 for kind in Self.order {
-                    try replay.eachChanged(kind, connection) { try log.append($0) }
+                    try replay.eachChanged(kind, connection, contents) { try log.append($0) }
                 }
                 var head = try log.finish()
                 let highest = try connection.first(Adoption.highestOwnID, []) { $0.integer(0) } ?? 0
@@ -88,7 +93,7 @@ extension Replay {
 
     /// The noted rows of a kind as they are in the live tables. A collection comes with its main item: they refer to each other.
     fileprivate func eachChanged(
-        _ kind: AdoptedRecord.Kind, _ live: any Connection, _ body: (RecordsAdopted) throws -> Void
+        _ kind: AdoptedRecord.Kind, _ live: any Connection, _ contents: ChunkStore, _ body: (RecordsAdopted) throws -> Void
     ) throws {
         let table = ReadModelTable.of(kind)
         try eachNoted(table) { keys, _ in
@@ -98,7 +103,7 @@ extension Replay {
                 guard let values = present[id] else { continue }
                 let record = table.record(kind, (id, values))
                 let (owner, users) = owners.stream(of: record)
-                var records = [record]
+                var records = [try record.withContent(in: contents)]
                 if kind == .collection, let main = record.number("main_item_id") {
                     let items = ReadModelTable.of(.item)
                     if let item = try items.rows(keys: [main], live)[main] { records.append(items.record(.item, (main, item))) }

@@ -113,7 +113,8 @@ public struct Verification: Sendable {
             } else {
                 fault = "is missing"
             }
-            return fault.map { "chunks: the content of \(stored.uid) of collection \(stored.collection) \($0)" }
+            let file = place.isInTable ? "" : " (file \(place.path))"
+            return fault.map { "chunks: the content of \(stored.uid) of collection \(stored.collection) \($0)\(file)" }
         }
     }
 

@@ -31,10 +31,11 @@ import Testing
         }
     }
 
-    private func adopt(_ database: any Database) async throws {
+    private func adopt(_ database: any Database, in place: Place) async throws {
+        let contents = ChunkStore(folder: place.chunkFolder, place: .database)
         _ = try await database.write { [dialect = database.dialect] connection in
             try Schema.adopt(connection, dialect) { try Adoption.requireSound(connection, dialect) }
-            return try Adoption.run(connection, at: Timestamp(rawValue: 1)) { _ in }
+            return try Adoption.run(connection, contents: contents, at: Timestamp(rawValue: 1)) { _ in }
         }
     }
 
@@ -51,7 +52,7 @@ import Testing
             let highest = try await database.read { connection in
                 try connection.first(Statement("SELECT max(id) FROM django_etebase_stoken"), []) { $0.integer(0) }
             }
-            try await adopt(database)
+            try await adopt(database, in: place)
             try await place.node().running { node in
                 #expect(try await faults(node) == [])
                 let log = try await node.database.read { try EventLog.events(after: .none, limit: 1000, $0) }
@@ -74,25 +75,26 @@ import Testing
 
     @Test("is refused while it is done already, and after it", arguments: Engine.all)
     func once(engine: Engine) async throws {
-        try await tables(engine) { _, database in
-            try await adopt(database)
-            await #expect(throws: DatabaseFault.self) { try await adopt(database) }
+        try await tables(engine) { place, database in
+            try await adopt(database, in: place)
+            await #expect(throws: DatabaseFault.self) { try await adopt(database, in: place) }
         }
     }
 
     @Test("changes nothing where it fails", arguments: Engine.all)
     func fails(engine: Engine) async throws {
         try await tables(engine) { place, database in
+            let contents = ChunkStore(folder: place.chunkFolder, place: .database)
             await #expect(throws: DatabaseFault.self) {
                 _ = try await database.write { [dialect = database.dialect] connection in
                     try Schema.adopt(connection, dialect) { try Adoption.requireSound(connection, dialect) }
-                    _ = try Adoption.run(connection, at: Timestamp(rawValue: 1)) { _ in }
+                    _ = try Adoption.run(connection, contents: contents, at: Timestamp(rawValue: 1)) { _ in }
                     throw DatabaseFault(.unavailable, "the power went")
                 }
             }
             let names = try await database.read { try $0.query(.tableNames, []) { $0.text(0) } }
             #expect(names.allSatisfy { !$0.hasPrefix("apus_") })
-            try await adopt(database)
+            try await adopt(database, in: place)
             #expect(try await faults(place.node()) == [])
         }
     }

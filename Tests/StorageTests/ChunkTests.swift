@@ -144,9 +144,9 @@ import Testing
             let ada = try await given(node)
             #expect(try await faults(node) == [])
             try Data([3, 5]).write(to: file(path))
-            #expect(try await faults(node) == ["chunks: the content of abcdef of collection notes was changed"])
+            #expect(try await faults(node) == ["chunks: the content of abcdef of collection notes was changed (file user_1/notes/ab/cdef)"])
             try FileManager.default.removeItem(at: file(path))
-            #expect(try await faults(node) == ["chunks: the content of abcdef of collection notes is missing"])
+            #expect(try await faults(node) == ["chunks: the content of abcdef of collection notes is missing (file user_1/notes/ab/cdef)"])
             let fault = await #expect(throws: DatabaseFault.self) { _ = try await served("abcdef", to: ada, node) }
             #expect(fault.map { "\($0.kind)" } == "corrupt")
         }
