@@ -27,10 +27,9 @@ struct BackupCommand: AsyncParsableCommand {
         let report = try await Backup(of: node.database, chunks: node.chunks, secret: node.secret.value).write(to: file, at: Node.clock())
         try node.close()
         print("\(file) has everything up to position \(report.head.position.rawValue), and \(report.files) files of chunks.")
-        guard report.missing == 0 else {
-            print("\(report.missing) contents of chunks were not where they should be: apus verify names them.")
-            throw ExitCode(1)
-        }
+        if report.missing > 0 { print("\(report.missing) contents of chunks were not where they should be: apus verify names them.") }
+        if report.changed > 0 { print("\(report.changed) contents of chunks are not what was stored: apus verify names them.") }
+        guard report.missing == 0, report.changed == 0 else { throw ExitCode(1) }
     }
 }
 

@@ -25,6 +25,7 @@ struct DataFolder {
             guard unsafe access(path, R_OK | W_OK | X_OK) == 0 else {
                 throw OperatorFault("the data folder \(described) cannot be read and written by this user: \(Self.reason)")
             }
+            restrict()
             return
         }
         guard makes else {
@@ -33,6 +34,20 @@ struct DataFolder {
         }
         do { try KeptFiles.makeFolder(path) } catch { throw OperatorFault("the data folder \(described) cannot be made: \(error)") }
     }
+
+    /// Keeps others out of a folder that was made before. Where it holds what is not ours too, somebody may have to get at that,
+    /// and only our files are closed.
+    private func restrict() {
+        let names: [String]
+        // One that cannot be listed is not ours to close.
+        do { names = try FileManager.default.contentsOfDirectory(atPath: path) } catch { return }
+        if names.allSatisfy({ Self.kept.contains($0) || $0.hasPrefix(".secret.") }) { KeptFiles.restrict(path) }
+    }
+
+    /// What lies in a data folder.
+    private static let kept: Set<String> = [
+        "apus.sqlite", "apus.sqlite-wal", "apus.sqlite-shm", "apus.sqlite-journal", "secret", "chunks", "restoring", "lost+found",
+    ]
 
     /// Why nothing is done where there is no database.
     func missingDatabase(_ place: DatabasePlace) -> OperatorFault {

@@ -66,6 +66,7 @@ struct Node: Sendable {
         let stokens = StokenSealer(secret: key)
         let projection = DjangoProjection(stokens: stokens)
         chunks = ChunkStore(folder: options.chunkFolder(environment), place: place)
+        if place == .files { KeptFiles.restrict(options.chunkFolder(environment)) }
         switch databasePlace {
         case .postgres(let url):
             let database = PostgresDatabase(url: url)

@@ -30,6 +30,8 @@ public struct Backup: Sendable {
         public var files = 0
         /// How many of those that should have were not there: `apus verify` names them.
         public var missing = 0
+        /// How many of those that were there are not what the log says: `apus verify` names them too.
+        public var changed = 0
     }
 
     static let format: Int64 = 1
@@ -63,7 +65,10 @@ public struct Backup: Sendable {
         if let sqlite = database as? SQLiteDatabase { try await sqlite.copy(to: path) }
         // Not in WAL mode, which needs memory that is shared between processes: not every place for backups has it.
         let copy = try SQLiteDatabase(path: path, as: .foreign)
-        if !(database is SQLiteDatabase) {
+        if database is SQLiteDatabase {
+            let shape = try await Self.shape()
+            try await copy.write { try shape.removeOthers(from: $0) }
+        } else {
             try await copy.write { try Schema.create($0, .sqlite) }
             try await database.read { live in
                 try copy.writeWithin { try Self.copyRows(from: live, to: $0) }
@@ -77,12 +82,23 @@ public struct Backup: Sendable {
         return report
     }
 
+    /// The shape of a new database.
+    private static func shape() async throws -> Shape {
+        let model = try SQLiteDatabase()
+        let shape = try await model.write { connection in
+            try Schema.create(connection, .sqlite)
+            return try Shape(of: connection)
+        }
+        try model.close()
+        return shape
+    }
+
     /// Copies all rows out of a snapshot of PostgreSQL.
     private static func copyRows(from live: any Connection, to copy: any Connection) throws {
         let version = try live.first(Statement("SELECT max(version) FROM apus_schema"), []) { $0.integer(0) }
         guard version == Schema.version else { throw DatabaseFault(.corrupt, "the database has a newer schema: use a newer apus") }
         let tables = try Table.all(copy)
-        for table in tables { try copy.run(script: "DELETE FROM \(table.name)") }
+        for table in tables { try copy.run(script: "DELETE FROM \(Shape.quoted(table.name))") }
         for table in tables { try table.rowsOfPostgres(live) { try table.insert($0, copy) } }
     }
 
@@ -102,11 +118,15 @@ public struct Backup: Sendable {
         try connection.run(script: tables)
         let head = try EventLog.head(connection)
         var report = Report(head: head)
-        for path in try connection.query(selectPaths, [], { $0.text(0) }) {
+        let wanted = try connection.query(selectFiles, []) { (path: $0.text(0), chunk: Chunk(collection: $0.text(1), uid: $0.text(2))) }
+        let digests = try wanted.isEmpty ? [:] : Self.digests(connection)
+        var written: Set<[UInt8]> = []
+        for (path, chunk) in wanted where written.insert(Array(path.utf8)).inserted {
             guard let content = try chunks.read(path) else {
                 report.missing += 1
                 continue
             }
+            if let digest = digests[chunk], StoredChunk(uid: ChunkUID(chunk.uid), content: content).digest != digest { report.changed += 1 }
             try connection.execute(insertFile, [.text(path), .blob(content), .blob(Sodium.blake2b(content))])
             report.files += 1
         }
@@ -118,6 +138,33 @@ public struct Backup: Sendable {
             insertBackup,
             [.integer(format), .integer(time.rawValue), .integer(head.position.rawValue), .integer(head.epoch), .blob(secret)])
         return report
+    }
+
+    private struct Chunk: Hashable {
+        let collection: [UInt8]
+        let uid: String
+
+        init(collection: String, uid: String) {
+            self.collection = Array(collection.utf8)
+            self.uid = uid
+        }
+    }
+
+    /// The digests of contents that the log knows.
+    private static func digests(_ connection: any Connection) throws -> [Chunk: [UInt8]] {
+        var digests: [Chunk: [UInt8]] = [:]
+        var last = Position.none
+        while true {
+            let page = try EventLog.events(after: last, limit: pageEvents, connection)
+            guard let end = page.last else { return digests }
+            for record in page {
+                guard case .collection(let collection) = record.stream else { continue }
+                for chunk in record.event.storedChunks where !chunk.digest.isEmpty {
+                    digests[Chunk(collection: collection.rawValue, uid: chunk.uid.rawValue)] = chunk.digest
+                }
+            }
+            last = end.position
+        }
     }
 
     private static let pageEvents = 500
@@ -143,9 +190,9 @@ public struct Backup: Sendable {
         """
 
     /// The files that are read for want of a row.
-    private static let selectPaths = Statement(
+    private static let selectFiles = Statement(
         """
-        SELECT DISTINCT chunk."chunkFile"
+        SELECT chunk."chunkFile", collection.uid, chunk.uid
         FROM   django_etebase_collectionitemchunk chunk
         JOIN   django_etebase_collection collection ON collection.id = chunk.collection_id
         LEFT   JOIN apus_chunk stored ON stored.collection = collection.uid AND stored.uid = chunk.uid

@@ -76,12 +76,13 @@ public struct Restore: Sendable {
 
     private func restore(_ work: String, _ scratch: SQLiteDatabase, _ toleratesFaults: Bool, _ time: Timestamp) async throws -> Report {
         let copy = try SQLiteDatabase(path: work + "/copy")
-        let header = try await check(copy)
+        let shape = try await scratch.read { try Shape(of: $0) }
+        let header = try await check(copy, shape)
         let chunks = ChunkStore(folder: work + "/chunks", place: .files)
         var report = Report(madeAt: header.madeAt)
         report.files = try await copy.write { connection in
             let files = try Self.unpack(connection, into: chunks)
-            for table in ["apus_backup", "apus_backup_table", "apus_backup_file"] { try connection.run(script: "DROP TABLE \(table)") }
+            for table in Self.added { try connection.run(script: "DROP TABLE \(table)") }
             try Schema.create(connection, .sqlite)
             try Epochs.begin(at: time, connection)
             return files
@@ -131,12 +132,14 @@ public struct Restore: Sendable {
     }
 
     /// Checks that the copy is what was written once.
-    private func check(_ copy: SQLiteDatabase) async throws -> Header {
+    private func check(_ copy: SQLiteDatabase, _ shape: Shape) async throws -> Header {
         let header = try await copy.read { connection in
-            guard try connection.query(Statement("PRAGMA integrity_check"), [], { $0.text(0) }) == ["ok"] else { throw Self.damaged }
             guard try connection.first(Self.selectBackupTable, [], { $0.integer(0) }) == 1 else {
                 throw BackupFault("the file is a database, but no backup")
             }
+            try shape.requireNothingElse(in: connection, beside: Self.added)
+            guard try connection.query(Statement("PRAGMA integrity_check"), [], { $0.text(0) }) == ["ok"] else { throw Self.damaged }
+            guard try connection.query(Self.selectKinds, [], { $0.integer(0) }).isEmpty else { throw Self.damaged }
             let found = try connection.first(Statement("SELECT format, made_at, secret FROM apus_backup"), []) { row in
                 Header(format: row.integer(0), madeAt: Timestamp(rawValue: row.integer(1)), secret: row.blob(2))
             }
@@ -145,7 +148,7 @@ public struct Restore: Sendable {
             var sums: [String: [UInt8]] = [:]
             for table in try Table.all(connection) { sums[table.name] = try table.sum(connection).digest }
             let kept = try connection.query(Statement("SELECT name, digest FROM apus_backup_table"), []) { ($0.text(0), $0.blob(1)) }
-            guard sums == Dictionary(uniqueKeysWithValues: kept) else { throw Self.damaged }
+            guard sums == Dictionary(kept, uniquingKeysWith: { first, _ in first }) else { throw Self.damaged }
             return header
         }
         guard secret == nil || secret?.value == header.secret else {
@@ -175,18 +178,20 @@ public struct Restore: Sendable {
             try Schema.create(target, .postgres)
             try copy.writeWithin { source in
                 let tables = try Table.all(source)
-                for table in tables { try target.run(script: "DELETE FROM \(table.name)") }
+                for table in tables { try target.run(script: "DELETE FROM \(Shape.quoted(table.name))") }
                 for table in tables { try table.rows(source) { try table.insert($0, target) } }
             }
             // The new epoch is written here.
             try target.execute(Statement("UPDATE apus_epoch SET place = apus_place() WHERE epoch = (SELECT epoch FROM apus_log)"), [])
             let counted = try target.query(selectIdentities, []) { ($0.text(0), $0.text(1)) }
             for (table, column) in counted {
-                try target.run(
-                    script: """
-                        SELECT setval(pg_get_serial_sequence('\(table)', '\(column)'), max("\(column)")) FROM \(table)
-                        HAVING max("\(column)") IS NOT NULL
-                        """)
+                let values: [Value] = [.text(Shape.quoted(table)), .text(column)]
+                let (table, column) = (Shape.quoted(table), Shape.quoted(column))
+                try target.execute(
+                    Statement(
+                        """
+                        SELECT setval(pg_get_serial_sequence($1, $2), max(\(column))) FROM \(table) HAVING max(\(column)) IS NOT NULL
+                        """), values)
             }
         }
     }
@@ -216,7 +221,21 @@ public struct Restore: Sendable {
     /// How a database of SQLite begins.
     private static let magic = Array("SQLite format 3\0".utf8)
 
+    /// What a backup has beside the tables of a database.
+    private static let added: Set<String> = ["apus_backup", "apus_backup_table", "apus_backup_file"]
+
     private static let selectBackupTable = Statement("SELECT count(*) FROM sqlite_master WHERE name = 'apus_backup'")
+
+    /// What is in those that were not written so.
+    private static let selectKinds = Statement(
+        """
+        SELECT 1 FROM apus_backup
+        WHERE  typeof(format) <> 'integer' OR typeof(made_at) <> 'integer' OR typeof(secret) <> 'blob'
+        UNION ALL
+        SELECT 1 FROM apus_backup_table WHERE typeof(name) <> 'text' OR typeof(digest) <> 'blob'
+        UNION ALL
+        SELECT 1 FROM apus_backup_file WHERE typeof(path) <> 'text' OR typeof(content) <> 'blob' OR typeof(digest) <> 'blob'
+        """)
 
     private static let selectTables = Statement(
         "SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema()")

@@ -15,6 +15,15 @@ struct Table {
         case text
         case bytes
 
+        /// What SQLite calls values of the kind.
+        var words: String {
+            switch self {
+            case .number: "'integer', 'null'"
+            case .text: "'text', 'null'"
+            case .bytes: "'blob', 'text', 'null'"
+            }
+        }
+
         /// What a column holds in SQLite, by its declaration.
         init(declared: String) {
             let declared = declared.uppercased()
@@ -28,7 +37,7 @@ struct Table {
     /// What the rows are ordered by; none where the table has one row.
     private let key: [String]
 
-    /// The tables of an SQLite database, but for those that a backup adds.
+    /// The tables of an SQLite database of which the ``Shape`` is known, but for those that a backup adds.
     static func all(_ connection: any Connection) throws -> [Table] {
         try connection.query(selectNames, []) { $0.text(0) }.map { name in
             let columns = try connection.query(selectColumns, [.text(name)]) { row in
@@ -40,8 +49,19 @@ struct Table {
 
     /// Reads every row of the table in SQLite.
     func rows(_ connection: any Connection, _ body: ([Value]) throws -> Void) throws {
+        try requireKinds(connection)
         let order = key.isEmpty ? "" : " ORDER BY " + Self.list(key)
-        _ = try connection.query(Statement("SELECT \(Self.list(columns.map(\.name))) FROM \(name)\(order)"), []) { try body(values($0)) }
+        _ = try connection.query(Statement("SELECT \(Self.list(columns.map(\.name))) FROM \(quotedName)\(order)"), []) { try body(values($0)) }
+    }
+
+    private var quotedName: String { Shape.quoted(name) }
+
+    /// SQLite keeps any value in any column, but where a table is strict.
+    private func requireKinds(_ connection: any Connection) throws {
+        let wrong = columns.map { "typeof(\(Shape.quoted($0.name))) NOT IN (\($0.kind.words))" }.joined(separator: " OR ")
+        guard try connection.first(Statement("SELECT 1 FROM \(quotedName) WHERE \(wrong) LIMIT 1"), [], { $0.integer(0) }) == nil else {
+            throw DatabaseFault(.corrupt, "a row of \(name) holds what is no value of its column")
+        }
     }
 
     /// Reads every row of the table in PostgreSQL, in the caller's transaction, some at a time.
@@ -54,8 +74,8 @@ struct Table {
             }
             return Self.expression(column, type)
         }
-        let cursor = "backup_of_\(name)"
-        try connection.run(script: "DECLARE \(cursor) CURSOR FOR SELECT \(wanted.joined(separator: ", ")) FROM \(name)")
+        let cursor = Shape.quoted("backup_of_\(name)")
+        try connection.run(script: "DECLARE \(cursor) CURSOR FOR SELECT \(wanted.joined(separator: ", ")) FROM \(quotedName)")
         let fetch = Statement("FETCH \(name == "apus_chunk" ? Self.chunks : Self.page) FROM \(cursor)")
         while true {
             let page = try connection.query(fetch, [], values)
@@ -69,7 +89,7 @@ struct Table {
     func insert(_ values: [Value], _ connection: any Connection) throws {
         let names = Self.list(columns.map(\.name))
         let places = columns.indices.map { "$\($0 + 1)" }.joined(separator: ", ")
-        try connection.enqueue(Statement("INSERT INTO \(name) (\(names)) VALUES (\(places))"), values)
+        try connection.enqueue(Statement("INSERT INTO \(quotedName) (\(names)) VALUES (\(places))"), values)
     }
 
     /// How many rows there are in SQLite, and a hash over all of them in their order.
@@ -93,11 +113,11 @@ struct Table {
         }
     }
 
-    private static func list(_ names: [String]) -> String { names.map { "\"\($0)\"" }.joined(separator: ", ") }
+    private static func list(_ names: [String]) -> String { names.map(Shape.quoted).joined(separator: ", ") }
 
     /// A column of PostgreSQL as SQLite has it; moments are texts there, as Django writes them.
     private static func expression(_ column: Column, _ type: String) -> String {
-        let name = "\"\(column.name)\""
+        let name = Shape.quoted(column.name)
         return switch (column.kind, type) {
         case (_, "timestamp with time zone"): "to_char(\(name) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"
         case (.number, "boolean"): "\(name)::integer"
