@@ -82,7 +82,7 @@ struct Node: Sendable {
             sharedTickets = telling.map { RedisTickets($0.redis, prefix: $0.prefix + ":ticket:", secret: key) }
             let progress = Progress()
             // Neither appends nor batches wait in line with the questions of requests.
-            let (appends, batches) = (PostgresDatabase(url: url, connections: 1), PostgresDatabase(url: url, connections: 2))
+            let (appends, batches) = (database.sibling(connections: 1), database.sibling(connections: 2))
             let projector = Projector(log: batches, projection: projection, logger: logger) { events in
                 if let last = events.last {
                     progress.reached(last.position)

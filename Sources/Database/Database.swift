@@ -228,9 +228,16 @@ public struct DatabaseFault: Error, CustomStringConvertible, Sendable {
 
     public let kind: Kind
     public let description: String
+    /// Whether something was to be written where nothing can be.
+    let canOnlyBeRead: Bool
 
     public init(_ kind: Kind, _ description: String) {
+        self.init(kind, description, canOnlyBeRead: false)
+    }
+
+    init(_ kind: Kind, _ description: String, canOnlyBeRead: Bool) {
         self.kind = kind
         self.description = description
+        self.canOnlyBeRead = canOnlyBeRead
     }
 }

@@ -1,43 +1,115 @@
 internal import CPostgres
 internal import Foundation
+internal import Sodium
+internal import Synchronization
 
-/// A database's address as libpq takes it: parameters by name, those of the address and, where it says nothing, ours.
-struct PostgresAddress {
-    /// Bounds on how long a dead server can hold us, and our name.
+/// Where a database of PostgreSQL is, as all sessions with it know it, and since when what they know of it may be wrong.
+///
+/// The servers behind an address change their roles while they live. A session that finds out, because it broke, was not
+/// answered or could not write, makes all others suspect: each is opened anew before its next use.
+final class PostgresAddress: Sendable {
+    /// How often sessions become suspect, at most: a database that cannot be written for an hour must not cost a new session
+    /// for each write.
+    private static let suspicionInterval = Duration.seconds(1)
+
+    /// Bounds on how long a dead server can hold us, and what else holds unless the address says otherwise. The time limit
+    /// is libpq's, for each of the servers that the address names.
     private static let defaults = [
-        ("connect_timeout", "5"), ("keepalives_idle", "30"), ("keepalives_interval", "10"), ("keepalives_count", "3"),
-        ("tcp_user_timeout", "15000"), ("application_name", "apus"),
+        ("keepalives_idle", "30"), ("keepalives_interval", "10"), ("keepalives_count", "3"), ("tcp_user_timeout", "15000"),
+        ("application_name", "apus"),
     ]
+    private static let connectSeconds = (alone: 5, amongOthers: 2)
 
-    private let parameters: [(name: String, value: String)]
-
-    /// - Parameter url: in any form that libpq understands.
-    /// - Throws: ``DatabaseFault`` where it understands nothing; what is wrong is not told, which would quote from it.
-    init(_ url: String) throws(DatabaseFault) {
-        let options = unsafe PQconninfoParse(url, nil)
-        defer { unsafe PQconninfoFree(options) }
-        guard var option = unsafe options else {
-            throw DatabaseFault(.unavailable, "PostgreSQL: no connection: the address is not understood")
-        }
-        var given: [(name: String, value: String)] = []
-        while let keyword = unsafe option.pointee.keyword {
-            if let value = unsafe option.pointee.val { given.append((unsafe String(cString: keyword), unsafe String(cString: value))) }
-            unsafe option += 1
-        }
-        parameters = given + Self.defaults.filter { name, _ in !given.contains { $0.name == name } }.map { ($0.0, $0.1) }
+    private struct Suspicion {
+        var count = 0
+        var last: ContinuousClock.Instant?
     }
 
-    /// Opens a connection; the handle says whether it came about. Nil when there is no memory.
-    func connect() -> OpaquePointer? {
-        let texts = unsafe parameters.map { unsafe (strdup($0.name), strdup($0.value)) }
-        defer {
-            for unsafe (name, value) in unsafe texts {
-                unsafe free(name)
-                unsafe free(value)
-            }
+    /// By libpq's keywords; nil where the address is not understood. They may hold a password.
+    private let parameters: Hidden<[String: String]>?
+    private let suspicion = Mutex(Suspicion())
+
+    init(url: String, role: PostgresDatabase.Role) {
+        parameters = Self.parse(url).map { given in
+            var parameters = Dictionary(Self.defaults) { $1 }
+            let isAmongOthers = ["host", "hostaddr"].contains { given[$0]?.contains(",") == true }
+            parameters["connect_timeout"] = "\(isAmongOthers ? Self.connectSeconds.amongOthers : Self.connectSeconds.alone)"
+            if role == .writable { parameters["target_session_attrs"] = "read-write" }
+            return Hidden(parameters.merging(given) { $1 })
         }
-        let names = unsafe texts.map { unsafe UnsafePointer($0.0) } + [nil]
-        let values = unsafe texts.map { unsafe UnsafePointer($0.1) } + [nil]
-        return unsafe PQconnectdbParams(names, values, 0)
+    }
+
+    /// How often sessions have become suspect: those that were opened at a lower count are.
+    var suspicions: Int { suspicion.withLock { $0.count } }
+
+    /// Makes all sessions suspect.
+    func suspect(at now: ContinuousClock.Instant = .now) {
+        suspicion.withLock { suspicion in
+            if let last = suspicion.last, now - last < Self.suspicionInterval { return }
+            suspicion.count += 1
+            suspicion.last = now
+        }
+    }
+
+    /// Opens a connection. Waits as long as libpq does.
+    ///
+    /// Where no server can be written, one that is no standby will do: what it answers is true. (Its disk is full, say.)
+    func connect() throws(DatabaseFault) -> PostgresWire {
+        guard var parameters = parameters?.value else { throw DatabaseFault(.unavailable, "PostgreSQL: no connection: the address is not understood") }
+        do throws(Unreachable) { return try Self.open(parameters) } catch {
+            if parameters["target_session_attrs"] == "read-write", error.canOnlyBeRead {
+                parameters["target_session_attrs"] = "primary"
+                do throws(Unreachable) { return try Self.open(parameters) } catch {}
+            }
+            let hint = error.canOnlyBeRead ? " (a standby? the log's database is the one that can be written)" : ""
+            throw DatabaseFault(.unavailable, "PostgreSQL: no connection: \(error.reason)\(hint)")
+        }
+    }
+
+    /// What a connection to the very server of another one is opened with.
+    func parameters(of wire: PostgresWire) -> Hidden<[String: String]> {
+        var parameters = parameters?.value ?? [:]
+        for (keyword, value) in wire.place { parameters[keyword] = value }
+        parameters["target_session_attrs"] = "any"
+        return Hidden(parameters)
+    }
+
+    private struct Unreachable: Error {
+        let reason: String
+        /// libpq's own words for a server that is up and has another role.
+        var canOnlyBeRead: Bool { reason.contains("session is read-only") }
+    }
+
+    private static func open(_ parameters: [String: String]) throws(Unreachable) -> PostgresWire {
+        let handle = unsafe withArrays(parameters) { keywords, values in unsafe PQconnectdbParams(keywords, values, 0) }
+        guard let handle = unsafe handle else { throw Unreachable(reason: "out of memory") }
+        let wire = unsafe PostgresWire(owning: handle)
+        guard wire.isWhole else { throw Unreachable(reason: wire.reason) }
+        return wire
+    }
+
+    /// Calls `body` with what libpq takes: keywords and values, each list ended by a null, good while it runs.
+    static func withArrays<T>(
+        _ parameters: [String: String], _ body: (UnsafePointer<UnsafePointer<CChar>?>, UnsafePointer<UnsafePointer<CChar>?>) -> T
+    ) -> T {
+        let parameters = parameters.sorted { $0.key < $1.key }
+        let keywords = unsafe parameters.map { unsafe strdup($0.key) }
+        let values = unsafe parameters.map { unsafe strdup($0.value) }
+        defer { unsafe (keywords + values).forEach { unsafe free($0) } }
+        return unsafe body(
+            keywords.map { unsafe UnsafePointer($0) } + [nil], values.map { unsafe UnsafePointer($0) } + [nil])
+    }
+
+    /// What an address says, by libpq's keywords; nil where it is not understood.
+    private static func parse(_ url: String) -> [String: String]? {
+        guard let options = unsafe PQconninfoParse(url, nil) else { return nil }
+        defer { unsafe PQconninfoFree(options) }
+        var given: [String: String] = [:]
+        var next = unsafe options
+        while let keyword = unsafe next.pointee.keyword {
+            if let value = unsafe next.pointee.val { unsafe given[String(cString: keyword)] = String(cString: value) }
+            unsafe next += 1
+        }
+        return given
     }
 }

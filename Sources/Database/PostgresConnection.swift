@@ -27,15 +27,14 @@ actor PostgresConnection {
         }
     }
 
-    /// It may hold a password.
-    private let url: Hidden<String>
+    private let address: PostgresAddress
     private let executor: QueueExecutor
     private var session: PostgresSession?
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe executor.asUnownedSerialExecutor() }
 
-    init(url: String, number: Int) {
-        self.url = Hidden(url)
+    init(_ address: PostgresAddress, number: Int) {
+        self.address = address
         executor = QueueExecutor(label: "apus.postgres.\(number)")
     }
 
@@ -45,7 +44,7 @@ actor PostgresConnection {
     func transact<T: Sendable>(_ kind: TransactionKind, _ body: @Sendable (any Connection) throws -> T) throws -> T {
         try use(isRepeatable: kind == .reading) { session in
             do {
-                session.begin(kind.begin)
+                try session.begin(kind.begin)
                 let result = try body(session)
                 switch kind {
                 case .reading: try session.endReading()
@@ -53,7 +52,7 @@ actor PostgresConnection {
                 }
                 return result
             } catch {
-                if !session.isBroken { try session.rollBack() }
+                if session.breakage == nil { try session.rollBack() }
                 throw error
             }
         }
@@ -71,15 +70,28 @@ actor PostgresConnection {
         }
     }
 
-    /// Answers questions in one round trip. `take` says which, as late as possible.
-    func answer(_ take: @Sendable () -> [Question]) {
-        let questions = take()
+    /// Answers questions in one round trip. `take` says which, as late as possible; where there is nobody to answer, it is
+    /// asked for all that are left, so that each of them is told.
+    func answer(_ take: @Sendable (_ all: Bool) -> [Question]) {
+        let questions = take(false)
         guard !questions.isEmpty else { return }
         do {
             for (question, result) in zip(questions, try ask(questions)) { question.take(.success(result)) }
         } catch {
-            // One question that cannot be answered must not keep the others from it.
-            for question in questions { question.take(questions.count == 1 ? .failure(error) : Result { try ask([question])[0] }) }
+            // One question that cannot be answered must not keep the others from it: in the same session, while it lasts.
+            var fault = session == nil || questions.count == 1 ? error : nil
+            for question in questions {
+                guard fault == nil else {
+                    question.take(.failure(fault ?? error))
+                    continue
+                }
+                do { question.take(.success(try ask([question])[0])) } catch {
+                    question.take(.failure(error))
+                    if session == nil { fault = error }
+                }
+            }
+            guard session == nil, let fault else { return }
+            for question in take(true) { question.take(.failure(fault)) }
         }
     }
 
@@ -91,13 +103,16 @@ actor PostgresConnection {
     /// Works with the session, opened if need be. What can be repeated is, once, when a session that stood idle turns out to
     /// be dead: the server was restarted, and nobody has noticed.
     private func use<T>(isRepeatable: Bool, _ body: (PostgresSession) throws -> T) throws -> T {
+        if session?.suspicions != address.suspicions { session = nil }
         let idle = session
-        let session = try idle ?? PostgresSession(url: url.value)
+        let session = try idle ?? PostgresSession(address)
         self.session = session
         do { return try body(session) } catch {
-            guard session.isBroken else { throw error }
+            if (error as? DatabaseFault)?.canOnlyBeRead == true { address.suspect() }
+            guard let breakage = session.breakage else { throw error }
             self.session = nil
-            guard isRepeatable, idle != nil else { throw DatabaseFault(.unavailable, "PostgreSQL: the connection was lost") }
+            address.suspect()
+            guard isRepeatable, idle != nil else { throw breakage }
             return try use(isRepeatable: false, body)
         }
     }

@@ -1,8 +1,18 @@
 /// PostgreSQL over libpq: a pool of connections, each with a thread of its own for libpq's blocking calls.
 ///
 /// A connection that broke is closed and opened again at its next use, so the process outlives the server: requests that
-/// met the break get ``DatabaseFault/Kind/unavailable``.
+/// met the break get ``DatabaseFault/Kind/unavailable``. So is one to a server that answers no more, or cannot be written any
+/// more (``PostgresAddress``, ``PostgresWire``).
 public final class PostgresDatabase: Database {
+    /// Which of the servers that an address may lead to are meant.
+    public enum Role: Sendable {
+        /// The one that can be written, unless the address says otherwise with `target_session_attrs`.
+        case writable
+        /// Any that answers, standbys among them.
+        case any
+    }
+
+    private let address: PostgresAddress
     private let pool: ConnectionPool
     private let questions: PostgresQuestions
 
@@ -14,10 +24,18 @@ public final class PostgresDatabase: Database {
     /// - Parameters:
     ///   - url: `postgres://…`, in any form that libpq understands.
     ///   - connections: how many transactions may run at the same time.
-    public init(url: String, connections: Int = 4) {
-        pool = ConnectionPool(url: url, size: connections)
-        questions = PostgresQuestions(connection: PostgresConnection(url: url, number: connections))
+    public convenience init(url: String, connections: Int = 4, role: Role = .writable) {
+        self.init(PostgresAddress(url: url, role: role), connections)
     }
+
+    private init(_ address: PostgresAddress, _ connections: Int) {
+        self.address = address
+        pool = ConnectionPool(address, size: connections)
+        questions = PostgresQuestions(connection: PostgresConnection(address, number: connections))
+    }
+
+    /// Another pool for the same servers: what one finds out about them, both know.
+    public func sibling(connections: Int) -> PostgresDatabase { PostgresDatabase(address, connections) }
 
     /// Runs `body` in a snapshot.
     public func read<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
@@ -71,8 +89,8 @@ actor ConnectionPool {
     private var waiters: [(ticket: Int, waiter: Waiter)] = []
     private var lastTicket = 0
 
-    init(url: String, size: Int) {
-        idle = (0..<size).map { PostgresConnection(url: url, number: $0) }
+    init(_ address: PostgresAddress, size: Int) {
+        idle = (0..<size).map { PostgresConnection(address, number: $0) }
     }
 
     func acquire() async throws(DatabaseFault) -> PostgresConnection {

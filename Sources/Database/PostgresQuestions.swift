@@ -5,6 +5,8 @@ internal import Synchronization
 final class PostgresQuestions: Sendable {
     /// How many go in one trip: more could fill both sides' buffers and stop both.
     private static let tripLimit = 64
+    /// How many may wait for their trip; more are told to come again.
+    private static let queueLimit = 1024
 
     private let connection: PostgresConnection
     private let queue = Mutex<[Question]>([])
@@ -20,17 +22,22 @@ final class PostgresQuestions: Sendable {
         let question = Question(statement: statement, values: values) { result in
             answer.give(Result { try result.get().rows.map(row) })
         }
-        queue.withLock { $0.append(question) }
+        let isQueued = queue.withLock { queue in
+            guard queue.count < Self.queueLimit else { return false }
+            queue.append(question)
+            return true
+        }
+        guard isQueued else { throw DatabaseFault(.unavailable, "PostgreSQL: too many questions wait") }
         // On the connection's thread all that has queued by then is taken; those who come after find their answers there.
-        while answer.result == nil { await connection.answer { self.takeTrip() } }
+        while answer.result == nil { await connection.answer { all in self.take(all ? Self.queueLimit : Self.tripLimit) } }
         guard let result = answer.result else { preconditionFailure("the answer is there") }
         return try result.get()
     }
 
-    private func takeTrip() -> [Question] {
+    private func take(_ limit: Int) -> [Question] {
         queue.withLock { queue in
-            defer { queue.removeFirst(min(queue.count, Self.tripLimit)) }
-            return Array(queue.prefix(Self.tripLimit))
+            defer { queue.removeFirst(min(queue.count, limit)) }
+            return Array(queue.prefix(limit))
         }
     }
 

@@ -1,14 +1,16 @@
 internal import CPostgres
-internal import Logging
 
-/// One session with the server: the handle of libpq and what was prepared on it. Never leaves the actor that opened it.
+/// One session with the server: its wire and what was prepared on it. Never leaves the actor that opened it.
 ///
-/// Safe: the handle is opened and closed here, and lives as long as the object.
+/// Safe: the handle of libpq is its wire's, which lives as long as the session.
 @safe final class PostgresSession: Connection {
     /// How many statements are sent before their answers are taken: more could fill both sides' buffers and stop both.
     private static let pipelineLimit = 64
 
-    private let handle: OpaquePointer
+    /// How often sessions had become suspect when it was opened (``PostgresAddress/suspicions``).
+    let suspicions: Int
+    private let wire: PostgresWire
+    private var handle: OpaquePointer { unsafe wire.handle }
     /// Whether a pooler stands between us and the server, which gives each transaction to another of its sessions: then
     /// nothing is kept in the session, neither settings nor prepared statements.
     private var isPooled = true
@@ -20,45 +22,29 @@ internal import Logging
     /// Whether the end of a transaction was sent whose answer was not taken yet.
     private var isEnding = false
 
-    init(url: String) throws {
-        guard let handle = unsafe try PostgresAddress(url).connect() else {
-            throw DatabaseFault(.unavailable, "PostgreSQL: out of memory")
-        }
-        unsafe self.handle = handle
-        // libpq would write them to the standard error stream.
-        _ = unsafe PQsetNoticeProcessor(
-            handle,
-            { _, text in
-                guard let text = unsafe text else { return }
-                let words = unsafe String(cString: text).split(whereSeparator: \.isNewline).joined(separator: " ")
-                Logger(label: "apus").warning("PostgreSQL says something", metadata: ["notice": "\(words)"])
-            }, nil)
-        guard unsafe PQstatus(handle) == CONNECTION_OK else {
-            throw DatabaseFault(.unavailable, "PostgreSQL: no connection: \(unsafe Self.reason(of: handle))")
-        }
+    init(_ address: PostgresAddress) throws {
+        suspicions = address.suspicions
+        wire = try address.connect()
         // A pooler tells us a process of its own making.
         let process = try query(Statement("SELECT pg_backend_pid()"), []) { $0.integer(0) }
         isPooled = unsafe process != [Int64(PQbackendPID(handle))]
+        let identity = isPooled ? nil : try query(PostgresPulse.identity, []) { $0.text(0) }.first
+        let pulse = PostgresPulse(parameters: address.parameters(of: wire), identity: identity)
+        wire.hasPulse = { pulse.isThere() }
         if !isPooled { try execute(PostgresSettings.setForSession, []) }
     }
 
-    deinit { unsafe PQfinish(handle) }
-
-    /// Why no connection came about: who, where and what the server said.
-    private static func reason(of handle: OpaquePointer) -> String {
-        guard let message = unsafe PQerrorMessage(handle) else { return "no reason is known" }
-        // A line for each address that was tried; questions to the reader are indented.
-        return unsafe String(cString: message).split(separator: "\n").filter { !$0.hasPrefix("\t") }.joined(separator: "; ")
+    /// Why nothing can be said in the session any more; nil as long as something can.
+    var breakage: DatabaseFault? {
+        wire.isWhole ? nil : wire.fault ?? DatabaseFault(.unavailable, "PostgreSQL: the connection was lost")
     }
-
-    /// Whether the server is gone.
-    var isBroken: Bool { unsafe PQstatus(handle) != CONNECTION_OK }
 
     // MARK: Transactions
 
     /// Begins a transaction with its first statement, in the same round trip.
-    func begin(_ statement: Statement) {
-        settle()
+    func begin(_ statement: Statement) throws(DatabaseFault) {
+        try settle()
+        wire.mayTakeLong = false
         begin = statement
     }
 
@@ -66,7 +52,8 @@ internal import Logging
     func endReading() throws(DatabaseFault) {
         // Without a statement nothing has begun.
         guard begin == nil else { return begin = nil }
-        guard unsafe PQsendQuery(handle, "COMMIT") == 1 else { throw DatabaseFault(.unavailable, "PostgreSQL: nothing can be sent") }
+        wire.beginTrip()
+        try wire.sent(unsafe PQsendQuery(handle, "COMMIT"))
         isEnding = true
     }
 
@@ -86,10 +73,17 @@ internal import Logging
     private static let commitStatement = Statement("COMMIT")
 
     /// Takes the answer that ``endReading()`` has not waited for.
-    private func settle() {
+    private func settle() throws(DatabaseFault) {
         guard isEnding else { return }
         isEnding = false
-        while let answer = unsafe PQgetResult(handle) { unsafe PQclear(answer) }
+        try wire.flush()
+        while let answer = unsafe try wire.answer() { unsafe PQclear(answer) }
+    }
+
+    /// Notes what lifts the server's time limit for the transaction: then there is none here either, as long as the server
+    /// shows that it lives.
+    private func note(_ sql: String) {
+        if sql.contains("statement_timeout = 0") { wire.mayTakeLong = true }
     }
 
     // MARK: Statements
@@ -100,6 +94,7 @@ internal import Logging
     }
 
     func enqueue(_ statement: Statement, _ values: [Value]) throws(DatabaseFault) {
+        if statement.postgres.hasPrefix("SET LOCAL") { note(statement.postgres) }
         queue.append((statement, values))
         if queue.count >= Self.pipelineLimit { try flush() }
     }
@@ -119,22 +114,39 @@ internal import Logging
     }
 
     func run(script: String) throws(DatabaseFault) {
-        settle()
         try flush()
-        _ = unsafe try PostgresResult(PQexec(handle, script))
+        note(script)
+        _ = try ask { unsafe PQsendQuery(handle, script) }
+    }
+
+    /// Sends something that is no part of a pipeline, and takes the last of its answers.
+    private func ask(_ send: () throws(DatabaseFault) -> Int32) throws(DatabaseFault) -> PostgresResult {
+        try settle()
+        wire.beginTrip()
+        try wire.sent(try send())
+        try wire.flush()
+        var last: OpaquePointer?
+        while let next = unsafe try wire.answer() {
+            unsafe PQclear(last)
+            unsafe last = next
+        }
+        return unsafe try PostgresResult(last)
     }
 
     private func perform(_ statement: Statement, _ values: [Value]) throws(DatabaseFault) -> PostgresResult {
         if begin != nil || !queue.isEmpty { return try flush(and: statement, values) }
-        settle()
         let name = try prepare(statement.postgres)
-        let answer = try unsafe withParameters(values) { count, pointers, lengths, formats in
+        return try ask { () throws(DatabaseFault) in try send(statement, values, name) }
+    }
+
+    /// Hands a statement to libpq: 1 where it took it.
+    private func send(_ statement: Statement, _ values: [Value], _ name: String?) throws(DatabaseFault) -> Int32 {
+        try unsafe withParameters(values) { count, pointers, lengths, formats in
             guard let name else {
-                return unsafe PQexecParams(handle, statement.postgres, count, nil, pointers, lengths, formats, 1)
+                return unsafe PQsendQueryParams(handle, statement.postgres, count, nil, pointers, lengths, formats, 1)
             }
-            return unsafe PQexecPrepared(handle, name, count, pointers, lengths, formats, 1)
+            return unsafe PQsendQueryPrepared(handle, name, count, pointers, lengths, formats, 1)
         }
-        return unsafe try PostgresResult(answer)
     }
 
     /// Sends what was enqueued in one go.
@@ -162,6 +174,7 @@ internal import Logging
     ///
     /// - Throws: the fault of the first that failed; then nothing has changed.
     func runAlone(_ batch: [(statement: Statement, values: [Value])]) throws(DatabaseFault) -> [PostgresResult] {
+        wire.mayTakeLong = false
         guard isPooled else { return try pipeline(batch) }
         return Array(try pipeline([(PostgresSettings.setForTransaction, [])] + batch).dropFirst())
     }
@@ -170,31 +183,31 @@ internal import Logging
     ///
     /// - Throws: the fault of the first that failed; those after it were not run.
     private func pipeline(_ batch: [(statement: Statement, values: [Value])]) throws(DatabaseFault) -> [PostgresResult] {
-        settle()
         let names = try batch.map { item throws(DatabaseFault) in try prepare(item.statement.postgres) }
-        guard unsafe PQenterPipelineMode(handle) == 1 else { throw DatabaseFault(.unavailable, "PostgreSQL: no pipeline") }
-        defer { _ = unsafe PQexitPipelineMode(handle) }
+        try settle()
+        wire.beginTrip()
+        try wire.sent(unsafe PQenterPipelineMode(handle))
         for (name, item) in zip(names, batch) {
-            let isSent = try unsafe withParameters(item.values) { count, pointers, lengths, formats in
-                guard let name else {
-                    return unsafe PQsendQueryParams(handle, item.statement.postgres, count, nil, pointers, lengths, formats, 1)
-                }
-                return unsafe PQsendQueryPrepared(handle, name, count, pointers, lengths, formats, 1)
+            do throws(DatabaseFault) { try wire.sent(try send(item.statement, item.values, name)) } catch {
+                // What was sent before it must not take effect.
+                wire.giveUp("not all could be sent")
+                throw error
             }
-            guard isSent == 1 else { throw DatabaseFault(.unavailable, "PostgreSQL: nothing can be sent") }
         }
-        guard unsafe PQpipelineSync(handle) == 1 else { throw DatabaseFault(.unavailable, "PostgreSQL: nothing can be sent") }
+        try wire.sent(unsafe PQpipelineSync(handle))
+        try wire.flush()
         var results: [PostgresResult] = []
         results.reserveCapacity(batch.count)
         var fault: DatabaseFault?
         for _ in batch {
-            let answer = unsafe PQgetResult(handle)
+            let answer = unsafe try wire.answer()
+            guard unsafe answer != nil else { throw wire.giveUp("no answer") }
             do throws(DatabaseFault) { results.append(try unsafe PostgresResult(answer)) } catch { fault = fault ?? error }
             // Each answer is followed by a null.
-            guard unsafe answer != nil else { throw DatabaseFault(.unavailable, "PostgreSQL: no answer") }
-            _ = unsafe PQgetResult(handle)
+            unsafe PQclear(try wire.answer())
         }
-        unsafe PQclear(PQgetResult(handle))
+        unsafe PQclear(try wire.answer())
+        try wire.sent(unsafe PQexitPipelineMode(handle))
         if let fault { throw fault }
         return results
     }
@@ -231,7 +244,7 @@ internal import Logging
         if isPooled { return nil }
         if let name = prepared[sql] { return name }
         let name = "s\(prepared.count)"
-        _ = unsafe try PostgresResult(PQprepare(handle, name, sql, 0, nil))
+        _ = try ask { unsafe PQsendPrepare(handle, name, sql, 0, nil) }
         prepared[sql] = name
         return name
     }

@@ -19,7 +19,8 @@ enum PostgresSettings {
     ]
 
     private static let transactions = [
-        ("default_transaction_isolation", "read committed"), ("default_transaction_read_only", "off"),
+        // Whether it may be written is for whoever runs the database to say: its disk may be nearly full.
+        ("default_transaction_isolation", "read committed"),
         ("default_transaction_deferrable", "off"),
         // What a policy hides is an error, not an answer without it.
         ("row_security", "off"),

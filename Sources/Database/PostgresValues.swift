@@ -16,7 +16,8 @@ internal import CPostgres
         // Of what was in the way only its name is told.
         let name = unsafe PQresultErrorField(pointer, Self.constraintName).map { unsafe " (\(String(cString: $0)))" } ?? ""
         guard state.hasPrefix("AP"), let message = unsafe PQresultErrorField(pointer, Self.message) else {
-            throw DatabaseFault(Self.kind(of: state), "PostgreSQL: \(Self.words[state].map { "\($0) (\(state))" } ?? state)\(name)")
+            let words = Self.words[state].map { "\($0) (\(state))" } ?? state
+            throw DatabaseFault(Self.kind(of: state), "PostgreSQL: \(words)\(name)", canOnlyBeRead: state == "25006")
         }
         throw DatabaseFault(.raised(code: state, message: unsafe String(cString: message)), "PostgreSQL: \(state)")
     }
