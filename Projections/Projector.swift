@@ -199,7 +199,7 @@ public actor Projector: Service {
             throw DatabaseFault(
                 .corrupt, "the read model is ahead of the log by \(position.rawValue - epochs.head.position.rawValue) events")
         }
-        try await replica?.check(epochs)
+        try await replica?.check()
     }
 
     /// Takes the lease when nobody has it.

@@ -17,6 +17,7 @@ public import EventLog
 public struct ReadModel: Sendable {
     /// How long a question waits for the projector before it is answered with an error.
     private static let patience = Duration.seconds(5)
+    private static let confirmInterval = Duration.milliseconds(5)
 
     let database: any Database
     /// Makes and reads stokens.
@@ -24,7 +25,7 @@ public struct ReadModel: Sendable {
     /// Nil where the projection is part of the append's transaction.
     private let progress: Progress?
     private let chunks: ChunkStore
-    private let replica: Replica?
+    let replica: Replica?
 
     /// Another database to read from: a read model of its own that a projector keeps, or a standby of the log's database.
     public struct Replica: Sendable {
@@ -65,12 +66,13 @@ public struct ReadModel: Sendable {
     /// - Throws: `DatabaseFault`, also when the read model does not catch up in time; or what `body` throws.
     public func snapshot<T: Sendable>(_ body: @escaping @Sendable (Snapshot) throws -> T) async throws -> T {
         let deadline = ContinuousClock.now + Self.patience
+        let first = FirstLook()
         while true {
             let steps = progress?.steps ?? 0
             do {
                 return try await database.read { [stokens, chunks, progress] connection in
-                    try body(
-                        Snapshot(connection: connection, stokens: stokens, chunks: chunks, log: progress == nil ? .inline : .beside))
+                    let log = progress == nil ? Snapshot.Log.inline : .beside(first)
+                    return try body(Snapshot(connection: connection, stokens: stokens, chunks: chunks, log: log))
                 }
             } catch let behind as Behind { try await wait(for: behind, progress, after: steps, until: deadline) }
         }
@@ -78,6 +80,9 @@ public struct ReadModel: Sendable {
 
     /// Asks questions of one moment of the replica, where there is one. What the log must have brought to it is asked of the
     /// log's own database, so the answer is as new as there (DESIGN §5).
+    ///
+    /// The replica may have more than was known of the log by then: others go on writing. Whether that is of this log's
+    /// history, the log is asked once the answer is made: facts from before cannot tell.
     ///
     /// - Throws: as ``snapshot(_:)`` does. `body` may run several times, and cannot ask for state to decide on.
     public func replicaSnapshot<T: Sendable>(_ body: @escaping @Sendable (Snapshot) throws -> T) async throws -> T {
@@ -87,14 +92,40 @@ public struct ReadModel: Sendable {
         while true {
             let steps = replica.progress.steps
             do {
-                return try await replica.database.read { [stokens, chunks, facts] connection in
-                    try body(Snapshot(connection: connection, stokens: stokens, chunks: chunks, log: .elsewhere(facts)))
+                let (answer, mark) = try await replica.database.read { [stokens, chunks, facts] connection in
+                    let snapshot = Snapshot(connection: connection, stokens: stokens, chunks: chunks, log: .elsewhere(facts))
+                    do { return (Result<T, any Error>.success(try body(snapshot)), snapshot.unknownMark) } catch {
+                        // What is refused may be refused for what another history says.
+                        guard let mark = snapshot.unknownMark, !Self.isAskedAgain(error) else { throw error }
+                        return (.failure(error), mark)
+                    }
                 }
+                if let mark { try await confirm(mark, until: deadline) }
+                return try answer.get()
             } catch let missing as LogFacts.Missing {
                 facts = try await database.read { [facts] connection in try facts.adding(missing, connection) }
-            } catch let behind as Behind { try await wait(for: behind, replica.progress, after: steps, until: deadline) }
+            } catch let behind as Behind {
+                try await wait(for: behind, replica.progress, after: steps, until: deadline)
+            } catch let fault as DatabaseFault {
+                // What a standby replays may take from a question what it reads.
+                guard case .conflict = fault.kind, ContinuousClock.now < deadline else { throw fault }
+            }
         }
     }
+
+    /// Makes sure that the log has come to where the replica is. A standby shows a commit when it has it, which may be a
+    /// moment before its primary does.
+    private func confirm(_ mark: LogHead, until deadline: ContinuousClock.Instant) async throws {
+        while true {
+            let epochs = try await database.read { try Epochs($0) }
+            if epochs.contain(mark) { return }
+            let isAhead = mark.position > epochs.head.position && mark.epoch >= epochs.head.epoch
+            guard isAhead, ContinuousClock.now < deadline else { throw Snapshot.otherHistory }
+            try await Task.sleep(for: Self.confirmInterval)
+        }
+    }
+
+    private static func isAskedAgain(_ error: any Error) -> Bool { error is LogFacts.Missing || error is Behind || error is DatabaseFault }
 
     private func wait(
         for behind: Behind, _ progress: Progress?, after steps: Int, until deadline: ContinuousClock.Instant
@@ -137,7 +168,7 @@ public struct Snapshot {
         /// Always where the read model is: the append projects.
         case inline
         /// In the same database, perhaps ahead.
-        case beside
+        case beside(FirstLook)
         case elsewhere(LogFacts)
     }
 
@@ -151,7 +182,11 @@ public struct Snapshot {
     private final class Moment {
         var checkpoint: Position?
         var epochs: Epochs?
+        var unknownMark: LogHead?
     }
+
+    /// Up to where the replica says that its rows come from the log, where what is known of the log cannot tell.
+    var unknownMark: LogHead? { moment.unknownMark }
 
     init(connection: any Connection, stokens: StokenSealer, chunks: ChunkStore, log: Log) {
         self.connection = connection
@@ -169,9 +204,7 @@ public struct Snapshot {
         let found = try connection.first(Self.selectCheckpointAndHead, []) { row in
             (checkpoint: row.integer(0), head: LogHead(position: Position(rawValue: row.integer(1)), epoch: row.integer(2)))
         }
-        if let found, found.head.position != .none, try !epochs().contain(found.head) {
-            throw DatabaseFault(.corrupt, "the read model is of another history than the log: it must be made anew")
-        }
+        if let found, found.head.position != .none, try !epochs().contain(found.head) { moment.unknownMark = found.head }
         return try know(checkpoint: found?.checkpoint)
     }
 
@@ -182,6 +215,7 @@ public struct Snapshot {
         return position
     }
 
+    static let otherHistory = DatabaseFault(.corrupt, "the read model is of another history than the log: it must be made anew")
     static let noCheckpoint = DatabaseFault(.corrupt, "the read model has no checkpoint row: rebuild it")
 
     private static let selectCheckpoint = Statement("SELECT position FROM apus_projection")

@@ -8,6 +8,31 @@ struct Behind: Error {
     let position: Position
 }
 
+/// Where the log was, for each thing that a question depends on, when the question was first asked: what it waits for. A
+/// reader of a busy collection that waited for the newest each time could wait for ever.
+///
+/// Safe: used by one look after the other.
+final class FirstLook: Sendable {
+    enum Subject: Hashable {
+        case stream(StreamID)
+        /// The whole log.
+        case all
+    }
+
+    private let seen = Mutex<[Subject: Position]>([:])
+
+    /// The last position of any of `subjects`, looked up where it was not before.
+    func position(of subjects: [Subject], _ lookUp: () throws -> Position) rethrows -> Position {
+        let known = seen.withLock { seen in subjects.map { seen[$0] } }
+        guard known.contains(where: { $0 == nil }) else { return known.compactMap(\.self).max() ?? .none }
+        let position = try lookUp()
+        seen.withLock { seen in
+            for subject in subjects where seen[subject] == nil { seen[subject] = position }
+        }
+        return position
+    }
+}
+
 /// How far the read model is, as far as this process knows: what wakes those who wait for it.
 ///
 /// A projector in the same process tells each step, and so may one elsewhere; those who wait are woken by it. They also look
@@ -95,7 +120,8 @@ extension Snapshot {
     public func require(_ streams: [StreamID]) throws {
         switch log {
         case .inline: break
-        case .beside: try require(try EventLog.heads(of: streams, connection))
+        case .beside(let first):
+            try require(first.position(of: streams.map { .stream($0) }) { try EventLog.heads(of: streams, connection) })
         case .elsewhere(let facts):
             let missing = streams.filter { facts.heads[$0] == nil }
             guard missing.isEmpty else { throw LogFacts.Missing.heads(missing) }
@@ -106,8 +132,11 @@ extension Snapshot {
     /// Makes sure that everything that has happened is in the snapshot: for questions whose streams are only known with
     /// their answer.
     func requireAll() throws {
-        if case .inline = log { return }
-        try require(try logHead().position)
+        switch log {
+        case .inline: break
+        case .beside(let first): try require(first.position(of: [.all]) { try logHead().position })
+        case .elsewhere: try require(try logHead().position)
+        }
     }
 
     /// Makes sure that the snapshot has what has happened to all collections of a user.

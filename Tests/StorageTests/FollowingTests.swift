@@ -1,3 +1,4 @@
+import Database
 import Domain
 import EventLog
 import Synchronization
@@ -55,17 +56,32 @@ import Testing
         }
     }
 
+    @Test("a reader that waits does so for what it saw first, however much comes meanwhile") func firstLook() {
+        let (notes, ada) = (FirstLook.Subject.stream(.collection(notes)), FirstLook.Subject.stream(.user(UserID(rawValue: 1))))
+        let first = FirstLook()
+        var head: Int64 = 7
+        func look(_ subjects: FirstLook.Subject...) -> Int64 { first.position(of: subjects) { Position(rawValue: head) }.rawValue }
+        #expect(look(notes) == 7)
+        head = 9
+        #expect(look(notes) == 7)
+        #expect(look(notes, ada) == 9, "what is asked about for the first time is looked up")
+        head = 12
+        #expect(look(notes, ada) == 9)
+        #expect(look(notes) == 7)
+        #expect(look(.all) == 12)
+    }
+
     private func read(_ node: Node, _ user: UserID, until isOver: Flag) async throws -> [Seen] {
         var seen: [Seen] = []
         var stoken: String?
         while true {
             let wasOver = isOver.isRaised.withLock { $0 }
+            let changed = try await node.database.read { try EventLog.heads(of: [.collection(notes)], $0) }
             let page = try await node.readModel.snapshot { [stoken] snapshot in
                 let start = try stoken.map { try #require(try snapshot.position(ofStoken: $0)) } ?? .none
                 let page = try snapshot.items(
                     of: snapshot.access(to: notes, by: user), after: start, limit: 3, includesMain: true, .auto)
-                let changed = try EventLog.heads(of: [.collection(notes)], snapshot.connection)
-                #expect(try snapshot.position() >= changed, "all that has happened to the collection is in the answer")
+                #expect(try snapshot.position() >= changed, "all that had happened to the collection when it was asked is in the answer")
                 return page
             }
             seen += page.elements.map { Seen(item: $0.uid, revision: RevisionUID($0.revision.uid), at: $0.changed) }
