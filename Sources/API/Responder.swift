@@ -99,7 +99,7 @@ public struct Responder: HTTPResponder {
         case let error as APIError: return Answer.error(error)
         case let failure as ValidationFailure: return Answer.invalid(failure.faults)
         case let refusal as OpeningRefusal: return Answer.error(APIError(refusal))
-        case is TicketsUnavailable: logger.warning("tickets cannot be kept")
+        case let fault as TicketsUnavailable: logger.warning("tickets cannot be kept", metadata: ["fault": "\(fault)"])
         case is NIOTooManyBytesError: return Answer.error(.tooLarge("A request", limitBytes: api.settings.bodyLimitBytes))
         case let fault as DatabaseFault:
             logger.error("the database could not answer", metadata: ["fault": "\(fault)"])

@@ -27,13 +27,13 @@ public struct RedisTickets: Tickets {
         do {
             _ = try await redis.command(
                 "SET", key(of: ticket), .bytes(sealed), "EX", .number(Int(TicketRule.lifetime.components.seconds)))
-        } catch { throw TicketsUnavailable() }
+        } catch { throw TicketsUnavailable("\(error)") }
         return ticket
     }
 
     public func redeem(_ ticket: String) async throws(TicketsUnavailable) -> Grant? {
         let answer: RedisValue
-        do { answer = try await redis.command("EVAL", .text(Self.take), 1, key(of: ticket)) } catch { throw TicketsUnavailable() }
+        do { answer = try await redis.command("EVAL", .text(Self.take), 1, key(of: ticket)) } catch { throw TicketsUnavailable("\(error)") }
         guard let sealed = answer.bytes, let fields = box.open(sealed) else { return nil }
         let words = String(decoding: fields, as: UTF8.self).split(separator: " ", maxSplits: 4, omittingEmptySubsequences: false)
         guard words.count == 5, let user = Int64(words[0]), let position = Int64(words[3]) else { return nil }

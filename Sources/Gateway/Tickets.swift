@@ -23,8 +23,11 @@ public struct Grant: Hashable, Sendable, Unprinted {
 }
 
 /// Where tickets are kept cannot be reached, or has no room.
-public struct TicketsUnavailable: Error, Sendable {
-    public init() {}
+public struct TicketsUnavailable: Error, Sendable, CustomStringConvertible {
+    /// Why, for the log.
+    public let description: String
+
+    public init(_ reason: String) { description = reason }
 }
 
 /// Keeps tickets for the short time between asking for one and opening a socket with it. A ticket is good for
@@ -87,7 +90,7 @@ public final class LocalTickets: Tickets {
             state.order.append((ticket, expiry))
             return true
         }
-        guard isIssued else { throw TicketsUnavailable() }
+        guard isIssued else { throw TicketsUnavailable("too many are good at this time") }
         return ticket
     }
 

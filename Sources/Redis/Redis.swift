@@ -22,6 +22,8 @@ public final class Redis: Service {
     static let newsLimit = 256
     /// How often a silent connection is tried: nobody else would find out that the other side is gone.
     private static let pingInterval = Duration.seconds(5)
+    /// A write that is refused where writes are, and changes nothing.
+    private static let attempt: [RedisArgument] = ["SET", "apus:attempt", "", "XX", "EX", 1]
 
     private struct Session {
         let commands: Connection
@@ -37,6 +39,8 @@ public final class Redis: Service {
         var lastFeed = 0
         /// Nil before the first attempt.
         var isAway: Bool?
+        /// In Redis' words, why it takes no writes; nil where it does.
+        var refusal: String?
         var isOver = false
     }
 
@@ -57,6 +61,18 @@ public final class Redis: Service {
     /// Whether there is a connection just now.
     public var isConnected: Bool { state.withLock { $0.session != nil } }
 
+    /// Whether something can be kept in it just now.
+    public enum Condition: Hashable, Sendable {
+        case writable
+        case away
+        /// It lives and takes no writes: why, in its own words.
+        case refusing(String)
+    }
+
+    public var condition: Condition {
+        state.withLock { state in state.session == nil ? .away : state.refusal.map { .refusing($0) } ?? .writable }
+    }
+
     /// Runs a command: `command("SET", .text(key), .bytes(value), "EX", 10)`.
     ///
     /// - Throws: ``RedisFault/unavailable(_:)`` at once when Redis is away, or after ``timeLimit``; ``RedisFault/refused(_:)``.
@@ -67,14 +83,41 @@ public final class Redis: Service {
     /// - Precondition: there is at least one word.
     public func command(_ words: [RedisArgument]) async throws(RedisFault) -> RedisValue {
         guard let session = state.withLock({ $0.session }) else { throw .unavailable("not connected") }
-        return try await session.commands.ask(words)
+        do throws(RedisFault) { return try await session.commands.ask(words) } catch {
+            judge(error, of: session.commands)
+            throw error
+        }
+    }
+
+    /// Sees whether a refusal tells that this Redis is of no use: one that has become a replica, or is still loading, is left
+    /// and looked for again; one that takes no writes for now is kept, for what is published still goes through it.
+    private func judge(_ fault: RedisFault, of connection: Connection) {
+        guard case .refused(let text) = fault else { return }
+        switch RefusedWrites(text) {
+        case .here: connection.close(text)
+        case .forNow: note(refusal: text)
+        case nil: break
+        }
+    }
+
+    private func note(refusal: String?) {
+        let before = state.withLock { state in
+            defer { state.refusal = refusal }
+            return state.refusal
+        }
+        if let refusal, before == nil {
+            logger.warning("Redis takes no writes; no sockets are opened", metadata: ["fault": "\(refusal)"])
+        } else if refusal == nil, before != nil {
+            logger.info("Redis takes writes again")
+        }
     }
 
     /// Publishes something, if Redis is there. Returns at once; nobody learns whether it has arrived.
     public func publish(_ payload: [UInt8], to channel: String) {
         guard let session = state.withLock({ $0.session }) else { return }
-        session.commands.send(["PUBLISH", .text(channel), .bytes(payload)]).whenFailure { [logger] fault in
+        session.commands.send(["PUBLISH", .text(channel), .bytes(payload)]).whenFailure { [self] fault in
             logger.debug("not published", metadata: ["fault": "\(fault)"])
+            if let fault = fault as? RedisFault { judge(fault, of: session.commands) }
         }
     }
 
@@ -163,6 +206,8 @@ public final class Redis: Service {
         do throws(RedisFault) {
             let commands = try await dialer.open()
             defer { commands.close("given up") }
+            try await requirePrimary(commands)
+            try await attemptWrite(commands)
             let listener = try await dialer.open { [weak self] channel, payload in self?.received(payload, on: channel) }
             defer { listener.close("given up") }
             let session = Session(commands: commands, listener: listener)
@@ -170,6 +215,32 @@ public final class Redis: Service {
             defer { hasEnded() }
             return await end(of: session)
         } catch { return error }
+    }
+
+    /// Whatever is behind the address by now: what is published on a replica does not reach the others. A Redis that does not
+    /// let us ask is taken for what it should be.
+    private func requirePrimary(_ connection: Connection) async throws(RedisFault) {
+        do throws(RedisFault) {
+            guard case .array(let parts) = try await connection.ask(["ROLE"]), let role = parts.first?.bytes else { return }
+            guard role == Array("master".utf8) else {
+                throw .unavailable("what answers at its address is no primary: \(String(decoding: role, as: UTF8.self))")
+            }
+        } catch {
+            if case .refused = error { return }
+            throw error
+        }
+    }
+
+    /// Looks whether writes are taken, and keeps what it finds.
+    private func attemptWrite(_ connection: Connection) async throws(RedisFault) {
+        do throws(RedisFault) {
+            _ = try await connection.ask(Self.attempt)
+            note(refusal: nil)
+        } catch {
+            // One who may not write there has no complaint about Redis.
+            guard case .refused(let text) = error, RefusedWrites(text) != .here else { throw error }
+            note(refusal: RefusedWrites(text) == nil ? nil : text)
+        }
     }
 
     private func end(of session: Session) async -> RedisFault {
@@ -182,9 +253,17 @@ public final class Redis: Service {
                         do {
                             while true {
                                 try await Task.sleep(for: Self.pingInterval)
-                                _ = try await connection.ask(["PING"])
+                                if connection === session.commands {
+                                    try await self.attemptWrite(connection)
+                                } else {
+                                    _ = try await connection.ask(["PING"])
+                                }
                             }
-                        } catch { return nil }  // then it has ended, or will not be missed
+                        } catch let fault as RedisFault {
+                            // Where it has ended already, it has ended for the first reason.
+                            connection.close("\(fault)")
+                            return nil
+                        } catch { return nil }
                     }
                 }
                 let fault = await group.first { $0 != nil } ?? nil
@@ -224,6 +303,27 @@ public final class Redis: Service {
             return state.isAway
         }
         if wasAway != true { logger.warning("Redis is away; everything goes on, more slowly", metadata: ["fault": "\(fault)"]) }
+    }
+}
+
+/// What a refusal says of a Redis that takes no writes.
+enum RefusedWrites: Hashable {
+    /// Elsewhere they may be taken: it is a replica, or another one is behind the address soon.
+    case here
+    /// Out of memory, no replicas to copy to, no disk to write to.
+    case forNow
+
+    /// Nil for a refusal of another kind, which is of the command and not of Redis.
+    init?(_ text: String) {
+        // A script that was refused something has the word further on.
+        func says(_ word: String) -> Bool { text.hasPrefix(word + " ") || text.contains("-\(word) ") }
+        if ["READONLY", "MASTERDOWN", "LOADING", "CLUSTERDOWN", "MOVED"].contains(where: says) {
+            self = .here
+        } else if ["OOM", "NOREPLICAS", "MISCONF", "TRYAGAIN", "BUSY"].contains(where: says) {
+            self = .forNow
+        } else {
+            return nil
+        }
     }
 }
 

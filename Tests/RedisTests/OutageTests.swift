@@ -110,6 +110,69 @@ import Testing
         }
     }
 
+    @Test("a Redis that has become a replica is left, in its own words, and taken again when it is a primary") func replica() async throws {
+        try await OwnRedis.with { server in
+            let log = CollectedLog()
+            try await connected(RedisURL("unix://\(server.socket)"), log: log) { redis in
+                #expect(redis.condition == .writable)
+                let operations = try await Dialer(RedisURL("unix://\(server.socket)"), timeLimit: patience).open()
+                _ = try await operations.ask(["REPLICAOF", "127.0.0.1", "1"])
+                let fault = await #expect(throws: RedisFault.self) { try await redis.command("SET", "key", "value") }
+                #expect("\(try #require(fault))".contains("READONLY"))
+                try await eventually { redis.condition == .away }
+                try await eventually { log.texts(.warning).contains { $0.contains("READONLY") } }
+                await #expect(throws: RedisFault.unavailable("not connected")) { try await redis.command("SET", "key", "value") }
+                _ = try await operations.ask(["REPLICAOF", "NO", "ONE"])
+                try await eventually { redis.condition == .writable }
+                #expect(try await redis.command("SET", "key", "value") == .status("OK"))
+                operations.close("over")
+            }
+        }
+    }
+
+    @Test(
+        "a Redis that takes no writes for now is kept, says why once, and when it is over",
+        arguments: [("maxmemory", "1", "0", "OOM"), ("min-replicas-to-write", "1", "0", "NOREPLICAS")])
+    func refusing(setting: String, refusing: String, taking: String, word: String) async throws {
+        try await OwnRedis.with { server in
+            let log = CollectedLog()
+            try await connected(RedisURL("unix://\(server.socket)"), log: log) { redis in
+                var news = redis.subscribe(to: "channel").makeAsyncIterator()
+                #expect(await news.next() == .began)
+                _ = try await redis.command("CONFIG", "SET", .text(setting), .text(refusing))
+                for _ in 0..<3 { await #expect(throws: RedisFault.self) { try await redis.command("SET", "key", "value") } }
+                guard case .refusing(let reason) = redis.condition else {
+                    Issue.record("it must be known")
+                    return
+                }
+                #expect(reason.hasPrefix(word))
+                #expect(log.texts(.warning).filter { $0.contains(word) }.count == 1)
+                redis.publish([1], to: "channel")
+                #expect(await news.next() == .message([1]))
+                _ = try await redis.command("CONFIG", "SET", .text(setting), .text(taking))
+                try await eventually { redis.condition == .writable }
+                #expect(log.texts(.info).contains { $0.contains("again") })
+            }
+        }
+    }
+
+    @Test("what a refusal says of Redis is told from what it says of a command") func refusals() {
+        let here = [
+            "READONLY You can't write against a read only replica.", "LOADING Redis is loading the dataset in memory",
+            "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+            "ERR Error running script (call to f_1): @user_script:1: -READONLY You can't write against a read only replica.",
+        ]
+        for text in here { #expect(RefusedWrites(text) == .here, "\(text)") }
+        let forNow = [
+            "OOM command not allowed when used memory > 'maxmemory'.", "NOREPLICAS Not enough good replicas to write.",
+            "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+        ]
+        for text in forNow { #expect(RefusedWrites(text) == .forNow, "\(text)") }
+        for text in ["WRONGTYPE Operation against a key", "NOPERM this user has no permissions", "ERR unknown command 'OOMPH'"] {
+            #expect(RefusedWrites(text) == nil, "\(text)")
+        }
+    }
+
     @Test("no more than a bound waits for answers") func bound() async throws {
         try await answering(["+PONG\r\n"]) { url in
             let connection = try await Dialer(url, timeLimit: .seconds(30)).open()
