@@ -68,17 +68,19 @@ public struct API: Sendable {
     let sessions: Sessions
     let renewals: TokenRenewals
     let realTime: RealTime
+    let readiness: Readiness
     let settings: APISettings
     let challenges: Challenges
     let clock: @Sendable () -> Timestamp
 
     /// - Parameters:
     ///   - realTime: what tickets and sockets need.
+    ///   - readiness: what `/ready` tells; its service is run by whoever made it.
     ///   - secret: the server's secret, from which the key of the login challenges is derived.
     ///   - clock: the present moment.
     public init(
         readModel: ReadModel, committer: Committer, chunks: ChunkStore, sessions: Sessions, renewals: TokenRenewals,
-        realTime: RealTime, settings: APISettings, secret: [UInt8], clock: @escaping @Sendable () -> Timestamp
+        realTime: RealTime, readiness: Readiness, settings: APISettings, secret: [UInt8], clock: @escaping @Sendable () -> Timestamp
     ) {
         self.readModel = readModel
         self.committer = committer
@@ -86,6 +88,7 @@ public struct API: Sendable {
         self.sessions = sessions
         self.renewals = renewals
         self.realTime = realTime
+        self.readiness = readiness
         self.settings = settings
         self.clock = clock
         challenges = Challenges(secret: secret, validSeconds: settings.challengeSeconds)

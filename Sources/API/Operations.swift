@@ -6,21 +6,12 @@ internal import HTTPTypes
 internal import ReadModel
 
 extension API {
-    /// How far the read model may be behind a server that is ready: a projector's batch.
-    private static let nearEvents = 1000
-
-    /// Whether the server can do its work: the database answers and the read model is near the end of the log.
+    /// Whether the process can do its work: a line for each thing that is wrong.
     func ready() async -> Response {
-        do throws(DatabaseFault) { try readModel.check() } catch {
-            // Where it lies is in the log.
-            return Answer.text(.serviceUnavailable, "the database's files were removed or replaced, and nothing is written any more\n")
-        }
-        do {
-            let isCurrent = try await readModel.snapshot { snapshot in
-                try snapshot.position() + Self.nearEvents >= snapshot.logHead().position
-            }
-            return isCurrent ? Answer.text(.ok, "ready\n") : Answer.text(.serviceUnavailable, "the read model is behind the log\n")
-        } catch { return Answer.text(.serviceUnavailable, "the database does not answer\n") }
+        let faults = await readiness.faults()
+        let lines = faults.map { $0.text + "\n" }.joined()
+        let isReady = faults.allSatisfy(\.isBearable)
+        return Answer.text(isReady ? .ok : .serviceUnavailable, isReady ? "ready\n" + lines : lines)
     }
 
     /// How a proxy tells that clients speak HTTPS to it.

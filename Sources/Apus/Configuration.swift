@@ -16,7 +16,7 @@ struct Environment: Sendable, Unprinted {
         "APUS_REDIS_URL_FILE", "APUS_ROLES", "APUS_SIGNUP", "APUS_PUBLIC_URL",
         "APUS_SECRET", "APUS_SECRET_FILE", "APUS_TOKEN_LIFETIME",
         "APUS_DEBUG", "APUS_ALLOWED_HOSTS", "APUS_DASHBOARD_URL", "APUS_CHALLENGE_LIFETIME", "APUS_LOG_FORMAT", "APUS_LOG_LEVEL",
-        "APUS_SOCKETS_PER_USER", "APUS_SOCKET_RATE", "APUS_PING_INTERVAL", "APUS_DRAIN",
+        "APUS_SOCKETS_PER_USER", "APUS_SOCKET_RATE", "APUS_PING_INTERVAL", "APUS_DRAIN", "APUS_LAME_DUCK",
         "APUS_RECORD_ADDRESSES", "APUS_TRUST_PROXY", "APUS_SEAL_INTERVAL",
         "APUS_BODY_LIMIT", "APUS_CHUNK_LIMIT", "APUS_BATCH_LIMIT",
     ]
@@ -180,6 +180,11 @@ struct DataOptions: ParsableArguments {
         return .postgres(url: url)
     }
 
+    /// Whether other processes may share the database.
+    func isShared(_ environment: Environment) throws -> Bool {
+        if case .postgres = try databasePlace(environment) { true } else { false }
+    }
+
     func chunkFolder(_ environment: Environment) -> String {
         environment.text("APUS_MEDIA_ROOT", flag: mediaRoot, default: folder(environment) + "/chunks")
     }
@@ -198,6 +203,8 @@ enum Role: String, CaseIterable, Sendable {
 struct ServeOptions: ParsableArguments {
     /// What has to fit into the time that a shutdown may take.
     private static let longestDrain = Duration.seconds(20)
+    /// How long a server that is about to end may go on serving.
+    private static let longestLameDuck = Duration.seconds(300)
 
     @Option(help: "What this process does: api, projector, gateway, or several of them. (APUS_ROLES, default all)")
     var roles: String?
@@ -259,6 +266,13 @@ struct ServeOptions: ParsableArguments {
 
     @Option(
         help: """
+            How long the server goes on serving after SIGTERM while /ready already says that it is about to end, so that load \
+            balancers turn to others; at most 300s. (APUS_LAME_DUCK, default 5s with PostgreSQL, Redis or --trust-proxy, else 0)
+            """)
+    var lameDuck: String?
+
+    @Option(
+        help: """
             How often the log is sealed, which is also done at the end; 0 leaves it to `apus log seal`. (APUS_SEAL_INTERVAL, default 60s)
             """)
     var sealInterval: String?
@@ -291,6 +305,22 @@ struct ServeOptions: ParsableArguments {
         }
         let host = text[..<colon].trimmingCharacters(in: ["[", "]"])
         return (host.isEmpty ? "0.0.0.0" : host, port)
+    }
+
+    /// Whether it is said where to listen.
+    func isAddressGiven(_ environment: Environment) -> Bool { environment.text("APUS_LISTEN", flag: listen) != nil }
+
+    /// How long the server goes on serving once it is to end.
+    ///
+    /// - Parameter isShared: whether there may be others to serve instead.
+    func lameDuck(_ environment: Environment, isShared: Bool) throws -> Duration {
+        let mayHaveBalancer = try isShared || environment.flag("APUS_TRUST_PROXY", flag: trustProxy)
+        let text = environment.text("APUS_LAME_DUCK", flag: lameDuck, default: mayHaveBalancer ? "5s" : "0")
+        let duration = try Lifetime.parse(text) ?? .zero
+        guard duration <= Self.longestLameDuck else {
+            throw ValidationError("a server that is about to end serves for at most \(Self.longestLameDuck.components.seconds) seconds")
+        }
+        return duration
     }
 
     func redis(_ environment: Environment, logger: Logger) throws -> Redis? {

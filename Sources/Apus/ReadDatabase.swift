@@ -17,7 +17,7 @@ struct ReadDatabase: Sendable {
     ///
     /// - Throws: `ValidationError` when it is the log's database, or has a log of its own.
     init(url: String, log: any Database, projection: DjangoProjection, logger: Logger) async throws {
-        let database = PostgresDatabase(url: url)
+        let database = PostgresDatabase(url: url, role: .any)
         let progress = Progress()
         replica = ReadModel.Replica(database: database, progress: progress)
         let name = try await database.read(Self.name)
@@ -29,11 +29,13 @@ struct ReadDatabase: Sendable {
         guard try await log.read(Self.name) != name else {
             throw ValidationError("APUS_READ_DATABASE_URL is another database than that of the log, or a standby of it")
         }
-        try await database.write { try Schema.create($0, .postgres) }
+        // What is written there must find the server that can be written.
+        let writable = PostgresDatabase(url: url, connections: 2)
+        try await writable.write { try Schema.create($0, .postgres) }
         guard try await database.ask(Statement("SELECT 1 FROM apus_event LIMIT 1"), [], { $0.integer(0) }).isEmpty else {
             throw ValidationError("the database of APUS_READ_DATABASE_URL has a log of its own; a read model is made in an empty one")
         }
-        projector = Projector(log: log, replica: database, projection: projection, logger: logger) { events in
+        projector = Projector(log: log, replica: writable, projection: projection, logger: logger) { events in
             if let last = events.last { progress.reached(last.position) }
         }
     }

@@ -11,7 +11,6 @@ internal import ReadModel
 internal import Redis
 internal import ServiceLifecycle
 internal import Sodium
-internal import UnixSignals
 
 /// `apus serve`
 struct Serve: AsyncParsableCommand {
@@ -37,11 +36,15 @@ struct Serve: AsyncParsableCommand {
         let sealInterval = try options.sealInterval(environment)
 
         let redis = try options.redis(environment, logger: logger)
+        let isShared = try dataOptions.isShared(environment) || redis != nil
         let node = try await Node(
             dataOptions, environment, makesDatabase: true, chunks: options.chunkPlace(environment), redis: redis, logger: logger)
         try await node.recognize()
         let facts = try await facts(node, roles, environment)
-        if roles.isDisjoint(with: [.api, .gateway]) { logger.info("serving", metadata: facts) }
+        // A process that only projects has the port for those who ask how it is, where it is given one: the default is the
+        // front end's beside it.
+        let hasPort = roles != [.projector] || options.isAddressGiven(environment)
+        if !hasPort { logger.info("serving", metadata: facts) }
         try await node.warn(logger)
         // Services stop in reverse order: requests end first, then what they wait for.
         var services = [redis].compactMap { $0 as (any Service)? } + node.services(projects: roles.contains(.projector), logger: logger)
@@ -49,14 +52,15 @@ struct Serve: AsyncParsableCommand {
             let sealer = Sealer(database: node.database, key: SealKey(secret: node.secret.value))
             services.append(Sealing(sealer: sealer, interval: sealInterval, logger: logger))
         }
-        if !roles.isDisjoint(with: [.api, .gateway]) {
+        let readiness = Readiness(Checks(node: node, redis: redis, roles: roles, logger: logger).all())
+        if hasPort {
             let sessions = Sessions(database: node.database, lifetime: lifetime)
             let renewals = TokenRenewals(sessions: sessions, clock: Node.clock)
             let realTime = try realTime(
                 node, sessions, roles, try options.gatewaySettings(environment), logger)
             let api = API(
                 readModel: node.readModel, committer: node.committer, chunks: node.chunks, sessions: sessions, renewals: renewals,
-                realTime: realTime, settings: settings, secret: node.secret.value, clock: Node.clock)
+                realTime: realTime, readiness: readiness, settings: settings, secret: node.secret.value, clock: Node.clock)
             if roles.contains(.api) { try await welcome(node, settings, folder: dataOptions.folder(environment), environment, logger) }
             let server = Application(
                 responder: Responder(api: api),
@@ -76,12 +80,12 @@ struct Serve: AsyncParsableCommand {
                 logger: logger)
             services += [node.committer, renewals]
             if let gateway = realTime.gateway { services += [node.hints as? any Service].compactMap { $0 } + [gateway] }
-            services.append(server)
+            services += [readiness, server]
         }
-        var configuration = ServiceGroupConfiguration(
-            services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        var configuration = ServiceGroupConfiguration(services: services, logger: logger)
         configuration.maximumGracefulShutdownDuration = .seconds(Self.shutdownSeconds)
-        do { try await ServiceGroup(configuration: configuration).run() } catch {
+        let ending = Ending(readiness: readiness, lameDuck: try options.lameDuck(environment, isShared: isShared), logger: logger)
+        do { try await ending.run(ServiceGroup(configuration: configuration)) } catch {
             throw Self.explained(error, address: options.listenText(environment))
         }
         try node.close()

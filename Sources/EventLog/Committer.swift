@@ -1,5 +1,6 @@
 public import Domain
 public import ServiceLifecycle
+internal import Synchronization
 
 /// What a caller wants to happen: a decision, the state it is made on, and what goes with it.
 public struct Submission: Sendable {
@@ -63,6 +64,9 @@ public actor Committer: Service {
     private var queue: [Pending] = []
     private var queuedBytes = 0
     private var isClosed = false
+    private let lastFailure = Mutex<ContinuousClock.Instant?>(nil)
+    /// When the last group failed as a whole; nil where the last one did not.
+    nonisolated public var failed: ContinuousClock.Instant? { lastFailure.withLock { $0 } }
     private let wakes: AsyncStream<Void>
     private let wake: AsyncStream<Void>.Continuation
 
@@ -114,8 +118,10 @@ public actor Committer: Service {
     private func commit(_ group: [Pending]) async {
         do {
             let outcomes = try await appender.append(group.map(\.submission))
+            lastFailure.withLock { $0 = nil }
             for (pending, outcome) in zip(group, outcomes) { pending.answer.resume(with: outcome) }
         } catch {
+            lastFailure.withLock { $0 = .now }
             for pending in group { pending.answer.resume(throwing: error) }
         }
     }

@@ -1,0 +1,134 @@
+public import ServiceLifecycle
+internal import Synchronization
+
+/// Whether a process can do its work, and what keeps it from it, in words for whoever runs it.
+///
+/// Pattern: each ``Check`` looks at one thing when somebody asks, as long as ``run()`` runs. All who ask while it looks share
+/// the answer, so that any number of them cost one look. One that has no answer in time is an answer too: the thing it looks
+/// at stands still.
+public final class Readiness: Service {
+    /// A look at one thing.
+    public struct Check: Sendable {
+        let silence: String
+        let look: @Sendable () async -> [Fault]
+
+        /// - Parameters:
+        ///   - silence: what is wrong when the look takes too long.
+        ///   - look: what is wrong.
+        public init(silence: String, look: @escaping @Sendable () async -> [Fault]) {
+            self.silence = silence
+            self.look = look
+        }
+    }
+
+    /// Something that is wrong. The text is for everybody: it holds no address, name or value.
+    public struct Fault: Hashable, Sendable {
+        let text: String
+        /// Whether the process can do its work all the same.
+        let isBearable: Bool
+
+        public init(_ text: String, isBearable: Bool = false) {
+            self.text = text
+            self.isBearable = isBearable
+        }
+    }
+
+    private let desks: [Desk]
+    private let isDraining = Atomic(false)
+
+    public init(_ checks: [Check]) { desks = checks.map { Desk($0) } }
+
+    /// Says from now on that the process is about to end.
+    public func drain() { isDraining.store(true, ordering: .relaxed) }
+
+    /// What is wrong.
+    func faults() async -> [Fault] {
+        guard !isDraining.load(ordering: .relaxed) else { return [Fault("the server is shutting down")] }
+        return await withTaskGroup(of: (Int, [Fault]).self) { group in
+            for (number, desk) in desks.enumerated() { group.addTask { (number, await desk.ask()) } }
+            return await group.reduce(into: []) { $0.append($1) }.sorted { $0.0 < $1.0 }.flatMap(\.1)
+        }
+    }
+
+    /// Looks when it is asked to, until the program shuts down.
+    public func run() async throws {
+        await cancelWhenGracefulShutdown { [desks] in
+            await withDiscardingTaskGroup { group in
+                for desk in desks { group.addTask { await desk.run() } }
+            }
+        }
+    }
+}
+
+/// A check with those who wait for its answer.
+private final class Desk: Sendable {
+    /// How long a look may take before what it looks at counts as away.
+    private static let patience = Duration.seconds(2)
+    /// How many may wait for an answer; more get none.
+    private static let waitersLimit = 1024
+
+    private typealias Answer = [Readiness.Fault]?
+
+    private struct Waiting {
+        var waiters: [Int: CheckedContinuation<Answer, Never>] = [:]
+        /// Those whose time was up before they began to wait.
+        var expired: Set<Int> = []
+        var lastTicket = 0
+    }
+
+    private let check: Readiness.Check
+    private let waiting = Mutex(Waiting())
+    private let asks: AsyncStream<Void>
+    private let wake: AsyncStream<Void>.Continuation
+
+    init(_ check: Readiness.Check) {
+        self.check = check
+        (asks, wake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    func run() async {
+        for await _ in asks {
+            let faults = await check.look()
+            let waiters = waiting.withLock { waiting in
+                defer { waiting.waiters = [:] }
+                return waiting.waiters.values
+            }
+            for waiter in waiters { waiter.resume(returning: faults) }
+        }
+    }
+
+    func ask() async -> [Readiness.Fault] {
+        let ticket = waiting.withLock { waiting in
+            waiting.lastTicket += 1
+            return waiting.lastTicket
+        }
+        let answer = await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                // Cancelled when there is an answer, and with whoever waits.
+                do { try await Task.sleep(for: Self.patience) } catch {}
+                self.expire(ticket)
+            }
+            let answer = await withCheckedContinuation { waiter in
+                let isWaiting = waiting.withLock { waiting in
+                    guard waiting.expired.remove(ticket) == nil, waiting.waiters.count < Self.waitersLimit else { return false }
+                    waiting.waiters[ticket] = waiter
+                    return true
+                }
+                if isWaiting { wake.yield() } else { waiter.resume(returning: Answer.none) }
+            }
+            group.cancelAll()
+            return answer
+        }
+        waiting.withLock { _ = $0.expired.remove(ticket) }
+        return answer ?? [Readiness.Fault(check.silence)]
+    }
+
+    private func expire(_ ticket: Int) {
+        let waiter = waiting.withLock { waiting in
+            let waiter = waiting.waiters.removeValue(forKey: ticket)
+            if waiter == nil { waiting.expired.insert(ticket) }
+            return waiter
+        }
+        waiter?.resume(returning: nil)
+    }
+}

@@ -1,0 +1,124 @@
+internal import API
+internal import Database
+internal import Domain
+internal import EventLog
+internal import Logging
+internal import ReadModel
+internal import Redis
+internal import Synchronization
+
+/// What `/ready` looks at: what a process in its roles depends on.
+struct Checks: Sendable {
+    private typealias Fault = Readiness.Fault
+
+    let node: Node
+    let redis: Redis?
+    let roles: Set<Role>
+    let logger: Logger
+
+    /// One check for each thing.
+    func all() -> [Readiness.Check] {
+        let (lag, replicaLag) = (Lag(), Lag())
+        var checks = [
+            Readiness.Check(silence: "the log's database does not answer") { await lookAtLog(lag) }
+        ]
+        if node.readModel.hasReplica {
+            checks.append(.init(silence: "the read database does not answer") { await lookAtReplica(replicaLag) })
+        }
+        if let redis, node.sharedTickets != nil, !roles.isDisjoint(with: [.api, .gateway]) {
+            checks.append(.init(silence: "Redis does not answer") { look(at: redis) })
+        }
+        return checks
+    }
+
+    private func lookAtLog(_ lag: Lag) async -> [Fault] {
+        do throws(DatabaseFault) { try node.readModel.check() } catch {
+            // Where it lies is in the log.
+            logger.warning("not ready: the database's files are not what was opened", metadata: ["fault": "\(error)"])
+            return [Fault("the database's files were removed or replaced, and nothing is written any more")]
+        }
+        do {
+            let condition = try await node.readModel.condition()
+            var faults: [Fault] = []
+            if !condition.canBeWritten { faults.append(Fault("the log's database can only be read")) }
+            if let failed = node.committer.failed, .now - failed < Self.memory {
+                faults.append(Fault("the last write to the log's database failed"))
+            }
+            if !condition.isKept { faults.append(Fault("no projector is at work: none holds the lease")) }
+            let missing = lag.look(at: condition.position, end: condition.head)
+            return faults + Self.tell(missing, "the read model")
+        } catch {
+            logger.warning("not ready: the log's database does not answer", metadata: ["fault": "\(error)"])
+            return [Fault("the log's database does not answer")]
+        }
+    }
+
+    private func lookAtReplica(_ lag: Lag) async -> [Fault] {
+        do {
+            let head = try await node.readModel.condition().head
+            guard let condition = try await node.readModel.replicaCondition() else { return [] }
+            var faults: [Fault] = []
+            if condition.isPaused { faults.append(Fault("the replay of the read database is paused")) }
+            if !condition.isStandby, !condition.isKept { faults.append(Fault("no projector keeps the read database")) }
+            let missing = lag.look(at: condition.position, end: head)
+            return faults + Self.tell(missing, "the read database")
+        } catch let fault as DatabaseFault {
+            logger.warning("not ready: the read database is of no use", metadata: ["fault": "\(fault)"])
+            if case .corrupt = fault.kind { return [Fault("the read database is none of this log")] }
+            return [Fault("the read database does not answer")]
+        } catch { return [Fault("the read database does not answer")] }
+    }
+
+    /// A gateway without Redis opens no sockets. A front end gives no tickets then, which is no reason to do nothing else.
+    private func look(at redis: Redis) -> [Fault] {
+        let isBearable = !roles.contains(.gateway)
+        return switch redis.condition {
+        case .writable: []
+        case .away: [Fault("Redis is away: no sockets are opened", isBearable: isBearable)]
+        case .refusing(let reason): [Fault("Redis takes no writes: no sockets are opened (\(reason))", isBearable: isBearable)]
+        }
+    }
+
+    /// How long a write that has failed is remembered: where nobody tries again, nobody knows.
+    private static let memory = Duration.seconds(10)
+
+    private static func tell(_ missing: Lag.Missing?, _ name: String) -> [Fault] {
+        switch missing {
+        case .events(let count): [Fault("\(name) is \(count) events behind the log")]
+        case .time(let position): [Fault("\(name) stands still before position \(position.rawValue) of the log")]
+        case nil: []
+        }
+    }
+}
+
+/// Tells whether something that follows the log does, by how many events it lacks and how long it has lacked them.
+final class Lag: Sendable {
+    enum Missing: Hashable, Sendable {
+        case events(Int64)
+        /// Nothing has come for so long that reads are not answered any more. What comes next is at this position.
+        case time(Position)
+    }
+
+    /// How many events one that is ready may lack: a projector's batch.
+    private static let limitEvents: Int64 = 1000
+    /// As long as a read waits.
+    private static let limit = Duration.seconds(5)
+
+    /// Where it stood, and since when it has stood there with something to come.
+    private let state = Mutex<(position: Position, since: ContinuousClock.Instant)?>(nil)
+
+    /// - Parameter end: where the log ends, looked up no later than `position`.
+    func look(at position: Position, end: Position, now: ContinuousClock.Instant = .now) -> Missing? {
+        let standing = state.withLock { state -> Duration in
+            guard position < end else {
+                state = nil
+                return .zero
+            }
+            if state?.position != position { state = (position, now) }
+            return now - (state?.since ?? now)
+        }
+        let missing = end.rawValue - position.rawValue
+        if missing > Self.limitEvents { return .events(missing) }
+        return standing > Self.limit ? .time(position + 1) : nil
+    }
+}

@@ -1,0 +1,60 @@
+internal import Database
+public import Domain
+internal import EventLog
+
+/// How a database is in which a read model lies: what tells whether it can serve.
+public struct Condition: Sendable {
+    /// How long after its end a lease is still taken for held: a standby takes over in that time.
+    private static let leaseGraceSeconds = 2
+
+    /// Where the log ends, as this database knows.
+    public let head: Position
+    /// Up to where the log is in the read model.
+    public let position: Position
+    /// Whether somebody keeps the read model: the append, or a projector that holds the lease.
+    public let isKept: Bool
+    public let canBeWritten: Bool
+    /// Whether it is a standby, whose rows come from its primary.
+    public let isStandby: Bool
+    /// Whether somebody has paused the standby.
+    public let isPaused: Bool
+
+    static func of(_ database: any Database) async throws -> Condition {
+        let found = try await database.ask(Self.select, []) { row in
+            Condition(
+                head: Position(rawValue: row.integer(0)), position: Position(rawValue: row.integer(1)), isKept: row.flag(2),
+                canBeWritten: row.flag(3), isStandby: row.flag(4), isPaused: row.flag(5))
+        }
+        guard let condition = found.first else { throw Snapshot.noCheckpoint }
+        return condition
+    }
+
+    private static let select = Statement(
+        sqlite: """
+            SELECT log.position, projection.position, TRUE, TRUE, FALSE, FALSE
+            FROM   apus_log log
+            CROSS  JOIN apus_projection projection
+            """,
+        postgres: """
+            SELECT log.position, projection.position,
+                   projection.lease_until > clock_timestamp() - make_interval(secs => \(leaseGraceSeconds)),
+                   current_setting('transaction_read_only') = 'off', pg_is_in_recovery(),
+                   CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE FALSE END
+            FROM   apus_log log
+            CROSS  JOIN apus_projection projection
+            """)
+}
+
+extension ReadModel {
+    /// How the log's database is.
+    public func condition() async throws -> Condition { try await Condition.of(database) }
+
+    /// How the database is that reads are answered from; nil where that is the log's.
+    ///
+    /// - Throws: `DatabaseFault` also where its rows are of another history than the log.
+    public func replicaCondition() async throws -> Condition? {
+        guard let replica else { return nil }
+        _ = try await replicaSnapshot { try $0.position() }
+        return try await Condition.of(replica.database)
+    }
+}
