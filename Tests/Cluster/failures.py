@@ -472,7 +472,8 @@ def no_projector(options: argparse.Namespace) -> str:
             slowest = max(pool.map(refused, asked))
         true(slowest < PATIENCE_SECONDS + SLACK_SECONDS, f"a refusal took {slowest:.1f} s")
         for node in stage.nodes:
-            equal(node.get("/ready").status, 200, "readiness of a front end whose read model is a few events behind")
+            answer = node.get("/ready")
+            true(answer.status == 503 and answer.body.startswith(b"no projector is at work"), f"readiness, which is {answer}")
             expected(stranger.over(node).collection("elsewhere"), 200)  # nothing has happened there
         with cluster.Projector(options.apus, stage.database):
             stage.caught_up()

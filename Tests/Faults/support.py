@@ -261,8 +261,13 @@ class Server:
     def authority(self) -> str:
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def awaited(self) -> str:
+        """What answers once it has started. One of several processes is not ready before a projector is at work."""
+        return "/live" if "--roles" in self.flags else "/ready"
+
     def start(self) -> Server:
-        """Starts the server and waits until it is ready."""
+        """Starts the server and waits until it is ready, as far as it depends on itself."""
         command = [self.binary, "serve", "--listen", self.authority, "--data", str(self.folder), *self.flags]
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
@@ -272,7 +277,7 @@ class Server:
             if self.process.poll() is not None:
                 raise AssertionError(f"the server ended with {self.process.returncode} at its start: {self.log[-800:]}")
             try:
-                if self.get("/ready").status == 200:
+                if self.get(self.awaited).status == 200:
                     return self
             except (OSError, http.client.HTTPException):
                 pass
@@ -339,8 +344,8 @@ class Server:
 
 
 def clean_environment(more: dict[str, str]) -> dict[str, str]:
-    """The environment without settings of Apus, but for those named."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("APUS_")} | more
+    """The environment without settings of Apus, but for those named. Servers end at once: nobody looks at `/ready` then."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("APUS_")} | {"APUS_LAME_DUCK": "0"} | more
 
 
 def apus(binary: str, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess:
