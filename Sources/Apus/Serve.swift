@@ -84,7 +84,8 @@ struct Serve: AsyncParsableCommand {
         }
         var configuration = ServiceGroupConfiguration(services: services, logger: logger)
         configuration.maximumGracefulShutdownDuration = .seconds(Self.shutdownSeconds)
-        let ending = Ending(readiness: readiness, lameDuck: try options.lameDuck(environment, isShared: isShared), logger: logger)
+        let lameDuck = try options.lameDuck(environment, isShared: isShared)
+        let ending = Ending(readiness: readiness, lameDuck: hasPort ? lameDuck : .zero, logger: logger)
         do { try await ending.run(ServiceGroup(configuration: configuration)) } catch {
             throw Self.explained(error, address: options.listenText(environment))
         }

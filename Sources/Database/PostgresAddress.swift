@@ -26,7 +26,7 @@ final class PostgresAddress: Sendable {
     }
 
     /// By libpq's keywords; nil where the address is not understood. They may hold a password.
-    private let parameters: Hidden<[String: String]>?
+    let parameters: Hidden<[String: String]>?
     private let suspicion = Mutex(Suspicion())
 
     init(url: String, role: PostgresDatabase.Role) {
@@ -53,15 +53,18 @@ final class PostgresAddress: Sendable {
 
     /// Opens a connection. Waits as long as libpq does.
     ///
-    /// Where no server can be written, one that is no standby will do: what it answers is true. (Its disk is full, say.)
+    /// Where no server can be written, one that is no standby will do: what it answers is true. (Its disk is full, say.) It is
+    /// not looked for where a server was waited for in vain, which would be waited for again.
     func connect() throws(DatabaseFault) -> PostgresWire {
-        guard var parameters = parameters?.value else { throw DatabaseFault(.unavailable, "PostgreSQL: no connection: the address is not understood") }
+        guard var parameters = parameters?.value else {
+            throw DatabaseFault(.unavailable, "PostgreSQL: no connection: the address is not understood")
+        }
         do throws(Unreachable) { return try Self.open(parameters) } catch {
-            if parameters["target_session_attrs"] == "read-write", error.canOnlyBeRead {
+            if parameters["target_session_attrs"] == "read-write", error.canOnlyBeRead, !error.isLate {
                 parameters["target_session_attrs"] = "primary"
                 do throws(Unreachable) { return try Self.open(parameters) } catch {}
             }
-            let hint = error.canOnlyBeRead ? " (a standby? the log's database is the one that can be written)" : ""
+            let hint = error.canOnlyBeRead ? " (a standby? only target_session_attrs=any in the address lets it be one)" : ""
             throw DatabaseFault(.unavailable, "PostgreSQL: no connection: \(error.reason)\(hint)")
         }
     }
@@ -78,6 +81,7 @@ final class PostgresAddress: Sendable {
         let reason: String
         /// libpq's own words for a server that is up and has another role.
         var canOnlyBeRead: Bool { reason.contains("session is read-only") }
+        var isLate: Bool { reason.contains("timeout expired") }
     }
 
     private static func open(_ parameters: [String: String]) throws(Unreachable) -> PostgresWire {

@@ -27,6 +27,9 @@ actor PostgresConnection {
         }
     }
 
+    /// How long the answers to questions may take, which are small and found at once; waiting for a lock has its own limit.
+    private static let questionLimit = Duration.seconds(8)
+
     private let address: PostgresAddress
     private let executor: QueueExecutor
     private var session: PostgresSession?
@@ -97,7 +100,9 @@ actor PostgresConnection {
 
     /// The answers, one for each question.
     private func ask(_ questions: [Question]) throws -> [PostgresResult] {
-        try use(isRepeatable: true) { session in try session.runAlone(questions.map { ($0.statement, $0.values) }) }
+        try use(isRepeatable: true) { session in
+            try session.runAlone(questions.map { ($0.statement, $0.values) }, within: Self.questionLimit)
+        }
     }
 
     /// Works with the session, opened if need be. What can be repeated is, once, when a session that stood idle turns out to

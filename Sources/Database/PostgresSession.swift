@@ -44,7 +44,7 @@ internal import CPostgres
     /// Begins a transaction with its first statement, in the same round trip.
     func begin(_ statement: Statement) throws(DatabaseFault) {
         try settle()
-        wire.mayTakeLong = false
+        wire.limit = PostgresWire.limitOfStatements
         begin = statement
     }
 
@@ -83,7 +83,7 @@ internal import CPostgres
     /// Notes what lifts the server's time limit for the transaction: then there is none here either, as long as the server
     /// shows that it lives.
     private func note(_ sql: String) {
-        if sql.contains("statement_timeout = 0") { wire.mayTakeLong = true }
+        if sql.contains("statement_timeout = 0") { wire.limit = nil }
     }
 
     // MARK: Statements
@@ -172,9 +172,12 @@ internal import CPostgres
 
     /// Runs several statements in one round trip, as a transaction of their own.
     ///
+    /// - Parameter limit: how long that may take.
     /// - Throws: the fault of the first that failed; then nothing has changed.
-    func runAlone(_ batch: [(statement: Statement, values: [Value])]) throws(DatabaseFault) -> [PostgresResult] {
-        wire.mayTakeLong = false
+    func runAlone(
+        _ batch: [(statement: Statement, values: [Value])], within limit: Duration = PostgresWire.limitOfStatements
+    ) throws(DatabaseFault) -> [PostgresResult] {
+        wire.limit = limit
         guard isPooled else { return try pipeline(batch) }
         return Array(try pipeline([(PostgresSettings.setForTransaction, [])] + batch).dropFirst())
     }

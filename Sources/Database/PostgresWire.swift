@@ -9,7 +9,8 @@ internal import Sodium
 /// with it, and its kernel still acknowledges what it is sent. So libpq never waits (but while it connects, where it has a
 /// limit); the socket is polled here. Where a round trip is silent for ``patience``, the server's pulse is taken: it must
 /// answer on another connection, and be the one that was spoken with. If it is, the wait goes on, to ``limit`` for what
-/// requests ask and without end for what may take long; if not, the connection is given up.
+/// requests ask and without end for what may take long; if not, the connection is given up. (A driver that waits for many
+/// sessions at once would take over ``wait(for:)``.)
 ///
 /// Safe: the handle is closed here, once, and lives as long as the object.
 @safe final class PostgresWire {
@@ -17,13 +18,13 @@ internal import Sodium
     static let patience = Duration.seconds(2)
     private static let pulseLimit = Duration.seconds(2)
     /// The longest round trip of what is bounded by the server's `statement_timeout`, which must have its say first.
-    private static let limit = Duration.seconds(35)
+    static let limitOfStatements = Duration.seconds(35)
 
     let handle: OpaquePointer
     /// Asks whether the server lives: nil before it is known which it is.
     var hasPulse: (() -> Bool)?
-    /// Whether what is under way may take as long as it likes.
-    var mayTakeLong = false
+    /// How long the round trip may take; nil where it may take as long as it likes.
+    var limit: Duration? = limitOfStatements
     /// Why the connection was given up.
     private(set) var fault: DatabaseFault?
     /// When the round trip began, and when the other side gave the last sign of life.
@@ -127,7 +128,7 @@ internal import Sodium
             if isReady > 0 { return socket.revents }
             guard isReady == 0 || errno == EINTR else { throw giveUp("the connection was lost") }
             let now = ContinuousClock.now
-            if !mayTakeLong, now - began >= Self.limit { throw giveUp("no answer in \(Self.limit)") }
+            if let limit, now - began >= limit { throw giveUp("no answer in \(limit)") }
             guard now - lastSign >= Self.patience else { continue }
             guard hasPulse?() ?? (now - began < Self.patience + Self.pulseLimit) else {
                 throw giveUp("no answer: the server stands still, or is another one by now")

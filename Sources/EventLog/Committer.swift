@@ -1,3 +1,4 @@
+internal import Database
 public import Domain
 public import ServiceLifecycle
 internal import Synchronization
@@ -65,7 +66,7 @@ public actor Committer: Service {
     private var queuedBytes = 0
     private var isClosed = false
     private let lastFailure = Mutex<ContinuousClock.Instant?>(nil)
-    /// When the last group failed as a whole; nil where the last one did not.
+    /// When the database failed the last group; nil where it did not.
     nonisolated public var failed: ContinuousClock.Instant? { lastFailure.withLock { $0 } }
     private let wakes: AsyncStream<Void>
     private let wake: AsyncStream<Void>.Continuation
@@ -121,7 +122,8 @@ public actor Committer: Service {
             lastFailure.withLock { $0 = nil }
             for (pending, outcome) in zip(group, outcomes) { pending.answer.resume(with: outcome) }
         } catch {
-            lastFailure.withLock { $0 = .now }
+            // What is wrong with a submission says nothing of the database.
+            if case .unavailable = (error as? DatabaseFault)?.kind { lastFailure.withLock { $0 = .now } }
             for pending in group { pending.answer.resume(throwing: error) }
         }
     }
