@@ -13,7 +13,7 @@ enum PostgresSettings {
 
     /// How values are written and read, in parameters, in the texts of statements and in our functions.
     private static let forms = [
-        ("client_encoding", "UTF8"), ("TimeZone", "UTC"), ("DateStyle", "ISO, MDY"), ("IntervalStyle", "postgres"),
+        ("TimeZone", "UTC"), ("DateStyle", "ISO, MDY"), ("IntervalStyle", "postgres"),
         ("bytea_output", "hex"), ("array_nulls", "on"), ("standard_conforming_strings", "on"), ("transform_null_equals", "off"),
         ("quote_all_identifiers", "off"), ("extra_float_digits", "1"),
     ]
@@ -31,14 +31,17 @@ enum PostgresSettings {
         ("idle_in_transaction_session_timeout", "60s"),
     ]
 
-    /// Those that not every version has, and a commit that is on the disk (G1): what is stronger than that stays as it is.
+    /// Those that not every version has; a commit that is on the disk (G1), where what is stronger than that stays as it is; and
+    /// no conversion of texts.
     private static func others(isLocal: Bool) -> String {
         let bounds = ["idle_session_timeout", "transaction_timeout"].map { name in
             "CASE WHEN current_setting('\(name)', true) IS NOT NULL THEN set_config('\(name)', '0', \(isLocal)) END"
         }
         let commit =
             "CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', \(isLocal)) END"
-        return (bounds + [commit]).joined(separator: ", ")
+        // Bytes come back as they went, also from a database that was made for another encoding than UTF-8.
+        let encoding = "set_config('client_encoding', current_setting('server_encoding'), \(isLocal))"
+        return (bounds + [commit, encoding]).joined(separator: ", ")
     }
 
     /// Sets them for the session, or for the transaction only.

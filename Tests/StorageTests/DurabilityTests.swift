@@ -43,7 +43,8 @@ import Testing
         }
     }
 
-    @Test("into a file that was removed, replaced or lost its log is refused, and said before it is tried",
+    @Test(
+        "into a file that was removed, replaced or lost its log is refused, and said before it is tried",
         arguments: ["removed", "replaced", "log"])
     func removed(how: String) async throws {
         try await Engine.sqlite.place { place in
@@ -93,7 +94,9 @@ import Testing
         }
     }
 
-    @Test("has what its address says, and bounds where that says nothing", arguments: ["", "?", "?connect_timeout=7", "?application_name=mine&"])
+    @Test(
+        "has what its address says, and bounds where that says nothing",
+        arguments: ["", "?", "?connect_timeout=7", "?application_name=mine&"])
     func address(end: String) async throws {
         let url = try #require(Engine.postgresURL)
         let name = try await PostgresDatabase(url: url + end, connections: 1).ask(Statement("SHOW application_name"), []) { $0.text(0) }
@@ -103,7 +106,9 @@ import Testing
     @Test("that understands no address says so without quoting it")
     func misunderstood() async throws {
         let fault = await #expect(throws: DatabaseFault.self) {
-            _ = try await PostgresDatabase(url: "postgres://me:secret@host/db?no=such", connections: 1).ask(Statement("SELECT 1"), []) { $0.integer(0) }
+            _ = try await PostgresDatabase(url: "postgres://me:secret@host/db?no=such", connections: 1).ask(Statement("SELECT 1"), []) {
+                $0.integer(0)
+            }
         }
         #expect(fault?.description.contains("not understood") == true)
         #expect(fault?.description.contains("secret") == false)
