@@ -315,7 +315,9 @@ public struct Adoption {
 extension AdoptedRecord {
     /// A chunk's record with what its content is, where there is one; any other as it is.
     func withContent(in contents: ChunkStore) throws -> AdoptedRecord {
-        guard kind == .chunk, let uid = text("uid"), let path = text("chunkFile"), let content = try contents.read(path) else { return self }
+        guard kind == .chunk, let uid = text("uid"), let path = text("chunkFile"), let content = try contents.read(path) else {
+            return self
+        }
         return with(StoredChunk(uid: ChunkUID(uid), content: content))
     }
 

@@ -39,6 +39,19 @@ def log_and_tables(server: Adopted) -> None:
     equal(server.content(), again, "the tables")
 
 
+@test("a byte that changes in an adopted content is found, and its file named")
+def changed_content(server: Adopted) -> None:
+    server.done("adopt")
+    chunk = next(path for path in sorted(server.media.rglob("*")) if path.is_file())
+    content = chunk.read_bytes()
+    chunk.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    result = server.apus("verify")
+    equal(result.returncode, 1, f"exit code of verify, which said {result.stdout}")
+    true(f"was changed (file {chunk.relative_to(server.media)})" in result.stdout, f"verify says {result.stdout}")
+    chunk.write_bytes(content)
+    true("All is well" in server.done("verify"), "verify finds something in what is as it was")
+
+
 @test("what the tables lose or get wrong after an adoption comes back from the log")
 def rebuilt(server: Adopted) -> None:
     server.done("adopt")

@@ -1,3 +1,4 @@
+import Chunks
 import Database
 import Domain
 import EventLog
