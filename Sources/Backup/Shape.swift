@@ -87,7 +87,8 @@ struct Shape {
             selectIndexes, [], { ($0.text(0), $0.text(1), $0.flag(2), $0.flag(3), $0.text(4)) })
         {
             let columns = try connection.query(selectIndexColumns, [.text(name)]) { $0.textOrNil(0) }
-            indexes[name] = Index(table: table, isUnique: isUnique, isPartial: isPartial, columns: columns, script: columns.contains(nil) ? script : nil)
+            indexes[name] = Index(
+                table: table, isUnique: isUnique, isPartial: isPartial, columns: columns, script: columns.contains(nil) ? script : nil)
         }
         return indexes
     }

@@ -51,7 +51,9 @@ struct Table {
     func rows(_ connection: any Connection, _ body: ([Value]) throws -> Void) throws {
         try requireKinds(connection)
         let order = key.isEmpty ? "" : " ORDER BY " + Self.list(key)
-        _ = try connection.query(Statement("SELECT \(Self.list(columns.map(\.name))) FROM \(quotedName)\(order)"), []) { try body(values($0)) }
+        _ = try connection.query(Statement("SELECT \(Self.list(columns.map(\.name))) FROM \(quotedName)\(order)"), []) {
+            try body(values($0))
+        }
     }
 
     private var quotedName: String { Shape.quoted(name) }

@@ -128,7 +128,9 @@ public struct ChunkStore: Sendable {
             written[index] = try read(contents[index].path) == contents[index].content
         }
         // The names are durable with their folders, also with those that somebody else has made just now.
-        for folder in Set(zip(contents, written).filter(\.1).flatMap { folders(above: file($0.0.path)) }) { try KeptFiles.synchronize(folder) }
+        for folder in Set(zip(contents, written).filter(\.1).flatMap { folders(above: file($0.0.path)) }) {
+            try KeptFiles.synchronize(folder)
+        }
         return written
     }
 

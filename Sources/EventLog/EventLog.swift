@@ -9,6 +9,12 @@
 /// (G6); a key is claimed once in the whole log; payloads are sealed with a key of their stream. Events are never changed, but
 /// by a ``Redaction``, which an event records.
 ///
+/// A new epoch begins where the end of the log may be lost though somebody has seen it: on PostgreSQL with a restored, promoted or
+/// copied database, on SQLite with a restored backup. A power cut needs none. On SQLite an event is on the disk before anybody
+/// sees it, also after a sync that failed and a process that was killed (``Database/SQLiteDatabase`` says how), so the
+/// positions that are gone were seen by nobody. On PostgreSQL an event may be seen a moment before its record is flushed only
+/// where `synchronous_commit` is off, which nobody who appends has; where `fsync` is off nothing holds, and the log warns of it.
+///
 /// Concurrency: the writer of a database is single. Reading takes any connection.
 public import Database
 public import Domain
