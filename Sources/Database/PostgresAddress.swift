@@ -26,7 +26,7 @@ final class PostgresAddress: Sendable {
     }
 
     /// By libpq's keywords; nil where the address is not understood. They may hold a password.
-    let parameters: Hidden<[String: String]>?
+    private let parameters: Hidden<[String: String]>?
     private let suspicion = Mutex(Suspicion())
 
     init(url: String, role: PostgresDatabase.Role) {
@@ -38,6 +38,12 @@ final class PostgresAddress: Sendable {
             return Hidden(parameters.merging(given) { $1 })
         }
     }
+
+    /// Whether libpq understands the address.
+    var isUnderstood: Bool { parameters != nil }
+
+    /// What holds for the sessions, by libpq's keyword.
+    func parameter(_ keyword: String) -> String? { parameters?.value[keyword] }
 
     /// How often sessions have become suspect: those that were opened at a lower count are.
     var suspicions: Int { suspicion.withLock { $0.count } }
