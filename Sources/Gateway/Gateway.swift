@@ -149,8 +149,7 @@ public final class Gateway: Service {
     /// - Parameter stoken: what the client has seen; nil for nothing.
     /// - Throws: ``OpeningRefusal``, ``TicketsUnavailable``, or `DatabaseFault`.
     public func open(ticket: String, after stoken: String?) async throws -> Opening {
-        guard isSlowEnough() else { throw OpeningRefusal.tooFast }
-        guard let grant = try await tickets.redeem(ticket) else { throw OpeningRefusal.badTicket }
+        let grant = try await redeem(ticket)
         let seat = try takeSeat(grant.user)
         let (position, isSignedIn) = try await source.readModel.snapshot { [source] snapshot in
             let position = if let stoken { try snapshot.position(ofStoken: stoken) } else { Position.none as Position? }
@@ -182,13 +181,19 @@ public final class Gateway: Service {
         }
     }
 
-    private func isSlowEnough() -> Bool {
+    /// Redeems a ticket in its turn. Only good ones use up what may be opened in a second: anybody can make up a wrong one.
+    private func redeem(_ ticket: String) async throws -> Grant {
         let second = source.clock().rawValue / 1_000_000
-        return state.withLock { state in
+        let isInTime = state.withLock { state in
             if state.openings.second != second { state.openings = (second, 0) }
+            guard state.openings.count < settings.openingsPerSecond else { return false }
             state.openings.count += 1
-            return state.openings.count <= settings.openingsPerSecond
+            return true
         }
+        guard isInTime else { throw OpeningRefusal.tooFast }
+        if let grant = try await tickets.redeem(ticket) { return grant }
+        state.withLock { state in if state.openings.second == second { state.openings.count -= 1 } }
+        throw OpeningRefusal.badTicket
     }
 
     /// Makes a socket of the connection, once the request that is being answered on it is answered with 101.

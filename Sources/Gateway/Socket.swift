@@ -72,8 +72,14 @@ final class SocketHandler: ChannelDuplexHandler {
     private var pings: RepeatedTask?
     private var isClosing = false
     private var heardAt = NIODeadline.now()
+    /// When the peer had taken all, or something, of what waited for it.
+    private var takenAt = NIODeadline.now()
     /// How many bytes waited for the peer when it was looked at last.
     private var waitingBytes = 0
+    /// What is on the way that answers a ping, and what answers the last one that has come meanwhile: the others are not
+    /// answered (RFC 6455 §5.5.3), so one at most waits, however many are sent by a peer that reads none.
+    private var isPongOnTheWay = false
+    private var nextPong: ByteBuffer?
 
     init(_ socket: Socket) {
         self.socket = socket
@@ -100,7 +106,7 @@ final class SocketHandler: ChannelDuplexHandler {
         let promise = context.eventLoop.makePromise(of: Void.self)
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         promise.futureResult.whenComplete { result in
-            bound.value.heardAt = .now()
+            (bound.value.heardAt, bound.value.takenAt) = (.now(), .now())
             if case .success = result { delivery(true) } else { delivery(false) }
         }
         write(.binary, message, promise)
@@ -121,12 +127,31 @@ final class SocketHandler: ChannelDuplexHandler {
         heardAt = .now()
         switch frame.opcode {
         case _ where frame.maskKey == nil || frame.rsv1 || frame.rsv2 || frame.rsv3: close(.protocolError)
-        case .ping: if !isClosing { write(.pong, frame.unmaskedData, nil) }
+        case .ping: pong(frame.unmaskedData)
         case .pong: break
         case .connectionClose: answerClose(context)
         case .text, .binary, .continuation: close(.policyViolation)
         default: close(.protocolError)
         }
+    }
+
+    private func pong(_ data: ByteBuffer) {
+        guard let context, !isClosing else { return }
+        guard !isPongOnTheWay else {
+            nextPong = data
+            return
+        }
+        isPongOnTheWay = true
+        let sent = context.eventLoop.makePromise(of: Void.self)
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        sent.futureResult.whenSuccess {
+            let handler = bound.value
+            handler.isPongOnTheWay = false
+            guard let next = handler.nextPong else { return }
+            handler.nextPong = nil
+            handler.pong(next)
+        }
+        write(.pong, data, sent)
     }
 
     private func answerClose(_ context: ChannelHandlerContext) {
@@ -163,8 +188,10 @@ final class SocketHandler: ChannelDuplexHandler {
         do { waiting = try context.channel.syncOptions?.getOption(.bufferedWritableBytes) ?? 0 } catch { return }
         // A peer that takes its bytes is there, however slow it is; the answer to a ping would only come after them.
         if waiting < waitingBytes { heardAt = .now() }
+        if waiting == 0 || waiting < waitingBytes { takenAt = .now() }
         waitingBytes = waiting
-        let silence = NIODeadline.now() - heardAt
+        // One that only speaks is as good as gone.
+        let silence = NIODeadline.now() - min(heardAt, takenAt)
         if silence > TimeAmount(socket.pings.interval) * 2 { return context.close(promise: nil) }
         if !isClosing, waiting == 0 { write(.ping, ByteBuffer(), nil) }
     }
