@@ -66,7 +66,6 @@ extension MessagePackWriter {
         let start = buffer.writerIndex
         map(count: count)
         var pairs: [WrittenPair] = []
-        pairs.reserveCapacity(count)
         for _ in 0..<count {
             let key = buffer.writerIndex - start
             canonical(bytes, at: &offset)

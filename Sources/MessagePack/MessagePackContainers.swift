@@ -6,8 +6,8 @@ public struct MessagePackArray: Sendable, Sequence {
     public let count: Int
     let elements: ByteBuffer
 
-    /// The same as ``count``, so that `map` and `Array.init` allocate once.
-    public var underestimatedCount: Int { count }
+    /// Few, whatever ``count`` is: `map` and `Array.init` make room for so many before they look at one.
+    public var underestimatedCount: Int { Swift.min(count, 16) }
 
     /// Starts at the first element.
     public func makeIterator() -> Iterator {
@@ -34,8 +34,8 @@ public struct MessagePackMap: Sendable, Sequence {
     public let count: Int
     let pairs: ByteBuffer
 
-    /// The same as ``count``, so that `map` and `Array.init` allocate once.
-    public var underestimatedCount: Int { count }
+    /// Few, whatever ``count`` is: `map` and `Array.init` make room for so many before they look at one.
+    public var underestimatedCount: Int { Swift.min(count, 16) }
 
     /// The value of the last pair whose key is this str; a bin of the same bytes is another key.
     ///
