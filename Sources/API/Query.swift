@@ -4,6 +4,9 @@ internal import ReadModel
 
 /// The parameters after the question mark. Of a name that stands twice the last counts (`collection-list`).
 struct Query: Sendable {
+    /// More than any name that is asked for.
+    private static let longestName = 64
+
     private let values: [String: String]
 
     init(_ text: Substring?) {
@@ -11,6 +14,7 @@ struct Query: Sendable {
         for pair in (text ?? "").split(separator: "&") {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let name = PercentCoding.decode(parts[0], plusIsBlank: true)
+            guard name.utf8.count <= Self.longestName else { continue }
             values[name] = parts.count == 2 ? PercentCoding.decode(parts[1], plusIsBlank: true) : ""
         }
         self.values = values
@@ -71,7 +75,9 @@ enum PercentCoding {
     /// What is not UTF-8 becomes the replacement character, and a percent sign that begins no escape stays.
     static func decode(_ text: Substring, plusIsBlank: Bool = false) -> String {
         let source = Array(text.utf8)
-        guard source.contains(where: { $0 == UInt8(ascii: "%") || $0 == UInt8(ascii: "+") }) else { return String(text) }
+        guard source.contains(where: { $0 == UInt8(ascii: "%") || $0 == UInt8(ascii: "+") }) else {
+            return StreamSafe.contains(text) ? String(text) : unreadable
+        }
         var bytes: [UInt8] = []
         var index = 0
         while index < source.count {
@@ -85,8 +91,12 @@ enum PercentCoding {
                 index += 1
             }
         }
-        return String(decoding: bytes, as: UTF8.self)
+        let text = String(decoding: bytes, as: UTF8.self)
+        return StreamSafe.contains(text) ? text : unreadable
     }
+
+    /// What stands for a text that nobody writes.
+    private static let unreadable = "\u{FFFD}"
 
     private static func digit(_ byte: UInt8) -> UInt8? {
         switch byte {

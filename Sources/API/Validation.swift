@@ -1,3 +1,4 @@
+internal import Domain
 internal import MessagePack
 internal import NIOCore
 
@@ -77,6 +78,9 @@ struct Validation {
     /// How many faults are told; a body in which everything is wrong must not be answered with a larger one.
     private static let faultLimit = 100
 
+    /// For how many elements room is made before they are read.
+    private static let reserved = 256
+
     private(set) var faults: [ValidationFault] = []
     private var isFull: Bool { faults.count >= Self.faultLimit }
 
@@ -96,12 +100,14 @@ struct Validation {
         return value
     }
 
-    /// Text; bytes are taken where they are UTF-8.
+    /// Text; bytes are taken where they are UTF-8. What nobody writes is refused (``StreamSafe``).
     mutating func text(_ value: MessagePackValue, _ location: Location) -> String? {
         switch value.kind {
-        case .string(let text): return text
+        case .string(let text):
+            if StreamSafe.contains(text) { return text }
+            note("string_type", location, "Input should be a valid string", value)
         case .bytes(let bytes):
-            if let text = String(validating: bytes.readableBytesView, as: UTF8.self) { return text }
+            if let text = String(validating: bytes.readableBytesView, as: UTF8.self), StreamSafe.contains(text) { return text }
             note(
                 "string_unicode", location, "Input should be a valid string, unable to parse raw data as a unicode string", value)
         default: note("string_type", location, "Input should be a valid string", value)
@@ -194,7 +200,8 @@ struct Validation {
             return nil
         }
         var elements: [T] = []
-        elements.reserveCapacity(array.count)
+        // A number from the wire reserves nothing much: an element takes more than the byte that it may be sent in.
+        elements.reserveCapacity(min(array.count, Self.reserved))
         var isGood = true
         for (index, value) in array.enumerated() {
             if let element = element(&self, value, location + [.index(index)]) { elements.append(element) } else { isGood = false }
@@ -262,10 +269,12 @@ struct Fields {
 enum LaxText {
     /// Python's bound on digits.
     static let longestNumeral = 4300
+    private static let longestWord = 64
     private static let truths: Set<String> = ["1", "on", "t", "true", "y", "yes"]
     private static let falsehoods: Set<String> = ["0", "off", "f", "false", "n", "no"]
 
     static func flag(_ text: String) -> Bool? {
+        guard text.utf8.count <= longestWord else { return nil }
         let word = text.lowercased()
         if truths.contains(word) { return true }
         return falsehoods.contains(word) ? false : nil

@@ -4,11 +4,22 @@ import Glibc
 /// The rules of names and email addresses, as Django has them: what the original stored must be found again.
 public enum Username {
     /// The form in which a name is stored and compared: compatibility-normalized (NFKC), lower case.
+    ///
+    /// Of what cannot be a name it is a text that nobody has as a name: normalizing it could take for ever.
     public static func canonical(_ name: String) -> String {
+        guard canBe(name) else { return nobodys }
         if name.utf8.allSatisfy({ $0 < 0x80 }) { return name.lowercased() }
         // In two steps, because the one that does both does not compose what it has just taken apart.
         return LowerCase.of(name.decomposedStringWithCompatibilityMapping.precomposedStringWithCanonicalMapping)
     }
+
+    /// Whether a text can be a name or an email address at all, by its length alone.
+    public static func canBe(_ text: String) -> Bool { text.utf8.count <= longestBytes && StreamSafe.contains(text) }
+
+    /// What the longest email address of 254 characters takes in UTF-8, and taken apart into letters and marks.
+    private static let longestBytes = 2048
+    /// A noncharacter: no name can have it.
+    static let nobodys = "\u{FFFF}"
 
     /// Whether a name is of letters, digits and `@.+-_` (`^[\w.@+-]+\Z`, where `\w` is Python's).
     static func isValid(_ name: String) -> Bool {
@@ -56,6 +67,7 @@ enum LowerCase {
 public enum EmailAddress {
     /// The form in which an address is stored: no blanks around it, the domain in lower case.
     public static func canonical(_ address: String) -> String {
+        guard Username.canBe(address) else { return Username.nobodys }
         var scalars = Substring(address).unicodeScalars
         while let first = scalars.first, isBlank(first) { scalars.removeFirst() }
         while let last = scalars.last, isBlank(last) { scalars.removeLast() }

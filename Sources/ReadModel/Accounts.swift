@@ -42,7 +42,7 @@ extension Snapshot {
     /// The account of a name or an email address: with an @ by email first, then by name (QUIRKS.md 30). One that was erased
     /// is nobody's.
     public func account(nameOrEmail text: String) throws -> AccountLookup {
-        guard !Username.isErased(Username.canonical(text)) else { return .unknown }
+        guard Username.canBe(text), !Username.isErased(Username.canonical(text)) else { return .unknown }
         if text.contains("@") {
             // SQLite's lower() knows ASCII only; the domain was stored in lower case.
             try requireAll()
