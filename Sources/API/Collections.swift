@@ -50,8 +50,9 @@ extension API {
 
     /// `POST collection/`
     func createCollection(_ call: Call) async throws -> Response {
+        let offer = Result { try call.body.decode(NewCollection.read) }
         let (user, new, state, head) = try await prepare(call) { snapshot, user in
-            let new = try call.body.decode(NewCollection.read)
+            let new = try offer.get()
             let uid = CollectionUID(new.item.uid.rawValue)
             var claims: [Claim] = [.collection(uid), .revision(new.item.revision.uid)]
             if let type = new.collectionType { claims.append(.collectionType(type)) }

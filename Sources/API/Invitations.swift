@@ -37,8 +37,9 @@ extension API {
 
     /// `POST invitation/outgoing/`
     func sendInvitation(_ call: Call) async throws -> Response {
+        let offer = Result { try call.body.decode(NewInvitation.read) }
         let (user, command, state, head) = try await prepare(call) { snapshot, user in
-            let new = try call.body.decode(NewInvitation.read)
+            let new = try offer.get()
             let state = try snapshot.state(of: new.collection)
             guard state.owner != nil else { throw Refusal.doesNotExist(model: "Collection") }
             let invitee = try snapshot.anyAccount(new.username)
@@ -55,8 +56,9 @@ extension API {
 
     /// `POST invitation/incoming/UID/accept/`
     func acceptInvitation(_ call: Call) async throws -> Response {
+        let offer = Result { try call.body.decode(Acceptance.read) }
         let (user, command, state, head) = try await prepare(call) { snapshot, user in
-            let acceptance = try call.body.decode(Acceptance.read)
+            let acceptance = try offer.get()
             let invitation = try snapshot.invitation(call.invitation, .incoming, of: user.user)
             let command = AcceptInvitation(
                 collection: invitation.collection, author: user.user, invitation: call.invitation,

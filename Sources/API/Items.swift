@@ -66,9 +66,10 @@ extension API {
     func fetchUpdates(_ call: Call) async throws -> Response {
         var validation = Validation()
         let prefetch = call.query.prefetch(&validation)
-        let answer = try await read(call) { [validation] snapshot, user in
+        let asked = Result { [validation] in try Self.knownItems(call.body, after: validation) }
+        let answer = try await read(call) { snapshot, user in
             let collection = try snapshot.access(to: call.collection, by: user.user)
-            let known = try Self.knownItems(call.body, after: validation)
+            let known = try asked.get()
             guard known.count <= 200 else { throw APIError.tooManyItems }
             let stoken = call.query["stoken"].flatMap { $0.isEmpty ? nil : $0 }
             let start = try snapshot.start(stoken)
@@ -81,8 +82,8 @@ extension API {
 
     /// `POST collection/UID/item/batch/` and `…/transaction/`
     func commitItems(_ call: Call, checksEtags: Bool) async throws -> Response {
+        let offer = Result { try call.body.decode(ItemBatch.read) }
         let (user, batch, command, state, head) = try await prepare(call) { [settings] snapshot, user in
-            let offer = Result { try call.body.decode(ItemBatch.read) }
             let state = try snapshot.state(of: call.collection, for: offer, checksEtags: checksEtags)
             guard try state.level(of: user.user).canWrite else { throw Refusal.noWriteAccess }
             let batch = try offer.get()

@@ -33,12 +33,15 @@ extension API {
 
     /// `PATCH collection/UID/member/NAME/`
     func changeMember(_ call: Call) async throws -> Response {
+        let wanted = Result {
+            try call.body.decode { validation, value, location in
+                validation.fields(value, location)?.required("accessLevel", &validation) { $0.level($1, $2) }
+            }
+        }
         let (user, command, state, head) = try await prepare(call) { snapshot, user in
             let collection = try snapshot.adminAccess(to: call.collection, by: user.user)
             let member = try snapshot.member(named: call.parameter("username"), of: collection)
-            let level = try call.body.decode { validation, value, location in
-                validation.fields(value, location)?.required("accessLevel", &validation) { $0.level($1, $2) }
-            }
+            let level = try wanted.get()
             let command = ChangeMemberLevel(collection: call.collection, author: user.user, member: member, level: level)
             return (user, command, try snapshot.state(of: call.collection), try snapshot.logHead())
         }
