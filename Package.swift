@@ -18,6 +18,7 @@ extension Target.Dependency {
     static let sqlite: Self = .product(name: "GRDBSQLite", package: "GRDB.swift")
     static let httpTypes: Self = .product(name: "HTTPTypes", package: "swift-http-types")
     static let hummingbird: Self = .product(name: "Hummingbird", package: "hummingbird")
+    static let hummingbirdCore: Self = .product(name: "HummingbirdCore", package: "hummingbird")
     static let logging: Self = .product(name: "Logging", package: "swift-log")
     static let nioCore: Self = .product(name: "NIOCore", package: "swift-nio")
     static let nioHTTP1: Self = .product(name: "NIOHTTP1", package: "swift-nio")
@@ -83,7 +84,7 @@ let package = Package(
             name: "API",
             dependencies: [
                 "Sodium", "MessagePack", "Domain", "Database", "EventLog", "Chunks", "ReadModel", "Gateway",
-                .hummingbird, .httpTypes, .logging, .nioCore, .nioHTTP1, .serviceLifecycle,
+                .hummingbird, .hummingbirdCore, .httpTypes, .logging, .nioCore, .nioHTTP1, .serviceLifecycle,
             ], swiftSettings: strict),
         .executableTarget(
             name: "Apus",

@@ -5,7 +5,8 @@
 /// where it writes hands a command with its state to the committer.
 ///
 /// The order in which faults are told is the original's: a body that cannot be parsed, the token, the collection and the
-/// role, then everything that is wrong with query and body together (QUIRKS.md 28).
+/// role, then everything that is wrong with query and body together (QUIRKS.md 28). Of a long body nothing is read before the
+/// token was found good (``BodyReader``).
 ///
 /// Where to add an endpoint: a handler in the file of its subject, and a line in ``Routes``.
 public import Chunks
@@ -15,31 +16,14 @@ public import Gateway
 public import ReadModel
 internal import Sodium
 
-/// What clients call a server.
-public struct PublicAddress: Hashable, Sendable {
-    /// `https` or `http`.
-    public let scheme: String
-    public let host: String
-    /// Nil for the scheme's own.
-    public let port: Int?
-
-    public init(scheme: String, host: String, port: Int?) {
-        self.scheme = scheme
-        self.host = host
-        self.port = port
-    }
-
-    var text: String { "\(scheme)://\(host.contains(":") ? "[\(host)]" : host)" + (port.map { ":\($0)" } ?? "") }
-}
-
 /// What an operator can set about the API.
 public struct APISettings: Sendable {
     /// Whether strangers may make accounts.
     public var isSignupOpen = false
     /// The test reset route, and logins signed for any host: for client test suites only.
     public var isDebug = false
-    /// The hosts that are served; nil for any. `.example.com` stands for a domain and all below it, `*` for any.
-    public var allowedHosts: [String]?
+    /// The hosts that are served; nil for any.
+    public var allowedHosts: AllowedHosts?
     /// What clients call the server; logins may be signed for it as well as for the request's Host.
     public var publicAddress: PublicAddress?
     /// The address of a user's dashboard, `{username}` standing for the name.
@@ -70,17 +54,20 @@ public struct API: Sendable {
     let realTime: RealTime
     let readiness: Readiness
     let settings: APISettings
+    let admission: Admission
     let challenges: Challenges
     let clock: @Sendable () -> Timestamp
 
     /// - Parameters:
     ///   - realTime: what tickets and sockets need.
     ///   - readiness: what `/ready` tells; its service is run by whoever made it.
+    ///   - admission: which connections and how many bytes are let in.
     ///   - secret: the server's secret, from which the key of the login challenges is derived.
     ///   - clock: the present moment.
     public init(
         readModel: ReadModel, committer: Committer, chunks: ChunkStore, sessions: Sessions, renewals: TokenRenewals,
-        realTime: RealTime, readiness: Readiness, settings: APISettings, secret: [UInt8], clock: @escaping @Sendable () -> Timestamp
+        realTime: RealTime, readiness: Readiness, settings: APISettings, admission: Admission, secret: [UInt8],
+        clock: @escaping @Sendable () -> Timestamp
     ) {
         self.readModel = readModel
         self.committer = committer
@@ -90,6 +77,7 @@ public struct API: Sendable {
         self.realTime = realTime
         self.readiness = readiness
         self.settings = settings
+        self.admission = admission
         self.clock = clock
         challenges = Challenges(secret: secret, validSeconds: settings.challengeSeconds)
     }

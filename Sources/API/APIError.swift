@@ -49,6 +49,13 @@ struct APIError: Error, Sendable {
     static let staticNotFound = APIError(.notFound, .json, "Not Found")
     static let wrongHostHeader = APIError(.badRequest, .text, "Invalid host header")
 
+    /// The rest of a body does not come; nothing can follow on its connection.
+    static let slowBody: APIError = {
+        var error = APIError(.requestTimeout, code: "timeout", "The request came too slowly.")
+        error.headers[.connection] = "close"
+        return error
+    }()
+
     static func badLogin(_ detail: String) -> APIError { APIError(.badRequest, code: "bad_login", detail) }
 
     static func wrongAction(expected: String) -> APIError {

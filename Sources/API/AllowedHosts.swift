@@ -1,8 +1,8 @@
 internal import HTTPTypes
 internal import Hummingbird
 
-/// Which Host headers are answered (`http-allowed-hosts`).
-struct AllowedHosts: Sendable {
+/// Which Host headers are answered (`http-allowed-hosts`). Ports do not matter.
+public struct AllowedHosts: Sendable {
     enum Verdict {
         case served
         case refused
@@ -10,25 +10,52 @@ struct AllowedHosts: Sendable {
         case redirected(Response)
     }
 
-    /// Nil for any.
-    private let patterns: [String]?
-
-    init(_ patterns: [String]?) {
-        self.patterns = patterns?.contains("*") == true ? nil : patterns
+    private enum Pattern: Hashable, Sendable {
+        case host(String)
+        /// All below a domain.
+        case below(String)
     }
 
-    func check(_ authority: String, _ request: Request) -> Verdict {
-        guard let patterns else { return .served }
-        let host = authority.prefix { $0 != ":" }
-        if patterns.contains(where: { matches(host, $0) }) { return .served }
-        guard patterns.contains("www." + host) else { return .refused }
-        let location = "http://www.\(authority)\(request.uri.string)"
+    private let patterns: Set<Pattern>
+
+    /// - Parameter patterns: hosts; `.example.com` stands for a domain and all below it, `*.example.com` for all below it alone,
+    ///   `*` for any host.
+    /// - Returns: nil where all hosts are allowed.
+    /// - Throws: ``NoHost`` for what is neither.
+    public init?(_ patterns: [String]) throws(NoHost) {
+        var read: Set<Pattern> = []
+        for text in patterns where !text.isEmpty {
+            if text == "*" { return nil }
+            let isDomain = text.hasPrefix(".")
+            let isBelow = text.hasPrefix("*.")
+            guard let host = HostName(String(text.dropFirst(isDomain ? 1 : isBelow ? 2 : 0))) else { throw NoHost(text: text) }
+            if isDomain || isBelow { read.insert(.below(host.name)) }
+            if !isBelow { read.insert(.host(host.name)) }
+        }
+        if read.isEmpty { return nil }
+        self.patterns = read
+    }
+
+    /// A text that is no host.
+    public struct NoHost: Error, Sendable {
+        public let text: String
+    }
+
+    func check(_ host: HostName?, _ request: Request) -> Verdict {
+        guard let host else { return .refused }
+        if isServed(host.name) { return .served }
+        guard patterns.contains(.host("www." + host.name)) else { return .refused }
+        let location = "http://www.\(request.head.authority ?? "")\(request.uri.string)"
         return .redirected(Response(status: .temporaryRedirect, headers: [.location: location]))
     }
 
-    private func matches(_ host: Substring, _ pattern: String) -> Bool {
-        if pattern.hasPrefix("*.") { return host.hasSuffix(pattern.dropFirst()) }
-        if pattern.hasPrefix(".") { return host == pattern.dropFirst() || host.hasSuffix(pattern) }
-        return host == pattern
+    private func isServed(_ name: String) -> Bool {
+        if patterns.contains(.host(name)) { return true }
+        var rest = name[...]
+        while let dot = rest.firstIndex(of: ".") {
+            rest = rest[rest.index(after: dot)...]
+            if patterns.contains(.below(String(rest))) { return true }
+        }
+        return false
     }
 }

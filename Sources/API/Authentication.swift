@@ -43,9 +43,12 @@ extension API {
 
     /// `POST authentication/change_password/`
     func changePassword(_ call: Call) async throws -> Response {
-        let (user, signed, response, account, named, head) = try await prepare(call) { snapshot, user in
+        let offer = Result {
             let signed = try call.body.decode(SignedResponse.read)
-            let response = try LoginResponse(signed.response)
+            return (signed, try LoginResponse(signed.response))
+        }
+        let (user, signed, response, account, named, head) = try await prepare(call) { snapshot, user in
+            let (signed, response) = try offer.get()
             guard let account = try snapshot.account(user.user) else { throw APIError.invalidToken }
             let named = try snapshot.account(nameOrEmail: response.username)
             return (user, signed, response, account, named, try snapshot.logHead())
@@ -122,9 +125,8 @@ extension API {
         guard response.action == action else { throw .wrongAction(expected: action) }
         guard !challenges.isExpired(madeAt: challenge.madeAt, at: call.now) else { throw .expiredChallenge }
         guard challenge.user == account.user else { throw .wrongUser }
-        let host = response.host.prefix { $0 != ":" }
-        let served = [call.authority.prefix { $0 != ":" }] + (settings.publicAddress.map { [$0.host[...]] } ?? [])
-        guard settings.isDebug || served.contains(host) else {
+        let served = [HostName(call.authority), settings.publicAddress?.host].compactMap { $0?.name }
+        guard settings.isDebug || HostName(response.host).map({ served.contains($0.name) }) == true else {
             throw .wrongHost(given: response.host, expected: call.authority)
         }
         guard Sodium.isValid(signature: signed.signature, of: signed.response, by: keys.loginPubkey) else { throw .badSignature }
@@ -132,7 +134,7 @@ extension API {
 
     private func newSession(for account: Account, _ keys: UserKeys, isLogin: Bool, _ call: Call) async throws -> Response {
         let token = try await sessions.create(
-            for: account.user, device: call.headers[.userAgent].map { String($0.prefix(200)) }, isLogin: isLogin, at: call.now)
+            for: account.user, device: call.headers[.userAgent].map { String($0.unicodeScalars.prefix(200)) }, isLogin: isLogin, at: call.now)
         return Answer.messagePack { writer in
             writer.map(count: 2)
             writer.pair("token", token)

@@ -17,11 +17,13 @@ struct Call: Sendable {
     let parameters: [String: String]
     let query: Query
     /// The parsed body of a route that takes one; `.absent` where it was empty or false.
-    let body: Body
+    var body: Body
     /// When the request was accepted.
     let now: Timestamp
     /// The connection that the request came on.
     let channel: any Channel
+    /// Its place among the others; nil when it was lost meanwhile.
+    let connection: Connection?
 
     func parameter(_ name: String) -> String {
         guard let value = parameters[name] else { preconditionFailure("the route has no parameter \(name)") }
@@ -62,9 +64,15 @@ extension API {
     func token(of call: Call) throws -> String {
         guard let header = call.headers[.authorization], !header.isEmpty else { throw APIError.notAuthenticated }
         let words = header.split(whereSeparator: \.isWhitespace)
-        guard words.count >= 2 else { throw APIError.invalidToken }
+        // The longest is one of 40 characters.
+        guard words.count >= 2, words[1].utf8.count <= 256 else { throw APIError.invalidToken }
         return String(words[1])
     }
+
+    /// Looks whether the request's token is good, before more is done for it.
+    ///
+    /// - Throws: ``APIError`` where it is missing or bad.
+    func authenticate(_ call: Call) async throws { try await prepare(call) { _, _ in } }
 
     /// Asks questions on behalf of the request's user, all of one moment, for an answer. What is asked to decide on a command
     /// is ``prepare(_:_:)``'s matter.
@@ -91,6 +99,7 @@ extension API {
             guard session.isActive else { throw APIError.inactiveUser }
             return (try body(snapshot, Authenticated(session: session, token: token, address: address)), session.renewal)
         }
+        recognize(call)
         try await renew(token, renewal)
         return result
     }
@@ -103,6 +112,7 @@ extension API {
         }
         let token = try token(of: call)
         guard let renewal = try await readModel.unchanged(list, since: seen, token: token, at: call.now, sessions) else { return nil }
+        recognize(call)
         try await renew(token, renewal)
         return Answer.messagePack { writer in
             writer.map(count: 3)
@@ -112,6 +122,9 @@ extension API {
             writer.pair("done", true)
         }
     }
+
+    /// The token was good: the connection is that of somebody who is known.
+    func recognize(_ call: Call) { call.connection.map { admission.connections.recognize($0) } }
 
     private func renew(_ token: String, _ renewal: Session.Renewal) async throws {
         if renewal != .notDue { renewals.note(token) }

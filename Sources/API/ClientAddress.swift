@@ -28,15 +28,24 @@ extension Call {
         guard let field = headers[values: Self.forwardedFor].last,
             let last = field.split(separator: ",", omittingEmptySubsequences: false).last
         else { return nil }
-        return Self.address(last.trimmingPrefix(" "))
+        return Self.address(last)
     }
 
-    /// The address as this program writes it; nil where the text is none.
-    private static func address(_ text: Substring) -> String? {
-        do { return try SocketAddress(ipAddress: text.split(separator: " ").first.map(String.init) ?? "", port: 0).ipAddress } catch {
-            return nil
+    /// The address as this program writes it, without the port that some proxies tell too; nil where the text is none.
+    static func address(_ text: Substring) -> String? {
+        guard text.utf8.count <= longestAddress else { return nil }
+        var text = text.drop { " \t\"".contains($0) }
+        while let last = text.last, " \t\"".contains(last) { text.removeLast() }
+        if text.hasPrefix("[") {
+            text = text.dropFirst().prefix { $0 != "]" }
+        } else if text.count(where: { $0 == ":" }) == 1 {
+            text = text.prefix { $0 != ":" }
         }
+        do { return try SocketAddress(ipAddress: String(text), port: 0).ipAddress } catch { return nil }
     }
+
+    /// More than an IPv6 address with its brackets, port, quotes and some blanks.
+    private static let longestAddress = 100
 
     private static let forwardedFor: HTTPField.Name = {
         guard let name = HTTPField.Name("X-Forwarded-For") else { preconditionFailure("X-Forwarded-For is the name of a header") }

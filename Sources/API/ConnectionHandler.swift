@@ -2,8 +2,9 @@ public import NIOCore
 public import NIOHTTP1
 internal import Gateway
 
-/// What HTTP/1 asks of a connection beyond requests and answers, and Hummingbird leaves out: `100 Continue`, a `Connection:
-/// close` in any spelling, HTTP/1.0, and no close before what was written has gone out.
+/// What HTTP/1 asks of a connection beyond requests and answers, and Hummingbird leaves out: a place among the others'
+/// (``Connections``), requests that arrive in time (``Arrival``), bodies that come only when they are wanted, `100 Continue`, a
+/// `Connection: close` in any spelling, HTTP/1.0, and no close before what was written has gone out and been read.
 ///
 /// To be added behind Hummingbird's codec; it puts itself before that, where the version of a request can be seen.
 public final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
@@ -14,58 +15,268 @@ public final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHand
 
     /// How long a peer may take none of the bytes that wait for it before the connection is closed all the same.
     private static let stalled = TimeAmount.seconds(30)
+    /// How often it is looked whether what is awaited comes.
+    private static let look = TimeAmount.seconds(5)
+    /// How long a client that has ended its side is still thought to wait for the answer.
+    private static let farewell = TimeAmount.seconds(1)
+    /// How long after an answer before its end the rest of a body is read and forgotten, lest the client does not get to read
+    /// the answer.
+    private static let lingering = TimeAmount.seconds(30)
+    /// The longest value of a field that may have other characters than ASCII.
+    private static let foreignBytes = 512
+    /// How many requests may be sent ahead of their answers, and what each is thought to take.
+    private static let aheadLimit = 100
+    private static let aheadBytes = 2 << 10
 
-    private let bodyLimitBytes: Int
+    private let admission: Admission
     private let upgrades: Bool
     private var isInPlace = false
+    private var context: ChannelHandlerContext?
+    private var connection: Connection?
+    private var arrival = Arrival(at: .now())
+    private var isLookingOut = false
+    /// What is held of the strangers' budget: of a head that is coming, and of requests that were sent ahead.
+    private var headBytes = 0
+    private var aheadBytes = 0
+    /// Requests that have come and were not answered.
+    private var unanswered = 0
+    private var body = AwaitedBody()
+    /// The reads that were asked for while the body was held back.
+    private var isReadHeldBack = false
+    private var closesAfterAnswer = false
+    private var isLingering = false
     /// Writes whose bytes have not gone out yet.
     private var pendingWrites = 0
     private var deferredClose: EventLoopPromise<Void>?
 
-    /// - Parameters:
-    ///   - bodyLimitBytes: a client that announces a longer body is not asked for it.
-    ///   - upgrades: whether the connection may become a WebSocket.
-    public init(bodyLimitBytes: Int, upgrades: Bool) {
-        self.bodyLimitBytes = bodyLimitBytes
+    /// The body of the request that came last.
+    private struct AwaitedBody {
+        var isThere = true
+        var isLong = false
+        var isHeldBack = false
+        var expectsGoAhead = false
+        var bytes = 0
+    }
+
+    /// - Parameter upgrades: whether the connection may become a WebSocket.
+    public init(_ admission: Admission, upgrades: Bool) {
+        self.admission = admission
         self.upgrades = upgrades
     }
 
     public func handlerAdded(context: ChannelHandlerContext) {
-        guard !isInPlace else { return }
+        guard !isInPlace else {
+            self.context = context
+            return
+        }
         isInPlace = true
         let pipeline = context.pipeline.syncOperations
         do {
             let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
-            let handler = ConnectionHandler(bodyLimitBytes: bodyLimitBytes, upgrades: upgrades)
+            let handler = ConnectionHandler(admission, upgrades: upgrades)
             handler.isInPlace = true
             try pipeline.addHandler(handler, position: .after(decoder))
             // Before this handler, which is left out of what follows an upgrade.
             if upgrades { try pipeline.addHandler(UpgradeHandler(), position: .after(decoder)) }
+            try pipeline.addHandler(ArrivingBytes(handler), position: .before(decoder))
             pipeline.removeHandler(context: context, promise: nil)
         } catch { context.close(promise: nil) }
     }
 
-    public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard case .head(var head) = unwrapInboundIn(data) else { return context.fireChannelRead(data) }
-        let expectsGoAhead = head.headers[canonicalForm: "expect"].contains { $0.lowercased() == "100-continue" }
-        let length = head.headers.first(name: "content-length").flatMap { Int($0) } ?? 0
-        if expectsGoAhead, length <= bodyLimitBytes {
-            context.writeAndFlush(wrapOutboundOut(.head(.init(version: .http1_1, status: .continue))), promise: nil)
-        }
-        if !head.isKeepAlive { head.headers.replaceOrAdd(name: "connection", value: "close") }
-        context.fireChannelRead(wrapInboundOut(.head(head)))
+    public func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+
+    public func channelActive(context: ChannelHandlerContext) {
+        let connection = Connection(context.channel, self)
+        guard admission.connections.admit(connection) else { return context.close(promise: nil) }
+        self.connection = connection
+        arrival = Arrival(at: .now())
+        lookOut(context)
+        context.fireChannelActive()
     }
 
+    public func channelInactive(context: ChannelHandlerContext) {
+        if let connection {
+            connection.abandon()
+            connection.detach()
+            admission.connections.leave(connection)
+        }
+        connection = nil
+        admission.strangers.give(headBytes + aheadBytes)
+        (headBytes, aheadBytes) = (0, 0)
+        deferredClose?.succeed()
+        deferredClose = nil
+        context.fireChannelInactive()
+    }
+
+    /// Bytes have come, of which nothing is known yet.
+    ///
+    /// - Returns: false where there is no room for them.
+    fileprivate func bytesCame(_ count: Int) -> Bool {
+        guard let connection, arrival.isInHead else { return true }
+        arrival.bytesCame(at: .now())
+        guard !connection.isKnown else { return true }
+        guard admission.strangers.take(count) else { return false }
+        headBytes += count
+        return true
+    }
+}
+
+// What comes.
+extension ConnectionHandler {
+    public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !isLingering else { return }
+        switch unwrapInboundIn(data) {
+        case .head(let head):
+            guard headCame(head, context) else { return context.close(promise: nil) }
+            context.fireChannelRead(wrapInboundOut(.head(readable(head))))
+        case .body(let bytes):
+            arrival.bodyCame(bytes.readableBytes)
+            body.bytes += bytes.readableBytes
+            if body.bytes > Admission.strangersBodyBytes, !body.isLong { (body.isLong, body.isHeldBack) = (true, true) }
+            context.fireChannelRead(data)
+        case .end:
+            arrival.ended()
+            body.isThere = true
+            connection?.become(working: true)
+            context.fireChannelRead(data)
+        }
+    }
+
+    /// - Returns: false where too much was sent ahead.
+    private func headCame(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) -> Bool {
+        arrival.headCame(at: .now())
+        admission.strangers.give(headBytes)
+        headBytes = 0
+        unanswered += 1
+        if unanswered > 1 {
+            guard unanswered <= Self.aheadLimit, admission.strangers.take(Self.aheadBytes) else { return false }
+            aheadBytes += Self.aheadBytes
+        }
+        let length = head.headers.first(name: "content-length").flatMap { Int($0) } ?? 0
+        body = AwaitedBody(isThere: false, isLong: length > Admission.strangersBodyBytes)
+        body.isHeldBack = body.isLong
+        body.expectsGoAhead = head.headers[canonicalForm: "expect"].contains { $0.lowercased() == "100-continue" }
+        if !body.isHeldBack { goAhead(context) }
+        return true
+    }
+
+    /// The head as the rest of the program wants it.
+    private func readable(_ head: HTTPRequestHead) -> HTTPRequestHead {
+        var head = head
+        if !head.isKeepAlive { head.headers.replaceOrAdd(name: "connection", value: "close") }
+        // Nothing that is read here is so long and not ASCII, and to compare it could take for ever.
+        for (name, value) in head.headers where value.utf8.count > Self.foreignBytes && value.utf8.contains(where: { $0 >= 0x80 }) {
+            head.headers.remove(name: name)
+        }
+        // As any field that stands twice; no host has a comma, so none is served.
+        let hosts = head.headers["host"]
+        if hosts.count > 1 { head.headers.replaceOrAdd(name: "host", value: hosts.joined(separator: ", ")) }
+        return head
+    }
+
+    /// Lets the rest of the body come.
+    func acceptBody() {
+        guard let context, body.isHeldBack else { return }
+        body.isHeldBack = false
+        goAhead(context)
+        guard isReadHeldBack else { return }
+        isReadHeldBack = false
+        read(context: context)
+    }
+
+    private func goAhead(_ context: ChannelHandlerContext) {
+        guard body.expectsGoAhead, !body.isThere else { return }
+        body.expectsGoAhead = false
+        context.writeAndFlush(wrapOutboundOut(.head(.init(version: .http1_1, status: .continue))), promise: nil)
+    }
+
+    public func channelReadComplete(context: ChannelHandlerContext) {
+        arrival.pauses(at: .now())
+        if arrival.isAwaited { lookOut(context) }
+        context.fireChannelReadComplete()
+        if isLingering { context.read() }
+    }
+
+    public func read(context: ChannelHandlerContext) {
+        guard !body.isHeldBack || body.isThere || isLingering else {
+            isReadHeldBack = true
+            return
+        }
+        arrival.reads(at: .now())
+        context.read()
+    }
+
+    public func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if let event = event as? ChannelEvent, event == .inputClosed {
+            if isLingering { return context.close(promise: nil) }
+            let connection = connection
+            context.eventLoop.scheduleTask(in: Self.farewell) { connection?.abandon() }
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    /// Looks again after a while whether what is awaited comes.
+    private func lookOut(_ context: ChannelHandlerContext) {
+        guard !isLookingOut else { return }
+        isLookingOut = true
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        context.eventLoop.scheduleTask(in: Self.look) {
+            let (handler, context) = bound.value
+            handler.isLookingOut = false
+            guard handler.connection != nil, !handler.isLingering else { return }
+            switch handler.arrival.verdict(at: .now()) {
+            case .goesOn: if handler.arrival.isAwaited { handler.lookOut(context) }
+            case .headIsSlow: context.close(promise: nil)
+            case .bodyIsSlow: context.fireErrorCaught(SlowBody())
+            }
+        }
+    }
+}
+
+// What goes.
+extension ConnectionHandler {
     public func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         let written = promise ?? context.eventLoop.makePromise()
         pendingWrites += 1
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        switch unwrapOutboundIn(data) {
+        case .head(var head) where head.status.code >= 200:
+            // Nobody reads the rest of a long body, and what may come after it.
+            if !body.isThere, body.isHeldBack || body.isLong { head.headers.replaceOrAdd(name: "connection", value: "close") }
+            closesAfterAnswer = head.headers[canonicalForm: "connection"].contains { $0.lowercased() == "close" }
+            context.write(wrapOutboundOut(.head(head)), promise: written)
+        case .end:
+            answered()
+            context.write(data, promise: written)
+        case .head, .body: context.write(data, promise: written)
+        }
+        let isLast = if case .end = unwrapOutboundIn(data) { closesAfterAnswer } else { false }
         written.futureResult.whenComplete { _ in
             let (handler, context) = bound.value
             handler.pendingWrites -= 1
+            if isLast, !handler.body.isThere { handler.linger(context) }
             handler.closeIfDone(context)
         }
-        context.write(data, promise: written)
+    }
+
+    private func answered() {
+        unanswered -= 1
+        let ahead = min(aheadBytes, Self.aheadBytes)
+        admission.strangers.give(ahead)
+        aheadBytes -= ahead
+        arrival.answered()
+        connection?.become(working: unanswered > 0)
+    }
+
+    /// Ends our side, and reads what the client goes on sending, for a while: a connection that is closed on it would take
+    /// the answer away from it too (RFC 9112 §9.6).
+    private func linger(_ context: ChannelHandlerContext) {
+        guard !isLingering, context.channel.isActive else { return }
+        isLingering = true
+        context.close(mode: .output, promise: nil)
+        context.read()
+        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        context.eventLoop.scheduleTask(in: Self.lingering) { bound.value.close(promise: nil) }
     }
 
     /// A close of the whole connection waits for what is being written.
@@ -77,12 +288,6 @@ public final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHand
             return watch(context, waiting: waitingBytes(context))
         }
         promise.map { deferredClose.futureResult.cascade(to: $0) }
-    }
-
-    public func channelInactive(context: ChannelHandlerContext) {
-        deferredClose?.succeed()
-        deferredClose = nil
-        context.fireChannelInactive()
     }
 
     private func closeIfDone(_ context: ChannelHandlerContext) {
@@ -106,5 +311,23 @@ public final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHand
 
     private func waitingBytes(_ context: ChannelHandlerContext) -> Int {
         do { return try context.channel.syncOptions?.getOption(.bufferedWritableBytes) ?? 0 } catch { return 0 }
+    }
+}
+
+/// A body came slower than it may.
+struct SlowBody: Error {}
+
+/// Tells a connection's handler of bytes before they are looked at.
+private final class ArrivingBytes: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+
+    private let handler: ConnectionHandler
+
+    init(_ handler: ConnectionHandler) { self.handler = handler }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard handler.bytesCame(unwrapInboundIn(data).readableBytes) else { return context.close(promise: nil) }
+        context.fireChannelRead(data)
     }
 }

@@ -23,7 +23,7 @@ extension API {
     /// A page for people who open the server's address in a browser.
     func frontPage(_ call: Call) -> Response {
         let scheme = call.headers[Self.forwardedProto] == "https" ? "https://" : "http://"
-        let address = settings.publicAddress.map(\.text) ?? scheme + call.authority
+        let address = settings.publicAddress?.text ?? scheme + call.authority
         return Answer.text(.ok, FrontPage.html(address: address), type: MediaType.html)
     }
 }

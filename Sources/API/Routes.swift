@@ -13,6 +13,16 @@ enum BodyUse: Sendable {
     case raw
 }
 
+/// Who may ask.
+enum Audience: Sendable {
+    /// Anybody, under any of the server's names.
+    case anybody
+    /// Anybody, also under a name or address that is not served: whoever looks after the server.
+    case probes
+    /// Who shows a token; without one no long body is read.
+    case users
+}
+
 /// A line in the table of routes.
 struct Route: Sendable {
     typealias Handler = @Sendable (API, Call) async throws -> Response
@@ -22,21 +32,28 @@ struct Route: Sendable {
     /// The path, as `/` and parts; a part in braces stands for any text without a slash.
     let pattern: String
     let body: BodyUse
+    let audience: Audience
     let handle: RawHandler
     let parts: [Substring]
 
-    init(_ method: HTTPRequest.Method, _ pattern: String, body: BodyUse = .none, _ handle: @escaping Handler) {
-        self.init(method, pattern, body) { api, call, _ in try await handle(api, call) }
+    init(
+        _ method: HTTPRequest.Method, _ pattern: String, body: BodyUse = .none, for audience: Audience = .users,
+        _ handle: @escaping Handler
+    ) {
+        self.init(method, pattern, body, audience) { api, call, _ in try await handle(api, call) }
     }
 
     init(_ method: HTTPRequest.Method, _ pattern: String, rawBody handle: @escaping RawHandler) {
-        self.init(method, pattern, .raw, handle)
+        self.init(method, pattern, .raw, .users, handle)
     }
 
-    private init(_ method: HTTPRequest.Method, _ pattern: String, _ body: BodyUse, _ handle: @escaping RawHandler) {
+    private init(
+        _ method: HTTPRequest.Method, _ pattern: String, _ body: BodyUse, _ audience: Audience, _ handle: @escaping RawHandler
+    ) {
         self.method = method
         self.pattern = pattern
         self.body = body
+        self.audience = audience
         self.handle = handle
         parts = pattern.split(separator: "/", omittingEmptySubsequences: false)
     }
@@ -49,7 +66,7 @@ struct Route: Sendable {
             if part.first == "{" {
                 guard !text.isEmpty else { return nil }
                 parameters[String(part.dropFirst().dropLast())] = String(text)
-            } else if part != text {
+            } else if !part.utf8.elementsEqual(text.utf8) {
                 return nil
             }
         }
@@ -79,7 +96,7 @@ struct Routes: Sendable {
 
     /// - Parameter path: decoded; a slash that was escaped separates like any other, as with the original.
     func match(_ method: HTTPRequest.Method, path: String) -> Match {
-        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+        let parts = path.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map { Substring($0) }
         var methods: [HTTPRequest.Method] = []
         for route in all {
             guard let parameters = route.match(parts) else { continue }
@@ -92,25 +109,25 @@ struct Routes: Sendable {
     }
 
     private static let operations = [
-        Route(.get, "/health") { api, call in Answer.text(.ok, "ok\n") },
-        Route(.get, "/live") { api, call in Answer.text(.ok, "ok\n") },
-        Route(.get, "/ready") { api, call in await api.ready() },
+        Route(.get, "/health", for: .probes) { api, call in Answer.text(.ok, "ok\n") },
+        Route(.get, "/live", for: .probes) { api, call in Answer.text(.ok, "ok\n") },
+        Route(.get, "/ready", for: .probes) { api, call in await api.ready() },
     ]
 
     private static let pages = [
-        Route(.get, "/") { api, call in api.frontPage(call) },
-        Route(.get, "/openapi.json") { api, call in OpenAPI.document(of: api.routes) },
+        Route(.get, "/", for: .anybody) { api, call in api.frontPage(call) },
+        Route(.get, "/openapi.json", for: .anybody) { api, call in OpenAPI.document(of: api.routes) },
     ]
 
     private static let sockets = [
-        Route(.get, "/api/v1/ws/{ticket}/") { api, call in try await api.openSocket(call) }
+        Route(.get, "/api/v1/ws/{ticket}/", for: .anybody) { api, call in try await api.openSocket(call) }
     ]
 
     private static let authentication = [
-        Route(.get, "/api/v1/authentication/is_etebase/") { api, call in Answer.nothing(.ok, to: call) },
-        Route(.post, "/api/v1/authentication/signup/", body: .parsed) { api, call in try await api.signUp(call) },
-        Route(.post, "/api/v1/authentication/login_challenge/", body: .parsed) { api, call in try await api.loginChallenge(call) },
-        Route(.post, "/api/v1/authentication/login/", body: .parsed) { api, call in try await api.logIn(call) },
+        Route(.get, "/api/v1/authentication/is_etebase/", for: .anybody) { api, call in Answer.nothing(.ok, to: call) },
+        Route(.post, "/api/v1/authentication/signup/", body: .parsed, for: .anybody) { api, call in try await api.signUp(call) },
+        Route(.post, "/api/v1/authentication/login_challenge/", body: .parsed, for: .anybody) { api, call in try await api.loginChallenge(call) },
+        Route(.post, "/api/v1/authentication/login/", body: .parsed, for: .anybody) { api, call in try await api.logIn(call) },
         Route(.post, "/api/v1/authentication/logout/") { api, call in try await api.logOut(call) },
         Route(.post, "/api/v1/authentication/change_password/", body: .parsed) { api, call in try await api.changePassword(call) },
         Route(.post, "/api/v1/authentication/dashboard_url/") { api, call in try await api.dashboardURL(call) },
@@ -176,6 +193,6 @@ struct Routes: Sendable {
     ]
 
     private static let debug = [
-        Route(.post, "/api/v1/test/authentication/reset/", body: .parsed) { api, call in try await api.resetTestUser(call) }
+        Route(.post, "/api/v1/test/authentication/reset/", body: .parsed, for: .anybody) { api, call in try await api.resetTestUser(call) }
     ]
 }

@@ -18,7 +18,7 @@ struct Environment: Sendable, Unprinted {
         "APUS_DEBUG", "APUS_ALLOWED_HOSTS", "APUS_DASHBOARD_URL", "APUS_CHALLENGE_LIFETIME", "APUS_LOG_FORMAT", "APUS_LOG_LEVEL",
         "APUS_SOCKETS_PER_USER", "APUS_SOCKET_RATE", "APUS_PING_INTERVAL", "APUS_DRAIN", "APUS_LAME_DUCK",
         "APUS_RECORD_ADDRESSES", "APUS_TRUST_PROXY", "APUS_SEAL_INTERVAL",
-        "APUS_BODY_LIMIT", "APUS_CHUNK_LIMIT", "APUS_BATCH_LIMIT",
+        "APUS_BODY_LIMIT", "APUS_CHUNK_LIMIT", "APUS_BATCH_LIMIT", "APUS_CONNECTIONS", "APUS_MEMORY",
     ]
 
     private let values: [String: String]
@@ -219,7 +219,7 @@ struct ServeOptions: ParsableArguments {
             """)
     var chunks: String?
 
-    @Option(help: "Address and port. (APUS_LISTEN, default 127.0.0.1:3735)")
+    @Option(help: "Address and port, or unix: and the path of a socket. (APUS_LISTEN, default 127.0.0.1:3735)")
     var listen: String?
 
     @Option(help: "Who may make an account: closed or open. (APUS_SIGNUP, default closed)")
@@ -251,6 +251,12 @@ struct ServeOptions: ParsableArguments {
 
     @Option(help: "The most items in one batch or transaction. (APUS_BATCH_LIMIT, default 10000)")
     var batchLimit: Int?
+
+    @Option(help: "How many connections may be open. (APUS_CONNECTIONS, default 10000, or what the limit of open files allows)")
+    var connections: Int?
+
+    @Option(help: "How much of bodies and answers may be in flight, such as 512MiB. (APUS_MEMORY, default 256MiB)")
+    var memory: String?
 
     @Option(help: "How many WebSockets a user may have open. (APUS_SOCKETS_PER_USER, default 1000)")
     var socketsPerUser: Int?
@@ -293,18 +299,8 @@ struct ServeOptions: ParsableArguments {
     @Option(help: "The least important messages that are logged: debug, info, warning or error. (APUS_LOG_LEVEL, default info)")
     var logLevel: String?
 
-    /// Where to listen, as it was written.
-    func listenText(_ environment: Environment) -> String {
-        environment.text("APUS_LISTEN", flag: listen, default: "127.0.0.1:3735")
-    }
-
-    func address(_ environment: Environment) throws -> (host: String, port: Int) {
-        let text = listenText(environment)
-        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]), (0...65535).contains(port) else {
-            throw ValidationError("\(text) is no address and port, such as 127.0.0.1:3735")
-        }
-        let host = text[..<colon].trimmingCharacters(in: ["[", "]"])
-        return (host.isEmpty ? "0.0.0.0" : host, port)
+    func address(_ environment: Environment) throws -> ListenAddress {
+        try ListenAddress(environment.text("APUS_LISTEN", flag: listen, default: "127.0.0.1:3735"))
     }
 
     /// Whether it is said where to listen.
@@ -356,8 +352,7 @@ struct ServeOptions: ParsableArguments {
         settings.isSignupOpen = try environment.choice("APUS_SIGNUP", flag: signup, default: .closed) == .open
         settings.isFrontEnd = try roles(environment).contains(.api)
         settings.isDebug = try environment.flag("APUS_DEBUG", flag: debug)
-        settings.allowedHosts = environment.text("APUS_ALLOWED_HOSTS", flag: allowedHosts)
-            .map { $0.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) } }
+        settings.allowedHosts = try allowedHosts(environment)
         settings.publicAddress = try environment.text("APUS_PUBLIC_URL", flag: publicURL).map(Self.publicAddress)
         let isRecorded = try environment.flag("APUS_RECORD_ADDRESSES", flag: recordAddresses)
         let isProxyTrusted = try environment.flag("APUS_TRUST_PROXY", flag: trustProxy)
@@ -372,6 +367,16 @@ struct ServeOptions: ParsableArguments {
         settings.chunkLimitBytes = try environment.size("APUS_CHUNK_LIMIT", flag: chunkLimit, default: settings.chunkLimitBytes)
         settings.batchLimit = try environment.number("APUS_BATCH_LIMIT", flag: batchLimit, default: settings.batchLimit)
         return settings
+    }
+
+    /// What is let in. Raises the limit of open files.
+    func admission(_ environment: Environment, _ logger: Logger) throws -> Admission {
+        let all = try Descriptors.connections { most in
+            try environment.number("APUS_CONNECTIONS", flag: connections, default: most)
+        }
+        return Admission(
+            connections: .init(all: all, isProxied: try environment.flag("APUS_TRUST_PROXY", flag: trustProxy)),
+            memoryBytes: try environment.size("APUS_MEMORY", flag: memory, default: 256 << 20), logger: logger)
     }
 
     /// How often the log is sealed; nil where the operator does it.
@@ -396,9 +401,16 @@ struct ServeOptions: ParsableArguments {
         return settings
     }
 
+    private func allowedHosts(_ environment: Environment) throws -> AllowedHosts? {
+        guard let text = environment.text("APUS_ALLOWED_HOSTS", flag: allowedHosts) else { return nil }
+        let patterns = text.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }
+        do throws(AllowedHosts.NoHost) { return try AllowedHosts(patterns) } catch {
+            throw ValidationError("\(error.text) is no host such as sync.example.com, .example.com or [2001:db8::1]")
+        }
+    }
+
     private static func publicAddress(_ text: String) throws -> PublicAddress {
-        guard let url = URL(string: text), let scheme = url.scheme?.lowercased(), ["http", "https"].contains(scheme), let host = url.host()
-        else { throw ValidationError("\(text) is no address such as https://sync.example.com") }
-        return PublicAddress(scheme: scheme, host: host, port: url.port)
+        guard let address = PublicAddress(text) else { throw ValidationError("\(text) is no address such as https://sync.example.com") }
+        return address
     }
 }

@@ -29,7 +29,8 @@ struct Serve: AsyncParsableCommand {
         let logger = try makeLogger(environment)
         for notice in environment.notices { logger.warning("\(notice)") }
         let settings = try options.settings(environment)
-        let (host, port) = try options.address(environment)
+        let address = try options.address(environment)
+        try address.prepare()
         let lifetime = try Lifetime.parse(
             environment.text("APUS_TOKEN_LIFETIME", flag: options.tokenLifetime, default: "365d"))
         let roles = try options.roles(environment)
@@ -58,24 +59,26 @@ struct Serve: AsyncParsableCommand {
             let renewals = TokenRenewals(sessions: sessions, clock: Node.clock)
             let realTime = try realTime(
                 node, sessions, roles, try options.gatewaySettings(environment), logger)
+            let admission = try options.admission(environment, logger)
             let api = API(
                 readModel: node.readModel, committer: node.committer, chunks: node.chunks, sessions: sessions, renewals: renewals,
-                realTime: realTime, readiness: readiness, settings: settings, secret: node.secret.value, clock: Node.clock)
+                realTime: realTime, readiness: readiness, settings: settings, admission: admission, secret: node.secret.value,
+                clock: Node.clock)
             if roles.contains(.api) { try await welcome(node, settings, folder: dataOptions.folder(environment), environment, logger) }
             let server = Application(
                 responder: Responder(api: api),
                 server: .http1(
                     configuration: .init(
-                        additionalChannelHandlers: [
-                            ConnectionHandler(bodyLimitBytes: settings.bodyLimitBytes, upgrades: realTime.gateway != nil)
-                        ],
+                        additionalChannelHandlers: [ConnectionHandler(admission, upgrades: realTime.gateway != nil)],
                         idleTimeout: .seconds(Self.idleSeconds))),
-                configuration: .init(address: .hostname(host, port: port)),
+                configuration: .init(
+                    address: address.bindAddress, availableConnectionsDelegate: AcceptedConnections(admission.connections)),
                 onServerRunning: { channel in
-                    let address = channel.localAddress.flatMap { address in
+                    do { try address.open() } catch { logger.error("the socket's rights could not be set") }
+                    let place = channel.localAddress.flatMap { address in
                         address.ipAddress.flatMap { ip in address.port.map { ip.contains(":") ? "[\(ip)]:\($0)" : "\(ip):\($0)" } }
                     }
-                    logger.info("serving", metadata: facts.merging(["address": "\(address ?? "\(host):\(port)")"]) { $1 })
+                    logger.info("serving", metadata: facts.merging(["address": "\(place ?? address.text)"]) { $1 })
                 },
                 logger: logger)
             services += [node.committer, renewals]
@@ -87,7 +90,7 @@ struct Serve: AsyncParsableCommand {
         let lameDuck = try options.lameDuck(environment, isShared: isShared)
         let ending = Ending(readiness: readiness, lameDuck: hasPort ? lameDuck : .zero, logger: logger)
         do { try await ending.run(ServiceGroup(configuration: configuration)) } catch {
-            throw Self.explained(error, address: options.listenText(environment))
+            throw Self.explained(error, address: address.text)
         }
         try node.close()
         logger.info("stopped")

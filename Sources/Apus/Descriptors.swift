@@ -1,0 +1,38 @@
+internal import API
+internal import ArgumentParser
+internal import Foundation
+internal import Glibc
+
+/// How many files, sockets and the like this process may have open.
+enum Descriptors {
+    /// What is kept free beside clients' connections: for databases, Redis, files of chunks, and what the libraries open. One
+    /// that finds none left ends the process.
+    static let reserve = 64
+    /// As many connections as a server has that nobody has told otherwise.
+    private static let usualConnections = 10_000
+    private static let fewestConnections = 8
+
+    /// Raises the limit to what the system allows, and finds how many connections fit below it.
+    ///
+    /// - Parameter wanted: how many there are to be, of the usual number that it is given.
+    /// - Throws: `ValidationError` where they do not fit.
+    static func connections(_ wanted: (_ usual: Int) throws -> Int) throws -> Int {
+        var limit = rlimit()
+        unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        if limit.rlim_cur < limit.rlim_max {
+            var raised = limit
+            raised.rlim_cur = limit.rlim_max
+            if unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &raised) == 0 { limit = raised }
+        }
+        let open = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count
+        let free = Int(clamping: limit.rlim_cur) - open - reserve
+        guard free >= fewestConnections else {
+            throw ValidationError("this process may have \(limit.rlim_cur) files open, which is too few for a server: raise the limit (ulimit -n)")
+        }
+        let wanted = try wanted(min(free, usualConnections))
+        guard wanted <= free else {
+            throw ValidationError("\(wanted) connections do not fit: this process may have \(limit.rlim_cur) files open, so \(free) (ulimit -n)")
+        }
+        return wanted
+    }
+}
