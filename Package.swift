@@ -21,6 +21,7 @@ extension Target.Dependency {
     static let hummingbirdCore: Self = .product(name: "HummingbirdCore", package: "hummingbird")
     static let logging: Self = .product(name: "Logging", package: "swift-log")
     static let nioCore: Self = .product(name: "NIOCore", package: "swift-nio")
+    static let nioEmbedded: Self = .product(name: "NIOEmbedded", package: "swift-nio")
     static let nioHTTP1: Self = .product(name: "NIOHTTP1", package: "swift-nio")
     static let nioPosix: Self = .product(name: "NIOPosix", package: "swift-nio")
     static let nioSSL: Self = .product(name: "NIOSSL", package: "swift-nio-ssl")
@@ -95,11 +96,13 @@ let package = Package(
             ], swiftSettings: strict),
         .target(name: "TestSupport", dependencies: ["Domain"], path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(name: "MessagePackTests", dependencies: ["MessagePack", "TestSupport", .nioCore], swiftSettings: strict),
-        .testTarget(name: "APITests", dependencies: ["MessagePack", "API", .nioCore], swiftSettings: strict),
+        .testTarget(
+            name: "APITests", dependencies: ["MessagePack", "API", .logging, .nioCore, .nioEmbedded], swiftSettings: strict),
         .testTarget(name: "DomainTests", dependencies: ["Domain", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "EventLogTests", dependencies: ["Sodium", "Domain", "EventLog", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "RedisTests", dependencies: ["Redis", .logging, .nioCore, .nioPosix], swiftSettings: strict),
-        .testTarget(name: "GatewayTests", dependencies: ["Domain", "Gateway", "TestSupport", .nioCore], swiftSettings: strict),
+        .testTarget(
+            name: "GatewayTests", dependencies: ["Domain", "Gateway", "TestSupport", .nioCore, .nioEmbedded, .nioWebSocket], swiftSettings: strict),
         .testTarget(
             name: "StorageTests",
             dependencies: [

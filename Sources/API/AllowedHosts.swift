@@ -42,16 +42,16 @@ public struct AllowedHosts: Sendable {
     }
 
     func check(_ host: HostName?, _ request: Request) -> Verdict {
-        guard let host else { return .refused }
-        if isServed(host.name) { return .served }
-        guard patterns.contains(.host("www." + host.name)) else { return .refused }
+        if serves(host) { return .served }
+        guard let host, patterns.contains(.host("www." + host.name)) else { return .refused }
         let location = "http://www.\(request.head.authority ?? "")\(request.uri.string)"
         return .redirected(Response(status: .temporaryRedirect, headers: [.location: location]))
     }
 
-    private func isServed(_ name: String) -> Bool {
-        if patterns.contains(.host(name)) { return true }
-        var rest = name[...]
+    func serves(_ host: HostName?) -> Bool {
+        guard let host else { return false }
+        if patterns.contains(.host(host.name)) { return true }
+        var rest = host.name[...]
         while let dot = rest.firstIndex(of: ".") {
             rest = rest[rest.index(after: dot)...]
             if patterns.contains(.below(String(rest))) { return true }

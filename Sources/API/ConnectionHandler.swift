@@ -24,6 +24,8 @@ public final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHand
     private static let lingering = TimeAmount.seconds(30)
     /// The longest value of a field that may have other characters than ASCII.
     private static let foreignBytes = 512
+    /// From what size on pieces of a body go on at once.
+    private static let pieceBytes = 32 << 10
     /// How many requests may be sent ahead of their answers, and what each is thought to take.
     private static let aheadLimit = 100
     private static let aheadBytes = 2 << 10
@@ -41,6 +43,8 @@ public final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHand
     /// Requests that have come and were not answered.
     private var unanswered = 0
     private var body = AwaitedBody()
+    /// Of the body, what came since the last read.
+    private var pieces = ByteBuffer()
     /// The reads that were asked for while the body was held back.
     private var isReadHeldBack = false
     private var closesAfterAnswer = false
@@ -53,6 +57,8 @@ public final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHand
     private struct AwaitedBody {
         var isThere = true
         var isLong = false
+        /// Nobody knows where it ends.
+        var isEndless = false
         var isHeldBack = false
         var expectsGoAhead = false
         var bytes = 0
@@ -133,13 +139,23 @@ extension ConnectionHandler {
             arrival.bodyCame(bytes.readableBytes)
             body.bytes += bytes.readableBytes
             if body.bytes > Admission.strangersBodyBytes, !body.isLong { (body.isLong, body.isHeldBack) = (true, true) }
-            context.fireChannelRead(data)
+            pieces.writeImmutableBuffer(bytes)
+            if pieces.readableBytes >= Self.pieceBytes { passPieces(context) }
         case .end:
+            passPieces(context)
             arrival.ended()
             body.isThere = true
             connection?.become(working: true)
             context.fireChannelRead(data)
         }
+    }
+
+    /// What came in small pieces goes on as one: each costs as much as a large one.
+    private func passPieces(_ context: ChannelHandlerContext) {
+        guard pieces.readableBytes > 0 else { return }
+        let bytes = pieces
+        pieces = ByteBuffer()
+        context.fireChannelRead(wrapInboundOut(.body(bytes)))
     }
 
     /// - Returns: false where too much was sent ahead.
@@ -148,12 +164,14 @@ extension ConnectionHandler {
         admission.strangers.give(headBytes)
         headBytes = 0
         unanswered += 1
+        connection?.become(ahead: unanswered > 1)
         if unanswered > 1 {
             guard unanswered <= Self.aheadLimit, admission.strangers.take(Self.aheadBytes) else { return false }
             aheadBytes += Self.aheadBytes
         }
         let length = head.headers.first(name: "content-length").flatMap { Int($0) } ?? 0
         body = AwaitedBody(isThere: false, isLong: length > Admission.strangersBodyBytes)
+        body.isEndless = head.headers.contains(name: "transfer-encoding")
         body.isHeldBack = body.isLong
         body.expectsGoAhead = head.headers[canonicalForm: "expect"].contains { $0.lowercased() == "100-continue" }
         if !body.isHeldBack { goAhead(context) }
@@ -191,6 +209,7 @@ extension ConnectionHandler {
     }
 
     public func channelReadComplete(context: ChannelHandlerContext) {
+        passPieces(context)
         arrival.pauses(at: .now())
         if arrival.isAwaited { lookOut(context) }
         context.fireChannelReadComplete()
@@ -242,7 +261,7 @@ extension ConnectionHandler {
         switch unwrapOutboundIn(data) {
         case .head(var head) where head.status.code >= 200:
             // Nobody reads the rest of a long body, and what may come after it.
-            if !body.isThere, body.isHeldBack || body.isLong { head.headers.replaceOrAdd(name: "connection", value: "close") }
+            if !body.isThere, body.isLong || body.isEndless { head.headers.replaceOrAdd(name: "connection", value: "close") }
             closesAfterAnswer = head.headers[canonicalForm: "connection"].contains { $0.lowercased() == "close" }
             context.write(wrapOutboundOut(.head(head)), promise: written)
         case .end:
@@ -261,6 +280,7 @@ extension ConnectionHandler {
 
     private func answered() {
         unanswered -= 1
+        connection?.become(ahead: unanswered > 1)
         let ahead = min(aheadBytes, Self.aheadBytes)
         admission.strangers.give(ahead)
         aheadBytes -= ahead

@@ -64,6 +64,8 @@ public final class Connections: Sendable {
             } else if state.strangersCount >= limits.strangers || state.all.count >= limits.all {
                 let crowd = state.strangers.max { $0.value.count < $1.value.count }?.key
                 Self.dismiss(from: crowd ?? connection.address, &state, &gone)
+                let other = gone.isEmpty ? state.strangers.first { $0.value.contains { !$0.isWorking } }?.key : nil
+                if let other { Self.dismiss(from: other, &state, &gone) }
                 if gone.isEmpty { Self.dismissKnown(&state, &gone) }
             }
             let hasRoom =
@@ -143,6 +145,7 @@ final class Connection: Sendable {
     private let channel: any Channel
     private let known = Atomic(false)
     private let working = Atomic(false)
+    private let ahead = Atomic(false)
     private let handler: NIOLoopBoundBox<ConnectionHandler?>
     private let work = Mutex(Work())
 
@@ -166,10 +169,10 @@ final class Connection: Sendable {
         }
     }
 
-    /// Called on the event loop.
-    init(_ channel: any Channel, _ handler: ConnectionHandler) {
+    /// - Parameter handler: what holds the rest of long bodies back. Called on the event loop.
+    init(_ channel: any Channel, address: String? = nil, _ handler: ConnectionHandler? = nil) {
         id = ObjectIdentifier(channel)
-        address = channel.remoteAddress?.ipAddress ?? ""
+        self.address = address ?? channel.remoteAddress?.ipAddress ?? ""
         self.channel = channel
         self.handler = NIOLoopBoundBox(handler, eventLoop: channel.eventLoop)
     }
@@ -179,8 +182,12 @@ final class Connection: Sendable {
     /// Whether a request that has come is being answered.
     var isWorking: Bool { working.load(ordering: .relaxed) }
 
+    /// Whether more requests have come than the one that is being answered.
+    var isAhead: Bool { ahead.load(ordering: .relaxed) }
+
     func become(known: Bool) -> Bool { self.known.exchange(known, ordering: .relaxed) != known }
     func become(working: Bool) { self.working.store(working, ordering: .relaxed) }
+    func become(ahead: Bool) { self.ahead.store(ahead, ordering: .relaxed) }
 
     /// Lets the rest of the body come that is being held back.
     func acceptBody() { channel.eventLoop.execute { [handler] in handler.value?.acceptBody() } }

@@ -36,9 +36,11 @@ public struct Responder: HTTPResponder {
     /// The answer to a request. Never throws: every error is an answer.
     public func respond(to request: Request, context: ConnectionContext) async throws -> Response {
         let start = ContinuousClock.now
+        let connection = api.admission.connections.connection(of: context.channel)
+        // Whoever sends many requests at once does not keep a thread for all of them.
+        if connection?.isAhead == true { await Task.yield() }
         let target = Target(request.head.path ?? "")
         let match = routes.match(request.method, path: target.path)
-        let connection = api.admission.connections.connection(of: context.channel)
         var response = if let connection {
             await connection.attend { await answer(request, target, match, connection, context) }
         } else {

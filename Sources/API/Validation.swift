@@ -18,8 +18,8 @@ struct ValidationFault: Error, Sendable {
         case json(String)
     }
 
-    /// The longest value that is sent back; of longer ones the place must do.
-    private static let echoLimitBytes = 64 << 10
+    /// The longest value that is sent back; of longer ones the place must do. One may be sent back in each of many faults.
+    private static let echoLimitBytes = 4 << 10
 
     let type: String
     let location: [Step]

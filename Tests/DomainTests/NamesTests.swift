@@ -1,5 +1,7 @@
-@testable import Domain
+import Foundation
 import Testing
+
+@testable import Domain
 
 // The tables were made with Django 4.2 on Python 3.10; what Django 3.2 and 5.2 judge differently is left out.
 
@@ -171,5 +173,34 @@ import Testing
 
     @Test("with an escaped blank between quotes are valid") func escapedBlank() {
         #expect(EmailAddress.isValid("\"a\\ b\"@example.com"))
+    }
+}
+
+@Suite("Texts that nobody writes") struct HostileTextTests {
+    private static let marks = String(String.UnicodeScalarView((0..<300_000).map { ["\u{301}", "\u{327}", "\u{323}"][$0 % 3] as Unicode.Scalar }))
+
+    @Test("a text has at most thirty marks on a letter")
+    func streamSafe() {
+        #expect(StreamSafe.contains("a" + Self.marks.unicodeScalars.prefix(30).map { String($0) }.joined()))
+        #expect(!StreamSafe.contains("a" + Self.marks))
+        #expect(StreamSafe.contains(String(repeating: "e\u{301}", count: 10_000)))
+        #expect(StreamSafe.contains(String(repeating: "한", count: 10_000)))
+    }
+
+    @Test(
+        "what is too long for a name is nobody's, and is not normalized",
+        arguments: ["a" + marks, String(repeating: "\u{1F1E6}", count: 1_000_000), String(repeating: "Σ", count: 1_000_000)])
+    func names(text: String) {
+        #expect(!Username.canBe(text))
+        #expect(!Username.isValid(Username.canonical(text)))
+        #expect(!EmailAddress.isValid(EmailAddress.canonical(text)))
+    }
+
+    @Test("the longest names and addresses are not too long, in any form")
+    func longest() {
+        for text in [String(repeating: "한", count: 150), String(repeating: "ä", count: 242) + "@example.com"] {
+            #expect(Username.canBe(text))
+            #expect(Username.canBe(text.decomposedStringWithCanonicalMapping))
+        }
     }
 }
