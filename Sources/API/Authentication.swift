@@ -134,7 +134,8 @@ extension API {
 
     private func newSession(for account: Account, _ keys: UserKeys, isLogin: Bool, _ call: Call) async throws -> Response {
         let token = try await sessions.create(
-            for: account.user, device: call.headers[.userAgent].map { String($0.unicodeScalars.prefix(200)) }, isLogin: isLogin, at: call.now)
+            for: account.user, device: call.headers[.userAgent].map { String($0.unicodeScalars.prefix(200)) }, isLogin: isLogin,
+            at: call.now)
         return Answer.messagePack { writer in
             writer.map(count: 2)
             writer.pair("token", token)

@@ -132,9 +132,10 @@ extension ConnectionHandler {
     public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !isLingering else { return }
         switch unwrapInboundIn(data) {
-        case .head(let head):
+        case .head(let sent):
+            let head = Self.readable(sent)
             guard headCame(head, context) else { return context.close(promise: nil) }
-            context.fireChannelRead(wrapInboundOut(.head(readable(head))))
+            context.fireChannelRead(wrapInboundOut(.head(head)))
         case .body(let bytes):
             arrival.bodyCame(bytes.readableBytes)
             body.bytes += bytes.readableBytes
@@ -179,13 +180,13 @@ extension ConnectionHandler {
     }
 
     /// The head as the rest of the program wants it.
-    private func readable(_ head: HTTPRequestHead) -> HTTPRequestHead {
+    private static func readable(_ head: HTTPRequestHead) -> HTTPRequestHead {
         var head = head
-        if !head.isKeepAlive { head.headers.replaceOrAdd(name: "connection", value: "close") }
         // Nothing that is read here is so long and not ASCII, and to compare it could take for ever.
-        for (name, value) in head.headers where value.utf8.count > Self.foreignBytes && value.utf8.contains(where: { $0 >= 0x80 }) {
+        for (name, value) in head.headers where value.utf8.count > foreignBytes && value.utf8.contains(where: { $0 >= 0x80 }) {
             head.headers.remove(name: name)
         }
+        if !head.isKeepAlive { head.headers.replaceOrAdd(name: "connection", value: "close") }
         // As any field that stands twice; no host has a comma, so none is served.
         let hosts = head.headers["host"]
         if hosts.count > 1 { head.headers.replaceOrAdd(name: "host", value: hosts.joined(separator: ", ")) }

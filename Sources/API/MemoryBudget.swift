@@ -37,9 +37,10 @@ final class MemoryShare: Sendable {
     }
 
     func giveBack() {
-        budget.give(heldBytes.withLock { held in
-            defer { held = 0 }
-            return held
-        })
+        budget.give(
+            heldBytes.withLock { held in
+                defer { held = 0 }
+                return held
+            })
     }
 }

@@ -41,12 +41,13 @@ public struct Responder: HTTPResponder {
         if connection?.isAhead == true { await Task.yield() }
         let target = Target(request.head.path ?? "")
         let match = routes.match(request.method, path: target.path)
-        var response = if let connection {
-            await connection.attend { await answer(request, target, match, connection, context) }
-        } else {
-            // It was closed before its request was looked at.
-            Answer.error(.unavailable)
-        }
+        var response =
+            if let connection {
+                await connection.attend { await answer(request, target, match, connection, context) }
+            } else {
+                // It was closed before its request was looked at.
+                Answer.error(.unavailable)
+            }
         if request.method == .head { response.body = .init() }
         if request.headers[.connection] == "close" { response.headers[.connection] = "close" }
         log(request, match, response, start.duration(to: .now), context)

@@ -126,7 +126,9 @@ struct Routes: Sendable {
     private static let authentication = [
         Route(.get, "/api/v1/authentication/is_etebase/", for: .anybody) { api, call in Answer.nothing(.ok, to: call) },
         Route(.post, "/api/v1/authentication/signup/", body: .parsed, for: .anybody) { api, call in try await api.signUp(call) },
-        Route(.post, "/api/v1/authentication/login_challenge/", body: .parsed, for: .anybody) { api, call in try await api.loginChallenge(call) },
+        Route(.post, "/api/v1/authentication/login_challenge/", body: .parsed, for: .anybody) { api, call in
+            try await api.loginChallenge(call)
+        },
         Route(.post, "/api/v1/authentication/login/", body: .parsed, for: .anybody) { api, call in try await api.logIn(call) },
         Route(.post, "/api/v1/authentication/logout/") { api, call in try await api.logOut(call) },
         Route(.post, "/api/v1/authentication/change_password/", body: .parsed) { api, call in try await api.changePassword(call) },

@@ -27,11 +27,13 @@ enum Descriptors {
         let open = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count
         let free = Int(clamping: limit.rlim_cur) - open - reserve
         guard free >= fewestConnections else {
-            throw ValidationError("this process may have \(limit.rlim_cur) files open, which is too few for a server: raise the limit (ulimit -n)")
+            throw ValidationError(
+                "\(limit.rlim_cur) open files are too few for a server: raise the limit (ulimit -n)")
         }
         let wanted = try wanted(min(free, usualConnections))
         guard wanted <= free else {
-            throw ValidationError("\(wanted) connections do not fit: this process may have \(limit.rlim_cur) files open, so \(free) (ulimit -n)")
+            throw ValidationError(
+                "\(wanted) connections do not fit below the limit of \(limit.rlim_cur) open files (ulimit -n): \(free) would")
         }
         return wanted
     }

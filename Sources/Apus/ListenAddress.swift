@@ -20,7 +20,8 @@ enum ListenAddress {
             return
         }
         guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]), (0...65535).contains(port) else {
-            throw ValidationError("\(text) is no address and port, such as 127.0.0.1:3735, and no path of a socket, such as unix:/run/apus.sock")
+            throw ValidationError(
+                "\(text) is no address and port, such as 127.0.0.1:3735, and no path of a socket, such as unix:/run/apus.sock")
         }
         let host = text[..<colon].trimmingCharacters(in: ["[", "]"])
         self = .port(host: host.isEmpty ? "0.0.0.0" : host, port)

@@ -24,7 +24,8 @@ import Testing
     @Test(
         "what is no host is none",
         arguments: [
-            "", ":80", "[", "[]", "[::1", "[::1]x", "[::1]:x", "a:b", "a:99999", "a b", "a,b", "a.example, a.example", "a/b", "a@b", "a..b", ".", "a\0",
+            "", ":80", "[", "[]", "[::1", "[::1]x", "[::1]:x", "a:b", "a:99999", "a b", "a,b", "a.example, a.example", "a/b", "a@b", "a..b",
+            ".", "a\0",
             "1:2:3", String(repeating: "a", count: 300), String(repeating: "ü", count: 2000),
         ])
     func none(text: String) { #expect(HostName(text) == nil) }
@@ -56,7 +57,9 @@ import Testing
         #expect(address.text == text)
     }
 
-    @Test("what is no address of a server is none", arguments: ["sync.example.com", "ftp://a", "https://", "https:///a", "https://u@a", "https://a:b"])
+    @Test(
+        "what is no address of a server is none",
+        arguments: ["sync.example.com", "ftp://a", "https://", "https:///a", "https://u@a", "https://a:b"])
     func noAddress(url: String) { #expect(PublicAddress(url) == nil) }
 
     @Test(

@@ -177,7 +177,8 @@ import Testing
 }
 
 @Suite("Texts that nobody writes") struct HostileTextTests {
-    private static let marks = String(String.UnicodeScalarView((0..<300_000).map { ["\u{301}", "\u{327}", "\u{323}"][$0 % 3] as Unicode.Scalar }))
+    private static let marks = String(
+        String.UnicodeScalarView((0..<300_000).map { ["\u{301}", "\u{327}", "\u{323}"][$0 % 3] as Unicode.Scalar }))
 
     @Test("a text has at most thirty marks on a letter")
     func streamSafe() {
