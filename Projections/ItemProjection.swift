@@ -36,7 +36,9 @@ struct ContentRows {
     private var newChanges: [[Value]] = []
     private var newRevisions: [[Value]] = []
     private var newChunks: [[Value]] = []
-    private var newRelations: [[Value]] = []
+    /// The revisions that name chunks, in order. Their rows are made when they are written, few at a time: one revision may name
+    /// a chunk any number of times.
+    private var mentions: [(revision: Int64, collection: Int64, chunks: [ChunkUID])] = []
     /// Items whose current revision is in the table and is not current any more.
     private var superseded: [[Value]] = []
     private var current: [Int64: Current] = [:]
@@ -65,6 +67,7 @@ struct ContentRows {
         var rows = try ContentRows(run, batch)
         for record in run { try rows.add(record, &batch) }
         try rows.write(batch.connection)
+        try rows.writeRelations(&batch)
     }
 
     private init(_ run: ArraySlice<RecordedEvent>, _ batch: Batch) throws {
@@ -124,8 +127,12 @@ struct ContentRows {
 
         private mutating func add(_ revision: Revision, of collection: CollectionUID) {
             madeChunks[collection, default: []].formUnion(revision.stored.map(\.uid))
-            let missing = revision.chunks.filter { madeChunks[collection]?.contains($0) != true }
-            if !missing.isEmpty { chunks[collection, default: []].formUnion(missing) }
+            // Content that repeats itself names a chunk again and again.
+            var last: ChunkUID?
+            for chunk in revision.chunks where chunk != last {
+                last = chunk
+                if madeChunks[collection]?.contains(chunk) != true { chunks[collection, default: []].insert(chunk) }
+            }
         }
     }
 
@@ -242,12 +249,7 @@ struct ContentRows {
         ])
         changedCollections[collection.id] = record.position
         add(revision.stored, in: collection, &batch)
-        for uid in revision.chunks {
-            guard let chunk = chunks[ChunkKey(collection: collection.id, uid: uid)] else {
-                throw DatabaseFault(.corrupt, "an event names a chunk that is not in the read model")
-            }
-            newRelations.append([.integer(batch.nextRelationID()), .integer(chunk), id])
-        }
+        if !revision.chunks.isEmpty { mentions.append((record.position.rawValue, collection.id, revision.chunks)) }
     }
 
     /// Adds chunks whose content was stored.
@@ -274,10 +276,40 @@ struct ContentRows {
         try connection.enqueue(Self.updateStokens, rows: Self.rows(restored))
         try connection.enqueue(Self.restore, rows: restoredRows)
         try connection.enqueue(Self.insertChunks, rows: newChunks)
-        try connection.enqueue(Self.insertRelations, rows: newRelations)
         try connection.enqueue(Self.updateChanges, rows: Self.rows(changedItems))
         try connection.enqueue(Self.updateCollectionStates, rows: Self.rows(changedCollections))
     }
+
+    /// Writes which chunks the revisions name, in slices: each is a short statement, with which the session shows that it lives.
+    private func writeRelations(_ batch: inout Batch) throws {
+        let connection = batch.connection
+        let isLong = mentions.reduce(0) { $0 + $1.chunks.count } > Self.relationSlice
+        // References are looked at with each slice, not all of them in the commit.
+        if isLong { try connection.enqueue(Self.checkAtOnce, []) }
+        var rows: [[Value]] = []
+        for (revision, collection, chunks) in mentions {
+            var last: (uid: ChunkUID, id: Int64)?
+            for uid in chunks {
+                if last?.uid != uid {
+                    guard let id = self.chunks[ChunkKey(collection: collection, uid: uid)] else {
+                        throw DatabaseFault(.corrupt, "an event names a chunk that is not in the read model")
+                    }
+                    last = (uid, id)
+                }
+                rows.append([.integer(batch.nextRelationID()), .integer(orNull: last?.id), .integer(revision)])
+                guard rows.count == Self.relationSlice else { continue }
+                try connection.enqueue(Self.insertRelations, rows: rows)
+                try connection.run([])
+                rows.removeAll(keepingCapacity: true)
+            }
+        }
+        try connection.enqueue(Self.insertRelations, rows: rows)
+        if isLong { try connection.enqueue(Self.checkLater, []) }
+    }
+
+    private static let relationSlice = 10_000
+    private static let checkAtOnce = Statement(sqlite: "SELECT 1", postgres: "SET CONSTRAINTS ALL IMMEDIATE")
+    private static let checkLater = Statement(sqlite: "SELECT 1", postgres: "SET CONSTRAINTS ALL DEFERRED")
 
     /// Those of the restored rows that no later event of the run superseded.
     private var restoredRows: [[Value]] {

@@ -10,12 +10,16 @@ internal import Synchronization
 ///
 /// Any number may run; the one that holds the lease is active. The lease is a row with a fence, kept by the database's
 /// clock: each batch begins by prolonging it under its fence, which locks the row until the batch is committed, so a
-/// projector that has lost the lease without noticing writes nothing.
+/// projector that has lost the lease without noticing writes nothing. So the lock is what keeps others out while a batch is
+/// written, however long that takes: a batch has no time, but its statements are short, and a session that stands still between
+/// two of them, or whose other end is gone, is ended by the database. While a batch is read the lease is prolonged.
 ///
-/// An event that cannot be applied is never skipped: the projector stands before it, says so, and tries again, while reads
-/// that need it are answered with an error.
+/// A batch is bounded in number and in bytes. One that fails is halved, down to one event; so what cannot be applied, or not in
+/// time, holds up nothing that comes before it. An event that cannot be applied is never skipped: the projector stands before it,
+/// says so (``obstacle``), and tries again, while reads that need it are answered with an error.
 public actor Projector: Service {
     private static let batchLimit = 1000
+    private static let batchBytes = 8 << 20
     /// How long a lease is good; a standby takes over this long after the last batch of a holder that died.
     private static let leaseSeconds = 3
     /// How often an idle projector looks at the log by itself, for appends of other processes; and how often when it is told
@@ -51,7 +55,12 @@ public actor Projector: Service {
     private var prolongAt = ContinuousClock.now
     /// Whether standbys of the database may be read from: they get what is on the disk.
     private var hasStandbys = false
+    /// How many events the next batch may have: fewer after one that failed.
+    private var limit = batchLimit
+    /// How many events the batch has that is being applied; nil while one is read.
+    private var applying: Int?
     private let isTold = Mutex(false)
+    private let standing = Mutex<Obstacle?>(nil)
     private let wakes: AsyncStream<Void>
     private let wakeContinuation: AsyncStream<Void>.Continuation
 
@@ -71,6 +80,9 @@ public actor Projector: Service {
         self.reached = reached
         (wakes, wakeContinuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
+
+    /// The event that keeps this projector from going on; nil while none does, and where another projector is active.
+    nonisolated public var obstacle: Obstacle? { standing.withLock { $0 } }
 
     /// Tells that there is something new in the log.
     nonisolated public func wake() { wakeContinuation.yield() }
@@ -99,12 +111,46 @@ public actor Projector: Service {
             case .standby: try await Task.sleep(for: Self.standbyInterval)
             case .moved: break
             }
-        } catch is CancellationError { throw CancellationError() } catch {
-            forget()
-            logger.error("the log is not projected any further", metadata: ["fault": "\(error)"])
-            try await Task.sleep(for: Self.retryInterval)
-        }
+        } catch is CancellationError { throw CancellationError() } catch { try await recover(from: error) }
         try Task.checkCancellation()
+    }
+
+    /// Looks for what is in the way: with half as many events, and when it is one, by its name.
+    private func recover(from error: any Error) async throws {
+        let start = checkpoint
+        let isUnavailable = if case .unavailable? = (error as? DatabaseFault)?.kind { true } else { false }
+        let isAlone = limit == 1
+        limit = max(1, min(limit, applying ?? limit) / 2)
+        applying = nil
+        forget()
+        guard isAlone, let start, let obstacle = await obstacle(after: start, error) else {
+            logger.error("the log is not projected any further", metadata: ["fault": "\(error)"])
+            // What is in the way of many events is looked for at once.
+            if isAlone || isUnavailable { try await Task.sleep(for: Self.retryInterval) }
+            return
+        }
+        let isNews = standing.withLock { known in
+            defer { known = obstacle }
+            return known != obstacle
+        }
+        logger.log(
+            level: isNews ? .error : .debug, "the log is not projected any further: \(obstacle)",
+            metadata: ["position": "\(obstacle.position.rawValue)", "type": "\(obstacle.type)", "fault": "\(error)"])
+        try await Task.sleep(for: Self.retryInterval)
+    }
+
+    /// The next event with why it cannot be applied. Nil when a database is away, or it cannot be told which event it is.
+    private func obstacle(after start: Position, _ error: any Error) async -> Obstacle? {
+        do {
+            try await database.read { _ = try $0.first(Self.selectStart, []) { $0.integer(0) } }
+            let line = try await log.read { try EventLog.lines(after: start, limit: 1, $0).first }
+            return line.map { Obstacle(at: $0.position, type: $0.type, error) }
+        } catch { return nil }
+    }
+
+    private func wentOn() {
+        limit = min(limit * 2, Self.batchLimit)
+        standing.withLock { $0 = nil }
     }
 
     /// Until somebody says that there is something new, or it is time to look.
@@ -126,6 +172,8 @@ public actor Projector: Service {
         guard try await holdsLease() else { return .standby }
         let start = try await position()
         let batch = try await takeUpcoming(after: start)
+        applying = batch.events.count
+        defer { applying = nil }
         let isDue = ContinuousClock.now >= prolongAt
         if batch.events.isEmpty {
             // Looking costs no write.
@@ -138,13 +186,18 @@ public actor Projector: Service {
         async let next = batch.isFull ? read(after: start + batch.events.count) : nil
         let step = try await apply(batch, after: start)
         switch step {
-        case .applied(let events): (checkpoint, upcoming) = (start + events.count, try await next)
+        case .applied(let events):
+            checkpoint = start + events.count
+            wentOn()
+            async let _: Void = keepLease()
+            upcoming = try await next
         case .idle: break
         case .moved: forget()
         case .standby:
             // Somebody else has it now.
             forget()
             fence = nil
+            standing.withLock { $0 = nil }
         }
         return step
     }
@@ -154,7 +207,10 @@ public actor Projector: Service {
             // The log is durable, and the checkpoint is in this transaction. A holder that stands still in it must not keep
             // the row from a standby for longer than the lease.
             try connection.enqueue(hasStandbys ? Self.mustLastHere : Self.needNotLast, [])
-            try connection.enqueue(Self.mustNotStandStill, [])
+            let patience = Self.stillSeconds + batch.bytes / Self.bytesPerSecond
+            try connection.enqueue(Self.mustNotStandStill, [.text("\(patience)s")])
+            try connection.enqueue(Self.mayTakeLong, [])
+            try connection.enqueue(Self.mustNotOutliveUs, [])
             let found = try connection.first(Self.prolong, [.text(holder), .integer(orNull: fence)]) { $0.integer(0) }
             guard let found else { return Step.standby }
             guard found == start.rawValue else { return .moved }
@@ -169,13 +225,14 @@ public actor Projector: Service {
     private func takeUpcoming(after start: Position) async throws -> Replica.Batch {
         defer { upcoming = nil }
         if let upcoming { return upcoming }
+        async let _: Void = keepLease()
         return try await read(after: start)
     }
 
     private func read(after position: Position) async throws -> Replica.Batch {
-        try await log.read { [replica] connection in
-            let events = try EventLog.events(after: position, limit: Self.batchLimit, connection)
-            let batch = Replica.Batch(events: events, isFull: events.count == Self.batchLimit)
+        try await log.read { [replica, limit] connection in
+            let (events, bytes, isFull) = try EventLog.batch(after: position, limit: limit, bytes: Self.batchBytes, connection)
+            let batch = Replica.Batch(events: events, bytes: bytes, isFull: isFull)
             return try replica?.completed(batch, connection) ?? batch
         }
     }
@@ -183,7 +240,7 @@ public actor Projector: Service {
     private func position() async throws -> Position {
         if let checkpoint { return checkpoint }
         let found = try await database.read { connection in
-            try connection.first(Statement("SELECT position FROM apus_projection"), []) { Position(rawValue: $0.integer(0)) }
+            try connection.first(Self.selectStart, []) { Position(rawValue: $0.integer(0)) }
         }
         guard let found else { throw DatabaseFault(.corrupt, "the read model has no checkpoint row: rebuild it") }
         try await checkHistory(at: found)
@@ -200,6 +257,21 @@ public actor Projector: Service {
                 .corrupt, "the read model is ahead of the log by \(position.rawValue - epochs.head.position.rawValue) events")
         }
         try await replica?.check()
+    }
+
+    /// Prolongs the lease again and again while something is done outside of a batch's transaction, until it is cancelled.
+    private func keepLease() async {
+        while let fence {
+            do {
+                try await Task.sleep(for: Self.prolongInterval)
+                try await database.write { [holder] connection in
+                    try connection.enqueue(Self.mustNotWait, [])
+                    _ = try connection.first(Self.prolong, [.text(holder), .integer(fence)]) { $0.integer(0) }
+                }
+            } catch is CancellationError { return } catch {
+                logger.debug("the lease was not prolonged", metadata: ["fault": "\(error)"])
+            }
+        }
     }
 
     /// Takes the lease when nobody has it.
@@ -226,7 +298,19 @@ public actor Projector: Service {
     private static let selectStandbys = Statement("SELECT EXISTS (SELECT FROM pg_stat_replication)")
     private static let mustLastHere = Statement("SET LOCAL synchronous_commit = local")
     private static let needNotLast = Statement("SET LOCAL synchronous_commit = off")
-    private static let mustNotStandStill = Statement("SET LOCAL idle_in_transaction_session_timeout = '2s'")
+    private static let selectStart = Statement("SELECT position FROM apus_projection")
+
+    /// How long a session may stand still between two statements, and how much it takes meanwhile of one that is long.
+    private static let stillSeconds = 2
+    private static let bytesPerSecond = 16 << 20
+    private static let mustNotStandStill = Statement("SELECT set_config('idle_in_transaction_session_timeout', $1, TRUE)")
+    private static let mayTakeLong = Statement("SET LOCAL statement_timeout = 0")
+    /// A statement of a process that is gone ends too. PostgreSQL 13 cannot do that.
+    private static let mustNotOutliveUs = Statement(
+        """
+        SELECT set_config('client_connection_check_interval', '1s', TRUE)
+        WHERE  current_setting('client_connection_check_interval', TRUE) IS NOT NULL
+        """)
     private static let mustNotWait = Statement("SET LOCAL lock_timeout = '500ms'")
 
     private static let acquire = Statement(

@@ -14,10 +14,13 @@ struct Replica: Sendable {
         var events: [RecordedEvent]
         /// Whether there are more events.
         var isFull: Bool
+        /// How long the events' payloads are together.
+        let bytes: Int
         fileprivate var contents: [[Value]] = []
 
-        init(events: [RecordedEvent], isFull: Bool) {
+        init(events: [RecordedEvent], bytes: Int, isFull: Bool) {
             self.events = events
+            self.bytes = bytes
             self.isFull = isFull
         }
     }
@@ -33,7 +36,7 @@ struct Replica: Sendable {
             defer { bytes += record.event.storedChunks.reduce(0) { $0 + $1.bytes } }
             return bytes < Self.batchBytes
         }
-        var completed = Batch(events: Array(events), isFull: batch.isFull || events.count < batch.events.count)
+        var completed = Batch(events: Array(events), bytes: batch.bytes, isFull: batch.isFull || events.count < batch.events.count)
         // A content that was pruned may come again.
         var wanted: [CollectionUID: Set<ChunkUID>] = [:]
         for record in events {

@@ -103,6 +103,43 @@ public enum EventLog {
         try connection.query(selectAfter, [.integer(position.rawValue), .integer(Int64(limit))], decode)
     }
 
+    /// The next events after `position`, in order: as many as fit, but one at least, however large it is.
+    ///
+    /// - Parameters:
+    ///   - limit: how many at most.
+    ///   - bytes: how long their payloads may be together; they are measured before one is read.
+    /// - Returns: the events, how long their payloads are together, and whether there may be more of them.
+    /// - Throws: ``LogFault`` at the first event that cannot be read.
+    public static func batch(
+        after position: Position, limit: Int, bytes: Int, _ connection: any Connection
+    ) throws -> (events: [RecordedEvent], bytes: Int, isFull: Bool) {
+        var total = 0
+        let events = try connection.query(
+            selectBatch, [.integer(position.rawValue), .integer(Int64(limit)), .integer(Int64(bytes))]
+        ) { row in
+            total += Int(row.integer(11))
+            return try decode(row)
+        }
+        return (events, total, events.count == limit || total >= bytes)
+    }
+
+    private static let selectBatch = Statement(
+        """
+        SELECT \(columns), length(event.payload)
+        FROM   apus_event event
+        LEFT   JOIN apus_stream stream ON stream.name = event.stream
+        WHERE  event.position > $1
+        AND    event.position <= (SELECT max(measured.position)
+                                  FROM   (SELECT next.position, sum(next.bytes) OVER (ORDER BY next.position) - next.bytes AS earlier
+                                          FROM   (SELECT position, length(payload) AS bytes
+                                                  FROM   apus_event
+                                                  WHERE  position > $1
+                                                  ORDER  BY position
+                                                  LIMIT  $2) next) measured
+                                  WHERE  measured.earlier < $3)
+        ORDER  BY event.position
+        """)
+
     /// What can be said of an event without its stream's key.
     public struct Line: Sendable {
         public let position: Position

@@ -144,10 +144,14 @@ import Testing
             let stands = try await node.database.read { connection in
                 try connection.first(Self.selectStanding, []) { [$0.integer(0), $0.integer(1), $0.integer(2)] }
             }
-            #expect(stands == [3, 1, 0], "nothing of the batch is there, not even what comes before the obstacle")
+            #expect(stands == [4, 1, 1], "what comes before the obstacle is there, and nothing of it or after it")
+            let obstacle = try #require(node.projector?.obstacle)
+            #expect(obstacle.position.rawValue == 5 && obstacle.type == "ItemCreated")
+            #expect(obstacle.description.contains("django_etebase_stoken_pkey") && obstacle.description.contains("apus rebuild"))
             _ = try await node.database.write { try $0.execute(Statement(Self.clear), []) }
             try await node.expectSoundLog()
             #expect(try await node.snapshot { try $0.state(of: notes, chunks: ["k1"]).chunks } == ["k1"])
+            #expect(node.projector?.obstacle == nil)
         }
     }
 
@@ -210,6 +214,20 @@ import Testing
                 for answer in await node.commit(group: large) { #expect(try answer.get().count == 1) }
                 #expect(batches.sizes.withLock { $0 } == [1, 1, 1])
             }
+        }
+    }
+
+    @Test("more than 128 MiB that wait are told to come again, but for one that is alone", arguments: Engine.projectingInAppend)
+    func overloadInBytes(engine: Engine) async throws {
+        try await engine.node { node in
+            let ada = try await node.user("ada")
+            var group: [Submission] = []
+            for bytes in [200 << 20, 1, 100 << 20, 29 << 20] {
+                group.append(try await node.submission(to: notes, by: ada, bytes: bytes) { _ in [] })
+            }
+            let answers = await node.commit(group: Array(group.prefix(2))) + node.commit(group: Array(group.suffix(2)))
+            for index in [0, 2] { #expect(try answers[index].get().isEmpty) }
+            for index in [1, 3] { #expect(throws: LogFault.overloaded) { try answers[index].get() } }
         }
     }
 
