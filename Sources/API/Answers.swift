@@ -14,8 +14,8 @@ enum Answer {
     }
 
     /// What was written as MessagePack before.
-    static func data(status: HTTPResponse.Status = .ok, _ buffer: ByteBuffer) -> Response {
-        Response(status: status, headers: [.contentType: MediaType.messagePack], body: .init(byteBuffer: buffer))
+    static func data(status: HTTPResponse.Status = .ok, _ buffer: ByteBuffer, type: String = MediaType.messagePack) -> Response {
+        Response(status: status, headers: [.contentType: type], body: .init(byteBuffer: buffer))
     }
 
     /// Nothing to say: empty for those who accept MessagePack, JSON's null for others, but always empty with a 204.

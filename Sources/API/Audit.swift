@@ -17,7 +17,7 @@ extension API {
         let times = call.query.times(&validation)
         let checked = Result { [validation] in try validation.finish((limit, times)) }
         // The history is in the log, so it is read where that is.
-        let answer = try await prepare(call) { [stokens = readModel.stokens] snapshot, user in
+        let page = try await prepare(call) { [stokens = readModel.stokens] snapshot, user in
             _ = try snapshot.adminAccess(to: call.collection, by: user.user)
             let (limit, times) = try checked.get()
             let iterator = call.query["iterator"].flatMap { $0.isEmpty ? nil : $0 }
@@ -32,7 +32,7 @@ extension API {
             writer.pair("done", page.isDone)
             return writer.buffer
         }
-        return Answer.data(answer)
+        return try answer([.bytes(page)], to: call)
     }
 }
 

@@ -35,7 +35,11 @@ extension API {
             }
             return content
         }
-        return Response(
-            status: .ok, headers: [.contentType: MediaType.binary], body: .init(byteBuffer: ByteBuffer(bytes: content)))
+        let part: AnswerPart =
+            switch content {
+            case .bytes(let bytes): .bytes(ByteBuffer(bytes: bytes))
+            case .stored(let stored): .stored(stored)
+            }
+        return try answer([part], to: call, type: MediaType.binary)
     }
 }

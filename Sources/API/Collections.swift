@@ -14,7 +14,7 @@ extension API {
         let page = try await read(call) { snapshot, user in
             try snapshot.collectionPage(of: user.user, types: nil, try query.get())
         }
-        return Answer.data(page)
+        return try answer(page, to: call)
     }
 
     /// `POST collection/list_multi/`
@@ -32,7 +32,7 @@ extension API {
         let page = try await read(call) { snapshot, user in
             try snapshot.collectionPage(of: user.user, types: try types.get(), query)
         }
-        return Answer.data(page)
+        return try answer(page, to: call)
     }
 
     /// `GET collection/UID/`
@@ -40,12 +40,13 @@ extension API {
         let query = Result { try ContentQuery(call) }
         let collection = try await read(call) { snapshot, user in
             _ = try snapshot.access(to: call.collection, by: user.user)
-            let collection = try snapshot.collection(call.collection, of: user.user, try query.get().prefetch)
-            var writer = MessagePackWriter(capacity: 1024)
-            try writer.collection(collection, snapshot)
-            return writer.buffer
+            let prefetch = try query.get().prefetch
+            let collection = try snapshot.collection(call.collection, of: user.user, prefetch)
+            var writer = AnswerWriter()
+            try writer.collection(collection, snapshot, prefetch)
+            return writer.finish()
         }
-        return Answer.data(collection)
+        return try answer(collection, to: call)
     }
 
     /// `POST collection/`
@@ -135,64 +136,39 @@ extension Snapshot {
     ///
     /// Removed memberships are told only when a stoken is given. The answer's stoken does not move past them, so they are
     /// told again until something else has changed, as recorded in `collection-removed`.
-    func collectionPage(of user: UserID, types: [[UInt8]]?, _ query: ListQuery) throws -> ByteBuffer {
+    func collectionPage(of user: UserID, types: [[UInt8]]?, _ query: ListQuery) throws -> [AnswerPart] {
         try requireCollections(of: user)
         let start = try start(query.stoken)
         let page = try collections(of: user, types: types, after: start, limit: try query.limit.get(), query.prefetch)
         let end = page.elements.last?.changed
         let removals = query.stoken == nil ? [] : try removals(of: user, after: start, upTo: page.isDone ? nil : end)
-        var writer = MessagePackWriter(capacity: 256 + page.elements.count * 512)
-        writer.map(count: removals.isEmpty ? 3 : 4)
-        writer.key("data")
-        writer.array(count: page.elements.count)
-        for collection in page.elements { try writer.collection(collection, self) }
-        writer.pair("stoken", try end.map { try stoken(at: $0) } ?? query.stoken)
-        writer.pair("done", page.isDone)
-        guard !removals.isEmpty else { return writer.buffer }
-        writer.key("removedMemberships")
-        writer.array(count: removals.count)
+        var answer = AnswerWriter(capacity: 256 + page.elements.count * 512)
+        answer.writer.map(count: removals.isEmpty ? 3 : 4)
+        answer.writer.key("data")
+        answer.writer.array(count: page.elements.count)
+        for collection in page.elements { try answer.collection(collection, self, query.prefetch) }
+        answer.writer.pair("stoken", try end.map { try stoken(at: $0) } ?? query.stoken)
+        answer.writer.pair("done", page.isDone)
+        guard !removals.isEmpty else { return answer.finish() }
+        answer.writer.key("removedMemberships")
+        answer.writer.array(count: removals.count)
         for removal in removals {
-            writer.map(count: 1)
-            writer.pair("uid", removal.uid)
+            answer.writer.map(count: 1)
+            answer.writer.pair("uid", removal.uid)
         }
-        return writer.buffer
+        return answer.finish()
     }
 }
 
-extension MessagePackWriter {
+extension AnswerWriter {
     /// A collection as a member sees it.
-    mutating func collection(_ collection: CollectionContent, _ snapshot: Snapshot) throws {
-        map(count: 5)
+    fileprivate mutating func collection(_ collection: CollectionContent, _ snapshot: Snapshot, _ prefetch: Prefetch) throws {
+        writer.map(count: 5)
         pair("collectionType", collection.collectionType)
         pair("collectionKey", collection.collectionKey)
-        pair("accessLevel", collection.level.rawValue)
-        pair("stoken", try snapshot.stoken(at: collection.stoken))
-        key("item")
-        item(collection.item)
-    }
-
-    /// An item with its current revision.
-    mutating func item(_ item: ItemContent) {
-        map(count: 4)
-        pair("uid", item.uid)
-        pair("version", item.version)
-        pair("encryptionKey", item.encryptionKey)
-        key("content")
-        revision(item.revision)
-    }
-
-    /// A revision with its chunks.
-    mutating func revision(_ revision: RevisionContent) {
-        map(count: 4)
-        pair("uid", revision.uid)
-        pair("meta", revision.meta)
-        pair("deleted", revision.isDeleted)
-        key("chunks")
-        array(count: revision.chunks.count)
-        for chunk in revision.chunks {
-            array(count: 2)
-            string(chunk.uid)
-            if let content = chunk.content { bytes(content) } else { null() }
-        }
+        writer.pair("accessLevel", collection.level.rawValue)
+        writer.pair("stoken", try snapshot.stoken(at: collection.stoken))
+        writer.key("item")
+        item(collection.item, prefetch)
     }
 }

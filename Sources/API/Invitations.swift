@@ -10,29 +10,29 @@ extension API {
         var validation = Validation()
         let limit = call.query.limit(&validation)
         let checked = Result { [validation] in try validation.finish(limit) }
-        let answer = try await read(call) { snapshot, user in
+        let page = try await read(call) { snapshot, user in
             let page = try snapshot.invitations(
                 side, of: user.user, after: call.query["iterator"].map { InvitationUID($0) }, limit: try checked.get().get())
-            var writer = MessagePackWriter(capacity: 512)
-            writer.map(count: 3)
-            writer.key("data")
-            writer.array(count: page.elements.count)
-            for invitation in page.elements { writer.invitation(invitation) }
-            writer.pair("iterator", page.elements.last?.uid)
-            writer.pair("done", page.isDone)
-            return writer.buffer
+            var answer = AnswerWriter(capacity: 512)
+            answer.writer.map(count: 3)
+            answer.writer.key("data")
+            answer.writer.array(count: page.elements.count)
+            for invitation in page.elements { answer.invitation(invitation) }
+            answer.writer.pair("iterator", page.elements.last?.uid)
+            answer.writer.pair("done", page.isDone)
+            return answer.finish()
         }
-        return Answer.data(answer)
+        return try answer(page, to: call)
     }
 
     /// `GET invitation/incoming/UID/`
     func getInvitation(_ call: Call) async throws -> Response {
-        let answer = try await read(call) { snapshot, user in
-            var writer = MessagePackWriter(capacity: 512)
+        let invitation = try await read(call) { snapshot, user in
+            var writer = AnswerWriter(capacity: 512)
             writer.invitation(try snapshot.invitation(call.invitation, .incoming, of: user.user))
-            return writer.buffer
+            return writer.finish()
         }
-        return Answer.data(answer)
+        return try answer(invitation, to: call)
     }
 
     /// `POST invitation/outgoing/`
@@ -151,16 +151,16 @@ private struct Acceptance: Sendable {
     }
 }
 
-extension MessagePackWriter {
+extension AnswerWriter {
     fileprivate mutating func invitation(_ invitation: InvitationContent) {
-        map(count: 8)
-        pair("uid", invitation.uid)
-        pair("version", invitation.version)
-        pair("accessLevel", invitation.level.rawValue)
-        pair("username", invitation.username)
-        pair("collection", invitation.collection.rawValue)
+        writer.map(count: 8)
+        writer.pair("uid", invitation.uid)
+        writer.pair("version", invitation.version)
+        writer.pair("accessLevel", invitation.level.rawValue)
+        writer.pair("username", invitation.username)
+        writer.pair("collection", invitation.collection.rawValue)
         pair("signedEncryptionKey", invitation.signedEncryptionKey)
-        pair("fromUsername", invitation.fromUsername)
+        writer.pair("fromUsername", invitation.fromUsername)
         pair("fromPubkey", invitation.fromPubkey)
     }
 }

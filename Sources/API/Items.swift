@@ -20,9 +20,9 @@ extension API {
             let start = try snapshot.start(query.stoken)
             let page = try snapshot.items(
                 of: collection, after: start, limit: try query.limit.get(), includesMain: includesMain, query.prefetch)
-            return try snapshot.itemList(page.elements, from: query.stoken, isDone: page.isDone)
+            return try snapshot.itemList(page, from: query.stoken, query.prefetch)
         }
-        return Answer.data(page)
+        return try answer(page, to: call)
     }
 
     /// `GET collection/UID/item/UID/`
@@ -31,14 +31,15 @@ extension API {
         let item = try await read(call) { snapshot, user in
             let collection = try snapshot.access(to: call.collection, by: user.user)
             let uid = ItemUID(call.parameter("item_uid"))
-            guard let item = try snapshot.item(uid, of: collection, try query.get().prefetch) else {
+            let prefetch = try query.get().prefetch
+            guard let item = try snapshot.item(uid, of: collection, prefetch) else {
                 throw Refusal.doesNotExist(model: "CollectionItem")
             }
-            var writer = MessagePackWriter(capacity: 1024)
-            writer.item(item)
-            return writer.buffer
+            var writer = AnswerWriter()
+            writer.item(item, prefetch)
+            return writer.finish()
         }
-        return Answer.data(item)
+        return try answer(item, to: call)
     }
 
     /// `GET collection/UID/item/UID/revision/`
@@ -50,16 +51,16 @@ extension API {
             let page = try snapshot.revisions(
                 of: ItemUID(call.parameter("item_uid")), in: collection, before: call.query["iterator"].map { RevisionUID($0) },
                 limit: try query.limit.get(), query.prefetch)
-            var writer = MessagePackWriter(capacity: 1024)
-            writer.map(count: 3)
-            writer.key("data")
-            writer.array(count: page.elements.count)
-            for revision in page.elements { writer.revision(revision) }
-            writer.pair("iterator", page.elements.last?.uid)
-            writer.pair("done", page.isDone)
-            return writer.buffer
+            var answer = AnswerWriter()
+            answer.writer.map(count: 3)
+            answer.writer.key("data")
+            answer.writer.array(count: page.elements.count)
+            for revision in page.elements { answer.revision(revision, query.prefetch) }
+            answer.writer.pair("iterator", page.elements.last?.uid)
+            answer.writer.pair("done", page.isDone)
+            return answer.finish()
         }
-        return Answer.data(page)
+        return try answer(page, to: call)
     }
 
     /// `POST collection/UID/item/fetch_updates/`
@@ -67,17 +68,17 @@ extension API {
         var validation = Validation()
         let prefetch = call.query.prefetch(&validation)
         let asked = Result { [validation] in try Self.knownItems(call.body, after: validation) }
-        let answer = try await read(call) { snapshot, user in
+        let page = try await read(call) { snapshot, user in
             let collection = try snapshot.access(to: call.collection, by: user.user)
             let known = try asked.get()
             guard known.count <= 200 else { throw APIError.tooManyItems }
             let stoken = call.query["stoken"].flatMap { $0.isEmpty ? nil : $0 }
             let start = try snapshot.start(stoken)
             let etags = Dictionary(known, uniquingKeysWith: { $0 == $1 ? $0 : nil })
-            let items = try snapshot.updates(of: collection, to: etags, after: start, prefetch)
-            return try snapshot.itemList(items, from: stoken, isDone: true)
+            let page = try snapshot.updates(of: collection, to: etags, after: start, prefetch)
+            return try snapshot.itemList(page, from: stoken, prefetch)
         }
-        return Answer.data(answer)
+        return try answer(page, to: call)
     }
 
     /// `POST collection/UID/item/batch/` and `…/transaction/`
@@ -118,23 +119,22 @@ extension API {
 }
 
 extension API {
-    /// A list of items as it goes over the wire, in answers and in the frames of sockets.
+    /// A list of items as it goes over the wire in the frames of sockets. All their contents are at hand.
     public static func itemList(_ items: [ItemContent], _ stoken: String?, _ isDone: Bool) -> ByteBuffer {
-        var writer = MessagePackWriter(capacity: 128 + items.count * 512)
-        writer.map(count: 3)
-        writer.key("data")
-        writer.array(count: items.count)
-        for item in items { writer.item(item) }
-        writer.pair("stoken", stoken)
-        writer.pair("done", isDone)
-        return writer.buffer
+        var writer = AnswerWriter(capacity: 128 + items.reduce(0) { $0 + 512 + $1.wireBytes })
+        writer.itemList(items, stoken, isDone: isDone, .auto)
+        guard let buffer = writer.finish().buffer else { preconditionFailure("a frame is made in one piece") }
+        return buffer
     }
 }
 
 extension Snapshot {
     /// A list of items as it goes over the wire. Its stoken is that of the last change in it, or the one that was given.
-    fileprivate func itemList(_ items: [ItemContent], from stoken: String?, isDone: Bool) throws -> ByteBuffer {
-        API.itemList(items, try items.last.map { try self.stoken(at: $0.changed) } ?? stoken, isDone)
+    fileprivate func itemList(_ page: Page<ItemContent>, from stoken: String?, _ prefetch: Prefetch) throws -> [AnswerPart] {
+        var writer = AnswerWriter(capacity: 128 + page.elements.count * 512)
+        let end = try page.elements.last.map { try self.stoken(at: $0.changed) } ?? stoken
+        writer.itemList(page.elements, end, isDone: page.isDone, prefetch)
+        return writer.finish()
     }
 
     /// The state that a batch is decided on. Who may not write is told so before what is wrong with the batch, so there is one
@@ -185,5 +185,12 @@ private struct ItemBatch: Sendable {
         let etag = fields.text("etag", &validation)
         guard let uid, let etag else { return nil }
         return .init(item: ItemUID(uid), etag: RevisionUID(etag))
+    }
+}
+
+extension ItemContent {
+    /// Roughly what it takes in an answer.
+    fileprivate var wireBytes: Int {
+        revision.chunks.reduce(revision.meta.count + (encryptionKey?.count ?? 0)) { $0 + $1.uid.utf8.count + 8 + ($1.content?.count ?? 0) }
     }
 }

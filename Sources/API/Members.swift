@@ -10,7 +10,7 @@ extension API {
         var validation = Validation()
         let limit = call.query.limit(&validation)
         let checked = Result { [validation] in try validation.finish(limit) }
-        let answer = try await read(call) { snapshot, user in
+        let page = try await read(call) { snapshot, user in
             let collection = try snapshot.adminAccess(to: call.collection, by: user.user)
             let limit = try checked.get().get()
             let iterator = call.query["iterator"].flatMap { $0.isEmpty ? nil : $0 }
@@ -28,7 +28,7 @@ extension API {
             writer.pair("done", page.isDone)
             return writer.buffer
         }
-        return Answer.data(answer)
+        return try answer([.bytes(page)], to: call)
     }
 
     /// `PATCH collection/UID/member/NAME/`

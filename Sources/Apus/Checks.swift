@@ -3,6 +3,7 @@ internal import Database
 internal import Domain
 internal import EventLog
 internal import Logging
+internal import Projections
 internal import ReadModel
 internal import Redis
 internal import Synchronization
@@ -22,6 +23,10 @@ struct Checks: Sendable {
         var checks = [
             Readiness.Check(silence: "the log's database does not answer") { await lookAtLog(lag) }
         ]
+        if roles.contains(.projector), !node.projectors.isEmpty {
+            // A projector says by itself what is in its way.
+            checks.append(.init(silence: "the projectors do not answer") { node.projectors.compactMap(\.obstacle).map { Fault($0.description) } })
+        }
         if node.readModel.hasReplica {
             checks.append(.init(silence: "the read database does not answer") { await lookAtReplica(replicaLag) })
         }

@@ -57,9 +57,9 @@ struct Serve: AsyncParsableCommand {
         if hasPort {
             let sessions = Sessions(database: node.database, lifetime: lifetime)
             let renewals = TokenRenewals(sessions: sessions, clock: Node.clock)
-            let realTime = try realTime(
-                node, sessions, roles, try options.gatewaySettings(environment), logger)
             let admission = try options.admission(environment, logger)
+            let realTime = try realTime(
+                node, sessions, roles, try options.gatewaySettings(environment), admission.memory, logger)
             let api = API(
                 readModel: node.readModel, committer: node.committer, chunks: node.chunks, sessions: sessions, renewals: renewals,
                 realTime: realTime, readiness: readiness, settings: settings, admission: admission, secret: node.secret.value,
@@ -98,7 +98,8 @@ struct Serve: AsyncParsableCommand {
 
     /// What this process has for real time: tickets that a gateway redeems, this process' own or, through Redis, any.
     private func realTime(
-        _ node: Node, _ sessions: Sessions, _ roles: Set<Role>, _ settings: GatewaySettings, _ logger: Logger
+        _ node: Node, _ sessions: Sessions, _ roles: Set<Role>, _ settings: GatewaySettings, _ memory: MemoryBudget,
+        _ logger: Logger
     ) throws -> RealTime {
         guard roles.contains(.gateway) else { return RealTime(hints: node.hints, tickets: node.sharedTickets, gateway: nil) }
         guard roles.contains(.api) || node.sharedTickets != nil else {
@@ -107,7 +108,7 @@ struct Serve: AsyncParsableCommand {
         let tickets: any Tickets = node.sharedTickets ?? LocalTickets()
         let gateway = Gateway(
             readModel: node.readModel, sessions: sessions, hints: node.hints, tickets: tickets, settings: settings,
-            logger: logger, clock: Node.clock, encode: API.itemList)
+            logger: logger, clock: Node.clock, encode: API.itemList, hold: memory.frames())
         return RealTime(hints: node.hints, tickets: tickets, gateway: gateway)
     }
 

@@ -94,7 +94,7 @@ public struct ChunkStore: Sendable {
         ChunkPath.isInside(path) && FileManager.default.fileExists(atPath: file(path).name)
     }
 
-    private func file(_ path: String) -> URL { URL(filePath: folder).appending(path: path) }
+    func file(_ path: String) -> URL { URL(filePath: folder).appending(path: path) }
 
     /// Writes contents at their paths, durably. All are written before the first is synced, and all have their names before
     /// the first folder is: much of it is on the disk then when its turn comes.
@@ -189,7 +189,7 @@ public struct ChunkStore: Sendable {
     }
 
     /// Without the path, which names a user's things.
-    private static func fault(_ error: any Error, _ done: String) -> DatabaseFault {
+    static func fault(_ error: any Error, _ done: String) -> DatabaseFault {
         DatabaseFault(.unavailable, "chunks: a file cannot be \(done) (\((error as NSError).domain) \((error as NSError).code))")
     }
 }

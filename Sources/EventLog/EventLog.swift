@@ -188,13 +188,25 @@ public enum EventLog {
     /// - Parameters:
     ///   - times: only what happened then. That costs all that touches the stream after `position`, until there is enough.
     ///   - limit: how many at most.
+    ///   - bytes: how long their payloads may be together, but one comes at least; they are measured before one is read.
+    /// - Returns: the events, and whether there are no more of them.
     public static func history(
-        of stream: StreamID, after position: Position, at times: ClosedRange<Timestamp>, limit: Int, _ connection: any Connection
-    ) throws -> [RecordedEvent] {
-        let place: [Value] = [.text(stream.text), .integer(position.rawValue), .integer(Int64(limit))]
-        guard times != Timestamp.always else { return try connection.query(selectHistory, place, decodeWithAddress) }
-        let range: [Value] = [.integer(times.lowerBound.rawValue), .integer(times.upperBound.rawValue)]
-        return try connection.query(selectHistoryAtTimes, place + range, decodeWithAddress)
+        of stream: StreamID, after position: Position, at times: ClosedRange<Timestamp>, limit: Int, bytes: Int,
+        _ connection: any Connection
+    ) throws -> (events: [RecordedEvent], isDone: Bool) {
+        let place: [Value] = [
+            .text(stream.text), .integer(position.rawValue), .integer(times.lowerBound.rawValue), .integer(times.upperBound.rawValue),
+            .integer(Int64(limit) + 1),
+        ]
+        let measured = try connection.query(times == Timestamp.always ? selectHistory : selectHistoryAtTimes, place) { row in
+            (position: Position(rawValue: row.integer(0)), bytes: Int(row.integer(1)))
+        }
+        var total = 0
+        let fitting = measured.prefix(limit).prefix { event in
+            defer { total += event.bytes }
+            return total == 0 || total + event.bytes <= bytes
+        }
+        return (try history(at: fitting.map(\.position), connection), fitting.count == measured.count)
     }
 
     /// The events at `positions`, in order, with the addresses of the clients where they were recorded.
@@ -323,11 +335,13 @@ public enum EventLog {
         LEFT   JOIN apus_stream origin ON origin.name = 'user/' || event.actor AND event.origin IS NOT NULL
         """
 
-    // The page is cut before anything is joined to it.
+    // The page is cut before anything is joined to it: all times are in the range.
     private static let selectHistory = Statement(
         """
-        \(selectEventsWithAddresses)
-        WHERE  event.position IN (SELECT position FROM apus_stream_event WHERE stream = $1 AND position > $2 ORDER BY position LIMIT $3)
+        SELECT event.position, length(event.payload)
+        FROM   (SELECT position FROM apus_stream_event WHERE stream = $1 AND position > $2 ORDER BY position LIMIT $5) touched
+        JOIN   apus_event event ON event.position = touched.position
+        WHERE  event.occurred_at >= $3 AND event.occurred_at <= $4
         ORDER  BY event.position
         """)
 
@@ -336,11 +350,12 @@ public enum EventLog {
 
     private static let selectHistoryAtTimes = Statement(
         """
-        \(selectEventsWithAddresses)
-        JOIN   apus_stream_event touched ON touched.position = event.position
-        WHERE  touched.stream = $1 AND touched.position > $2 AND event.occurred_at >= $4 AND event.occurred_at <= $5
+        SELECT event.position, length(event.payload)
+        FROM   apus_stream_event touched
+        JOIN   apus_event event ON event.position = touched.position
+        WHERE  touched.stream = $1 AND touched.position > $2 AND event.occurred_at >= $3 AND event.occurred_at <= $4
         ORDER  BY touched.position
-        LIMIT  $3
+        LIMIT  $5
         """)
 
     private static let selectPositions = Statement(

@@ -61,7 +61,10 @@ final class Feed: Sendable {
             } catch {
                 state.withLock { $0.feed.failed() }
                 if error is CancellationError { return }
-                logger.error("changes could not be read for those who listen", metadata: ["fault": "\(error)"])
+                // With no memory left they wait: what they will get is in the log.
+                logger.log(
+                    level: error is NoRoom ? .debug : .error, "changes could not be read for those who listen",
+                    metadata: ["fault": "\(error)"])
                 do { try await Task.sleep(for: Self.retryInterval) } catch { return }
             }
         }
@@ -89,10 +92,11 @@ final class Feed: Sendable {
         }
     }
 
-    private func send(_ message: ByteBuffer, to id: ListenerID, on socket: Socket) {
-        socket.send(message) { [self] isSent in
+    private func send(_ message: Message, to id: ListenerID, on socket: Socket) {
+        // The message is held until it has gone out.
+        socket.send(message.bytes) { [self] isSent in
             // One whose socket is gone leaves when its connection ends.
-            guard isSent else { return }
+            guard withExtendedLifetime(message, { isSent }) else { return }
             var next: FeedState.Action?
             change { next = $0.feed.delivered(to: id, now: .now) }
             if case .send(let message, _) = next { send(message, to: id, on: socket) }
@@ -112,15 +116,14 @@ final class Feed: Sendable {
 
 /// Where feeds read.
 struct Source: Sendable {
-    /// The most items in a page.
+    /// The most items in a page. How long it may be is the read model's matter.
     private static let pageItems = 50
-    /// A page ends with the item that brings its contents to this size.
-    private static let pageBytes = 1 << 20
 
     let readModel: ReadModel
     let sessions: Sessions
     let clock: @Sendable () -> Timestamp
     let encode: Gateway.Encoding
+    let hold: Gateway.Holding
 
     /// Answers a look from one snapshot, so that who is admitted and what is sent are of the same moment.
     func find(_ look: FeedState.Look, in collection: CollectionUID) async throws -> FeedState.Finding {
@@ -151,21 +154,14 @@ struct Source: Sendable {
     private func page(
         after place: Place, upTo limit: Position? = nil, _ collection: CollectionAccess, _ snapshot: Snapshot
     ) throws -> FeedState.Page? {
-        let found = try snapshot.changes(of: collection, after: place.position, knownAt: place.base, limit: Self.pageItems)
-        let wanted = found.elements.prefix { $0.changed <= limit ?? $0.changed }
-        var bytes = 0
-        let items = wanted.prefix { item in
-            defer { bytes += item.revision.contentBytes }
-            return bytes < Self.pageBytes
-        }
-        guard let last = items.last else { return nil }
-        let isDone = items.count == wanted.count && (found.isDone || wanted.count < found.elements.count)
+        var held: (any Sendable)?
+        let found = try snapshot.changes(
+            of: collection, after: place.position, knownAt: place.base, upTo: limit, limit: Self.pageItems
+        ) { bytes in held = try hold(bytes) }
+        guard let last = found.elements.last else { return nil }
         var end = Place(at: last.changed)
-        if !isDone { end.base = place.base }
-        return FeedState.Page(message: encode(Array(items), try snapshot.stoken(at: last.changed), isDone), end: end)
+        if !found.isDone { end.base = place.base }
+        let message = encode(found.elements, try snapshot.stoken(at: last.changed), found.isDone)
+        return FeedState.Page(message: Message(message, held: held), end: end)
     }
-}
-
-extension RevisionContent {
-    fileprivate var contentBytes: Int { chunks.reduce(meta.count) { $0 + ($1.content?.count ?? 0) } }
 }

@@ -21,6 +21,17 @@ struct Place: Hashable, Sendable {
     }
 }
 
+/// A message on its way to one listener or many, with what is held for it: given back when nobody has the message any more.
+struct Message: Sendable {
+    let bytes: ByteBuffer
+    private let held: (any Sendable)?
+
+    init(_ bytes: ByteBuffer, held: (any Sendable)? = nil) {
+        self.bytes = bytes
+        self.held = held
+    }
+}
+
 /// What a feed knows of its listeners, and what is to be done next: pure, so that it can be tested without a socket.
 ///
 /// A listener either waits at the position that was sent last, or it is busy: a frame is on its way to it. So of each
@@ -47,14 +58,14 @@ struct FeedState {
 
     /// Changes as they go over the wire.
     struct Page: Sendable {
-        let message: ByteBuffer
+        let message: Message
         /// Where it leads.
         let end: Place
     }
 
     /// What is to be done with the listeners.
     enum Action: Sendable {
-        case send(ByteBuffer, to: [ListenerID])
+        case send(Message, to: [ListenerID])
         /// They may not listen any more.
         case dismiss([ListenerID])
     }

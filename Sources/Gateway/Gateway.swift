@@ -62,6 +62,11 @@ public enum OpeningRefusal: Error, Sendable {
     case tooFast
 }
 
+/// There is no memory left for a message; it is read again a little later.
+public struct NoRoom: Error, Sendable {
+    public init() {}
+}
+
 /// A socket that may be opened, and what comes to it.
 public struct Opening: Sendable {
     enum Content {
@@ -92,6 +97,9 @@ private final class Seat: Sendable {
 public final class Gateway: Service {
     /// Encodes items, in the order of their changes, with the stoken of the last and whether there are no more for now.
     public typealias Encoding = @Sendable (_ items: [ItemContent], _ stoken: String, _ isDone: Bool) -> ByteBuffer
+
+    /// Reserves memory for a message, before it is read: what is answered holds it. Throws ``NoRoom`` where there is none left.
+    public typealias Holding = @Sendable (_ bytes: Int) throws -> any Sendable
 
     /// How often the log's head is looked at, for hints that were lost; and how often when none come in.
     private static let headInterval = Duration.seconds(1)
@@ -131,11 +139,12 @@ public final class Gateway: Service {
     /// - Parameters:
     ///   - clock: the present moment.
     ///   - encode: makes messages of items.
+    ///   - hold: reserves memory for messages.
     public init(
         readModel: ReadModel, sessions: Sessions, hints: any Hints, tickets: any Tickets, settings: GatewaySettings,
-        logger: Logger, clock: @escaping @Sendable () -> Timestamp, encode: @escaping Encoding
+        logger: Logger, clock: @escaping @Sendable () -> Timestamp, encode: @escaping Encoding, hold: @escaping Holding
     ) {
-        source = Source(readModel: readModel, sessions: sessions, clock: clock, encode: encode)
+        source = Source(readModel: readModel, sessions: sessions, clock: clock, encode: encode, hold: hold)
         self.hints = hints
         self.tickets = tickets
         self.settings = settings
@@ -239,7 +248,11 @@ public final class Gateway: Service {
     private func sendRemainder(after place: Place, for grant: Grant, on socket: Socket) async {
         var place = place
         do {
-            while let page = try await source.remainder(after: place, for: grant), await socket.send(page.message) { place = page.end }
+            while let page = try await source.remainder(after: place, for: grant) {
+                let isSent = await socket.send(page.message.bytes)
+                guard withExtendedLifetime(page.message, { isSent }) else { break }
+                place = page.end
+            }
             socket.close(.policyViolation)
         } catch {
             logger.error("changes could not be read for one who has logged out", metadata: ["fault": "\(error)"])

@@ -117,7 +117,8 @@ extension MessagePackWriter {
         }
     }
 
-    mutating func bytesHead(_ length: Int) {
+    /// Writes the head of a bin, whose bytes follow.
+    public mutating func bytesHead(_ length: Int) {
         switch length {
         case ...0xff: head(0xc4, UInt8(length))
         case ...0xffff: head(0xc5, UInt16(length))

@@ -130,9 +130,9 @@ extension Snapshot {
     public func audit(
         of collection: CollectionUID, after position: Position, at times: ClosedRange<Timestamp> = Timestamp.always, limit: Int
     ) throws -> Page<AuditEntry> {
-        let page = Page(
-            try EventLog.history(of: .collection(collection), after: position, at: times, limit: limit + 1, connection), limit: limit)
-        return Page(try entries(page.elements), isDone: page.isDone)
+        let (events, isDone) = try EventLog.history(
+            of: .collection(collection), after: position, at: times, limit: limit, bytes: bounds.pageBytes, connection)
+        return Page(try entries(events), isDone: isDone)
     }
 
     /// Where the events are that an audit of a collection tells, in order.

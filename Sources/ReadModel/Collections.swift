@@ -13,8 +13,8 @@ public struct CollectionAccess: Sendable {
 /// A collection as it is served to a member.
 public struct CollectionContent: Sendable {
     /// Nil in old databases.
-    public let collectionType: [UInt8]?
-    public let collectionKey: [UInt8]
+    public internal(set) var collectionType: Content?
+    public internal(set) var collectionKey: Content?
     public let level: AccessLevel
     /// The collection's stoken.
     public let stoken: Position
@@ -43,7 +43,7 @@ extension Snapshot {
     /// - Throws: `Refusal.doesNotExist` for everybody else.
     public func collection(_ uid: CollectionUID, of user: UserID, _ prefetch: Prefetch) throws -> CollectionContent {
         let found = try connection.query(Self.selectCollection, [.integer(user.rawValue), .text(uid.rawValue)], collection)
-        guard let collection = try filled(found, prefetch).first else { throw Refusal.doesNotExist(model: "Collection") }
+        guard let collection = try filled(Page(found, isDone: true), prefetch).elements.first else { throw Refusal.doesNotExist(model: "Collection") }
         return collection
     }
 
@@ -57,8 +57,7 @@ extension Snapshot {
         var values: [Value] = [.integer(user.rawValue), .integer(position.rawValue), .integer(Int64(limit) + 1)]
         if let types { values.append(.texts(types.map(hexadecimal))) }
         let found = try connection.query(types == nil ? Self.selectCollections : Self.selectCollectionsOfTypes, values, collection)
-        let page = Page(found, limit: limit)
-        return Page(try filled(page.elements, prefetch), isDone: page.isDone)
+        return try filled(Page(found, limit: limit), prefetch)
     }
 
     /// The collections that the user was removed from or left after a position, oldest first.
@@ -77,17 +76,10 @@ extension Snapshot {
 
     private func collection(_ row: any Row) -> CollectionContent {
         CollectionContent(
-            collectionType: row.blobOrNil(8), collectionKey: row.blob(9), level: AccessLevel(rawValue: row.integer(10)) ?? .readOnly,
-            stoken: Position(rawValue: row.integer(11)), changed: Position(rawValue: row.integer(12)), item: item(row))
-    }
-
-    private func filled(_ collections: [CollectionContent], _ prefetch: Prefetch) throws -> [CollectionContent] {
-        let items = try filled(collections.map(\.item), prefetch)
-        return zip(collections, items).map { collection, item in
-            var collection = collection
-            collection.item = item
-            return collection
-        }
+            collectionType: row.content(11, .collectionType, of: row.integerOrNil(18) ?? 0),
+            collectionKey: row.content(13, .collectionKey, of: row.integer(19)),
+            level: AccessLevel(rawValue: row.integer(15)) ?? .readOnly,
+            stoken: Position(rawValue: row.integer(16)), changed: Position(rawValue: row.integer(17)), item: item(row))
     }
 
     static let selectAccess = Statement(
@@ -105,9 +97,10 @@ extension Snapshot {
         """
 
     private static let content = """
-        SELECT \(itemColumns), type.uid, member."encryptionKey", member."accessLevel",
+        SELECT \(itemColumns), \(StoredBytes.Column.selected("type.uid")),
+               \(StoredBytes.Column.selected("member.\"encryptionKey\"")), member."accessLevel",
                CASE WHEN state.revision_stoken >= state.member_stoken THEN state.revision_stoken ELSE state.member_stoken END,
-               \(change) AS change
+               \(change) AS change, type.id, member.id
         FROM   django_etebase_collectionmember member
         JOIN   apus_collection state ON state.id = member.collection_id
         JOIN   django_etebase_collection collection ON collection.id = member.collection_id

@@ -22,7 +22,7 @@ extension Snapshot {
         of collection: CollectionAccess, after position: Position, limit: Int, includesMain: Bool, _ prefetch: Prefetch
     ) throws -> Page<ItemContent> {
         let page = try changes(of: collection, after: position, limit: limit, includesMain: includesMain)
-        return Page(try filled(page.elements, prefetch), isDone: page.isDone)
+        return try filled(page, prefetch)
     }
 
     /// The items that changed after a position, without their chunks.
@@ -41,18 +41,19 @@ extension Snapshot {
     /// One item.
     public func item(_ uid: ItemUID, of collection: CollectionAccess, _ prefetch: Prefetch) throws -> ItemContent? {
         let found = try connection.query(Self.selectItem, [.integer(collection.id), .text(uid.rawValue)], item)
-        return try filled(found, prefetch).first
+        return try filled(Page(found, isDone: true), prefetch).elements.first
     }
 
     /// The items of `uids` that changed after a position and are not at the etag that the caller knows, oldest change
-    /// first.
+    /// first: all of them, or as many as fit.
     public func updates(
         of collection: CollectionAccess, to known: [ItemUID: RevisionUID?], after position: Position, _ prefetch: Prefetch
-    ) throws -> [ItemContent] {
+    ) throws -> Page<ItemContent> {
         let found = try connection.query(
             Self.selectItems,
             [.integer(collection.id), .texts(known.keys.map(\.rawValue)), .integer(position.rawValue)], item)
-        return try filled(found.filter { known[ItemUID($0.uid)] != .some(RevisionUID($0.revision.uid)) }, prefetch)
+        let changed = found.filter { known[ItemUID($0.uid)] != .some(RevisionUID($0.revision.uid)) }
+        return try filled(Page(changed, isDone: true), prefetch)
     }
 
     /// The revisions of an item, newest first.
@@ -70,15 +71,11 @@ extension Snapshot {
         let end = try before.map { try revisionID($0, of: id) } ?? Int64.max
         let page = Page(
             try connection.query(Self.selectRevisions, [.integer(id), .integer(end), .integer(Int64(limit) + 1)]) { row in
-                RevisionContent(id: row.integer(0), uid: row.text(1), meta: row.blob(2), isDeleted: row.flag(3))
+                let id = row.integer(0)
+                return RevisionContent(
+                    id: id, uid: row.text(1), meta: row.content(2, .meta, of: id) ?? .bytes([]), isDeleted: row.flag(4))
             }, limit: limit)
-        let chunks = try chunks(of: page.elements.map(\.id), prefetch)
-        let filled = page.elements.map { revision in
-            var revision = revision
-            revision.chunks = chunks[revision.id] ?? []
-            return revision
-        }
-        return Page(filled, isDone: page.isDone)
+        return try filled(page, prefetch)
     }
 
     private func revisionID(_ uid: RevisionUID, of item: Int64) throws -> Int64 {
@@ -91,13 +88,17 @@ extension Snapshot {
     }
 
     func item(_ row: any Row) -> ItemContent {
-        ItemContent(
-            uid: row.text(0), version: row.integer(1), encryptionKey: row.blobOrNil(2), changed: Position(rawValue: row.integer(3)),
-            revision: RevisionContent(id: row.integer(4), uid: row.text(5), meta: row.blob(6), isDeleted: row.flag(7)))
+        let revision = row.integer(5)
+        return ItemContent(
+            uid: row.text(0), version: row.integer(1), encryptionKey: row.content(2, .itemKey, of: row.integer(10)),
+            changed: Position(rawValue: row.integer(4)),
+            revision: RevisionContent(
+                id: revision, uid: row.text(6), meta: row.content(7, .meta, of: revision) ?? .bytes([]), isDeleted: row.flag(9)))
     }
 
     static let itemColumns = """
-        item.uid, item.version, item."encryptionKey", changed.stoken, revision.id, revision.uid, revision.meta, revision.deleted
+        item.uid, item.version, \(StoredBytes.Column.selected("item.\"encryptionKey\"")), changed.stoken,
+               revision.id, revision.uid, \(StoredBytes.Column.selected("revision.meta")), revision.deleted, item.id
         """
 
     private static let joins = """
@@ -138,7 +139,7 @@ extension Snapshot {
     // Ids grow with positions, so they order the revisions of an item. The index on item_id holds the ids in order.
     static let selectRevisions = Statement(
         """
-        SELECT id, uid, meta, deleted
+        SELECT id, uid, \(StoredBytes.Column.selected("meta")), deleted
         FROM   django_etebase_collectionitemrevision
         WHERE  item_id = $1 AND id < $2
         ORDER  BY id DESC

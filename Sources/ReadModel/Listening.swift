@@ -33,22 +33,51 @@ extension Snapshot {
     /// The items that changed after a position, oldest change first and the collection's own among them, for somebody who had
     /// everything at `base`: chunks that an item had there come without their contents, all others with them.
     ///
-    /// - Parameter base: ``Position/none`` for somebody who had nothing.
+    /// The page is made in one piece. It ends where it holds enough (``ContentBounds/frameBytes``), and contents that would make an
+    /// item too long are left out, to be fetched.
+    ///
+    /// - Parameters:
+    ///   - base: ``Position/none`` for somebody who had nothing.
+    ///   - limit: nothing that changed after this position.
+    ///   - admit: asked before the contents are read whether so many bytes may be held; it throws when not.
     public func changes(
-        of collection: CollectionAccess, after position: Position, knownAt base: Position, limit: Int
+        of collection: CollectionAccess, after position: Position, knownAt base: Position, upTo end: Position? = nil, limit: Int,
+        admit: (_ bytes: Int) throws -> Void = { _ in }
     ) throws -> Page<ItemContent> {
-        let page = try changes(of: collection, after: position, limit: limit, includesMain: true)
-        if base == .none || page.elements.isEmpty { return Page(try filled(page.elements, .auto), isDone: page.isDone) }
-        var chunks: [Int64: [ChunkContent]] = [:]
-        let found = try connection.query(
-            Self.selectNewContents, [.integers(page.elements.map(\.revision.id)), .integer(base.rawValue)]
-        ) { row in
-            let isKnown = row.flag(2)
-            let content = isKnown ? nil : try present(row.blobOrNil(3), path: row.text(4))
-            return (revision: row.integer(0), chunk: ChunkContent(uid: row.text(1), content: content))
+        let found = try changes(of: collection, after: position, limit: limit, includesMain: true)
+        let wanted = found.elements.prefix { $0.changed <= end ?? $0.changed }
+        let page = Page(Array(wanted), isDone: found.isDone || wanted.count < found.elements.count)
+        func look(_ revisions: [Int64], _ limit: Int) throws -> [Mention] {
+            if base == .none { return try mentions(of: revisions, .auto, limit: limit) }
+            return try newMentions(of: revisions, knownAt: base, limit: limit)
         }
-        for (revision, chunk) in found { chunks[revision, default: []].append(chunk) }
-        return Page(filled(page.elements, chunks), isDone: page.isDone)
+        let (listed, bytes) = try listed(page, upTo: bounds.frameBytes, itemBytes: bounds.frameItemBytes, look)
+        guard let first = listed.elements.first, first.revision.unlistedChunks > 0 else {
+            // While they are put together they are there twice.
+            try admit(2 * bytes)
+            return Page(try inlined(listed.elements), isDone: listed.isDone)
+        }
+        // One that no client makes any more; only names.
+        try admit(first.revision.unlistedChunks * Self.mentionBytes)
+        var item = first
+        item.revision.chunks = try mentions(of: [first.revision.id], .medium, limit: first.revision.unlistedChunks).map(\.chunk)
+        item.revision.unlistedChunks = 0
+        return Page(try inlined([item]), isDone: listed.isDone)
+    }
+
+    /// What a mention takes while a message is made of it.
+    private static let mentionBytes = 256
+
+    private func newMentions(of revisions: [Int64], knownAt base: Position, limit: Int) throws -> [Mention] {
+        let values: [Value] = [.integers(revisions), .integer(base.rawValue), .integer(Int64(limit))]
+        return try connection.query(Self.selectNewContents, values) { row in
+            let uid = row.text(1)
+            let content =
+                row.flag(2)
+                ? nil
+                : Content.stored(try stored(uid, of: row.text(3), bytes: row.integerOrNil(4).map { Int($0) }, path: row.text(5)))
+            return Mention(revision: row.integer(0), chunk: ChunkContent(uid: uid, content: content), id: row.integer(6))
+        }
     }
 
     /// The streams that the events after `position`, up to `end`, belong to.
@@ -79,14 +108,16 @@ extension Snapshot {
                                         LIMIT    1) AS known
                    FROM   django_etebase_collectionitemrevision revision
                    WHERE  revision.id IN [$1 bigint])
-            SELECT named.revision_id, chunk.uid, named.is_known, stored.content, chunk."chunkFile"
+            SELECT named.revision_id, chunk.uid, named.is_known, collection.uid, length(stored.content), chunk."chunkFile", named.id
             FROM   (SELECT relation.id, relation.revision_id, relation.chunk_id,
                            CASE WHEN EXISTS (SELECT 1
                                              FROM   django_etebase_revisionchunkrelation earlier
                                              WHERE  earlier.revision_id = paged_revision.known AND earlier.chunk_id = relation.chunk_id)
                                 THEN 1 ELSE 0 END AS is_known
                     FROM   paged_revision
-                    JOIN   django_etebase_revisionchunkrelation relation ON relation.revision_id = paged_revision.id) named
+                    JOIN   django_etebase_revisionchunkrelation relation ON relation.revision_id = paged_revision.id
+                    ORDER  BY relation.id + 0
+                    LIMIT  $3) named
             JOIN   django_etebase_collectionitemchunk chunk ON chunk.id = named.chunk_id
             JOIN   django_etebase_collection collection ON collection.id = chunk.collection_id
             LEFT   JOIN apus_chunk stored

@@ -17,10 +17,10 @@ public struct InvitationContent: Sendable {
     public let level: AccessLevel
     public let username: String
     public let collection: CollectionUID
-    public let signedEncryptionKey: [UInt8]
+    public let signedEncryptionKey: Content?
     public let fromUsername: String
     /// Empty where the inviter has lost the keys to a reset by the operator.
-    public let fromPubkey: [UInt8]
+    public let fromPubkey: Content
 }
 
 /// Which side of an invitation asks.
@@ -55,7 +55,7 @@ extension Snapshot {
         return found
     }
 
-    /// The user's invitations, oldest first.
+    /// The user's invitations, oldest first: no more than fit into a page.
     ///
     /// - Parameter after: the uid of one of them; only newer ones are listed.
     /// - Throws: `Refusal.doesNotExist` when `after` is none of them.
@@ -64,10 +64,17 @@ extension Snapshot {
     ) throws -> Page<InvitationContent> {
         try require([.user(user)])
         let start = try uid.map { try invitation($0, side, of: user).id } ?? 0
-        return Page(
+        let page = Page(
             try connection.query(
                 Self.selectInvitations(side, "invitation.id > $2 ORDER BY invitation.id LIMIT $3"),
                 [.integer(user.rawValue), .integer(start), .integer(Int64(limit) + 1)], invitation), limit: limit)
+        var bytes = 0
+        let fitting = page.elements.prefix { invitation in
+            let isFirst = bytes == 0
+            bytes += 512 + invitation.fromPubkey.count + (invitation.signedEncryptionKey?.count ?? 0)
+            return isFirst || bytes <= bounds.pageBytes
+        }
+        return Page(Array(fitting), isDone: page.isDone && fitting.count == page.elements.count)
     }
 
     /// One of the user's invitations.
@@ -85,8 +92,9 @@ extension Snapshot {
     private func invitation(_ row: any Row) -> InvitationContent {
         InvitationContent(
             id: row.integer(0), uid: row.text(1), version: row.integer(2), level: AccessLevel(rawValue: row.integer(3)) ?? .readOnly,
-            username: row.text(4), collection: CollectionUID(row.text(5)), signedEncryptionKey: row.blob(6),
-            fromUsername: row.text(7), fromPubkey: row.blobOrNil(8) ?? [])
+            username: row.text(4), collection: CollectionUID(row.text(5)),
+            signedEncryptionKey: row.content(6, .invitationKey, of: row.integer(0)), fromUsername: row.text(8),
+            fromPubkey: row.content(9, .publicKey, of: row.integer(11)) ?? .bytes([]))
     }
 
     private static let selectMember = Statement(
@@ -107,7 +115,8 @@ extension Snapshot {
         return Statement(
             """
             SELECT invitation.id, invitation.uid, invitation.version, invitation."accessLevel", invitee.username, collection.uid,
-                   invitation."signedEncryptionKey", inviter.username, info.pubkey
+                   \(StoredBytes.Column.selected("invitation.\"signedEncryptionKey\"")), inviter.username,
+                   \(StoredBytes.Column.selected("info.pubkey")), inviter.id
             FROM   django_etebase_collectioninvitation invitation
             JOIN   django_etebase_collectionmember member ON member.id = invitation."fromMember_id"
             JOIN   django_etebase_collection collection ON collection.id = member.collection_id

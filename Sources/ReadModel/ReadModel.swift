@@ -26,6 +26,7 @@ public struct ReadModel: Sendable {
     private let progress: Progress?
     private let chunks: ChunkStore
     let replica: Replica?
+    private let bounds: ContentBounds
 
     /// Another database to read from: a read model of its own that a projector keeps, or a standby of the log's database.
     public struct Replica: Sendable {
@@ -43,14 +44,17 @@ public struct ReadModel: Sendable {
     ///   - chunks: where contents lie that have no row.
     ///   - progress: what tells how far a projector is; nil where the append projects.
     ///   - replica: where ``replicaSnapshot(_:)`` reads; nil for the same database.
+    ///   - bounds: how much pages may hold.
     public init(
-        database: any Database, stokens: StokenSealer, chunks: ChunkStore, progress: Progress?, replica: Replica? = nil
+        database: any Database, stokens: StokenSealer, chunks: ChunkStore, progress: Progress?, replica: Replica? = nil,
+        bounds: ContentBounds = ContentBounds()
     ) {
         self.database = database
         self.stokens = stokens
         self.chunks = chunks
         self.progress = progress
         self.replica = replica
+        self.bounds = bounds
     }
 
     /// Whether there is another database to read from.
@@ -70,9 +74,10 @@ public struct ReadModel: Sendable {
         while true {
             let steps = progress?.steps ?? 0
             do {
-                return try await database.read { [stokens, chunks, progress] connection in
+                return try await database.read { [stokens, chunks, bounds, progress] connection in
                     let log = progress == nil ? Snapshot.Log.inline : .beside(first)
-                    return try body(Snapshot(connection: connection, stokens: stokens, chunks: chunks, log: log))
+                    return try body(
+                        Snapshot(connection: connection, stokens: stokens, chunks: chunks, bounds: bounds, log: log))
                 }
             } catch let behind as Behind { try await wait(for: behind, progress, after: steps, until: deadline) }
         }
@@ -92,8 +97,9 @@ public struct ReadModel: Sendable {
         while true {
             let steps = replica.progress.steps
             do {
-                let (answer, mark) = try await replica.database.read { [stokens, chunks, facts] connection in
-                    let snapshot = Snapshot(connection: connection, stokens: stokens, chunks: chunks, log: .elsewhere(facts))
+                let (answer, mark) = try await replica.database.read { [stokens, chunks, bounds, facts] connection in
+                    let snapshot = Snapshot(
+                        connection: connection, stokens: stokens, chunks: chunks, bounds: bounds, log: .elsewhere(facts))
                     do { return (Result<T, any Error>.success(try body(snapshot)), snapshot.unknownMark) } catch {
                         // What is refused may be refused for what another history says.
                         guard let mark = snapshot.unknownMark, !Self.isAskedAgain(error) else { throw error }
@@ -126,6 +132,13 @@ public struct ReadModel: Sendable {
     }
 
     private static func isAskedAgain(_ error: any Error) -> Bool { error is LogFacts.Missing || error is Behind || error is DatabaseFault }
+
+    /// Reads contents that a snapshot of answers has left where they lie. They never change, so no moment is looked for.
+    func contents<T: Sendable>(_ body: @escaping @Sendable (Snapshot) throws -> T) async throws -> T {
+        try await (replica?.database ?? database).read { [stokens, chunks, bounds] connection in
+            try body(Snapshot(connection: connection, stokens: stokens, chunks: chunks, bounds: bounds, log: .inline))
+        }
+    }
 
     private func wait(
         for behind: Behind, _ progress: Progress?, after steps: Int, until deadline: ContinuousClock.Instant
@@ -175,6 +188,7 @@ public struct Snapshot {
     let connection: any Connection
     let stokens: StokenSealer
     let chunks: ChunkStore
+    let bounds: ContentBounds
     let log: Log
     private let moment = Moment()
 
@@ -188,10 +202,11 @@ public struct Snapshot {
     /// Up to where the replica says that its rows come from the log, where what is known of the log cannot tell.
     var unknownMark: LogHead? { moment.unknownMark }
 
-    init(connection: any Connection, stokens: StokenSealer, chunks: ChunkStore, log: Log) {
+    init(connection: any Connection, stokens: StokenSealer, chunks: ChunkStore, bounds: ContentBounds, log: Log) {
         self.connection = connection
         self.stokens = stokens
         self.chunks = chunks
+        self.bounds = bounds
         self.log = log
     }
 

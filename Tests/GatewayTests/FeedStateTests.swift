@@ -15,7 +15,7 @@ import Testing
     }
 
     private func page(upTo position: Int64) -> FeedState.Page {
-        .init(message: ByteBuffer(string: "up to \(position)"), end: Place(at: Position(rawValue: position)))
+        .init(message: Message(ByteBuffer(string: "up to \(position)")), end: Place(at: Position(rawValue: position)))
     }
 
     private func join(_ number: Int, at position: Int64) {
@@ -35,7 +35,7 @@ import Testing
         var gone: Set<ListenerID> = []
         for action in actions {
             switch action {
-            case .send(let message, let ids): sent.append((String(buffer: message), Set(ids)))
+            case .send(let message, let ids): sent.append((String(buffer: message.bytes), Set(ids)))
             case .dismiss(let ids): gone.formUnion(ids)
             }
         }
@@ -47,7 +47,7 @@ import Testing
     /// The page that the listener gets when it has taken the last, where one is at hand.
     private func deliver(to id: ListenerID) -> String? {
         guard case .send(let message, _) = feed.delivered(to: id, now: Self.now) else { return nil }
-        return String(buffer: message)
+        return String(buffer: message.bytes)
     }
 
     @Test("all who wait at one position get the same page, from one look")
@@ -79,7 +79,7 @@ import Testing
         join(1, at: 2)
         var next = Place(at: Position(rawValue: 5))
         next.base = Position(rawValue: 2)
-        _ = try look(changed: 9, page: .init(message: ByteBuffer(), end: next))
+        _ = try look(changed: 9, page: .init(message: Message(ByteBuffer()), end: next))
         _ = deliver(to: listener)
         #expect(try look(changed: 9, page: page(upTo: 8)).look.after == next)
         _ = deliver(to: listener)

@@ -161,7 +161,7 @@ private struct WatchedConnection: Connection {
                     #expect(try snapshot.items(of: access, after: .none, limit: 2, includesMain: false, prefetch).elements.count == 2)
                     #expect(try snapshot.collections(of: ada, types: nil, after: .none, limit: 2, prefetch).elements.count == 1)
                     #expect(try snapshot.revisions(of: "a", in: access, before: "a-3", limit: 1, prefetch).elements.count == 1)
-                    #expect(try snapshot.updates(of: access, to: ["a": nil], after: .none, prefetch).count == 1)
+                    #expect(try snapshot.updates(of: access, to: ["a": nil], after: .none, prefetch).elements.count == 1)
                     _ = try snapshot.collection(notes, of: ada, prefetch)
                     _ = try snapshot.item("a", of: access, prefetch)
                 }

@@ -32,7 +32,7 @@ import Testing
                 #expect(page.elements.map(\.revision.uid) == ["a-2", "b-1"])
                 #expect(page.elements.allSatisfy { !$0.revision.isDeleted })
                 #expect(page.elements.first?.revision.chunks.map(\.uid) == ["k2", "k1"])
-                #expect(page.elements.first?.revision.chunks.map(\.content) == [content, content])
+                #expect(page.elements.first?.revision.chunks.map(\.content) == [.bytes(content), .bytes(content)])
                 #expect(page.elements.last?.changed == last)
                 #expect(try snapshot.collection(notes, of: ada, .medium).stoken == last)
                 #expect(
