@@ -31,7 +31,8 @@ public struct Obstacle: Hashable, Sendable, CustomStringConvertible {
             cause = fault.description
             remedy =
                 switch fault.kind {
-                case .constraint, .corrupt, .raised: "Somebody else has changed the tables: `apus verify` tells where, `apus rebuild` mends them."
+                case .constraint, .corrupt, .raised:
+                    "Somebody else has changed the tables: `apus verify` tells where, `apus rebuild` mends them."
                 case .unavailable, .conflict: "It is tried again; look what holds or slows the database."
                 }
         default:

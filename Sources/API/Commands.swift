@@ -12,7 +12,9 @@ extension API {
         _ decision: @escaping @Sendable (UserState) throws(Refusal) -> [Event]
     ) async throws -> [RecordedEvent] {
         try await committer.commit(
-            Submission(on: state, asOf: head, streams: state.streams, by: actor, at: call.now, bytes: call.body.heldBytes, decision: decision))
+            Submission(
+                on: state, asOf: head, streams: state.streams, by: actor, at: call.now, bytes: call.body.heldBytes,
+                decision: decision))
     }
 
     /// Commits a decision about a collection.

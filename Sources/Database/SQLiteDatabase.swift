@@ -364,11 +364,15 @@ extension Value {
                 _ = try ValueLength.checked(bytes.count)
                 return Data(bytes).databaseValue
             // `json_each` takes lists apart again.
-            case .texts(let texts): return try Self.bindable(String(decoding: try JSONEncoder().encode(texts.map { $0?.withoutNUL }), as: UTF8.self)).databaseValue
-            case .integers(let numbers): return try Self.bindable(String(decoding: try JSONEncoder().encode(numbers), as: UTF8.self)).databaseValue
+            case .texts(let texts): return try Self.list(texts.map { $0?.withoutNUL })
+            case .integers(let numbers): return try Self.list(numbers)
             case .blobs: preconditionFailure("SQLite has no lists of byte strings")
             }
         }
+    }
+
+    private static func list(_ elements: some Encodable) throws -> DatabaseValue {
+        try bindable(String(decoding: JSONEncoder().encode(elements), as: UTF8.self)).databaseValue
     }
 
     /// The text, when SQLite can be told how long it is.

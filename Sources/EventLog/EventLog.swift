@@ -339,8 +339,8 @@ public enum EventLog {
     private static let selectHistory = Statement(
         """
         SELECT event.position, length(event.payload)
-        FROM   (SELECT position FROM apus_stream_event WHERE stream = $1 AND position > $2 ORDER BY position LIMIT $5) touched
-        JOIN   apus_event event ON event.position = touched.position
+        FROM   (SELECT position FROM apus_stream_event WHERE stream = $1 AND position > $2 ORDER BY position LIMIT $5) paged_event
+        JOIN   apus_event event ON event.position = paged_event.position
         WHERE  event.occurred_at >= $3 AND event.occurred_at <= $4
         ORDER  BY event.position
         """)

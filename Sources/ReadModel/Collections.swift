@@ -43,7 +43,9 @@ extension Snapshot {
     /// - Throws: `Refusal.doesNotExist` for everybody else.
     public func collection(_ uid: CollectionUID, of user: UserID, _ prefetch: Prefetch) throws -> CollectionContent {
         let found = try connection.query(Self.selectCollection, [.integer(user.rawValue), .text(uid.rawValue)], collection)
-        guard let collection = try filled(Page(found, isDone: true), prefetch).elements.first else { throw Refusal.doesNotExist(model: "Collection") }
+        guard let collection = try filled(Page(found, isDone: true), prefetch).elements.first else {
+            throw Refusal.doesNotExist(model: "Collection")
+        }
         return collection
     }
 

@@ -108,7 +108,7 @@ extension Snapshot {
                                         LIMIT    1) AS known
                    FROM   django_etebase_collectionitemrevision revision
                    WHERE  revision.id IN [$1 bigint])
-            SELECT named.revision_id, chunk.uid, named.is_known, collection.uid, length(stored.content), chunk."chunkFile", named.id
+            SELECT paged_mention.revision_id, chunk.uid, paged_mention.is_known, collection.uid, length(stored.content), chunk."chunkFile", paged_mention.id
             FROM   (SELECT relation.id, relation.revision_id, relation.chunk_id,
                            CASE WHEN EXISTS (SELECT 1
                                              FROM   django_etebase_revisionchunkrelation earlier
@@ -117,12 +117,12 @@ extension Snapshot {
                     FROM   paged_revision
                     JOIN   django_etebase_revisionchunkrelation relation ON relation.revision_id = paged_revision.id
                     ORDER  BY relation.id + 0
-                    LIMIT  $3) named
-            JOIN   django_etebase_collectionitemchunk chunk ON chunk.id = named.chunk_id
+                    LIMIT  $3) paged_mention
+            JOIN   django_etebase_collectionitemchunk chunk ON chunk.id = paged_mention.chunk_id
             JOIN   django_etebase_collection collection ON collection.id = chunk.collection_id
             LEFT   JOIN apus_chunk stored
-                   ON named.is_known = 0 AND stored.collection = collection.uid AND stored.uid = chunk.uid
-            ORDER  BY named.id
+                   ON paged_mention.is_known = 0 AND stored.collection = collection.uid AND stored.uid = chunk.uid
+            ORDER  BY paged_mention.id
             """)
 }
 

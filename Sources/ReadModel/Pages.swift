@@ -187,16 +187,16 @@ extension Snapshot {
     // `+ 0` keeps SQLite from going through all mentions that there are, which are in this order.
     private static let selectMentions = Statement(
         list: """
-            SELECT named.revision_id, chunk.uid, collection.uid, length(stored.content), chunk."chunkFile", named.id
+            SELECT paged_mention.revision_id, chunk.uid, collection.uid, length(stored.content), chunk."chunkFile", paged_mention.id
             FROM   (SELECT relation.id, relation.revision_id, relation.chunk_id
                     FROM   django_etebase_revisionchunkrelation relation
                     WHERE  relation.revision_id IN [$1 bigint] AND relation.id + 0 > $2
                     ORDER  BY relation.id + 0
-                    LIMIT  $3) named
-            JOIN   django_etebase_collectionitemchunk chunk ON chunk.id = named.chunk_id
+                    LIMIT  $3) paged_mention
+            JOIN   django_etebase_collectionitemchunk chunk ON chunk.id = paged_mention.chunk_id
             JOIN   django_etebase_collection collection ON collection.id = chunk.collection_id
             LEFT   JOIN apus_chunk stored ON stored.collection = collection.uid AND stored.uid = chunk.uid
-            ORDER  BY named.id
+            ORDER  BY paged_mention.id
             """)
 
     private static let selectCounts = Statement(

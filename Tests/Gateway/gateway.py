@@ -524,6 +524,30 @@ def limited(server: Server) -> None:
         listener.close()
 
 
+@test("of sockets that a user opens at the same time no more get in than the limit says", "--sockets-per-user", "3")
+def limited_together(server: Server) -> None:
+    alice = somebody(server)
+    notes = new_collection(alice)
+    tickets = [ticket(alice, notes) for _ in range(24)]
+    start, found = threading.Barrier(len(tickets)), []
+
+    def open_one(a_ticket: str) -> None:
+        start.wait()
+        try:
+            found.append(common.opened(server, a_ticket))
+        except common.InvalidStatus as refused:
+            equal(refused.response.status_code, 429, "status of one too many")
+
+    threads = [threading.Thread(target=open_one, args=(a_ticket,)) for a_ticket in tickets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    equal(len(found), 3, "sockets that are open")
+    for socket in found:
+        socket.close()
+
+
 @test("sockets are opened at a limited rate; the ticket of one that is told to come later stays good", "--socket-rate", "2")
 def limited_rate(server: Server) -> None:
     alice = somebody(server)

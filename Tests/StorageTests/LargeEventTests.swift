@@ -25,7 +25,8 @@ import Testing
             let named = [ChunkUID](repeating: "k", count: 25_000) + ["l", "k"]
             _ = await node.commit(group: [
                 try await node.submission(to: notes, by: ada, chunks: ["k", "l"]) { _ in create("a", chunks: named, stored: ["k", "l"]) },
-                try await node.submission(creating: "others", by: ada), try await node.submission(CommitItems([OfferedItem("b", "b-1")], by: ada)),
+                try await node.submission(creating: "others", by: ada),
+                try await node.submission(CommitItems([OfferedItem("b", "b-1")], by: ada)),
             ]).map { try? $0.get() }
             try await node.caughtUp()
             let found = try await node.database.read { connection in
@@ -36,7 +37,8 @@ import Testing
                         FROM   django_etebase_revisionchunkrelation relation
                         JOIN   django_etebase_collectionitemchunk chunk ON chunk.id = relation.chunk_id
                         ORDER  BY relation.id
-                        """), []) { ChunkUID($0.text(0)) }
+                        """), []
+                ) { ChunkUID($0.text(0)) }
             }
             #expect(found == named)
             try await node.expectSoundLog()
@@ -49,7 +51,9 @@ import Testing
             let ada = try await node.user("ada")
             try await node.create(notes, by: ada)
             for number in 1...4 {
-                try await node.submit(by: ada) { _ in create(ItemUID("i\(number)"), meta: .init(repeating: 1, count: 5000), chunks: [], stored: []) }
+                try await node.submit(by: ada) { _ in
+                    create(ItemUID("i\(number)"), meta: .init(repeating: 1, count: 5000), chunks: [], stored: [])
+                }
             }
             let sizes = try await node.database.read { connection in
                 try [(2, 1 << 20), (9, 1), (9, 6000), (9, 1 << 20)].map { limit, bytes in

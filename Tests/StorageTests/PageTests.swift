@@ -8,10 +8,11 @@ import Testing
 
 @Suite("Pages that are bounded in bytes") struct PageTests {
     /// Stores chunks of 1,000 bytes, each of another one, and items that name them.
-    private func add(_ item: ItemUID, _ chunks: [ChunkUID], storing stored: [ChunkUID], meta: [UInt8] = [1], by user: UserID, _ node: Node)
-        async throws
-    {
-        let writes = stored.map { Write(ChunkTable.insert, [.text("notes"), .text($0.rawValue), .blob(Self.bytes($0))]) }
+    private func add(
+        _ item: ItemUID, _ chunks: [ChunkUID], storing stored: [ChunkUID], inFiles: Bool = false, meta: [UInt8] = [1], by user: UserID,
+        _ node: Node
+    ) async throws {
+        let writes = (inFiles ? [] : stored).map { Write(ChunkTable.insert, [.text("notes"), .text($0.rawValue), .blob(Self.bytes($0))]) }
         let revision = Revision(
             uid: RevisionUID("\(item)-1"), meta: meta, isDeleted: false, chunks: chunks,
             stored: stored.map { StoredChunk(uid: $0, content: Self.bytes($0)) })
@@ -20,7 +21,9 @@ import Testing
         }
     }
 
-    private static func bytes(_ chunk: ChunkUID) -> [UInt8] { (0..<1000).map { UInt8(truncatingIfNeeded: $0 + Int(chunk.rawValue.utf8.last ?? 0)) } }
+    private static func bytes(_ chunk: ChunkUID) -> [UInt8] {
+        (0..<1000).map { UInt8(truncatingIfNeeded: $0 + Int(chunk.rawValue.utf8.last ?? 0)) }
+    }
 
     /// The node's read model with other bounds.
     private func readModel(_ node: Node, _ change: (inout ContentBounds) -> Void) async throws -> ReadModel {
@@ -48,12 +51,16 @@ import Testing
         try await engine.node { node in
             let ada = try await node.user("ada")
             try await node.create(notes, by: ada)
-            for number in 1...7 { try await add(ItemUID("i\(number)"), ["c\(number)"].map { ChunkUID($0) }, storing: [ChunkUID("c\(number)")], by: ada, node) }
+            for number in 1...7 {
+                try await add(ItemUID("i\(number)"), ["c\(number)"].map { ChunkUID($0) }, storing: [ChunkUID("c\(number)")], by: ada, node)
+            }
             for (bytes, sizes) in [(2900, [2, 2, 2, 1]), (1, [1, 1, 1, 1, 1, 1, 1]), (1 << 20, [7])] {
                 let found = try await pages(readModel(node) { $0.pageBytes = bytes }, by: ada)
                 #expect(found.map(\.elements.count) == sizes)
                 #expect(found.flatMap(\.elements).map(\.uid) == (1...7).map { "i\($0)" })
-                #expect(found.flatMap(\.elements).map(\.revision.chunks.first?.content) == (1...7).map { .bytes(Self.bytes(ChunkUID("c\($0)"))) })
+                #expect(
+                    found.flatMap(\.elements).map(\.revision.chunks.first?.content)
+                        == (1...7).map { .bytes(Self.bytes(ChunkUID("c\($0)"))) })
             }
             // The same for those who listen, and for what was done.
             let model = try await readModel(node) { ($0.frameBytes, $0.pageBytes) = (2900, 1) }
@@ -82,10 +89,8 @@ import Testing
                 let meta = [UInt8](repeating: 7, count: 5000)
                 if place == .files {
                     _ = try await node.chunks.write(["long-chunk": Self.bytes("long-chunk")], of: notes, ownedBy: ada)
-                    try await add("a", ["long-chunk"], storing: [], meta: meta, by: ada, node)
-                } else {
-                    try await add("a", ["long-chunk"], storing: ["long-chunk"], meta: meta, by: ada, node)
                 }
+                try await add("a", ["long-chunk"], storing: ["long-chunk"], inFiles: place == .files, meta: meta, by: ada, node)
                 let model = try await readModel(node) { $0.inlineBytes = 100 }
                 let item = try #require(try await pages(model, by: ada).first?.elements.first)
                 for (content, bytes) in [(item.revision.meta, meta), (item.revision.chunks.first?.content, Self.bytes("long-chunk"))] {
@@ -177,7 +182,10 @@ import Testing
                 }
             }
             #expect(found.map { $0.map(\.uid) } == [["i1", "i2"], ["i3", "i4"], ["i5"]])
-            #expect(found.joined().allSatisfy { $0.fromPubkey.count == 6000 && $0.signedEncryptionKey == .bytes(.init(repeating: 1, count: 300)) })
+            #expect(
+                found.joined().allSatisfy {
+                    $0.fromPubkey.count == 6000 && $0.signedEncryptionKey == .bytes(.init(repeating: 1, count: 300))
+                })
         }
     }
 }
