@@ -89,7 +89,7 @@ extension Snapshot {
         var known: [RevisionUID: Known] = [:]
         for var revision in found where revision.chunks == offered[revision.uid].map({ Int64($0.chunks.count) }) {
             if revision.chunks > 0 {
-                revision.known.chunks = try chunks(of: [revision.id], .medium)[revision.id]?.map { ChunkUID($0.uid) } ?? []
+                revision.known.chunks = try mentions(of: [revision.id], .medium, limit: Int(revision.chunks)).map { ChunkUID($0.chunk.uid) }
             }
             known[revision.uid] = revision.known
         }
