@@ -24,7 +24,7 @@ import Testing
 
     @Test("may end in a question mark, and are told from what is none") func forms() {
         #expect(parameter("dbname", "postgres://db/apus?") == "apus")
-        #expect(!PostgresAddress(url: "postgres://db:port:5/apus", role: .any).isUnderstood)
+        #expect(!PostgresAddress(url: "postgres://[db/apus", role: .any).isUnderstood)
     }
 
     @Test("make all sessions suspect once in a second, however many find out") func suspicions() {
