@@ -25,7 +25,8 @@ struct Checks: Sendable {
         ]
         if roles.contains(.projector), !node.projectors.isEmpty {
             // A projector says by itself what is in its way.
-            checks.append(.init(silence: "the projectors do not answer") { node.projectors.compactMap(\.obstacle).map { Fault($0.description) } })
+            checks.append(
+                .init(silence: "the projectors do not answer") { node.projectors.compactMap(\.obstacle).map { Fault($0.description) } })
         }
         if node.readModel.hasReplica {
             checks.append(.init(silence: "the read database does not answer") { await lookAtReplica(replicaLag) })

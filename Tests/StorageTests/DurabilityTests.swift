@@ -87,7 +87,7 @@ import Testing
                 try await node.commit(OfferedItem("a", "a-1", chunks: "abcdef"), by: ada)
                 try await node.caughtUp()
                 let item = try await node.readModel.snapshot { try $0.item("a", of: $0.access(to: notes, by: ada), .auto) }
-                #expect(item?.revision.chunks.map(\.content) == [content])
+                #expect(item?.revision.chunks.map(\.content) == [.bytes(content)])
                 let commit = try await database.write { try $0.first(Statement("SHOW synchronous_commit"), []) { $0.text(0) } }
                 #expect(commit == (setting == "synchronous_commit=local" ? "local" : "on"))
             }
