@@ -13,8 +13,9 @@ enum ListenAddress {
     init(_ text: String) throws {
         if text.hasPrefix("unix:") {
             let path = String(text.dropFirst("unix:".count))
-            guard (1..<Self.pathLimitBytes).contains(path.utf8.count) else {
-                throw ValidationError("\(text): the path of a socket has 1 to \(Self.pathLimitBytes - 1) bytes")
+            let longest = Self.pathLimitBytes - 1 - Self.newSuffix.utf8.count
+            guard (1...longest).contains(path.utf8.count) else {
+                throw ValidationError("\(text): the path of a socket has 1 to \(longest) bytes")
             }
             self = .socket(path: path)
             return
@@ -41,11 +42,14 @@ enum ListenAddress {
     var bindAddress: BindAddress {
         switch self {
         case .port(let host, let port): .hostname(host, port: port)
-        case .socket(let path): .unixDomainSocket(path: path)
+        case .socket(let path): .unixDomainSocket(path: path + Self.newSuffix)
         }
     }
 
-    /// To be called before the server is started, which takes away what a server that was killed has left.
+    /// A socket is made beside its place, and moved there once it is listened on.
+    private static let newSuffix = ".new"
+
+    /// To be called before the server is started. What a server that has ended left there is no hindrance.
     ///
     /// - Throws: `ValidationError` where another server answers at the socket, or the file is none.
     func prepare() throws {
@@ -58,10 +62,12 @@ enum ListenAddress {
         guard try !Self.isAnswered(path) else { throw ValidationError("another server listens on \(path)") }
     }
 
-    /// To be called once the server listens: who may enter the folder may connect, as a proxy with a user of its own.
+    /// To be called once the server listens: puts the socket where it is looked for, so that nobody meets one that does not
+    /// answer yet. Who may enter the folder may connect, as a proxy with a user of its own.
     func open() throws {
         guard case .socket(let path) = self else { return }
-        try FileManager.default.setAttributes([.posixPermissions: 0o666], ofItemAtPath: path)
+        try FileManager.default.setAttributes([.posixPermissions: 0o666], ofItemAtPath: path + Self.newSuffix)
+        guard unsafe rename(path + Self.newSuffix, path) == 0 else { throw OperatorFault("\(path) cannot be made") }
     }
 
     private static func isAnswered(_ path: String) throws -> Bool {
