@@ -141,13 +141,12 @@ public struct PostgresAppender: Appender {
     }
 
     private static func batch(_ plan: Plan, _ view: LogView) throws(LogFault) -> [(statement: Statement, values: [Value])] {
-        var call = Call(view)
-        for record in plan.records { try call.add(record) }
+        let rows = try AppendRows(plan.records, keys: view.streams.mapValues(\.key))
         // The head is locked first, so that nobody waits for a row of somebody who waits for the head.
         let writes =
             plan.writes.isEmpty
             ? [] : [(EventLog.selectHeadForUpdate, [])] + SetStatement.gathered(plan.writes.map { ($0.statement, $0.row) })
-        return writes + [(append, call.values)]
+        return writes + [(append, rows.arguments(view))]
     }
 
     private static let beginEpoch = Statement("SELECT apus_begin_epoch()")
@@ -159,71 +158,26 @@ public struct PostgresAppender: Appender {
         """)
 }
 
-/// The arguments of `apus_append`, column by column.
-private struct Call: Unprinted {
-    private let view: LogView
-    private var keys: [StreamID: [UInt8]?]
-    private var claims: (keys: [String?], events: [Int64?], holders: [Int64?], repeatable: [String?]) = ([], [], [], [])
-    private var touches: (streams: [String?], events: [Int64?], keys: [[UInt8]?]) = ([], [], [])
-    private var events = Events()
-
-    private struct Events {
-        var streams: [String?] = []
-        var previous: [Int64?] = []
-        var types: [String?] = []
-        var versions: [Int64?] = []
-        var actors: [Int64?] = []
-        var sessions: [String?] = []
-        var origins: [[UInt8]?] = []
-        var times: [Int64?] = []
-        var payloads: [[UInt8]?] = []
-    }
-
-    init(_ view: LogView) {
-        self.view = view
-        keys = view.streams.mapValues(\.key)
-    }
-
-    /// - Throws: ``LogFault/unreadable(_:)`` when the stream's key was destroyed.
-    mutating func add(_ record: RecordedEvent) throws(LogFault) {
-        let number = Int64(events.streams.count + 1)
-        let isNewUser = if case .userCreated = record.event { true } else { false }
-        for stream in record.streams {
-            let key = keys[stream] ?? Sodium.randomBytes(SecretBox.keyBytes)
-            if stream == record.stream, keys[stream] == nil { keys[stream] = .some(key) }
-            touches.streams.append(isNewUser ? nil : stream.name.rawValue)
-            touches.events.append(number)
-            touches.keys.append(key)
-        }
-        for claim in record.claims {
-            claims.keys.append(claim.claim.key.rawValue)
-            claims.events.append(number)
-            claims.holders.append(isNewUser ? nil : claim.holder?.rawValue ?? 0)
-            claims.repeatable.append(claim.isRepeatable ? "true" : "false")
-        }
-        guard let key = keys[record.stream] ?? nil else { throw .unreadable(record.position) }
-        let encoded = try EventCodec.encode(record.event, key: key, at: record.position)
-        events.streams.append(isNewUser ? nil : record.stream.name.rawValue)
-        // A head that this very call makes is told as the number of the event that makes it.
+extension AppendRows {
+    /// The arguments of `apus_append`, column by column. Positions are told as numbers of events, counted from 1: others may have
+    /// appended first.
+    ///
+    /// - Parameter view: what the records were planned on.
+    fileprivate func arguments(_ view: LogView) -> [Value] {
         let base = view.head.position.rawValue
-        events.previous.append(record.previous.rawValue > base ? base - record.previous.rawValue : record.previous.rawValue)
-        events.types.append(encoded.type)
-        events.versions.append(encoded.version)
-        events.actors.append(record.actor.user?.rawValue)
-        events.sessions.append(record.actor.session)
-        events.origins.append(record.sealedOrigin(keys))
-        events.times.append(record.occurredAt.rawValue)
-        events.payloads.append(encoded.payload)
-    }
-
-    var values: [Value] {
-        let expected = view.streams.map { ($0.key.name.rawValue, $0.value.head.rawValue) }
+        let expected = view.streams.map { (name: $0.key.text, head: $0.value.head.rawValue) }
         return [
-            .integer(view.head.epoch), .texts(expected.map(\.0)), .integers(expected.map(\.1)), .texts(claims.keys),
-            .integers(claims.events), .integers(claims.holders), .texts(claims.repeatable), .texts(touches.streams),
-            .integers(touches.events), .blobs(touches.keys), .texts(events.streams), .integers(events.previous), .texts(events.types),
-            .integers(events.versions), .integers(events.actors), .texts(events.sessions), .blobs(events.origins),
-            .integers(events.times), .blobs(events.payloads),
+            .integer(view.head.epoch), .texts(expected.map(\.name)), .integers(expected.map(\.head)),
+            .texts(claims.map(\.made.claim.key.rawValue)), .integers(claims.map { Int64($0.event + 1) }),
+            .integers(claims.map { events[$0.event].createsUser ? nil : $0.made.holder?.rawValue ?? 0 }),
+            .texts(claims.map { $0.made.isRepeatable ? "true" : "false" }),
+            .texts(touches.map { events[$0.event].createsUser ? nil : $0.stream.text }), .integers(touches.map { Int64($0.event + 1) }),
+            .blobs(touches.map { key(of: $0.stream) }), .texts(events.map { $0.createsUser ? nil : $0.record.stream.text }),
+            // A head that this very call makes is told as the number of the event that makes it.
+            .integers(events.map(\.record.previous.rawValue).map { $0 > base ? base - $0 : $0 }), .texts(events.map(\.encoded.type)),
+            .integers(events.map(\.encoded.version)), .integers(events.map { $0.record.actor.user?.rawValue }),
+            .texts(events.map(\.record.actor.session)), .blobs(events.map(\.origin)),
+            .integers(events.map(\.record.occurredAt.rawValue)), .blobs(events.map(\.encoded.payload)),
         ]
     }
 }
