@@ -72,8 +72,8 @@ import Testing
         "synchronous_commit=off", "synchronous_commit=local", "array_nulls=off", "standard_conforming_strings=off", "bytea_output=escape",
         "DateStyle=SQL,DMY", "default_transaction_isolation=serializable",
         "row_security=on", "client_encoding=LATIN1", "transform_null_equals=on", "enable_nestloop=off", "enable_indexscan=off",
-        "idle_session_timeout=50ms", "IntervalStyle=sql_standard", "TimeZone=Asia/Kolkata", "plan_cache_mode=force_generic_plan",
-        "extra_float_digits=-3", "quote_all_identifiers=on", "default_transaction_deferrable=on", "statement_timeout=50ms",
+        "idle_session_timeout=1s", "IntervalStyle=sql_standard", "TimeZone=Asia/Kolkata", "plan_cache_mode=force_generic_plan",
+        "extra_float_digits=-3", "quote_all_identifiers=on", "default_transaction_deferrable=on", "statement_timeout=1s",
         "plpgsql.extra_errors=all",
     ]
 
