@@ -30,18 +30,28 @@ struct EraseCommand: AsyncParsableCommand {
     @Flag(help: "Changes nothing, and tells what would be erased.")
     var dryRun = false
 
+    @Flag(name: .shortAndLong, help: "Does not ask.")
+    var yes = false
+
     @OptionGroup var dataOptions: DataOptions
 
     func run() async throws {
         let environment = try dataOptions.environment()
+        guard dryRun || yes || Terminal.isThere else {
+            throw OperatorFault(
+                "an erasure cannot be undone and there is no terminal to ask on: give --yes, or --dry-run to see what would go")
+        }
         let node = try await Node(dataOptions, environment, logger: .ofCommand)
         let erased = try await node.committing {
-            let found = try await node.readModel.snapshot { try $0.erasure(named: name).state }
+            let (found, going) = try await node.readModel.snapshot { snapshot in
+                let (state, files) = try snapshot.erasure(named: name)
+                return (state, try snapshot.extent(of: state, files: files))
+            }
             guard let erasure = found.erasure, !Username.isErased(found.user.username) else {
                 throw ValidationError("there is no account \(name): `apus user list` lists them")
             }
-            tell(found, erasure)
-            guard !dryRun else { return nil as (RedactionProof, files: [String])? }
+            tell(found, erasure, going)
+            guard !dryRun, yes || Terminal.agrees("Erase \(name) for good?") else { return nil as (RedactionProof, files: [String])? }
             // Whoever goes on writing would be in the way.
             if found.user.isActive { try await disable(node) }
             let erased = try await erase(node)
@@ -93,9 +103,17 @@ struct EraseCommand: AsyncParsableCommand {
         preconditionFailure("a loop without an end has ended")
     }
 
-    private func tell(_ state: ErasureState, _ erasure: Erasure) {
+    private func tell(_ state: ErasureState, _ erasure: Erasure, _ going: ErasureExtent) {
         let shared = state.collections.filter { !erasure.collections.contains($0.uid) && $0.members[erasure.user] != nil }
+        let address = going.email.isEmpty ? "" : " (\(Printable(going.email)))"
+        print("The account \(Printable(state.user.username))\(address) goes, with its keys and \(going.sessions) sessions.")
         print("\(erasure.collections.count) collections go with the account; \(shared.count) have other members, and stay.")
+        for collection in going.collections {
+            print(
+                "  \(Printable(collection.uid.rawValue)): \(collection.items) items, \(collection.revisions) revisions, \(collection.contents) contents"
+            )
+        }
+        if going.files > 0 { print("\(going.files) files of chunks go.") }
         for collection in shared where !collection.members.contains(where: { $0.key != erasure.user && $0.value.level == .admin }) {
             print("\(collection.uid) is left without an admin.")
         }

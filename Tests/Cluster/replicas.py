@@ -105,7 +105,7 @@ def erased(options: argparse.Namespace) -> None:
         for _ in range(12):
             leaver.write_and_read()
             stayer.write_and_read()
-        for command, said in ((("user", "erase", "leaver"), "is erased"), (("gc", "--keep-revisions", "1"), "7 revisions and 7 contents")):
+        for command, said in ((("user", "erase", "leaver", "--yes"), "is erased"), (("gc", "--keep-revisions", "1"), "7 revisions and 7 contents")):
             done = cluster.command(options.apus, stage.database, *command)
             equal(done.returncode, 0, f"exit code of {command}, which said {done.stderr[-500:]}")
             true(said in done.stdout, f"what {command} says: {done.stdout}")

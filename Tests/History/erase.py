@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
+import pty
 import subprocess
 import threading
 from typing import Iterator
@@ -110,7 +112,7 @@ def nothing_is_left(options: argparse.Namespace) -> str:
         # Payloads and addresses are encrypted in the log; what is in tables of the original is as clients sent it.
         true({b"alice", b"wonderland.example", secret("meta"), secret("content"), secret("uploaded"), secret("invited"), *keys} <= set(there),
              f"before: {there}")
-        done(server, "user", "erase", "alice")
+        done(server, "user", "erase", "alice", "--yes")
         # What she wrote for others is theirs: its chunks have the same content.
         meddle(server, "DELETE FROM apus_chunk WHERE collection <> '%s'" % OWN)
         if not server.postgres_database:
@@ -127,7 +129,7 @@ def others(options: argparse.Namespace) -> None:
         before = {name: bob.changes(name, None, 50)[0] for name in (TEAM, GUEST)}
         stokens = {name: bob.stoken(name) for name in (TEAM, GUEST)}
         equal(len(expected(carol.get("/api/v1/invitation/incoming/"), 200).value["data"]), 2, "carol's invitations")
-        said = done(server, "user", "erase", "Alice")
+        said = done(server, "user", "erase", "Alice", "--yes")
         true("1 collections go" in said and "2 have other members" in said and "events were rewritten" in said, said)
         expected(alice.collection(OWN), 401)
         expected(alice.get("/api/v1/collection/"), 401)
@@ -150,7 +152,7 @@ def history(options: argparse.Namespace) -> None:
     with given(options) as (server, alice, bob):
         proof = done(server, "log", "seal", "--print").strip()
         told = lines(server, "audit", "--collection", TEAM)
-        done(server, "user", "erase", "alice")
+        done(server, "user", "erase", "alice", "--yes")
         said = done(server, "log", "verify", "--seal", proof)
         true("rewritten" in said, f"what log verify says: {said}")
         well(server)
@@ -169,13 +171,13 @@ def history(options: argparse.Namespace) -> None:
 @test("her name can be taken again, by somebody who has nothing of hers")
 def name_again(options: argparse.Namespace) -> None:
     with given(options) as (server, alice, bob):
-        done(server, "user", "erase", "alice")
+        done(server, "user", "erase", "alice", "--yes")
         other = person(server, "alice")
         equal(expected(other.get("/api/v1/collection/"), 200).value["data"], [], "collections")
         expected(invite(bob, TEAM, "alice", READ_WRITE), 201)
         expected(other.create_collection("others"), 201)
         well(server)
-        done(server, "user", "erase", "alice")
+        done(server, "user", "erase", "alice", "--yes")
         well(server)
 
 
@@ -187,9 +189,9 @@ def without_a_server(options: argparse.Namespace) -> None:
         server.stop()
         files = [path for path in server.folder.joinpath("chunks").rglob("*") if path.is_file() and OWN in str(path)]
         true(files, "files of contents")
-        done(server, "user", "erase", "alice")
+        done(server, "user", "erase", "alice", "--yes")
         true(not any(path.exists() for path in files), "files of contents")
-        done(server, "user", "erase", "empty")
+        done(server, "user", "erase", "empty", "--yes")
         well(server)
         server.start()
         equal(len(Client(server, "bob", bob.token).changes(TEAM, None, 50)[0]), 2, "items of the team")
@@ -201,16 +203,16 @@ def without_a_server(options: argparse.Namespace) -> None:
 @test("whoever is not there is not erased, and whoever is erased does not come back")
 def refusals(options: argparse.Namespace) -> None:
     with given(options) as (server, alice, _):
-        refused(server, "no account nobody.*user list", "user", "erase", "nobody")
+        refused(server, "no account nobody.*user list", "user", "erase", "nobody", "--yes")
         rows = "SELECT position FROM apus_log"
         before = query(server, rows)
         said = done(server, "user", "erase", "alice", "--dry-run")
         true("1 collections go" in said and "Nothing was changed" in said, said)
         equal(query(server, rows), before, "the log after a dry run")
         expected(alice.collection(OWN), 200)
-        done(server, "user", "erase", "alice")
-        refused(server, "no account alice", "user", "erase", "alice")
-        refused(server, "no account erased:1", "user", "erase", "erased:1")
+        done(server, "user", "erase", "alice", "--yes")
+        refused(server, "no account alice", "user", "erase", "alice", "--yes")
+        refused(server, "no account erased:1", "user", "erase", "erased:1", "--yes")
         refused(server, "not found|does not exist|No ", "user", "enable", "erased:1")
         stranger = Client(server, "erased:1")
         true(stranger.sign_up().status in (400, 401, 403, 409), "a sign-up under the number")
@@ -221,6 +223,26 @@ def refusals(options: argparse.Namespace) -> None:
             expected(bob.get("/api/v1/invitation/outgoing/fetch_user_profile/", username=name), 404)
             expected(invite(bob, GUEST, name, READ_WRITE), 404)
         well(server)
+
+
+@test("an erasure asks first, and names what goes; where nobody can be asked it wants to be told")
+def asked(options: argparse.Namespace) -> None:
+    with given(options) as (server, alice, bob):
+        before = done(server, "log", "tail", "--json")
+        refused(server, "no terminal to ask on.*--yes", "user", "erase", "alice")
+        for answer, is_erased in (("n", False), ("", False), ("alice", False), ("yes", True)):
+            keyboard, terminal = pty.openpty()
+            os.write(keyboard, answer.encode() + b"\n")
+            environment = {"APUS_DATA": str(server.folder), **server.engine}
+            asked = subprocess.run([options.apus, "user", "erase", "alice"], stdin=terminal, capture_output=True, text=True,
+                                   env=support.clean_environment(environment), timeout=60)
+            os.close(keyboard)
+            os.close(terminal)
+            equal(asked.returncode, 0, f"exit code after {answer!r}: {asked.stderr}")
+            for words in ("The account alice (alice@wonderland.example) goes", f"  {OWN}: ", "Erase alice for good? [y/N]"):
+                true(words in asked.stdout, f"not told: {words}, but {asked.stdout}")
+            equal("is erased" in asked.stdout, is_erased, f"what came of {answer!r}: {asked.stdout}")
+            equal(done(server, "log", "tail", "--json") == before, not is_erased, f"that the log is what it was after {answer!r}")
 
 
 @test("while others write to what she shares, nothing of theirs is lost")
@@ -237,7 +259,7 @@ def beside_writers(options: argparse.Namespace) -> str:
         thread = threading.Thread(target=write)
         thread.start()
         try:
-            done(server, "user", "erase", "alice")
+            done(server, "user", "erase", "alice", "--yes")
         finally:
             over.set()
             thread.join()
@@ -254,7 +276,7 @@ def beside_writers(options: argparse.Namespace) -> str:
 def meddling(options: argparse.Namespace) -> str:
     with given(options) as (server, *_):
         done(server, "log", "seal")
-        done(server, "user", "erase", "alice")
+        done(server, "user", "erase", "alice", "--yes")
         done(server, "log", "seal")
         server.kill()
         done(server, "log", "verify")
@@ -281,8 +303,14 @@ def meddling(options: argparse.Namespace) -> str:
         meddle(server, "; ".join(f"DROP TABLE kept_{name}" for name in kept))
         done(server, "log", "verify")
         # Whoever has the database, but not the secret, can do what an erasure does.
-        forged = server.apus("user", "erase", "bob", environment={"APUS_SECRET": "another"})
-        equal(forged.returncode, 0, f"an erasure without the secret: {forged.stderr}")
+        forged = ["user", "erase", "bob", "--yes"]
+        support.refused(server.apus(*forged, environment={"APUS_SECRET": "another"}), "an erasure without the secret", "secret")
+        mark = query(server, "SELECT {} FROM apus_secret".format("encode(mark, 'hex')" if server.postgres_database else "hex(mark)"))[0][0]
+        literal = "'\\x{}'" if server.postgres_database else "X'{}'"
+        meddle(server, f"UPDATE apus_secret SET mark = {literal.format(support.secret_mark('another'))}")
+        done_so = server.apus(*forged, environment={"APUS_SECRET": "another"})
+        equal(done_so.returncode, 0, f"an erasure without the secret: {done_so.stderr}")
+        meddle(server, f"UPDATE apus_secret SET mark = {literal.format(mark)}")
         support.refused(server.apus("log", "verify"), "an erasure without the secret", "was changed")
         return f"{len(cases)} ways"
 
@@ -290,7 +318,7 @@ def meddling(options: argparse.Namespace) -> str:
 @test("a backup that is made afterwards is whole, and restores to the same")
 def backup(options: argparse.Namespace) -> None:
     with given(options) as (server, *_):
-        done(server, "user", "erase", "alice")
+        done(server, "user", "erase", "alice", "--yes")
         file = server.scratch / "backup"
         done(server, "backup", str(file))
         equal([word for word in NAMES + SECRETS[:7] if word in file.read_bytes()], [], "what is in it")

@@ -1,0 +1,55 @@
+internal import Chunks
+internal import Database
+public import Domain
+
+/// How much goes with an account that is to be erased.
+public struct ErasureExtent: Sendable {
+    /// One of the collections that go.
+    public struct Collection: Sendable {
+        public let uid: CollectionUID
+        public let items: Int64
+        public let revisions: Int64
+        public let contents: Int64
+    }
+
+    public let email: String
+    public let sessions: Int64
+    /// In the order in which they were made.
+    public let collections: [Collection]
+    /// Contents that lie in files.
+    public let files: Int
+}
+
+extension Snapshot {
+    /// What goes with an account.
+    ///
+    /// - Parameter files: where contents may lie that go along, as ``erasure(named:)`` has them.
+    public func extent(of state: ErasureState, files: [String]) throws -> ErasureExtent {
+        let uids = state.erasure?.collections ?? []
+        let collections = try connection.query(Self.selectExtent, [.texts(uids.map(\.rawValue))]) { row in
+            ErasureExtent.Collection(
+                uid: CollectionUID(row.text(0)), items: row.integer(1), revisions: row.integer(2), contents: row.integer(3))
+        }
+        let user = Value.integer(state.user.user?.rawValue ?? 0)
+        let sessions = try connection.first(Self.selectSessions, [user]) { $0.integer(0) } ?? 0
+        let email = try connection.first(Self.selectEmail, [user]) { $0.text(0) } ?? ""
+        return ErasureExtent(email: email, sessions: sessions, collections: collections, files: files.count { chunks.hasFile($0) })
+    }
+
+    private static let selectSessions = Statement("SELECT count(*) FROM token_auth_authtoken WHERE user_id = $1")
+    private static let selectEmail = Statement("SELECT email FROM myauth_user WHERE id = $1")
+
+    private static let selectExtent = Statement(
+        list: """
+            SELECT collection.uid,
+                   (SELECT count(*) FROM django_etebase_collectionitem item WHERE item.collection_id = collection.id),
+                   (SELECT count(*)
+                    FROM   django_etebase_collectionitem item
+                    JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = item.id
+                    WHERE  item.collection_id = collection.id),
+                   (SELECT count(*) FROM django_etebase_collectionitemchunk chunk WHERE chunk.collection_id = collection.id)
+            FROM   django_etebase_collection collection
+            WHERE  collection.uid IN [$1 text]
+            ORDER  BY collection.id
+            """)
+}
