@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import base64
+import contextlib
+import hashlib
 import json
+import os
 import re
 import secrets
 import shutil
@@ -11,6 +15,8 @@ import stat
 import subprocess
 import time
 from pathlib import Path
+
+import nacl.signing
 
 import support
 from support import (
@@ -233,9 +239,8 @@ def secret_settings(options: argparse.Namespace) -> None:
         expected(client.get("/api/v1/collection/", stoken=stoken), 200)
         server.stop()
         server.environment = {"APUS_SECRET": "another"}
-        server.start()
-        client.close()
-        expected(client.another().answer_challenge(challenge), 400)
+        fails(server.apus("user", "list", environment=server.environment), "another secret", "secret is not the one")
+        true(not (server.folder / "secret").exists(), "no secret must be made where there is a database")
 
 
 @test("what is kept is for the operator's eyes only, and the secret stays the same")
@@ -256,6 +261,147 @@ def modes(options: argparse.Namespace) -> None:
         (server.folder / "secret").write_bytes(b"")
         fails(started(options, ["serve", "--data", str(server.folder), "--listen", server.authority]), "an empty secret",
             "secret.*empty")
+
+
+COMMANDS = (
+    ("user", "list"), ("user", "disable", "alice"), ("user", "erase", "alice", "--yes"), ("log", "tail"), ("log", "seal"),
+    ("log", "verify"), ("verify",), ("rebuild",), ("gc",), ("audit", "--user", "alice"), ("undelete", "--collection", "notes"),
+    ("backup", "/dev/shm/apus-no-backup"), ("hand-back",), ("secret", "check"))
+
+
+@test("with another secret, or without the one that is there, nothing is done, and it is said what to do")
+def wrong_secret(options: argparse.Namespace) -> None:
+    with Server(options.apus, "--signup", "open") as server:
+        client = person(server, "alice")
+        expected(client.create_collection("notes"), 201)
+        stoken = client.stoken("notes")
+        server.stop()
+        kept = (server.folder / "secret").read_bytes()
+        serve = ("serve", "--listen", server.authority)
+        for command in (*COMMANDS, serve):
+            fails(server.apus(*command, environment={"APUS_SECRET": "x" * 50}), f"{command} with another secret", "secret is not the one.*APUS_SECRET")
+        (server.folder / "secret").unlink()
+        for command in (*COMMANDS, serve):
+            fails(server.apus(*command), f"{command} without the secret", "secret of this database is missing.*APUS_SECRET")
+            true(not (server.folder / "secret").exists(), f"{command} makes a secret")
+        other = server.scratch / "other"
+        if server.postgres_database:
+            for command in (*COMMANDS, serve, ("user", "create", "bob")):
+                fails(server.apus(*command, environment={"APUS_DATA": str(other)}), f"{command} in another folder", "secret of this database is missing")
+                true(not (other / "secret").exists(), f"{command} makes a secret")
+        (server.folder / "secret").write_bytes(kept + b"\r\n")
+        server.start()
+        client.close()
+        expected(client.get("/api/v1/collection/", stoken=stoken), 200)
+        support.verified(server)
+
+
+@test("a secret that is lost, or that others know, gives way to another, and what was made with it is made anew")
+def renewed_secret(options: argparse.Namespace) -> None:
+    with Server(options.apus, "--signup", "open") as server:
+        client = person(server, "alice")
+        expected(client.create_collection("notes"), 201)
+        expected(client.commit("notes", [offered("item", uid("item"), b"meta")]), 200)
+        stoken = client.stoken("notes")
+        support.succeeds(server.apus("log", "seal"), "log seal")
+        fails(server.apus("secret", "renew"), "a renewal beside a server", "another program has this database open.*stop")
+        server.stop()
+        support.succeeds(server.apus("secret", "check"), "secret check")
+        (server.folder / "secret").unlink()
+        said = support.succeeds(server.apus("secret", "renew"), "secret renew")
+        true(" 0 signatures" not in said and " 0 stokens" not in said, f"what was made anew: {said}")
+        equal(mode(server.folder / "secret"), "0o600", "the mode of the secret")
+        support.succeeds(server.apus("secret", "check"), "secret check")
+        support.verified(server)
+        support.succeeds(server.apus("log", "verify"), "log verify")
+        server.start()
+        client.close()
+        expected(client.get("/api/v1/collection/", stoken=stoken), 400, "bad_stoken")
+        equal(len(client.changes("notes", None, 10)[0]), 1, "items")
+        expected(client.another().log_in(), 200)
+
+
+@test("a command that asks makes nothing where there is nothing, and says where it has looked")
+def nothing_made(options: argparse.Namespace) -> None:
+    with Server(options.apus) as server:
+        empty, missing = server.scratch / "empty", server.scratch / "missing"
+        empty.mkdir()
+        for command in COMMANDS:
+            for folder in (empty, missing):
+                done = apus(options.apus, *command, environment={"APUS_DATA": str(folder)})
+                fails(done, f"{command} on {folder.name}", f"{folder}.*--data")
+                equal((list(empty.iterdir()), missing.exists()), ([], False), f"what {command} has made")
+            done = subprocess.run(
+                [options.apus, *command], cwd=empty, capture_output=True, text=True, env=support.clean_environment({}), timeout=60)
+            fails(done, f"{command} in another working directory", f"./data.*working directory.*{empty}")
+            equal(list(empty.iterdir()), [], f"what {command} has made")
+        if server.postgres_database:
+            with support.Database(Server.postgres) as database:
+                for command in COMMANDS:
+                    fails(apus(options.apus, *command, "--database-url", database.url, "--data", str(missing)), f"{command} on nothing", "database is empty")
+                equal(database.rows("SELECT 1 FROM information_schema.tables WHERE table_schema = 'public'"), [], "tables")
+                true(not missing.exists(), "a folder was made")
+
+
+@test("an address that is taken and a folder that is none are told in a sentence")
+def places(options: argparse.Namespace) -> None:
+    with Server(options.apus) as server:
+        file = server.scratch / "file"
+        file.write_text("")
+        address = f"127.0.0.1:{free_port()}"
+        for arguments, reason in (
+            (["--listen", server.authority, "--data", str(server.scratch / "one")], f"{server.authority} is in use.*--listen"),
+            (["--listen", "192.0.2.1:3735", "--data", str(server.scratch / "two")], "192.0.2.1:3735 is no address of this machine"),
+            (["--listen", address, "--data", str(file)], f"{file} is a file"),
+            (["--listen", address, "--data", f"{file}/below"], f"{file}/below cannot be made: .*Not a directory"),
+        ):
+            done = started(options, ["serve", *arguments])
+            fails(done, f"{arguments}", reason)
+            equal([line.startswith("Error: ") for line in done.stdout.splitlines()[-1:]], [True], "the last line")
+        if os.geteuid() == 0:
+            shut = server.scratch / "shut"
+            shut.mkdir()
+            os.chmod(server.scratch, 0o755)
+            shut.chmod(0o755)
+            done = subprocess.run(
+                ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", options.apus, "serve", "--listen", address, "--data", str(shut)],
+                capture_output=True, text=True, env=support.clean_environment({}), timeout=20)
+            fails(done, "a folder of another user", f"{shut} cannot be read and written by this user: Permission denied")
+    said = apus(options.apus, "--version")
+    true(said.returncode == 0 and re.fullmatch(r"\d+\.\d+\.\d+.*\n", said.stdout), f"apus --version: {said.stdout}")
+
+
+@test("sizes have units")
+def sizes(options: argparse.Namespace) -> None:
+    with Server(options.apus) as server:
+        for text in ("75m", "MB", "-1MB", "0MB", "1.5MB", "9223372036854775807GiB"):
+            fails(started(options, ["serve", "--data", str(server.scratch / "other"), f"--body-limit={text}"]), f"--body-limit={text}",
+                "APUS_BODY_LIMIT is (a size|too large)")
+    with Server(options.apus, "--signup", "open", "--chunk-limit", "2KiB", environment={"APUS_BODY_LIMIT": "10 kB"}) as server:
+        client = person(server, "alice")
+        expected(client.create_collection("notes"), 201)
+        chunk = "/api/v1/collection/notes/item/item/chunk"
+        for number, (bytes_, status) in enumerate(((2048, 201), (2049, 400), (10_000, 400), (10_001, 413))):
+            found = client.call("PUT", f"{chunk}/c{number}/", body=b"x" * bytes_).status
+            true(found == status or (status == 400 and 400 <= found < 500), f"{bytes_} bytes: {found}, not {status}")
+            client.close()
+
+
+@test("the variables that Kubernetes makes for Services are no settings; what is misspelt is an error")
+def service_links(options: argparse.Namespace) -> None:
+    def links(name: str, address: str = "10.96.12.7", port: str = "3735", transport: str = "tcp") -> dict[str, str]:
+        place = f"{transport}://{f'[{address}]' if ':' in address else address}:{port}"
+        each = f"{name}_PORT_{port}_{transport.upper()}"
+        return {f"{name}_SERVICE_HOST": address, f"{name}_SERVICE_PORT": port, f"{name}_SERVICE_PORT_HTTP_API": port, f"{name}_PORT": place,
+                each: place, f"{each}_PROTO": transport, f"{each}_PORT": port, f"{each}_ADDR": address}
+
+    with Server(options.apus) as server:
+        for environment in (links("APUS"), links("APUS_API"), links("APUS_DATA", "fd00::17", "5353", "udp")):
+            equal(server.apus("user", "list", environment=environment).returncode, 0, f"exit code with {environment}")
+        for name, value in {"APUS_PORT": "3735", "APUS_SERVICE_HOST": "sync.example.com", "APUS_SERVICE_PORT": "http", "APUS_SERVICE_PORT_": "1",
+                            "APUS_PORT_X_TCP": "tcp://10.0.0.1:1", "APUS_PORT_80_TCP": "udp://10.0.0.1:80", "APUS_PORT_80_TCP_NAME": "x",
+                            "APUS_SINGUP": "open", "APUS_API_PORT": "tcp://db:1"}.items():
+            fails(server.apus("user", "list", environment={name: value}), f"{name}={value}", f"{name} is not a setting")
 
 
 # --- sessions -------------------------------------------------------------------------------------
@@ -460,6 +606,86 @@ def parsed(line: str, form: str) -> dict:
         raise AssertionError(f"a line that is no {form}: {shown(line)}") from None
 
 
+@test("the log begins with what runs where, and nothing of the server's keys is in it at any level")
+def first_line(options: argparse.Namespace) -> None:
+    given = "a secret " + secrets.token_hex(8)
+    for form in ("text", "json"):
+        with Server(options.apus, "--signup", "open", "--log-format", form, "--log-level", "trace", environment={"APUS_SECRET": given}) as server:
+            client = person(server, "alice")
+            expected(client.create_collection("notes"), 201)
+            expected(client.log_in(), 200)
+            equal(server.stop(), 0, "exit code")
+            lines = [parsed(line, form) for line in server.log.splitlines()]
+            line = next(line for line in lines if line["message"] == "serving")
+            line = {key: value.strip('"') if isinstance(value, str) else value for key, value in line.items()}
+            equal((line["address"], line["data"], line["roles"], str(line["epoch"])), (server.authority, str(server.folder), "api,gateway,projector", "1"), "the line")
+            true(line["engine"].startswith("SQLite 3") and line["database"].endswith("apus.sqlite") and line["version"], f"the line: {line}")
+            def derived(person_: bytes) -> bytes:
+                return hashlib.blake2b(given.encode(), digest_size=32, person=person_).digest()
+            seed = derived(b"apus-seal-key")
+            for name, key in {"secret": given.encode(), "seals": seed, "signing": bytes(nacl.signing.SigningKey(seed)),
+                              "challenges": derived(b"apus-challenge"), "stokens": derived(b"apus-stoken-tag"), "mask": derived(b"apus-stoken-mask"),
+                              "token": client.token.encode()}.items():
+                for shape in (key.hex(), ", ".join(str(byte) for byte in key), base64.b64encode(key).decode(), key.decode("latin-1")):
+                    true(shape not in server.log, f"the {name} stands in the log")
+            true(not re.search(r"(\d+, ){15}", server.log), "bytes stand in the log")
+
+
+@test("in JSON every line is JSON, numbers are numbers, and who looks whether the server is well is seen at debug only")
+def json_lines(options: argparse.Namespace) -> None:
+    ini = "[global]\ndebug = no\n[ldap]\nserver = ldap://nowhere\n"
+    for level, routes in (("info", {"-"}), ("debug", {"-", "/ready", "/live", "/health"})):
+        with Server(options.apus, "--log-format", "json", "--log-level", level) as server:
+            server.stop()
+            server.log_path.unlink()
+            (server.scratch / "etebase-server.ini").write_text(ini)
+            server.flags += ["--config", str(server.scratch / "etebase-server.ini")]
+            server.start()
+            for path in ("/live", "/health", "/nowhere"):
+                server.get(path)
+            server.stop()
+            lines = [json.loads(line) for line in server.log.splitlines()]
+            true(any("ldap" in line["message"] for line in lines) and any("apus user create" in line.get("command", "") for line in lines), "the hints")
+            requests = [line for line in lines if line["message"] == "request"]
+            equal({line["route"] for line in requests}, routes, f"routes at {level}")
+            for line in requests:
+                true(isinstance(line["status"], int) and isinstance(line["ms"], (int, float)), f"the numbers in {line}")
+
+
+@test("a log that nobody reads stops nobody; it goes on, and says what is missing, once somebody does")
+def unread_log(options: argparse.Namespace) -> None:
+    with Server(options.apus, "--log-format", "json", "--log-level", "debug") as server:
+        server.stop()
+        read, write = os.pipe()
+        server.process = subprocess.Popen(
+            [options.apus, "serve", "--listen", server.authority, "--data", str(server.folder), *server.flags], stdin=subprocess.DEVNULL,
+            stdout=write, stderr=write, env=support.clean_environment(server.engine))
+        os.close(write)
+        while True:
+            with contextlib.suppress(OSError):
+                if server.get("/ready").status == 200:
+                    break
+        # The pipe takes 64 KiB and the server keeps 1 MiB, in lines of some 180 bytes.
+        count = 12_000
+        with server.wire() as wire:
+            for _ in range(count // 100):
+                wire.send(request_bytes("GET", "/live") * 100)
+                for _ in range(100):
+                    equal(wire.receive().status, 200, "status")
+        lines, rest = [], b""
+        while not any(line["message"].startswith("lines of the log were dropped") for line in lines):
+            rest += os.read(read, 1 << 16)
+            *whole, rest = rest.split(b"\n")
+            lines += [json.loads(line) for line in whole]
+        dropped = next(line["count"] for line in lines if line["message"].startswith("lines of the log were dropped"))
+        true(0 < dropped < count, f"{dropped} were dropped")
+        seen = sum(line.get("route") == "/live" for line in lines)
+        true(seen + dropped >= count, f"{seen} were written and {dropped} dropped of {count}")
+        os.close(read)
+        equal(server.get("/live").status, 200, "status without a reader")
+        equal(server.stop(), 0, "exit code")
+
+
 @test("the log's level leaves out what is less important")
 def log_level(options: argparse.Namespace) -> None:
     with Server(options.apus, "--signup", "open", "--log-level", "error") as server:
@@ -469,4 +695,4 @@ def log_level(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    support.main(__doc__)
+    support.main(__doc__, support.on_either_engine)

@@ -188,7 +188,14 @@ def meddled_seals(options: argparse.Namespace) -> None:
             refused(verify(server), "without the first seal", "position 1 has lost its seal")
         done = support.apus(options.apus, "log", "verify", environment={
             "APUS_DATA": str(server.folder), **server.engine, "APUS_SECRET": "another"})
-        refused(done, "with another secret", "1 to 20 is not signed")
+        refused(done, "with another secret", "the one that this database was made with")
+        # Who has the database can say that it is of another one, but not make its seals.
+        with Copy(server):
+            meddle(server, "DELETE FROM apus_secret")
+            meddle(server, f"INSERT INTO apus_secret (id, mark) VALUES (1, {bytes_of(server, support.secret_mark('another'))})")
+            done = support.apus(options.apus, "log", "verify", environment={
+                "APUS_DATA": str(server.folder), **server.engine, "APUS_SECRET": "another"})
+            refused(done, "with another secret", "1 to 20 is not signed")
 
 
 @test("a seal that was kept elsewhere proves the past, also against whoever can make all seals anew")

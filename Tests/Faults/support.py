@@ -357,6 +357,12 @@ def apus(binary: str, *arguments: str, environment: dict[str, str] | None = None
 # --- what an operator does -----------------------------------------------------------------------
 
 
+def secret_mark(secret: str) -> str:
+    """What a database knows a secret by, in hexadecimal digits."""
+    key = hashlib.blake2b(secret.encode(), digest_size=32, person=b"apus-secret-mark").digest()
+    return hashlib.blake2b(b"apus-secret-mark-1", digest_size=32, key=key).hexdigest()
+
+
 def query(server: Server, statement: str) -> list[list]:
     """The rows of a question to the server's database."""
     if server.postgres_database:
