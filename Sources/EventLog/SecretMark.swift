@@ -18,7 +18,9 @@ public enum SecretMark {
             return key.isValid(seal.2, of: Seal.message(seal.1, at: Position(rawValue: seal.0)))
         }
         let stokens = StokenSealer(secret: secret)
-        let first = try connection.first(selectFirstStoken, [.text(EventType.recordsAdopted.rawValue), .integer(Epochs(connection).base.rawValue)]) {
+        let first = try connection.first(
+            selectFirstStoken, [.text(EventType.recordsAdopted.rawValue), .integer(Epochs(connection).base.rawValue)]
+        ) {
             (position: $0.integer(0), stoken: $0.text(1))
         }
         return first.map { stokens.open($0.stoken)?.position.rawValue == $0.position }

@@ -92,13 +92,17 @@ public struct SecretRenewal: Sendable {
         var count = 0
         var last = try Epochs(connection).base.rawValue
         while true {
-            let rows = try connection.query(Self.selectStokens, [.text(EventType.recordsAdopted.rawValue), .integer(last), .integer(Self.page)]) { row in
+            let rows = try connection.query(
+                Self.selectStokens, [.text(EventType.recordsAdopted.rawValue), .integer(last), .integer(Self.page)]
+            ) { row in
                 (head: LogHead(position: Position(rawValue: row.integer(0)), epoch: row.integer(2)), stoken: row.text(1))
             }
             guard let end = rows.last else { return count }
             for row in rows where sealer.stoken(row.head) != row.stoken {
                 count += 1
-                if renews { try connection.enqueue(Self.updateStoken, [.integer(row.head.position.rawValue), .text(sealer.stoken(row.head))]) }
+                if renews {
+                    try connection.enqueue(Self.updateStoken, [.integer(row.head.position.rawValue), .text(sealer.stoken(row.head))])
+                }
             }
             last = end.head.position.rawValue
         }
@@ -108,7 +112,8 @@ public struct SecretRenewal: Sendable {
         "SELECT position, hash, signature FROM apus_seal WHERE position > $1 ORDER BY position LIMIT $2")
     private static let updateSeal = Statement("UPDATE apus_seal SET signature = $2 WHERE position = $1")
     private static let upsertProof = Statement(
-        "INSERT INTO apus_resigned (redaction, signature) VALUES ($1, $2) ON CONFLICT (redaction) DO UPDATE SET signature = excluded.signature")
+        "INSERT INTO apus_resigned (redaction, signature) VALUES ($1, $2) ON CONFLICT (redaction) DO UPDATE SET signature = excluded.signature"
+    )
 
     /// Those that follow from positions. Adopted rows have the original's.
     private static let selectStokens = Statement(
