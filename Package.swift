@@ -68,7 +68,7 @@ let package = Package(
         .target(
             name: "Replay", dependencies: ["Domain", "Database", "EventLog", "Chunks", "Projections"], swiftSettings: strict),
         .target(
-            name: "Moving", dependencies: ["Domain", "Database", "EventLog", "Chunks", "Projections", "Replay"],
+            name: "Moving", dependencies: ["Sodium", "Domain", "Database", "EventLog", "Chunks", "Projections", "Replay"],
             swiftSettings: strict),
         .target(
             name: "Backup",

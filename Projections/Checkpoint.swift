@@ -5,8 +5,8 @@ package import Domain
 /// of the rows that it speaks of. The columns beside these are the lease's (``Projector``).
 package struct Checkpoint: Equatable, Sendable {
     package var position: Position
-    var lastChunkID: Int64
-    var lastRelationID: Int64
+    package var lastChunkID: Int64
+    package var lastRelationID: Int64
 
     /// Nil where the row is missing.
     package init?(_ connection: any Connection) throws {

@@ -24,8 +24,15 @@ public enum Schema {
             version: 4, sqlite: [text(PackageResources.apus_redaction_sqlite_sql), sessionsByUser],
             postgres: [text(PackageResources.apus_redaction_postgres_sql), sessionsByUser]),
         Upgrade(
-            version: 5, sqlite: [PackageResources.apus_secret_sqlite_sql, PackageResources.apus_resigned_sqlite_sql].map(text),
-            postgres: [PackageResources.apus_secret_postgres_sql, PackageResources.apus_resigned_postgres_sql].map(text)),
+            version: 5,
+            sqlite: [
+                PackageResources.apus_secret_sqlite_sql, PackageResources.apus_resigned_sqlite_sql,
+                PackageResources.apus_adopted_sqlite_sql,
+            ].map(text),
+            postgres: [
+                PackageResources.apus_secret_postgres_sql, PackageResources.apus_resigned_postgres_sql,
+                PackageResources.apus_adopted_postgres_sql,
+            ].map(text)),
     ]
 
     private static let sessionsByUser = "CREATE INDEX apus_session_user ON apus_session (user_id)"
@@ -117,6 +124,15 @@ public enum Schema {
         if dialect == .sqlite { try connection.run(script: "DROP TRIGGER IF EXISTS apus_handed_back_event") }
         try create(connection, dialect)
         for script in functions(dialect) { try connection.run(script: script) }
+    }
+
+    /// Begins to take over what the original has written into a database of ours, in the caller's transaction, like
+    /// ``adopt(_:_:inspect:)``.
+    public static func adoptBeside(_ connection: any Connection, _ dialect: Dialect, inspect: () throws -> Void) throws {
+        try create(connection, dialect)
+        guard try owner(connection) == .apus else { throw DatabaseFault(.corrupt, "somebody else adopts this database") }
+        if dialect == .postgres { try connection.run(script: Original.lock) }
+        try inspect()
     }
 
     /// Marks the database as handed back to the original, in the caller's transaction: nobody serves it until it is adopted
@@ -230,7 +246,8 @@ enum ApusTables {
             PackageResources.apus_claim_sqlite_sql, PackageResources.apus_chunk_sqlite_sql,
             PackageResources.apus_session_sqlite_sql, PackageResources.apus_seal_sqlite_sql,
             PackageResources.apus_redaction_sqlite_sql, PackageResources.apus_secret_sqlite_sql,
-            PackageResources.apus_resigned_sqlite_sql, PackageResources.apus_projection_sqlite_sql,
+            PackageResources.apus_resigned_sqlite_sql, PackageResources.apus_adopted_sqlite_sql,
+            PackageResources.apus_projection_sqlite_sql,
             PackageResources.apus_collection_sqlite_sql, PackageResources.apus_item_sqlite_sql,
             PackageResources.apus_user_email_sqlite_sql,
         ].map(Schema.text)
@@ -243,7 +260,8 @@ enum ApusTables {
             PackageResources.apus_claim_postgres_sql, PackageResources.apus_chunk_postgres_sql,
             PackageResources.apus_session_postgres_sql, PackageResources.apus_seal_postgres_sql,
             PackageResources.apus_redaction_postgres_sql, PackageResources.apus_secret_postgres_sql,
-            PackageResources.apus_resigned_postgres_sql, PackageResources.apus_projection_postgres_sql,
+            PackageResources.apus_resigned_postgres_sql, PackageResources.apus_adopted_postgres_sql,
+            PackageResources.apus_projection_postgres_sql,
             PackageResources.apus_collection_postgres_sql, PackageResources.apus_item_postgres_sql,
             PackageResources.apus_user_email_postgres_sql,
         ].map(Schema.text)

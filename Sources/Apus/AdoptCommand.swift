@@ -21,6 +21,16 @@ struct AdoptCommand: AsyncParsableCommand {
     @Flag(help: "Only says what is there and what is unusual.")
     var dryRun = false
 
+    @Flag(help: "Does not look whether other programs are connected to the database.")
+    var ignoreOthers = false
+
+    @Flag(
+        help: """
+            Of a database that is apus' own already: takes the tables for what is true also where rows are only changed or gone. \
+            Without it that is damage, which apus rebuild mends.
+            """)
+    var again = false
+
     @OptionGroup var dataOptions: DataOptions
 
     func run() async throws {
@@ -31,8 +41,10 @@ struct AdoptCommand: AsyncParsableCommand {
         let chunks = ChunkStore(folder: dataOptions.chunkFolder(environment), place: .database)
         do {
             if case .sqlite(let path) = place, !dryRun { try await look(at: path) }
+            let others = ignoreOthers ? [] : try await Others.names(place)
+            if !dryRun, !others.isEmpty { try await Others.requireNone(place, to: "adopting it") }
             let database = try open(place)
-            if dryRun { try await survey(database, chunks) } else { try await adopt(database, chunks, environment) }
+            if dryRun { try await survey(database, chunks, others) } else { try await adopt(database, chunks, environment) }
             try (database as? SQLiteDatabase)?.close()
         } catch let fault as DatabaseFault { throw DatabaseFault(fault.kind, "\(fault). Nothing was changed.") }
     }
@@ -56,7 +68,7 @@ struct AdoptCommand: AsyncParsableCommand {
         }
     }
 
-    private func survey(_ database: any Database, _ chunks: ChunkStore) async throws {
+    private func survey(_ database: any Database, _ chunks: ChunkStore, _ others: [String]) async throws {
         let (owner, survey) = try await database.read { [dialect = database.dialect] connection in
             (try Schema.owner(connection), try Survey(connection, dialect, chunks: chunks))
         }
@@ -65,52 +77,89 @@ struct AdoptCommand: AsyncParsableCommand {
         let oddities = survey.oddities + survey.missingFiles
         print(oddities.isEmpty ? "Nothing is unusual." : "Unusual, and taken over all the same:")
         for oddity in oddities { print("  \(oddity)") }
-        guard !survey.faults.isEmpty else { return }
-        print("Wrong, and to be mended before anything is taken over:")
-        for fault in survey.faults { print("  \(fault)") }
-        throw ExitCode(1)
+        for other in others { print("Another program has the database open, and must be stopped before: \(other)") }
+        guard survey.faults.isEmpty else {
+            print("Wrong, and to be mended before anything is taken over:")
+            for fault in survey.faults { print("  \(fault)") }
+            throw ExitCode(1)
+        }
+        if owner != .apus { print("\(survey.words) can be adopted. Nothing was changed.") }
     }
 
     private func adopt(_ database: any Database, _ chunks: ChunkStore, _ environment: Environment) async throws {
-        let dialect = database.dialect
-        let events: Int
         let folder = DataFolder(path: dataOptions.folder(environment))
         let kept = try folder.secret(environment)
+        let events: Int
         switch try await database.read({ try Schema.owner($0) }) {
         case .apus:
-            print("This database is one of Apus already: there is nothing to adopt.")
-            return
-        case .original:
-            // The log is made here, and its secret with it.
-            let secret = try kept ?? folder.makeSecret()
-            do {
-                events = try await database.write { connection in
-                    try Schema.adopt(connection, dialect) { try Adoption.requireSound(connection, dialect) }
-                    try SecretMark.require(secret.value, connection)
-                    return try Adoption.run(connection, contents: chunks, at: Node.clock()) { count in
-                        print("\(count) events …")
-                        // Whoever waits reads it in a file or through a pipe, perhaps.
-                        fflush(nil)
-                    }
+            guard let found = try await adoptBeside(database, chunks, kept, folder) else { return }
+            events = found
+        case .original: events = try await adoptFirst(database, chunks, kept, folder)
+        case .originalAgain: events = try await adoptAgain(database, chunks, kept, folder)
+        }
+        let survey = try await database.read { [dialect = database.dialect] in try Survey($0, dialect, chunks: chunks) }
+        print("Adopted: \(survey.words), as \(events) events. Look with apus verify, then start apus serve with the same options.")
+        for words in survey.missingFiles { print("\(words) (is the folder that of --media-root?)") }
+    }
+
+    private func adoptFirst(_ database: any Database, _ chunks: ChunkStore, _ kept: Hidden<[UInt8]>?, _ folder: DataFolder) async throws
+        -> Int
+    {
+        // The log is made here, and its secret with it.
+        let secret = try kept ?? folder.makeSecret()
+        do {
+            return try await database.write { [dialect = database.dialect] connection in
+                try Schema.adopt(connection, dialect) { try Adoption.requireSound(connection, dialect) }
+                try SecretMark.require(secret.value, connection)
+                return try Adoption.run(connection, contents: chunks, at: Node.clock()) { count in
+                    print("\(count) events …")
+                    // Whoever waits reads it in a file or through a pipe, perhaps.
+                    fflush(nil)
                 }
-            } catch {
-                if kept == nil { try folder.removeSecret() }
-                throw error
             }
-        case .originalAgain:
-            guard let secret = kept else { throw folder.missingSecret }
-            let stokens = StokenSealer(secret: secret.value)
-            events = try await withScratch { scratch in
-                try await AdoptionAgain(database: database, scratch: scratch, stokens: stokens, contents: chunks)
-                    .run(at: Node.clock()) { connection in
-                        try Schema.adoptAgain(connection, dialect) { try Adoption.requireSound(connection, dialect) }
-                        try SecretMark.require(secret.value, connection)
-                    }
-            }
+        } catch {
+            if kept == nil { try folder.removeSecret() }
+            throw error
         }
-        print("Adopted: \(events) events. Look with apus verify, then start apus serve with the same options.")
-        for words in try await database.read({ try Survey(filesOf: $0, in: chunks).missingFiles }) {
-            print("\(words) (is the folder that of --media-root?)")
+    }
+
+    private func adoptAgain(_ database: any Database, _ chunks: ChunkStore, _ kept: Hidden<[UInt8]>?, _ folder: DataFolder) async throws
+        -> Int
+    {
+        guard let secret = kept else { throw folder.missingSecret }
+        return try await withScratch { [dialect = database.dialect] scratch in
+            try await AdoptionAgain(database: database, scratch: scratch, stokens: StokenSealer(secret: secret.value), contents: chunks)
+                .run(at: Node.clock()) { connection in
+                    try Schema.adoptAgain(connection, dialect) { try Adoption.requireSound(connection, dialect) }
+                    try SecretMark.require(secret.value, connection)
+                }
         }
+    }
+
+    /// Takes over what an EteSync server has written since this database was adopted.
+    ///
+    /// - Returns: how many events it came to; nil where there was nothing to adopt, which is told.
+    private func adoptBeside(_ database: any Database, _ chunks: ChunkStore, _ kept: Hidden<[UInt8]>?, _ folder: DataFolder) async throws
+        -> Int?
+    {
+        guard let secret = kept else { throw folder.missingSecret }
+        let outcome = try await withScratch { [dialect = database.dialect, again] scratch in
+            try await AdoptionAgain(database: database, scratch: scratch, stokens: StokenSealer(secret: secret.value), contents: chunks)
+                .runBeside(at: Node.clock(), takesAll: again) { connection in
+                    try Schema.adoptBeside(connection, dialect) { try Adoption.requireSound(connection, dialect) }
+                    try SecretMark.require(secret.value, connection)
+                }
+        }
+        switch outcome {
+        case .adopted(let events): return events
+        case .nothing: print("This database is one of Apus already, and holds nothing that its log does not: there is nothing to adopt.")
+        case .damaged:
+            throw OperatorFault(
+                """
+                this database is one of Apus already, and its tables have less than its log, or have it otherwise: apus rebuild brings \
+                them to what the log says. Where an EteSync server has changed them so, apus adopt --again takes them as they are
+                """)
+        }
+        return nil
     }
 }

@@ -23,6 +23,7 @@ struct Checks: Sendable {
         var checks = [
             Readiness.Check(silence: "the log's database does not answer") { await lookAtLog(lag) }
         ]
+        checks.append(.init(silence: "nobody looks who writes") { node.trouble.words.map { [Fault($0)] } ?? [] })
         if roles.contains(.projector), !node.projectors.isEmpty {
             // A projector says by itself what is in its way.
             checks.append(

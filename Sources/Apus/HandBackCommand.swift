@@ -20,11 +20,15 @@ struct HandBackCommand: AsyncParsableCommand {
     @Flag(help: "Goes on where files of chunks are missing: for a database that was adopted without them.")
     var withoutMissingFiles = false
 
+    @Flag(help: "Does not look whether other programs are connected to the database.")
+    var ignoreOthers = false
+
     @OptionGroup var dataOptions: DataOptions
 
     func run() async throws {
         let environment = try dataOptions.environment()
         let place = try dataOptions.databasePlace(environment)
+        if !ignoreOthers { try await Others.requireNone(place, to: "handing it back") }
         let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
         let dialect = node.database.dialect
         let report = try await HandBack(

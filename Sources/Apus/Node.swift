@@ -23,6 +23,8 @@ struct Node: Sendable {
     let appender: any Appender
     let chunks: ChunkStore
     let secret: Hidden<[UInt8]>
+    /// What keeps the server from its work, where something does.
+    let trouble = Trouble()
     let hints: any Hints
     /// Nil where tickets are no business of other processes.
     let sharedTickets: RedisTickets?

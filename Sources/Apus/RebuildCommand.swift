@@ -17,15 +17,22 @@ struct RebuildCommand: AsyncParsableCommand {
     @Flag(help: "Only compares; exit code 1 when something differs.")
     var check = false
 
+    @Flag(
+        help: """
+            Deletes also rows of the tables that no event of the log has made. An EteSync server that went on writing after apus adopt \
+            has made such rows and acknowledged them: without this nothing is changed where there are some, and apus adopt takes them over.
+            """)
+    var discardUnknown = false
+
     @OptionGroup var dataOptions: DataOptions
 
     func run() async throws {
         let environment = try dataOptions.environment()
         let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
-        let report = try await withScratch { [check] scratch in
+        let report = try await withScratch { [check, discardUnknown] scratch in
             try await Rebuild(
                 database: node.database, scratch: scratch, stokens: node.readModel.stokens, chunks: node.chunks
-            ).run(mends: !check)
+            ).run(mends: !check, discardsForeign: discardUnknown)
         }
         try node.close()
         for fault in report.found { print(fault) }

@@ -41,6 +41,8 @@ struct Serve: AsyncParsableCommand {
         let node = try await Node(
             dataOptions, environment, makesDatabase: true, chunks: options.chunkPlace(environment), redis: redis, logger: logger)
         try await node.recognize()
+        let watching = Watching(database: node.database, trouble: node.trouble, logger: logger)
+        try await watching.requireNone()
         let facts = try await facts(node, roles, environment)
         // A process that only projects has the port for those who ask how it is, where it is given one: the default is the
         // front end's beside it.
@@ -49,6 +51,7 @@ struct Serve: AsyncParsableCommand {
         try await node.warn(logger)
         // Services stop in reverse order: requests end first, then what they wait for.
         var services = [redis].compactMap { $0 as (any Service)? } + node.services(projects: roles.contains(.projector), logger: logger)
+        services.append(watching)
         if roles.contains(.projector), let sealInterval {
             let sealer = Sealer(database: node.database, key: SealKey(secret: node.secret.value))
             services.append(Sealing(sealer: sealer, interval: sealInterval, logger: logger))

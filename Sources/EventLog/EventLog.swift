@@ -65,7 +65,7 @@ public struct LogHead: Hashable, Sendable {
 }
 
 /// Something is wrong with the log itself. Nothing is skipped: whoever meets it stops there.
-public enum LogFault: Error, Hashable, Sendable {
+public enum LogFault: Error, Hashable, Sendable, CustomStringConvertible {
     /// An event of a type or version that this program does not know.
     case unknownEvent(type: String, version: Int64)
     /// An event that cannot be read: the payload was changed, or the key of its stream was destroyed.
@@ -76,6 +76,19 @@ public enum LogFault: Error, Hashable, Sendable {
     case lost
     /// The program is shutting down.
     case closed
+
+    /// In words.
+    public var description: String {
+        switch self {
+        case .unknownEvent(let type, let version):
+            "the next event, of type \(type) and version \(version), is unknown to this version of apus: use a newer one"
+        case .unreadable(let position):
+            "position \(position.rawValue) cannot be read: its payload or the key of its stream was changed or lost; a backup may have it"
+        case .overloaded: "too many commands wait"
+        case .lost: "history has forked since the command was decided"
+        case .closed: "the program is ending"
+        }
+    }
 }
 
 /// Questions about the log. Each is answered in the caller's transaction.

@@ -19,6 +19,7 @@ public import Database
 public import Domain
 internal import EventLog
 internal import Projections
+internal import Replay
 
 /// One adoption, in one writing transaction.
 public struct Adoption {
@@ -52,6 +53,7 @@ public struct Adoption {
         let head = try adoption.log.finish()
         try AdoptedState.renew(connection)
         try project(upTo: head, connection)
+        try ForeignRows.note(connection)
         return adoption.log.count
     }
 

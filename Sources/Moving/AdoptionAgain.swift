@@ -10,12 +10,12 @@ internal import Replay
 /// The log is replayed beside the tables and compared with them; each row that differs becomes a record that is adopted, one
 /// that is gone too. So nothing has to be known of what the original does, and a replay gives the tables as they are now.
 /// What refers to others comes after them, and goes before them.
-public struct AdoptionAgain {
+public struct AdoptionAgain: Sendable {
     /// How far ids may be ahead of the log.
     private static let longestGap: Int64 = 1_000_000
 
-    private let replay: Replay
-    private let database: any Database
+    let replay: Replay
+    let database: any Database
     private let contents: ChunkStore
 
     /// - Parameters:
@@ -34,34 +34,42 @@ public struct AdoptionAgain {
     /// - Throws: `DatabaseFault`, also where the log cannot be replayed; then nothing was changed.
     public func run(at time: Timestamp, _ begin: @escaping @Sendable (any Connection) throws -> Void) async throws -> Int {
         do {
-            return try await database.write { [replay, contents, dialect = database.dialect] connection in
+            return try await database.write { [replay, dialect = database.dialect] connection in
                 try begin(connection)
                 let faults = try replay.advance(upTo: replay.goal(connection), connection)
                 if let fault = faults.first { throw DatabaseFault(.corrupt, fault) }
                 _ = try replay.compare(connection, dialect, notesAll: true)
-                var log = try AdoptionAppend(connection, at: time)
-                for kind in Self.order.reversed() {
-                    try replay.eachGone(kind, connection) { try log.append($0) }
-                }
-                for kind in Self.order {
-                    try replay.eachChanged(kind, connection, contents) { try log.append($0) }
-                }
-                var head = try log.finish()
-                let highest = try connection.first(Adoption.highestOwnID, []) { $0.integer(0) } ?? 0
-                guard highest - head.rawValue <= Self.longestGap else {
-                    throw DatabaseFault(.corrupt, "an id of \(highest) is too far ahead of the log, which ends at \(head.rawValue)")
-                }
-                // Ids that the original drew and did not use: the log has no gaps, so it says that there is nothing there.
-                while head.rawValue < highest {
-                    try log.append(RecordsAdopted(owner: Adoption.ownerless, records: []))
-                    head = head + 1
-                }
-                head = try log.finish()
-                try AdoptedState.renew(connection)
-                try Adoption.project(upTo: head, connection)
-                return log.count
+                return try append(connection, at: time)
             }
         } catch let stop as Replay.Stop { throw DatabaseFault(.corrupt, stop.fault) }
+    }
+
+    /// Appends the rows that were noted as different, in the caller's transaction, and marks them as projected.
+    ///
+    /// - Returns: how many events it came to.
+    func append(_ connection: any Connection, at time: Timestamp) throws -> Int {
+        var log = try AdoptionAppend(connection, at: time)
+        for kind in Self.order.reversed() {
+            try replay.eachGone(kind, connection) { try log.append($0) }
+        }
+        for kind in Self.order {
+            try replay.eachChanged(kind, connection, contents) { try log.append($0) }
+        }
+        var head = try log.finish()
+        let highest = try connection.first(Adoption.highestOwnID, []) { $0.integer(0) } ?? 0
+        guard highest - head.rawValue <= Self.longestGap else {
+            throw DatabaseFault(.corrupt, "an id of \(highest) is too far ahead of the log, which ends at \(head.rawValue)")
+        }
+        // Ids that the original drew and did not use: the log has no gaps, so it says that there is nothing there.
+        while head.rawValue < highest {
+            try log.append(RecordsAdopted(owner: Adoption.ownerless, records: []))
+            head = head + 1
+        }
+        head = try log.finish()
+        try AdoptedState.renew(connection)
+        try Adoption.project(upTo: head, connection)
+        try ForeignRows.note(connection)
+        return log.count
     }
 
     /// Each kind after those that it refers to.

@@ -20,7 +20,7 @@ enum Soundness {
     }
 
     /// A question that counts what is wrong, and what it counts.
-    private typealias Question = (sql: String, words: String)
+    fileprivate typealias Question = (sql: String, words: String)
 
     private static let tables = AdoptedRecord.Kind.allCases.map { ReadModelTable.of($0) }
 
@@ -105,11 +105,11 @@ enum Soundness {
     }
 
     /// A column whose values are keys of another table.
-    private struct Reference {
+    struct Reference {
         let table, column, target: String
         var isOptional = false
 
-        var question: Question {
+        fileprivate var question: Question {
             let sql = """
                 SELECT count(*) FROM \(table) referring
                 WHERE  NOT EXISTS (SELECT 1 FROM \(target) target WHERE target.id = referring."\(column)")
@@ -119,7 +119,7 @@ enum Soundness {
         }
     }
 
-    private static let references = [
+    static let references = [
         Reference(table: "django_etebase_userinfo", column: "owner_id", target: "myauth_user"),
         Reference(table: "token_auth_authtoken", column: "user_id", target: "myauth_user"),
         Reference(table: "django_etebase_collectiontype", column: "owner_id", target: "myauth_user"),

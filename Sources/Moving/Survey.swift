@@ -12,6 +12,13 @@ public struct Survey: Sendable {
     /// What makes it impossible to take the database over, in words.
     public private(set) var faults: [String] = []
 
+    /// How many rows of chunks were looked at, for whose contents there are files.
+    private var lookedAt = 0
+    private var missing = 0
+
+    /// What there is to take over, in words: rows, and files of chunks that are there.
+    public var words: String { "\(counts.reduce(0) { $0 + $1.count }) rows and \(lookedAt - missing) files of chunks" }
+
     private static let pageRows = 1000
     /// How many missing files are named.
     private static let namedFiles = 10
@@ -40,12 +47,12 @@ public struct Survey: Sendable {
 
     private mutating func lookForFiles(_ connection: any Connection, _ chunks: ChunkStore) throws {
         var last = Int64.min
-        var missing = 0
         while true {
             let page = try connection.query(Self.selectFiles, [.integer(last), .integer(Int64(Self.pageRows))]) {
                 ($0.integer(0), $0.text(1))
             }
             guard let end = page.last else { break }
+            lookedAt += page.count
             for (_, path) in page where !chunks.hasFile(path) {
                 missing += 1
                 if missing <= Self.namedFiles { missingFiles.append("the file of a chunk is missing: \(path)") }

@@ -36,15 +36,22 @@ public struct Rebuild: Sendable {
 
     /// Compares, mends, and compares again.
     ///
-    /// - Parameter mends: false to change nothing.
+    /// - Parameters:
+    ///   - mends: false to change nothing.
+    ///   - discardsForeign: whether rows that no event has made are deleted too; else nothing is changed where there are some.
     /// - Throws: `DatabaseFault` when a database cannot be read or written. Where the log itself cannot be replayed the report
     ///   says why, and nothing is changed.
-    public func run(mends: Bool = true) async throws -> Report {
+    public func run(mends: Bool = true, discardsForeign: Bool = false) async throws -> Report {
         var report = Report()
         for attempt in 0...Self.attempts {
             guard let comparison = try await verification.compare(&report.verification) else { return report }
             var faults = Verification.Report()
             faults.note(comparison)
+            if comparison.hasUnexpected, !discardsForeign, let words = try await verification.foreign() {
+                report.found = []
+                report.verification.faults += faults.faults + [words]
+                return report
+            }
             if comparison.isSame || !mends || attempt == Self.attempts {
                 report.verification.faults += faults.faults
                 try await verification.checkBeside(&report.verification)

@@ -13,8 +13,8 @@ package struct Replay: Sendable {
     /// How many bytes of contents are looked at together, roughly.
     private static let pageBytes = 16 << 20
 
-    let scratch: SQLiteDatabase
-    private let projection: DjangoProjection
+    package let scratch: SQLiteDatabase
+    package let projection: DjangoProjection
     /// How many events are read and projected together.
     var pageEvents = 1000
 

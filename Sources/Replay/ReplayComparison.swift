@@ -9,6 +9,8 @@ extension Replay {
         struct Table: Sendable {
             let name: String
             let key: String
+            /// Which event has made the first row that differs, in words; empty where that is not known.
+            var maker = ""
             var counts: [ReadModelTable.Difference: Int] = [:]
             var first: Int64 = 0
             /// How many rows there are.
@@ -27,7 +29,7 @@ extension Replay {
         /// The tables that differ.
         var tables: [Table] = []
 
-        var isSame: Bool { checkpoint == nil && tables.isEmpty }
+        package var isSame: Bool { checkpoint == nil && tables.isEmpty }
     }
 
     /// Compares the live tables with the replay, which is brought to where they are, and notes the rows that differ.

@@ -38,6 +38,7 @@ public struct Verification: Sendable {
         var report = Report()
         guard let comparison = try await compare(&report) else { return report }
         report.note(comparison)
+        if comparison.hasUnexpected, let words = try await foreign() { report.faults.append(words) }
         try await checkBeside(&report)
         return report
     }
@@ -49,10 +50,12 @@ public struct Verification: Sendable {
         do {
             report.faults += try await replay.follow(database)
             // The last page is replayed in the transaction that compares, where nothing moves on.
-            let (faults, comparison, base) = try await database.read { [replay, dialect = database.dialect] connection in
+            let (faults, found, base) = try await database.read { [replay, dialect = database.dialect] connection in
                 let faults = try replay.advance(upTo: replay.goal(connection), connection)
-                return (faults, try replay.compare(connection, dialect), try Epochs(connection).base)
+                let comparison = try replay.compare(connection, dialect)
+                return (faults, try comparison.withMakers(connection), try Epochs(connection).base)
             }
+            let comparison = found
             report.faults += faults
             report.events = Int(comparison.position.rawValue - base.rawValue)
             report.rows = comparison.rows
@@ -61,6 +64,16 @@ public struct Verification: Sendable {
             report.faults.append(stop.fault)
             return nil
         }
+    }
+
+    /// What there is in the original's tables that no event has made, and what to do about it, in words; nil where there is nothing.
+    /// To be asked after a comparison.
+    func foreign() async throws -> String? {
+        let foreign = try await database.read { [replay] connection in try replay.foreign(connection) }
+        guard !foreign.isEmpty else { return nil }
+        let counts = AdoptedRecord.Kind.allCases.compactMap { kind in foreign[kind].map { "\($0.count) of \(ReadModelTable.of(kind).name)" }
+        }
+        return "read model: it has rows that no event has made, \(counts.joined(separator: ", ")): \(ForeignRows.remedy)"
     }
 
     /// Checks what lies beside the events and the tables that follow from them: heads of streams, contents of chunks.
@@ -143,17 +156,35 @@ extension Verification.Report {
     mutating func note(_ comparison: Replay.Comparison) {
         if let checkpoint = comparison.checkpoint { faults.append("read model: \(checkpoint)") }
         faults += comparison.tables.map { table in
-            "read model: \(table.name) differs from the log at \(table.key) \(table.first): \(table.words)"
+            "read model: \(table.name) differs from the log at \(table.key) \(table.first)\(table.maker): \(table.words)"
         }
+    }
+}
+
+extension Replay.Comparison {
+    /// The comparison with the events that have made the first rows that differ, where ids are positions.
+    fileprivate func withMakers(_ connection: any Connection) throws -> Replay.Comparison {
+        var comparison = self
+        for index in comparison.tables.indices where comparison.tables[index].counts[.unexpected] == nil {
+            let first = comparison.tables[index].first
+            let line = try EventLog.lines(after: Position(rawValue: first - 1), limit: 1, connection).first
+            guard let line, line.position.rawValue == first, line.type != "RecordsAdopted" else { continue }
+            comparison.tables[index].maker = ", which position \(first) has made (\(line.type), \(line.occurredAt.text) UTC)"
+        }
+        return comparison
     }
 }
 
 extension Replay.Comparison.Table {
     /// How many rows are not as they should be.
     var words: String {
-        let counted: [(ReadModelTable.Difference, String)] = [
-            (.missing, "missing"), (.unexpected, "unexpected"), (.different, "different"),
+        let counted: [(ReadModelTable.Difference, one: String, many: String)] = [
+            (.missing, "row is missing, which the log has", "rows are missing, which the log has"),
+            (.unexpected, "row is unexpected, for no event has made it", "rows are unexpected, for no event has made them"),
+            (.different, "row is not what the log says", "rows are not what the log says"),
         ]
-        return counted.compactMap { difference, word in counts[difference].map { "\($0) \(word)" } }.joined(separator: ", ")
+        return counted.compactMap { difference, one, many in
+            counts[difference].map { count in "\(count) \(count == 1 ? one : many)" }
+        }.joined(separator: ", ")
     }
 }

@@ -474,10 +474,10 @@ def faults(database: Database, checks: dict[str, str]) -> list[str]:
 # --- replaying the log ----------------------------------------------------------------------------
 
 LOG_TABLES = ["apus_log", "apus_epoch", "apus_event", "apus_stream", "apus_stream_event", "apus_claim", "apus_chunk", "apus_seal",
-              "apus_redaction"]
+              "apus_redaction", "apus_resigned"]
 COMPARED = {"apus_projection": "position, last_chunk_id, last_relation_id"}
 # Sessions, which are not in the log.
-NOT_PROJECTED = {"apus_schema", "apus_session", "token_auth_authtoken", *LOG_TABLES}
+NOT_PROJECTED = {"apus_schema", "apus_secret", "apus_adopted", "apus_session", "token_auth_authtoken", *LOG_TABLES}
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ def opened(binary: str, database: Database) -> None:
 @test("an upgraded database is made of the same as a new one, and its epoch knows its place")
 def upgraded(options: argparse.Namespace) -> str:
     with Database(options.postgres) as new, Database(options.postgres) as old:
-        opened(options.apus, new)
+        equal(command(options.apus, new, "user", "create", "somebody").returncode, 0, "exit code of user create")
         old.run(OLDEST)
         true(catalogue(old) != catalogue(new), "the versions must differ")
         opened(options.apus, old)

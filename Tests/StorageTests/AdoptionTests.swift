@@ -2,13 +2,13 @@ import Chunks
 import Database
 import Domain
 import EventLog
-import Moving
-import Replay
 import Schemas
 import TestSupport
 import Testing
 
+@testable import Moving
 @testable import Projections
+@testable import Replay
 
 /// What is adopted here has the original's tables and was made by us: a history with all that can be in them. Databases that
 /// the original made are adopted in `Tests/Adoption`.
@@ -171,6 +171,165 @@ import Testing
             #expect(found[1] == found[0] && found[2] == found[0])
             #expect(found[0]["django_etebase_collectionitemrevision"]?.count == 4)
             #expect(found[0]["apus_item"]?.map { $0.prefix(2) } == ["1 ", "2 ", "4 "])
+        }
+    }
+}
+
+/// An EteSync server that was not stopped, and writes on as it does: ids from its own sequences, which are behind ours or are not.
+@Suite("What an EteSync server writes beside Apus") struct AdoptionBesideTests {
+    private func adopt(_ node: Node, takesAll: Bool = false) async throws -> AdoptionAgain.Outcome {
+        try await withScratch { scratch in
+            try await AdoptionAgain(database: node.database, scratch: scratch, stokens: node.stokens, contents: node.chunks)
+                .runBeside(at: Timestamp(rawValue: 1), takesAll: takesAll) { _ in }
+        }
+    }
+
+    private func faults(_ node: Node) async throws -> [String] {
+        try await withScratch {
+            try await Verification(database: node.database, scratch: $0, stokens: node.stokens, chunks: node.chunks).run().faults
+        }
+    }
+
+    /// A new revision of the first item that is not a main one, as the original makes it.
+    private func revise(_ id: Int64, _ node: Node) async throws {
+        for sql in [
+            "INSERT INTO django_etebase_stoken (id, uid) VALUES (\(id), 'of the other \(id)')",
+            "UPDATE django_etebase_collectionitemrevision SET current = NULL WHERE item_id = (SELECT min(id) FROM apus_item WHERE is_main = 0)",
+            """
+            INSERT INTO django_etebase_collectionitemrevision (id, uid, meta, current, deleted, item_id, stoken_id)
+            SELECT \(id), 'other-\(id)', X'01', (1 = 1), (1 = 0), min(id), \(id) FROM apus_item WHERE is_main = 0
+            """,
+        ] { try await node.meddle(sql) }
+    }
+
+    private func found(_ uid: String, _ node: Node) async throws -> Int64? {
+        try await node.database.read { connection in
+            try connection.first(
+                Statement("SELECT stoken_id FROM django_etebase_collectionitemrevision WHERE uid = $1"), [.text(uid)]
+            ) { $0.integer(0) }
+        }
+    }
+
+    @Test("is found, is not deleted by a rebuild, and is adopted", arguments: Engine.projectingInAppend)
+    func adopted(engine: Engine) async throws {
+        try await engine.node { node in
+            try await node.wholeHistory()
+            let head = try await node.log().count
+            #expect(try await node.database.read { try ForeignRows.find($0) } == nil)
+            try await revise(Int64(head) + 1, node)
+            let words = try #require(try await node.database.read { try ForeignRows.find($0) })
+            #expect(words.contains("django_etebase_stoken"))
+            await #expect(throws: DatabaseFault.self) { try await node.commit(OfferedItem("new", "new-1"), by: UserID(rawValue: 1)) }
+            #expect(try await faults(node).contains { $0.contains("run apus adopt again") })
+            let before = try await node.tables()
+            let report = try await withScratch {
+                try await Rebuild(database: node.database, scratch: $0, stokens: node.stokens, chunks: node.chunks).run()
+            }
+            #expect(report.changed == 0 && report.verification.faults.contains { $0.contains("run apus adopt again") })
+            #expect(try await node.tables() == before)
+
+            guard case .adopted(let events) = try await adopt(node) else { return #expect(Bool(false), "nothing was adopted") }
+            #expect(events >= 3)
+            #expect(try await faults(node) == [])
+            #expect(try await node.database.read { try ForeignRows.find($0) } == nil)
+            #expect(try await found("other-\(head + 1)", node) == Int64(head) + 1)
+            try await node.commit(OfferedItem("new", "new-1"), by: UserID(rawValue: 1))
+            guard case .nothing = try await adopt(node) else { return #expect(Bool(false), "something is adopted twice") }
+        }
+    }
+
+    @Test("under an id that the log has passed comes behind what clients have seen", arguments: Engine.all)
+    func passed(engine: Engine) async throws {
+        try await engine.node { node in
+            try await node.wholeHistory()
+            try await node.caughtUp()
+            // A position that made no stoken.
+            let free = try #require(
+                try await node.database.read { connection in
+                    try connection.first(
+                        Statement(
+                            """
+                            SELECT max(position) FROM apus_event
+                            WHERE position NOT IN (SELECT id FROM django_etebase_stoken)
+                            AND position NOT IN (SELECT id FROM django_etebase_collectionitemrevision)
+                            """), []
+                    ) { $0.integer(0) }
+                })
+            let head = Int64(try await node.log().count)
+            try await revise(free, node)
+            guard case .adopted = try await adopt(node) else { return #expect(Bool(false), "nothing was adopted") }
+            #expect(try await faults(node) == [])
+            #expect(try #require(try await found("other-\(free)", node)) > head)
+            try await node.commit(OfferedItem("new", "new-1"), by: UserID(rawValue: 1))
+            #expect(try await faults(node) == [])
+        }
+    }
+
+    @Test(
+        "in the way of what is in the log and not yet in the tables makes way, and nothing of either is lost", arguments: [Engine.postgres])
+    func inTheWay(engine: Engine) async throws {
+        guard Engine.all.contains(engine) else { return }
+        try await engine.place { place in
+            let ada = UserID(rawValue: 1)
+            let node = try await place.node()
+            try await node.running { node in
+                try await node.wholeHistory()
+                try await node.caughtUp()
+            }
+            let head = Int64(try await node.log().count)
+            // No projector runs now.
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                let front = try await place.node()
+                group.addTask { try await front.committer.run() }
+                let submission = try await front.submission(CommitItems([OfferedItem("p", "p-late", chunks: "k20")], by: ada))
+                _ = try await front.committer.commit(submission)
+                group.cancelAll()
+            }
+            try await node.database.write { connection in
+                for sql in [
+                    "INSERT INTO django_etebase_stoken (id, uid) VALUES (\(head + 1), 'of the other')",
+                    "UPDATE django_etebase_collectionitemrevision SET current = NULL WHERE item_id = (SELECT id FROM django_etebase_collectionitem WHERE uid = 'p')",
+                    """
+                    INSERT INTO django_etebase_collectionitemrevision (id, uid, meta, current, deleted, item_id, stoken_id)
+                    SELECT \(head + 1), 'other', '\\x01', TRUE, FALSE, id, \(head + 1) FROM django_etebase_collectionitem WHERE uid = 'p'
+                    """,
+                    """
+                    INSERT INTO django_etebase_collectionitemchunk (id, uid, "chunkFile", collection_id)
+                    SELECT max(id) + 1, 'other', 'user_1/other', min(collection_id) FROM django_etebase_collectionitemchunk
+                    """,
+                ] { try connection.run(script: sql) }
+            }
+            guard case .adopted = try await adopt(node) else { return #expect(Bool(false), "nothing was adopted") }
+            #expect(try await faults(node).filter { !$0.contains("user_1/other") } == [])
+            #expect(try await found("p-late", node) == head + 1)
+            #expect(try #require(try await found("other", node)) > head + 1)
+            let current = try await node.database.read { connection in
+                try connection.query(
+                    Statement(
+                        """
+                        SELECT revision.uid FROM django_etebase_collectionitemrevision revision
+                        JOIN django_etebase_collectionitem item ON item.id = revision.item_id
+                        WHERE item.uid = 'p' AND revision.current = TRUE
+                        """), []
+                ) { $0.text(0) }
+            }
+            #expect(current == ["p-late"])
+            try await place.node().running { node in
+                try await node.commit(OfferedItem("new", "new-1"), by: ada)
+                try await node.caughtUp()
+                #expect(try await faults(node) == [])
+            }
+        }
+    }
+
+    @Test("that changes rows and makes none is taken when it is said to be true", arguments: Engine.projectingInAppend)
+    func changed(engine: Engine) async throws {
+        try await engine.node { node in
+            try await node.wholeHistory()
+            try await node.meddle("UPDATE django_etebase_userinfo SET salt = X'05' WHERE owner_id = 1")
+            guard case .damaged = try await adopt(node) else { return #expect(Bool(false), "a changed row is not told") }
+            guard case .adopted = try await adopt(node, takesAll: true) else { return #expect(Bool(false), "it is not taken") }
+            #expect(try await faults(node) == [])
         }
     }
 }

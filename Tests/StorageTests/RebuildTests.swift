@@ -18,8 +18,11 @@ func withScratch<T>(_ body: (SQLiteDatabase) async throws -> T) async throws -> 
 
 /// On PostgreSQL, where a projector runs beside it, the same is proven by Tests/Cluster/rebuild.py.
 @Suite("Rebuilding") struct RebuildTests {
-    private func rebuild(_ node: Node) async throws -> Rebuild.Report {
-        try await withScratch { try await Rebuild(database: node.database, scratch: $0, stokens: node.stokens, chunks: node.chunks).run() }
+    private func rebuild(_ node: Node, discardsForeign: Bool = true) async throws -> Rebuild.Report {
+        try await withScratch {
+            try await Rebuild(database: node.database, scratch: $0, stokens: node.stokens, chunks: node.chunks)
+                .run(discardsForeign: discardsForeign)
+        }
     }
 
     private func verify(_ node: Node) async throws -> [String] {
@@ -51,7 +54,7 @@ func withScratch<T>(_ body: (SQLiteDatabase) async throws -> T) async throws -> 
             ("UPDATE myauth_user SET email = 'somebody', is_active = (id = 1), date_joined = '2001-01-01'", "myauth_user"),
             ("DELETE FROM apus_item", "apus_item"),
             ("DELETE FROM django_etebase_revisionchunkrelation", "revisionchunkrelation"),
-            ("INSERT INTO django_etebase_stoken (id, uid) VALUES (-7, 'made-up'), (1000000, 'made-up too')", "2 unexpected"),
+            ("INSERT INTO django_etebase_stoken (id, uid) VALUES (-7, 'made-up'), (1000000, 'made-up too')", "2 rows are unexpected"),
             ("UPDATE apus_collection SET member_stoken = member_stoken + 1", "apus_collection"),
             ("UPDATE apus_projection SET position = 0", "checkpoint"),
             ("UPDATE apus_projection SET position = position - 3", "checkpoint"),
