@@ -15,7 +15,7 @@ enum Original {
     ]
 
     /// Throws unless the tables are those of the original in its last form.
-    static func check(_ found: Set<String>, _ connection: any Connection) throws {
+    static func check(_ found: Set<String>, _ connection: any Connection) throws {  // names of ours
         guard found.contains("django_migrations"), found.contains("django_etebase_stoken") else {
             throw DatabaseFault(.corrupt, "this is no database of an EteSync server; name the one to adopt with --config or --database-url")
         }

@@ -22,6 +22,8 @@ public struct APISettings: Sendable {
     public var isSignupOpen = false
     /// The test reset route, and logins signed for any host: for client test suites only.
     public var isDebug = false
+    /// Whether a change of password ends the user's other sessions.
+    public var endsSessions = true
     /// The hosts that are served; nil for any.
     public var allowedHosts: AllowedHosts?
     /// What clients call the server; logins may be signed for it as well as for the request's Host.

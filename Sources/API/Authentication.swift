@@ -30,7 +30,10 @@ extension API {
         let response = try LoginResponse(signed.response)
         let (account, keys) = try await readModel.snapshot { try $0.initializedAccount(response.username) }
         try check(response, signed, for: account, keys, action: "login", call)
-        return try await newSession(for: account, keys, isLogin: true, call)
+        let token = try await sessions.logIn(
+            account.user, seed: challenges.seed(of: signed.response, by: account.user), device: device(of: call), at: call.now)
+        guard let token else { throw APIError.expiredChallenge }
+        return answer(token, for: account, keys)
     }
 
     /// `POST authentication/logout/`
@@ -64,6 +67,10 @@ extension API {
         try await commit(on: UserState(account), at: head, by: user.actor, call) { state throws(Refusal) in
             try decide(command, state)
         }
+        if settings.endsSessions {
+            let ended = try await sessions.deleteOthers(of: user.user, than: user.token)
+            realTime.hints.publish(ended.map { .sessionEnded($0) })
+        }
         return Answer.nothing(.noContent, to: call)
     }
 
@@ -80,6 +87,9 @@ extension API {
     /// `POST authentication/signup/`
     func signUp(_ call: Call) async throws -> Response {
         let signup = try call.body.decode(SignUp.read)
+        guard signup.canLogIn else {
+            throw Refusal.invalidFields([FieldError(field: "loginPubkey", code: "invalid", detail: FieldError.badLoginPubkey)])
+        }
         let (state, head) = try await readModel.snapshot { snapshot in
             (try snapshot.userState(named: signup.username), try snapshot.logHead())
         }
@@ -92,7 +102,7 @@ extension API {
         let user = state.user ?? events.first.map { UserID(rawValue: $0.position.rawValue) }
         let account = try await readModel.snapshot { snapshot in try user.flatMap { try snapshot.account($0) } }
         guard let account, let keys = account.keys else { throw APIError.unavailable }
-        return try await newSession(for: account, keys, isLogin: false, call)
+        return answer(try await sessions.create(for: account.user, device: device(of: call), at: call.now), for: account, keys)
     }
 
     /// `POST test/authentication/reset/`, in debug mode only.
@@ -101,7 +111,7 @@ extension API {
         let (state, head) = try await readModel.snapshot { snapshot in
             var state = try snapshot.userState(named: signup.username)
             // The original compares with case here.
-            guard state.username == signup.username, let user = state.user else { throw Refusal.doesNotExist(model: "User") }
+            guard state.username.isExactly(signup.username), let user = state.user else { throw Refusal.doesNotExist(model: "User") }
             state.collections = try snapshot.collections(concerning: user)
             return (state, try snapshot.logHead())
         }
@@ -132,11 +142,13 @@ extension API {
         guard Sodium.isValid(signature: signed.signature, of: signed.response, by: keys.loginPubkey) else { throw .badSignature }
     }
 
-    private func newSession(for account: Account, _ keys: UserKeys, isLogin: Bool, _ call: Call) async throws -> Response {
-        let token = try await sessions.create(
-            for: account.user, device: call.headers[.userAgent].map { String($0.unicodeScalars.prefix(200)) }, isLogin: isLogin,
-            at: call.now)
-        return Answer.messagePack { writer in
+    /// What the client says it is.
+    private func device(of call: Call) -> String? {
+        call.headers[.userAgent].map { String($0.unicodeScalars.prefix(FieldLimits.device)) }
+    }
+
+    private func answer(_ token: String, for account: Account, _ keys: UserKeys) -> Response {
+        Answer.messagePack { writer in
             writer.map(count: 2)
             writer.pair("token", token)
             writer.key("user")
@@ -223,6 +235,9 @@ private struct SignUp: Sendable {
     let username: String
     let email: String
     let keys: UserKeys
+    /// Whether the login key can be one. None at all is taken, and so is a text, which JSON has instead of bytes: both are
+    /// recorded (`auth-signup-lenient`), and nobody logs in with them.
+    let canLogIn: Bool
 
     static func read(_ validation: inout Validation, _ value: MessagePackValue, _ location: Validation.Location) -> SignUp? {
         guard let fields = validation.fields(value, location) else { return nil }
@@ -234,12 +249,17 @@ private struct SignUp: Sendable {
             return (username, email)
         }
         let salt = fields.bytes("salt", &validation)
-        let loginPubkey = fields.bytes("loginPubkey", &validation)
+        var isText = false
+        let loginPubkey = fields.required("loginPubkey", &validation) { validation, value, location in
+            if case .string = value.kind { isText = true }
+            return validation.bytes(value, location)
+        }
         let pubkey = fields.bytes("pubkey", &validation)
         let encryptedContent = fields.bytes("encryptedContent", &validation)
         guard let user, let salt, let loginPubkey, let pubkey, let encryptedContent else { return nil }
         return SignUp(
             username: user.0, email: user.1,
-            keys: UserKeys(salt: salt, loginPubkey: loginPubkey, pubkey: pubkey, encryptedContent: encryptedContent))
+            keys: UserKeys(salt: salt, loginPubkey: loginPubkey, pubkey: pubkey, encryptedContent: encryptedContent),
+            canLogIn: isText || [0, FieldLimits.loginPubkeyBytes].contains(loginPubkey.count))
     }
 }

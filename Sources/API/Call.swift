@@ -14,7 +14,7 @@ struct Call: Sendable {
     /// The request's Host.
     let authority: String
     /// What the pattern's parts in braces stand for.
-    let parameters: [String: String]
+    let parameters: [String: String]  // names of ours
     let query: Query
     /// The parsed body of a route that takes one; `.absent` where it was empty or false.
     var body: Body

@@ -7,10 +7,12 @@ internal import Sodium
 /// is sealed with a key derived from the server's secret.
 struct Challenges: Sendable {
     private let box: SecretBox
+    private let tokenKey: [UInt8]
     private let validSeconds: Int64
 
     init(secret: [UInt8], validSeconds: Int64) {
         box = SecretBox(key: Sodium.blake2b(secret, personalization: "apus-challenge"))
+        tokenKey = Sodium.blake2b(secret, personalization: "apus-login-token")
         self.validSeconds = validSeconds
     }
 
@@ -20,6 +22,13 @@ struct Challenges: Sendable {
         writer.pair("timestamp", now.seconds)
         writer.pair("userId", user.rawValue)
         return box.seal(Array(writer.buffer.readableBytesView))
+    }
+
+    /// What the token of a login follows from: the same on every front end for the same that was signed. A challenge may be
+    /// signed more than once, as recorded; but whoever has only listened gets no session of his own.
+    func seed(of response: [UInt8], by user: UserID) -> [UInt8] {
+        let salt = (0..<8).map { UInt8(truncatingIfNeeded: user.rawValue >> ($0 * 8)) }
+        return Sodium.blake2b(response, key: tokenKey, salt: salt)
     }
 
     /// What a challenge says, or nil when this server has not made it.

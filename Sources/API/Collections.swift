@@ -56,7 +56,8 @@ extension API {
             let new = try offer.get()
             let uid = CollectionUID(new.item.uid.rawValue)
             var claims: [Claim] = [.collection(uid), .revision(new.item.revision.uid)]
-            if let type = new.collectionType { claims.append(.collectionType(type)) }
+            // One that is too long is refused, whoever has it.
+            if let type = new.collectionType, type.count <= FieldLimits.collectionTypeBytes { claims.append(.collectionType(type)) }
             return (user, new, try snapshot.state(of: uid, claims: claims), try snapshot.logHead())
         }
         guard new.longestBytes <= settings.chunkLimitBytes else {

@@ -44,7 +44,7 @@ extension API {
             guard state.owner != nil else { throw Refusal.doesNotExist(model: "Collection") }
             let invitee = try snapshot.anyAccount(new.username)
             // By email one may invite oneself, as recorded in `invitation-create`.
-            guard invitee.user != user.user || new.username.contains("@") else { throw Refusal.selfInvitation }
+            guard invitee.user != user.user || new.username.has("@") else { throw Refusal.selfInvitation }
             let command = SendInvitation(
                 collection: new.collection, author: user.user, invitation: new.uid, version: new.version, invitee: invitee.user,
                 level: new.level, signedEncryptionKey: new.signedEncryptionKey)
@@ -63,7 +63,7 @@ extension API {
             let command = AcceptInvitation(
                 collection: invitation.collection, author: user.user, invitation: call.invitation,
                 collectionType: acceptance.collectionType, encryptionKey: acceptance.encryptionKey)
-            let state = try snapshot.state(of: invitation.collection, claims: [.collectionType(acceptance.collectionType)])
+            let state = try snapshot.state(of: invitation.collection, claims: acceptance.claims)
             return (user, command, state, try snapshot.logHead())
         }
         try await commit(on: state, at: head, by: user, call) { state throws(Refusal) in try decide(command, state) }
@@ -141,6 +141,9 @@ private struct NewInvitation: Sendable {
 private struct Acceptance: Sendable {
     let collectionType: [UInt8]
     let encryptionKey: [UInt8]
+
+    /// A type that is too long is refused, whoever has it.
+    var claims: [Claim] { collectionType.count <= FieldLimits.collectionTypeBytes ? [.collectionType(collectionType)] : [] }
 
     static func read(_ validation: inout Validation, _ value: MessagePackValue, _ location: Validation.Location) -> Acceptance? {
         guard let fields = validation.fields(value, location) else { return nil }

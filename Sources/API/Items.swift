@@ -145,7 +145,7 @@ extension Snapshot {
         guard case .success(let batch) = offer else { return try state(of: collection) }
         return try state(
             of: collection, items: batch.items.map(\.uid) + batch.dependencies.map(\.item),
-            chunks: batch.items.flatMap { $0.revision.chunks.map(\.uid) },
+            chunks: CommitItems.namesTooMuch(batch.items) ? [] : Array(Set(batch.items.flatMap { $0.revision.chunks.map(\.uid) })),
             claims: batch.items.map { .revision($0.revision.uid) }, offered: checksEtags ? [] : batch.items)
     }
 

@@ -7,31 +7,31 @@ struct Query: Sendable {
     /// More than any name that is asked for.
     private static let longestName = 64
 
-    private let values: [String: String]
+    private let values: [ExactText: String]
 
     init(_ text: Substring?) {
-        var values: [String: String] = [:]
-        for pair in (text ?? "").split(separator: "&") {
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            let name = PercentCoding.decode(parts[0], plusIsBlank: true)
+        var values: [ExactText: String] = [:]
+        for pair in (text ?? "").parts(separatedBy: "&") where !pair.isEmpty {
+            let parts = pair.parts(separatedBy: "=", limit: 2)
+            let name = PercentCoding.decode(parts[0][...], plusIsBlank: true)
             guard name.utf8.count <= Self.longestName else { continue }
-            values[name] = parts.count == 2 ? PercentCoding.decode(parts[1], plusIsBlank: true) : ""
+            values[ExactText(name)] = parts.count == 2 ? PercentCoding.decode(parts[1][...], plusIsBlank: true) : ""
         }
         self.values = values
     }
 
-    subscript(name: String) -> String? { values[name] }
+    subscript(name: String) -> String? { values[ExactText(name)] }
 
     /// How many elements a page may have: 50 unless said otherwise, 1,000 at most (QUIRKS.md 16).
     func limit(_ validation: inout Validation) -> PageLimit {
-        guard let text = values["limit"] else { return PageLimit(count: 50, text: "") }
+        guard let text = self["limit"] else { return PageLimit(count: 50, text: "") }
         let count = validation.integer(text: text, PageLimit.place, .text(text))
         return PageLimit(count: min(count ?? 50, 1000), text: text)
     }
 
     /// How much content is wanted.
     func prefetch(_ validation: inout Validation) -> Prefetch {
-        guard let text = values["prefetch"] else { return .auto }
+        guard let text = self["prefetch"] else { return .auto }
         if let prefetch = Prefetch(rawValue: text) { return prefetch }
         let expected = "'auto' or 'medium'"
         validation.note(
@@ -41,13 +41,13 @@ struct Query: Sendable {
 
     /// A truth value, false where it is not given.
     func flag(_ name: String, _ validation: inout Validation) -> Bool {
-        guard let text = values[name] else { return false }
+        guard let text = self[name] else { return false }
         return validation.flag(text: text, [.name("query"), .name(name)], .text(text)) ?? false
     }
 
     /// A text that must be given.
     func required(_ name: String, _ validation: inout Validation) -> String? {
-        if let text = values[name] { return text }
+        if let text = self[name] { return text }
         validation.note("missing", [.name("query"), .name(name)], "Field required", nil)
         return nil
     }

@@ -1,3 +1,4 @@
+internal import Domain
 internal import HTTPTypes
 internal import Hummingbird
 internal import NIOCore
@@ -59,14 +60,14 @@ struct Route: Sendable {
     }
 
     /// The values of the parts in braces when the route's pattern is that of a path.
-    func match(_ path: [Substring]) -> [String: String]? {
+    func match(_ path: [String]) -> [String: String]? {  // names of ours
         guard path.count == parts.count else { return nil }
-        var parameters: [String: String] = [:]
+        var parameters: [String: String] = [:]  // names of ours
         for (part, text) in zip(parts, path) {
             if part.first == "{" {
                 guard !text.isEmpty else { return nil }
-                parameters[String(part.dropFirst().dropLast())] = String(text)
-            } else if !part.utf8.elementsEqual(text.utf8) {
+                parameters[String(part.dropFirst().dropLast())] = text
+            } else if !part.isExactly(text) {
                 return nil
             }
         }
@@ -78,7 +79,7 @@ struct Route: Sendable {
 struct Routes: Sendable {
     /// What the table says of a request.
     enum Match {
-        case found(Route, parameters: [String: String])
+        case found(Route, parameters: [String: String])  // names of ours
         /// The path is known, but not with this method.
         case methodNotAllowed([HTTPRequest.Method])
         case notFound
@@ -96,7 +97,7 @@ struct Routes: Sendable {
 
     /// - Parameter path: decoded; a slash that was escaped separates like any other, as with the original.
     func match(_ method: HTTPRequest.Method, path: String) -> Match {
-        let parts = path.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map { Substring($0) }
+        let parts = path.parts(separatedBy: "/")
         var methods: [HTTPRequest.Method] = []
         for route in all {
             guard let parameters = route.match(parts) else { continue }

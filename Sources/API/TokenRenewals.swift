@@ -5,11 +5,13 @@ internal import Logging
 internal import Synchronization
 
 /// Prolongs the lives of tokens that were used, many at a time: no request waits for it, and reads do not turn into writes.
+/// Those that have expired it removes, in the beginning and once an hour.
 public final class TokenRenewals: Service {
     private let sessions: Sessions
     private let interval: Duration
+    private static let sweepInterval = Duration.seconds(3600)
     private let clock: @Sendable () -> Timestamp
-    private let used = Mutex<Set<String>>([])
+    private let used = Mutex<Set<ExactText>>([])
 
     public init(sessions: Sessions, clock: @escaping @Sendable () -> Timestamp) {
         self.sessions = sessions
@@ -17,13 +19,13 @@ public final class TokenRenewals: Service {
         self.clock = clock
     }
 
-    func note(_ token: String) { used.withLock { _ = $0.insert(token) } }
+    func note(_ token: String) { used.withLock { _ = $0.insert(ExactText(token)) } }
 
     /// Writes down what was used since the last time.
     public func flush() async throws {
         let tokens = used.withLock { used in
             defer { used = [] }
-            return Array(used)
+            return used.map(\.rawValue)
         }
         try await sessions.renew(tokens: tokens, at: clock())
     }
@@ -32,13 +34,27 @@ public final class TokenRenewals: Service {
     public func run() async throws {
         do {
             try await cancelWhenGracefulShutdown { [interval] in
+                var swept: ContinuousClock.Instant?
                 while true {
+                    if swept.map({ .now - $0 >= Self.sweepInterval }) ?? true {
+                        await self.sweepOrWarn()
+                        swept = .now
+                    }
                     try await Task.sleep(for: interval)
                     await self.flushOrWarn()
                 }
             }
         } catch is CancellationError {}
         await flushOrWarn()
+    }
+
+    /// What could not be removed now is so an hour later.
+    private func sweepOrWarn() async {
+        do {
+            while try await sessions.removeExpired(at: clock()) { try Task.checkCancellation() }
+        } catch is CancellationError {} catch {
+            Logger(label: "apus").warning("expired tokens could not be removed", metadata: ["fault": "\(error)"])
+        }
     }
 
     /// A token that could not be prolonged now is so when it is used again.

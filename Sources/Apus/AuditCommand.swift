@@ -130,21 +130,14 @@ private struct AuditLine: Encodable {
             ("member", member), ("level", level), ("session", session), ("device", device), ("address", address),
         ]
         let words = named.compactMap { name, value in value.map { "\(name)=\(Self.quoted($0))" } }
-        return ([String(position), time, user ?? "(operator)", action] + words).joined(separator: " ")
+        return ([String(position), time, user?.visible ?? "(operator)", action] + words).joined(separator: " ")
     }
 
     /// What a client says it is may be any text: none of it can look like another line or another field.
     private static func quoted(_ text: String) -> String {
-        let isPlain = text.unicodeScalars.allSatisfy { $0.isASCII && $0.value > 0x20 && $0.value != 0x22 && $0.value != 0x7f }
-        return isPlain && !text.isEmpty ? text : text.debugDescription
-    }
-}
-
-/// Lines of JSON for machines.
-enum JSONLine {
-    static func text(_ value: some Encodable) throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(value), as: UTF8.self)
+        let isPlain = text.unicodeScalars.allSatisfy {
+            $0.isASCII && $0.value > 0x20 && $0.value != 0x22 && $0.value != 0x5c && $0.value != 0x7f
+        }
+        return isPlain && !text.isEmpty ? text : "\"" + text.visible.replacing("\"", with: #"\""#) + "\""
     }
 }

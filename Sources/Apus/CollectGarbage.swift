@@ -49,7 +49,7 @@ struct CollectGarbage: AsyncParsableCommand {
         }
         if let policy {
             let found = try await node.committing { try await Pruner(policy: policy, node: node, removes: !dryRun).run() }
-            for collection in found.collections { print("revisions\t\(collection.uid)\t\(collection.revisions)") }
+            for collection in found.collections { print("revisions\t\(collection.uid.rawValue.visible)\t\(collection.revisions)") }
             print("\(found.revisions) revisions and \(found.contents) contents, \(dryRun ? "would be removed" : "were removed").")
         }
         let waste = Waste(database: node.database, chunks: node.chunks) { position in
@@ -57,8 +57,8 @@ struct CollectGarbage: AsyncParsableCommand {
         }
         let report = try await node.committing { try await waste.run(before: Self.time(before: age), removes: !dryRun) }
         try node.close()
-        for row in report.rows { print("row\t\(row)") }
-        for file in report.files { print("file\t\(file)") }
+        for row in report.rows { print("row\t\(row.visible)") }
+        for file in report.files { print("file\t\(file.visible)") }
         let found = "\(report.rows.count) contents in the database and \(report.files.count) files, \(report.bytes) bytes"
         print(dryRun ? "\(found), would be removed." : "\(found), were removed.")
     }

@@ -14,7 +14,7 @@ struct Environment: Sendable, Unprinted {
         "APUS_LISTEN", "APUS_CONFIG", "APUS_DATA", "APUS_MEDIA_ROOT", "APUS_DATABASE_URL", "APUS_DATABASE_URL_FILE",
         "APUS_READ_DATABASE_URL", "APUS_READ_DATABASE_URL_FILE", "APUS_CHUNKS", "APUS_REDIS_URL",
         "APUS_REDIS_URL_FILE", "APUS_ROLES", "APUS_SIGNUP", "APUS_PUBLIC_URL",
-        "APUS_SECRET", "APUS_SECRET_FILE", "APUS_TOKEN_LIFETIME",
+        "APUS_SECRET", "APUS_SECRET_FILE", "APUS_TOKEN_LIFETIME", "APUS_PASSWORD_CHANGE",
         "APUS_DEBUG", "APUS_ALLOWED_HOSTS", "APUS_DASHBOARD_URL", "APUS_CHALLENGE_LIFETIME", "APUS_LOG_FORMAT", "APUS_LOG_LEVEL",
         "APUS_SOCKETS_PER_USER", "APUS_SOCKET_RATE", "APUS_PING_INTERVAL", "APUS_DRAIN", "APUS_LAME_DUCK",
         "APUS_RECORD_ADDRESSES", "APUS_TRUST_PROXY", "APUS_SEAL_INTERVAL",
@@ -240,6 +240,22 @@ struct ServeOptions: ParsableArguments {
     @Option(help: "How long a session lives after its last use; 0 is for ever. (APUS_TOKEN_LIFETIME, default 365d)")
     var tokenLifetime: String?
 
+    @Option(
+        help: """
+            What a change of password does to the user's other sessions: ends-sessions, as is right where a device or the password \
+            was lost, or keeps-sessions, as the original. (APUS_PASSWORD_CHANGE, default ends-sessions)
+            """)
+    var passwordChange: String?
+
+    /// Whether a change of password ends the user's other sessions.
+    func endsSessions(_ environment: Environment) throws -> Bool {
+        switch environment.text("APUS_PASSWORD_CHANGE", flag: passwordChange, default: "ends-sessions") {
+        case "ends-sessions": return true
+        case "keeps-sessions": return false
+        case let text: throw ValidationError("APUS_PASSWORD_CHANGE is ends-sessions or keeps-sessions, not \(text)")
+        }
+    }
+
     @Option(help: "How long a login challenge is good. (APUS_CHALLENGE_LIFETIME, default 60s)")
     var challengeLifetime: String?
 
@@ -352,6 +368,7 @@ struct ServeOptions: ParsableArguments {
         settings.isSignupOpen = try environment.choice("APUS_SIGNUP", flag: signup, default: .closed) == .open
         settings.isFrontEnd = try roles(environment).contains(.api)
         settings.isDebug = try environment.flag("APUS_DEBUG", flag: debug)
+        settings.endsSessions = try endsSessions(environment)
         settings.allowedHosts = try allowedHosts(environment)
         settings.publicAddress = try environment.text("APUS_PUBLIC_URL", flag: publicURL).map(Self.publicAddress)
         let isRecorded = try environment.flag("APUS_RECORD_ADDRESSES", flag: recordAddresses)

@@ -60,7 +60,7 @@ struct EraseCommand: AsyncParsableCommand {
             return erased
         }
         guard let (proof, files) = erased else { return print("Nothing was changed.") }
-        for file in files { _ = try node.chunks.remove(file, before: Timestamp.always.upperBound) }
+        try await remove(files, node)
         print("\(name) is erased: \(proof.count) events were rewritten.")
         do {
             if try await !node.compact() {
@@ -72,6 +72,14 @@ struct EraseCommand: AsyncParsableCommand {
                     + "run `VACUUM` on it when there is time and space")
         }
         try node.close()
+    }
+
+    /// Removes the files of what was erased, but for those that rows of others name too: such rows are adopted ones.
+    private func remove(_ files: [String], _ node: Node) async throws {
+        let named = Set(try await node.readModel.snapshot { try $0.named(files) }.map { ExactText($0) })
+        for file in files where !named.contains(ExactText(file)) {
+            _ = try node.chunks.remove(file, before: Timestamp.always.upperBound)
+        }
     }
 
     private func disable(_ node: Node) async throws {
@@ -115,7 +123,7 @@ struct EraseCommand: AsyncParsableCommand {
         }
         if going.files > 0 { print("\(going.files) files of chunks go.") }
         for collection in shared where !collection.members.contains(where: { $0.key != erasure.user && $0.value.level == .admin }) {
-            print("\(collection.uid) is left without an admin.")
+            print("\(collection.uid.rawValue.visible) is left without an admin.")
         }
     }
 }

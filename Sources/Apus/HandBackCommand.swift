@@ -44,7 +44,7 @@ struct HandBackCommand: AsyncParsableCommand {
             case .sqlite(let path): "engine = django.db.backends.sqlite3\nname = \(path)"
             case .postgres: "engine = django.db.backends.postgresql\nname, user, password, host, port: those of the address"
             }
-        print(
+        Swift.print(
             """
             The database is handed back. In etebase-server.ini:
 

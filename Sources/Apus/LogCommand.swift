@@ -58,16 +58,15 @@ struct LogCommand: AsyncParsableCommand {
             let time = line.occurredAt.text.replacing(" ", with: "T") + "Z"
             guard json else {
                 return [
-                    String(line.position.rawValue), time, line.type, line.stream, line.actor.map { "user/\($0.rawValue)" } ?? "operator",
-                    line.session ?? "",
+                    String(line.position.rawValue), time, line.type.visible, line.stream.visible,
+                    line.actor.map { "user/\($0.rawValue)" } ?? "operator",
+                    line.session?.visible ?? "",
                 ].joined(separator: "\t")
             }
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
             let fields = Fields(
                 position: line.position.rawValue, epoch: line.epoch, time: time, type: line.type, stream: line.stream,
                 user: line.actor?.rawValue, session: line.session)
-            return String(decoding: try encoder.encode(fields), as: UTF8.self)
+            return try JSONLine.text(fields)
         }
     }
 

@@ -99,14 +99,14 @@ struct UndeleteCommand: AsyncParsableCommand {
 
     private func tell(_ events: [RecordedEvent]) throws {
         for case .itemRestored(let event) in events.map(\.event) {
-            let isMain = event.item.rawValue == collection
+            let isMain = event.item.rawValue.isExactly(collection)
             if json {
                 print(try JSONLine.text(["item": event.item.rawValue, "revision": event.revision.rawValue]))
             } else {
                 print(
                     isMain
-                        ? "The collection itself is back at revision \(event.revision)."
-                        : "\(event.item) is back at revision \(event.revision).")
+                        ? "The collection itself is back at revision \(event.revision.rawValue.visible)."
+                        : "\(event.item.rawValue.visible) is back at revision \(event.revision.rawValue.visible).")
             }
         }
     }
@@ -139,7 +139,7 @@ private struct DeletionLine: Encodable {
 
     init(_ deletion: CollectionHistory.Deletion, by name: String?, in collection: String) {
         item = deletion.item.rawValue
-        isCollection = item == collection
+        isCollection = item.isExactly(collection)
         position = deletion.step.position.rawValue
         deletedAt = WrittenTime.text(deletion.step.time)
         deletedBy = name
@@ -149,7 +149,7 @@ private struct DeletionLine: Encodable {
 
     /// For people.
     var text: String {
-        "\(position) \(item)\(isCollection ? " (the collection itself)" : "") deleted at \(deletedAt) by \(deletedBy ?? "(operator)")"
+        "\(position) \(item.visible)\(isCollection ? " (the collection itself)" : "") deleted at \(deletedAt) by \(deletedBy?.visible ?? "(operator)")"
     }
 }
 

@@ -46,7 +46,7 @@ struct UserCommand: AsyncParsableCommand {
                     if Username.isErased(account.username) { "erased" } else if !account.isActive { "disabled" } else {
                         account.keys == nil ? "not initialized" : "active"
                     }
-                print("\(account.username)\t\(account.email)\t\(state)")
+                print("\(account.username.visible)\t\(account.email.visible)\t\(state)")
             }
         }
     }

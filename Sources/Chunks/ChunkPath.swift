@@ -1,28 +1,46 @@
 public import Domain
+internal import Sodium
 
-/// Where the file of a chunk lies, relative to the folder of all chunks: where the original puts it.
-public enum ChunkPath {
+/// Where the file of a chunk lies, relative to the folder of all chunks. There is no other way to the name of a file: every
+/// text that comes from outside, from a table, a backup or a folder, goes through here.
+public struct ChunkPath: Hashable, Sendable {
+    /// Compared by its bytes, as file systems do.
+    private let exact: ExactText
+
+    /// As it stands in the table of chunks.
+    public var text: String { exact.rawValue }
+
+    /// Where a new content goes: where the original puts it, `user_OWNER/COLLECTION/AB/CDEF…`.
+    ///
+    /// Uids that are no names for a file and its folders have a place of their own, by their hash: those that could leave the
+    /// folder (`..`) or lie in another collection's (`/`), that differ in bytes only, or leave no name for the file (a chunk's
+    /// of two characters). New uids of collections are good names (QUIRKS.md 33), so that is for adopted ones and short
+    /// chunks. No name of another content has a tilde, and none is longer than the table's column.
+    public init(of chunk: ChunkUID, in collection: CollectionUID, ownedBy owner: UserID) {
+        let folder = Self.isName(collection.rawValue, longest: 43) ? collection.rawValue : "~" + Self.hash(collection.rawValue)
+        let uid = chunk.rawValue
+        let file =
+            Self.isName(uid, longest: 60) && uid.utf8.count > 2 ? "\(uid.prefix(2))/\(uid.dropFirst(2))" : "~/" + Self.hash(uid)
+        exact = ExactText("user_\(owner.rawValue)/\(folder)/\(file)")
+    }
+
+    /// The place that a text names, or nil when it is none below the folder: what an adopted row says is not to be trusted.
+    public init?(row text: String) {
+        let names = text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        let areGood = names.allSatisfy { name in
+            (1...Self.longestName).contains(name.count) && !name.elementsEqual(".".utf8) && !name.elementsEqual("..".utf8)
+        }
+        guard areGood, !text.utf8.contains(0), text.utf8.count <= Self.longestText else { return nil }
+        exact = ExactText(text)
+    }
+
     /// The path that stands in the table of chunks, whether or not a file lies there.
     public static func path(of chunk: ChunkUID, in collection: CollectionUID, ownedBy owner: UserID) -> String {
-        let uid = chunk.rawValue
-        return "user_\(owner.rawValue)/\(collection.rawValue)/\(uid.prefix(2))/\(uid.dropFirst(2))"
+        ChunkPath(of: chunk, in: collection, ownedBy: owner).text
     }
 
-    /// The path, when the uids are good names for a file and its folders. Others could leave the folder (`..`), or lie in the
-    /// folder of another collection (`/`); a uid of two characters leaves no name for the file.
-    static func writable(_ chunk: ChunkUID, in collection: CollectionUID, ownedBy owner: UserID) -> String? {
-        guard isName(collection.rawValue), isName(chunk.rawValue), chunk.rawValue.utf8.count > 2 else { return nil }
-        return path(of: chunk, in: collection, ownedBy: owner)
-    }
-
-    /// Whether a path, which may come from an adopted table, stays below the folder.
-    static func isInside(_ path: String) -> Bool {
-        !path.utf8.contains(0)
-            && path.split(separator: "/", omittingEmptySubsequences: false).allSatisfy { !["", ".", ".."].contains($0) }
-    }
-
-    private static func isName(_ text: String) -> Bool {
-        (1...longestName).contains(text.utf8.count)
+    private static func isName(_ text: String, longest: Int) -> Bool {
+        (1...longest).contains(text.utf8.count)
             && text.utf8.allSatisfy { byte in
                 switch byte {
                 case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"): true
@@ -32,6 +50,13 @@ public enum ChunkPath {
             }
     }
 
-    /// File systems keep names of up to 255 bytes; the rules allow uids of 60.
-    private static let longestName = 200
+    /// Two digits for each byte.
+    private static func hash(_ text: String) -> String {
+        Sodium.blake2b(Array(text.utf8), personalization: "apus-chunk-path", length: 24)
+            .map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+
+    /// What file systems keep.
+    private static let longestName = 255
+    private static let longestText = 2048
 }

@@ -26,6 +26,7 @@ extension ChunkStore {
     }
 
     private func readable(_ path: String) -> String? {
-        ChunkPath.isInside(path) ? file(path).path(percentEncoded: false) : nil
+        guard let path = ChunkPath(row: path), isFile(path) else { return nil }
+        return file(path).path(percentEncoded: false)
     }
 }

@@ -45,19 +45,21 @@ public struct ChunkStore: Sendable {
     ) async throws -> Set<ChunkUID> {
         guard place == .files, !contents.isEmpty else { return [] }
         return try await NIOThreadPool.singleton.runIfActive {
-            let files = contents.compactMap { chunk, content in
-                ChunkPath.writable(chunk, in: collection, ownedBy: owner).map { (chunk: chunk, path: $0, content: content) }
+            let files = contents.map { chunk, content in
+                (chunk: chunk, path: ChunkPath(of: chunk, in: collection, ownedBy: owner), content: content)
             }
             let written = try write(files.map { ($0.path, $0.content) })
             return Set(zip(files, written).filter(\.1).map(\.0.chunk))
         }
     }
 
-    /// The content in the file at a path; nil where there is none.
+    /// The content in the file that a row names; nil where there is none, or the name is not one.
     ///
     /// - Throws: `DatabaseFault` when there is one that cannot be read.
-    public func read(_ path: String) throws -> [UInt8]? {
-        guard ChunkPath.isInside(path) else { return nil }
+    public func read(_ row: String) throws -> [UInt8]? { try ChunkPath(row: row).flatMap { try read($0) } }
+
+    private func read(_ path: ChunkPath) throws -> [UInt8]? {
+        guard isFile(path) else { return nil }
         do { return [UInt8](try Data(contentsOf: file(path))) } catch CocoaError.fileReadNoSuchFile { return nil } catch {
             throw Self.fault(error, "read")
         }
@@ -66,52 +68,77 @@ public struct ChunkStore: Sendable {
     /// Writes a content at the path that its row has, durably: what a restored backup brings along.
     ///
     /// - Throws: `DatabaseFault` when it cannot be written, leaves the folder, or another content lies there.
-    public func write(_ content: [UInt8], at path: String) throws {
-        guard ChunkPath.isInside(path), try write([(path, content)]) == [true] else {
+    public func write(_ content: [UInt8], at row: String) throws {
+        guard let path = ChunkPath(row: row), try write([(path, content)]) == [true] else {
             throw DatabaseFault(.corrupt, "chunks: a content does not belong where its row says")
         }
     }
 
-    /// Puts contents at their paths, over what lies there: for whoever reads only files. Durable when this returns.
-    ///
-    /// - Returns: the paths that leave the folder; nothing was written there.
-    /// - Throws: `DatabaseFault` when one cannot be written.
-    public func place(_ contents: [(path: String, content: [UInt8])]) async throws -> [String] {
+    /// Those of some paths at which other contents lie than these.
+    public func occupied(_ contents: [(path: String, content: [UInt8])]) async throws -> [String] {
         try await NIOThreadPool.singleton.runIfActive {
-            let inside = contents.filter { ChunkPath.isInside($0.path) }
-            for (path, content) in inside where try read(path) != content {
-                do { try FileManager.default.removeItem(at: file(path)) } catch CocoaError.fileNoSuchFile {}
-            }
-            guard try write(inside).allSatisfy(\.self) else {
-                throw DatabaseFault(.unavailable, "chunks: somebody else writes files meanwhile")
-            }
-            return contents.map(\.path).filter { !ChunkPath.isInside($0) }
+            try contents.filter { path, content in try read(path).map { $0 != content } ?? false }.map(\.path)
         }
     }
 
-    /// Whether there is a file at a path.
-    public func hasFile(_ path: String) -> Bool {
-        ChunkPath.isInside(path) && FileManager.default.fileExists(atPath: file(path).name)
+    /// Puts contents at their paths, over files that lie there: for whoever reads only files. Durable when this returns.
+    ///
+    /// - Returns: the paths at which nothing was put: they leave the folder, or a folder lies there, or a file where a folder
+    ///   would have to be.
+    /// - Throws: `DatabaseFault` when one cannot be written.
+    public func place(_ contents: [(path: String, content: [UInt8])]) async throws -> [String] {
+        try await NIOThreadPool.singleton.runIfActive {
+            let inside = contents.compactMap { row, content in ChunkPath(row: row).map { (path: $0, content: content) } }
+            for (path, content) in inside {
+                guard let present = try read(path), present != content else { continue }
+                do { try FileManager.default.removeItem(at: file(path)) } catch CocoaError.fileNoSuchFile {}
+            }
+            let written = try write(inside)
+            return contents.map(\.path).filter { ChunkPath(row: $0) == nil }
+                + zip(inside, written).filter { !$0.1 }.map(\.0.path.text)
+        }
     }
 
-    func file(_ path: String) -> URL { URL(filePath: folder).appending(path: path) }
+    /// Whether there is the file that a row names.
+    public func hasFile(_ row: String) -> Bool { ChunkPath(row: row).map(isFile) ?? false }
+
+    func isFile(_ path: ChunkPath) -> Bool { Self.kind(of: file(path)) == S_IFREG }
+
+    /// What lies at a place: `S_IFREG` and the like; nil where nothing does, or nothing can. Links are followed: only the
+    /// operator can make one.
+    private static func kind(of file: URL) -> mode_t? {
+        var status = stat()
+        return unsafe stat(file.name, &status) == 0 ? status.st_mode & S_IFMT : nil
+    }
+
+    /// Whether something else than folders lies on the way to a file, or a file where a folder would be: adopted rows may have
+    /// left that.
+    private func isObstructed(_ path: ChunkPath) -> Bool {
+        if let kind = Self.kind(of: file(path)) { return kind != S_IFREG }
+        // Where the folder of all chunks is none, nothing can be written at all, and that is a fault.
+        return errno == ENOTDIR && Self.kind(of: URL(filePath: folder)) == S_IFDIR
+    }
+
+    /// The one way from a path to a file.
+    func file(_ path: ChunkPath) -> URL { URL(filePath: folder).appending(path: path.text) }
 
     /// Writes contents at their paths, durably. All are written before the first is synced, and all have their names before
     /// the first folder is: much of it is on the disk then when its turn comes.
     ///
-    /// - Returns: for each whether its file has the content: false where another one was there first.
-    private func write(_ contents: [(path: String, content: [UInt8])]) throws -> [Bool] {
+    /// - Returns: for each whether its file has the content: false where another one was there first, or something is in the way.
+    private func write(_ contents: [(path: ChunkPath, content: [UInt8])]) throws -> [Bool] {
         do { return try writeFiles(contents) } catch let fault as KeptFiles.Fault {
             // Without the path, which names a user's things.
             throw DatabaseFault(.unavailable, "chunks: a file \(fault.reason)")
         }
     }
 
-    private func writeFiles(_ contents: [(path: String, content: [UInt8])]) throws -> [Bool] {
+    private func writeFiles(_ contents: [(path: ChunkPath, content: [UInt8])]) throws -> [Bool] {
         var new: [(index: Int, file: String)] = []
         defer { for (_, file) in new { unsafe unlink(file) } }
         var written = try contents.enumerated().map { index, item in
             let file = file(item.path)
+            guard !isObstructed(item.path) else { return false }
             touch(file)
             if let present = try read(item.path) { return present == item.content }
             let folder = file.deletingLastPathComponent()
@@ -157,8 +184,11 @@ public struct ChunkStore: Sendable {
 
     /// Removes a file that no event names, unless a writer has come upon it since `time` and is about to name it.
     ///
+    /// What is no file stays: a folder holds the contents of others.
+    ///
     /// - Returns: whether it was removed.
-    public func remove(_ path: String, before time: Timestamp) throws -> Bool {
+    public func remove(_ row: String, before time: Timestamp) throws -> Bool {
+        guard let path = ChunkPath(row: row), isFile(path) else { return false }
         let file = file(path)
         let aside = file.deletingLastPathComponent().appending(path: Self.unfinished + Sodium.randomAlphanumerics(16))
         // Whoever touches it after this finds nothing, and writes it anew.
@@ -171,7 +201,7 @@ public struct ChunkStore: Sendable {
             let isUnused = touched.map { $0.timeIntervalSince1970 < time.seconds } ?? false
             // Where it has been written anew meanwhile, that one stays.
             if !isUnused { unsafe link(aside.name, file.name) }
-            try FileManager.default.removeItem(at: aside)
+            guard unsafe unlink(aside.name) == 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
             return isUnused
         } catch { throw Self.fault(error, "removed") }
     }

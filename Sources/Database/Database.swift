@@ -15,7 +15,7 @@ public enum Dialect: Sendable {
 }
 
 /// A value that is bound to a statement's parameter.
-public enum Value: Hashable, Sendable {
+public enum Value: Equatable, Sendable {
     case null
     case integer(Int64)
     case text(String)
@@ -26,6 +26,20 @@ public enum Value: Hashable, Sendable {
     case integers([Int64?])
     /// Several byte strings for one parameter; PostgreSQL only.
     case blobs([[UInt8]?])
+
+    /// Texts are the same when their bytes are, as the databases have it: Swift's are so, too, when they only look alike.
+    public static func == (left: Value, right: Value) -> Bool {
+        switch (left, right) {
+        case (.null, .null): true
+        case (.integer(let one), .integer(let other)): one == other
+        case (.text(let one), .text(let other)): one.utf8.elementsEqual(other.utf8)
+        case (.blob(let one), .blob(let other)): one == other
+        case (.texts(let one), .texts(let other)): one.map { $0.map { Array($0.utf8) } } == other.map { $0.map { Array($0.utf8) } }
+        case (.integers(let one), .integers(let other)): one == other
+        case (.blobs(let one), .blobs(let other)): one == other
+        case (.null, _), (.integer, _), (.text, _), (.blob, _), (.texts, _), (.integers, _), (.blobs, _): false
+        }
+    }
 }
 
 extension String {

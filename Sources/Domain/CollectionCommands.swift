@@ -25,6 +25,9 @@ public func decide(_ command: CreateCollection, _ state: CollectionState) throws
     if let error = FieldRules.uid(state.uid, field: "uid") ?? FieldRules.version(command.item.version, field: "version") {
         throw .invalidFields([error])
     }
+    if let error = FieldRules.tooLong(command.collectionKey.count, field: "collectionKey", maximum: FieldLimits.collectionKeyBytes) {
+        throw .invalidFields([error])
+    }
     guard let revision = try state.accept(command.item.revision) else { throw .chunkWithoutContent }
     guard let type = command.collectionType else { throw .collectionTypeMissing }
     return [
@@ -63,6 +66,6 @@ public struct StoreChunk: Sendable {
 public func decide(_ command: StoreChunk, _ state: CollectionState) throws(Refusal) -> [Event] {
     try state.requireWriteAccess(command.author)
     guard !state.chunks.contains(command.chunk.uid) else { throw .chunkExists }
-    if let error = FieldRules.uid(command.chunk.uid, field: "uid", maximum: 60) { throw .invalidFields([error]) }
+    if let error = FieldRules.uid(command.chunk.uid, field: "uid", maximum: FieldLimits.chunkUID) { throw .invalidFields([error]) }
     return [.chunkStored(.init(collection: command.collection, chunk: command.chunk))]
 }

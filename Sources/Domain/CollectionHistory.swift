@@ -108,7 +108,7 @@ public struct CollectionHistory: Sendable {
     }
 
     /// All items with the revisions that they have had, oldest first.
-    var items: some Sequence<(key: ItemUID, value: [Step])> { steps.sorted { $0.key.rawValue < $1.key.rawValue } }
+    var items: some Sequence<(key: ItemUID, value: [Step])> { steps.sorted { $0.key < $1.key } }
 
     /// Where the events are that carry a revision.
     func positions(of revision: RevisionUID) -> [Position] { places[revision] ?? [] }
@@ -139,7 +139,7 @@ public struct CollectionHistory: Sendable {
         case (let item?, let moment?): return [try restoration(of: item, asOf: moment)]
         case (let item?, nil): return [try restoration(of: item)]
         case (nil, let moment?):
-            let all = steps.keys.sorted { $0.rawValue < $1.rawValue }.compactMap { change(of: $0, asOf: moment) }
+            let all = steps.keys.sorted().compactMap { change(of: $0, asOf: moment) }
             guard !all.isEmpty else { throw .nothingHasChanged(since: moment) }
             return all
         case (nil, nil): return try lastDeletion()

@@ -85,6 +85,18 @@ public struct CommitItems: Sendable {
     }
 }
 
+extension CommitItems {
+    /// Whether it names more chunks than may be looked for: nothing needs to be, then.
+    public static func namesTooMuch(_ items: [OfferedItem]) -> Bool {
+        items.reduce(0) { $0 + $1.revision.chunks.count } > FieldLimits.chunksOfCommand
+    }
+
+    fileprivate var tooManyChunks: FieldError? {
+        let count = items.reduce(0) { $0 + $1.revision.chunks.count }
+        return FieldRules.tooLong(count, field: "content.chunks", maximum: FieldLimits.chunksOfCommand)
+    }
+}
+
 /// Decides what committing items means for a collection: all of them, or none.
 ///
 /// The order in which faults are told is the recorded one (`item-transaction`): access, stoken, dependencies (of the
@@ -97,6 +109,7 @@ public struct CommitItems: Sendable {
 ///   ``Refusal/invalidFields(_:)`` at the first revision uid that is in use and the first value that is not allowed.
 public func decide(_ command: CommitItems, _ state: CollectionState) throws(Refusal) -> [Event] {
     try state.requireWriteAccess(command.author)
+    if let error = command.tooManyChunks { throw .invalidFields([error]) }
     switch command.stoken {
     case .any: break
     case .exactly(let stoken): guard stoken == state.stoken else { throw .staleStoken }
@@ -141,9 +154,10 @@ extension CollectionState {
         if etags[item.uid] != nil {
             return .itemRevised(.init(collection: uid, item: item.uid, revision: revision))
         }
-        if let error = FieldRules.uid(item.uid, field: "uid") ?? FieldRules.version(item.version, field: "version") {
-            throw .invalidFields([error])
-        }
+        let error =
+            FieldRules.uid(item.uid, field: "uid") ?? FieldRules.version(item.version, field: "version")
+            ?? FieldRules.tooLong(item.encryptionKey?.count ?? 0, field: "encryptionKey", maximum: FieldLimits.itemKeyBytes)
+        if let error { throw .invalidFields([error]) }
         return .itemCreated(
             .init(collection: uid, item: item.uid, version: item.version, encryptionKey: item.encryptionKey, revision: revision))
     }
@@ -153,12 +167,14 @@ extension CollectionState {
     /// Chunks belong to their collection (QUIRKS.md 19). Content that is sent for a chunk that is there is ignored.
     func accept(_ offered: OfferedRevision) throws(Refusal) -> Revision? {
         if taken[.revision(offered.uid)] != nil { throw .invalidFields([.revisionExists]) }
-        if let error = FieldRules.uid(offered.uid, field: "content.uid") { throw .invalidFields([error]) }
+        if let error = FieldRules.uid(offered.uid, field: "content.uid") ?? FieldRules.content(offered) { throw .invalidFields([error]) }
         var stored: [StoredChunk] = []
         var known = chunks
         for chunk in offered.chunks where !known.contains(chunk.uid) {
             guard let content = chunk.content else { return nil }
-            if let error = FieldRules.uid(chunk.uid, field: "content.chunks", maximum: 60) { throw .invalidFields([error]) }
+            if let error = FieldRules.uid(chunk.uid, field: "content.chunks", maximum: FieldLimits.chunkUID) {
+                throw .invalidFields([error])
+            }
             stored.append(content)
             known.insert(chunk.uid)
         }

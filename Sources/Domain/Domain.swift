@@ -10,7 +10,7 @@
 /// stream.
 
 /// A uid that a client chose, or a name for one thing that must not be taken for another.
-public protocol Identifier: RawRepresentable, Hashable, Sendable, CustomStringConvertible where RawValue == String {
+public protocol Identifier: RawRepresentable, Hashable, Comparable, Sendable, CustomStringConvertible where RawValue == String {
     /// Any string is taken; which are good for new things is ``UIDRule``'s matter.
     init(rawValue: String)
 }
@@ -19,6 +19,9 @@ extension Identifier {
     /// Uids are equal when their bytes are: Swift's strings are also equal when they only look alike, as `é` in one scalar
     /// and in two, and the databases tell those apart.
     public static func == (left: Self, right: Self) -> Bool { left.rawValue.utf8.elementsEqual(right.rawValue.utf8) }
+
+    /// In the order of their bytes, as the databases have them.
+    public static func < (left: Self, right: Self) -> Bool { left.rawValue.utf8.lexicographicallyPrecedes(right.rawValue.utf8) }
 
     /// Feeds the bytes, as equality compares them.
     public func hash(into hasher: inout Hasher) {
@@ -37,6 +40,11 @@ extension Identifier {
 public struct CollectionUID: Identifier {
     public let rawValue: String
     public init(rawValue: String) { self.rawValue = rawValue }
+}
+
+extension CollectionUID {
+    /// The item that stands for the collection itself.
+    public var mainItem: ItemUID { ItemUID(rawValue) }
 }
 
 /// Names an item in its collection.
@@ -133,6 +141,27 @@ public enum Claim: Hashable, Sendable {
     case collection(CollectionUID)
     case revision(RevisionUID)
     case collectionType([UInt8])
+
+    /// Names are the same when their bytes are.
+    public static func == (left: Claim, right: Claim) -> Bool {
+        switch (left, right) {
+        case (.username(let one), .username(let other)): one.isExactly(other)
+        case (.collection(let one), .collection(let other)): one == other
+        case (.revision(let one), .revision(let other)): one == other
+        case (.collectionType(let one), .collectionType(let other)): one == other
+        case (.username, _), (.collection, _), (.revision, _), (.collectionType, _): false
+        }
+    }
+
+    /// Feeds what equality compares.
+    public func hash(into hasher: inout Hasher) {
+        switch self {
+        case .username(let name): hasher.combine(ExactText(name))
+        case .collection(let uid): hasher.combine(uid)
+        case .revision(let uid): hasher.combine(uid)
+        case .collectionType(let type): hasher.combine(type)
+        }
+    }
 }
 
 /// The claims that are known to be taken, and by whom.

@@ -103,7 +103,7 @@ extension Username {
     public static func ofErased(_ user: UserID) -> String { "\(Erasure.mark)\(user.rawValue)" }
 
     /// Whether the account of the name was erased.
-    public static func isErased(_ name: String) -> Bool { name.hasPrefix(Erasure.mark) }
+    public static func isErased(_ name: String) -> Bool { name.after(Erasure.mark) != nil }
 }
 
 extension UserKeys {
@@ -124,7 +124,7 @@ extension StoredChunk {
 
 extension AdoptedRecord {
     /// The record with other values in those of the fields that it has; without them where the value is nil.
-    func replacing(_ values: [String: Value?]) -> AdoptedRecord {
+    func replacing(_ values: [String: Value?]) -> AdoptedRecord {  // names of ours
         AdoptedRecord(
             kind: kind, id: id,
             fields: fields?.compactMap { field in
@@ -199,6 +199,6 @@ public func decide(_ command: EraseUser, _ state: ErasureState) throws(Refusal) 
         }
         if leaves { events.append(collection.removal(of: erasure.user)) }
     }
-    let collections = erasure.collections.sorted { $0.rawValue < $1.rawValue }
+    let collections = erasure.collections.sorted()
     return events + [.userErased(.init(user: erasure.user, collections: collections, redaction: command.redaction))]
 }

@@ -1,7 +1,7 @@
 /// What the values of new things may be. Old ones in an adopted database are served as they are.
 enum FieldRules {
     /// Uids go into paths and file names, so new ones are of URL-safe characters (QUIRKS.md 33).
-    static func uid(_ uid: some Identifier, field: String, maximum: Int = 43) -> FieldError? {
+    static func uid(_ uid: some Identifier, field: String, maximum: Int = FieldLimits.uid) -> FieldError? {
         let isSafe = uid.rawValue.utf8.allSatisfy { byte in
             switch byte {
             case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"): true
@@ -37,8 +37,25 @@ enum FieldRules {
         return nil
     }
 
-    /// Types are indexed as a whole, and an entry of PostgreSQL's index holds some 2,700 bytes (QUIRKS.md 47).
     static func collectionType(_ type: [UInt8]) -> FieldError? {
-        tooLong(type.count, field: "collectionType", maximum: 2000)
+        tooLong(type.count, field: "collectionType", maximum: FieldLimits.collectionTypeBytes)
+    }
+
+    /// What is too long of a revision.
+    static func content(_ revision: OfferedRevision) -> FieldError? {
+        tooLong(revision.meta.count, field: "content.meta", maximum: FieldLimits.metaBytes)
+            ?? tooLong(revision.chunks.count, field: "content.chunks", maximum: FieldLimits.chunksOfRevision)
+    }
+
+    /// What is too long of an account's keys.
+    static func keys(_ keys: UserKeys) -> FieldError? {
+        tooLong(keys.salt.count, field: "salt", maximum: FieldLimits.saltBytes)
+            ?? tooLong(keys.loginPubkey.count, field: "loginPubkey", maximum: FieldLimits.loginPubkeyBytes)
+            ?? tooLong(keys.pubkey.count, field: "pubkey", maximum: FieldLimits.pubkeyBytes)
+            ?? encryptedContent(keys.encryptedContent)
+    }
+
+    static func encryptedContent(_ content: [UInt8]) -> FieldError? {
+        tooLong(content.count, field: "encryptedContent", maximum: FieldLimits.encryptedContentBytes)
     }
 }

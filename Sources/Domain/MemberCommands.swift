@@ -100,9 +100,11 @@ public func decide(_ command: SendInvitation, _ state: CollectionState) throws(R
     }
     let isInvited = state.invitations.contains { $0.inviter == command.author && $0.invitee == command.invitee }
     guard !isInvited else { throw .invitationExists }
-    if let error = FieldRules.uid(command.invitation, field: "uid") ?? FieldRules.version(command.version, field: "version") {
-        throw .invalidFields([error])
-    }
+    let error =
+        FieldRules.uid(command.invitation, field: "uid") ?? FieldRules.version(command.version, field: "version")
+        ?? FieldRules.tooLong(
+            command.signedEncryptionKey.count, field: "signedEncryptionKey", maximum: FieldLimits.signedEncryptionKeyBytes)
+    if let error { throw .invalidFields([error]) }
     return [
         .invitationSent(
             .init(
@@ -135,6 +137,9 @@ public func decide(_ command: AcceptInvitation, _ state: CollectionState) throws
     let found = state.invitations.last { $0.uid == command.invitation && $0.invitee == command.author }
     guard let invitation = found else { throw .doesNotExist(model: "CollectionInvitation") }
     guard state.members[command.author] == nil else { throw .alreadyMember }
+    if let error = FieldRules.tooLong(command.encryptionKey.count, field: "encryptionKey", maximum: FieldLimits.collectionKeyBytes) {
+        throw .invalidFields([error])
+    }
     let inviters = Set(state.invitations.filter { $0.invitee == command.author }.map(\.inviter))
     return [
         .memberJoined(

@@ -99,7 +99,7 @@ public func decide(_ command: PruneRevisions, _ state: CollectionState) throws(R
     return [
         .revisionsPruned(
             .init(
-                collection: command.collection, revisions: command.revisions.keys.sorted { $0.rawValue < $1.rawValue },
-                chunks: command.chunks.sorted { $0.rawValue < $1.rawValue }, redaction: command.redaction))
+                collection: command.collection, revisions: command.revisions.keys.sorted(),
+                chunks: command.chunks.sorted(), redaction: command.redaction))
     ]
 }

@@ -44,6 +44,25 @@ public struct AdoptedRecord: Hashable, Sendable {
         case number(Int64)
         case text(String)
         case bytes([UInt8])
+
+        /// Texts are the same when their bytes are.
+        public static func == (left: Value, right: Value) -> Bool {
+            switch (left, right) {
+            case (.number(let one), .number(let other)): one == other
+            case (.text(let one), .text(let other)): one.isExactly(other)
+            case (.bytes(let one), .bytes(let other)): one == other
+            case (.number, _), (.text, _), (.bytes, _): false
+            }
+        }
+
+        /// Feeds what equality compares.
+        public func hash(into hasher: inout Hasher) {
+            switch self {
+            case .number(let number): hasher.combine(number)
+            case .text(let text): hasher.combine(ExactText(text))
+            case .bytes(let bytes): hasher.combine(bytes)
+            }
+        }
     }
 
     /// A field, by the name that the original gives it.

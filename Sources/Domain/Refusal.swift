@@ -99,6 +99,9 @@ public struct FieldError: Error, Hashable, Sendable {
         self.detail = detail
     }
 
+    /// A login key that verifies nothing.
+    public static let badLoginPubkey = "A login key has \(FieldLimits.loginPubkeyBytes) bytes."
+
     static let chunkWithoutContent = "Tried to create a new chunk without content"
 
     /// The item is at `current`, not where the client believed.

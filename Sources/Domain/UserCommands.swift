@@ -31,7 +31,7 @@ extension UserState {
     /// Takes in what happened to the account.
     public mutating func evolve(_ event: Event, at position: Position) {
         switch event {
-        case .userCreated(let event) where event.username == username:
+        case .userCreated(let event) where event.username.isExactly(username):
             user = UserID(rawValue: position.rawValue)
             isInitialized = event.keys != nil
         case .userInitialized(let event) where event.user == user:
@@ -90,13 +90,16 @@ public func decide(_ command: CreateUser, _ state: UserState) throws(Refusal) ->
     if let user = state.user {
         guard let keys = command.keys, !state.isInitialized else { throw .userExists }
         guard state.isActive else { throw .userInactive }
+        if let error = FieldRules.keys(keys) { throw .invalidFields([error]) }
         return [.userInitialized(.init(user: user, keys: keys))]
     }
     guard command.mayCreate else { throw .signupClosed }
     guard !command.username.isEmpty else { throw .usernameMissing }
     guard state.taken[.username(state.username)] == nil else { throw .userExists }
     let email = EmailAddress.canonical(command.email)
-    let errors = faults(username: state.username, displayName: command.username, email: email)
+    let errors =
+        faults(username: state.username, displayName: command.username, email: email)
+        + [command.keys.flatMap { FieldRules.keys($0) }].compactMap { $0 }
     guard errors.isEmpty else { throw .invalidFields(errors) }
     return [
         .userCreated(
@@ -109,18 +112,18 @@ public func decide(_ command: CreateUser, _ state: UserState) throws(Refusal) ->
 /// Everything that is wrong with a new account, in the order in which Django tells it (`auth-signup-long-sqlite`).
 private func faults(username: String, displayName: String, email: String) -> [FieldError] {
     var errors: [FieldError?] = []
-    errors.append(FieldRules.tooLong(displayName.unicodeScalars.count, field: "user.first_name", maximum: 150))
+    errors.append(FieldRules.tooLong(displayName.unicodeScalars.count, field: "user.first_name", maximum: FieldLimits.username))
     if !email.isEmpty, !EmailAddress.isValid(email) {
         errors.append(.init(field: "user.email", code: "invalid", detail: "Enter a valid email address."))
     }
-    errors.append(FieldRules.tooLong(email.unicodeScalars.count, field: "user.email", maximum: 254))
+    errors.append(FieldRules.tooLong(email.unicodeScalars.count, field: "user.email", maximum: FieldLimits.email))
     if !Username.isValid(username) {
         errors.append(
             .init(
                 field: "user.username", code: "invalid",
                 detail: "Enter a valid username. This value may contain only letters, numbers, and @/./+/-/_ characters."))
     }
-    errors.append(FieldRules.tooLong(username.unicodeScalars.count, field: "user.username", maximum: 150))
+    errors.append(FieldRules.tooLong(username.unicodeScalars.count, field: "user.username", maximum: FieldLimits.username))
     return errors.compactMap { $0 }
 }
 
@@ -139,6 +142,11 @@ public struct ChangePassword: Sendable {
 public func decide(_ command: ChangePassword, _ state: UserState) throws(Refusal) -> [Event] {
     guard let user = state.user, state.isInitialized else { throw .doesNotExist(model: "User") }
     guard state.isActive else { throw .userInactive }
+    // Another one can never be logged in with.
+    guard command.loginPubkey.count == FieldLimits.loginPubkeyBytes else {
+        throw .invalidFields([FieldError(field: "loginPubkey", code: "invalid", detail: FieldError.badLoginPubkey)])
+    }
+    if let error = FieldRules.encryptedContent(command.encryptedContent) { throw .invalidFields([error]) }
     return [
         .passwordChanged(.init(user: user, loginPubkey: command.loginPubkey, encryptedContent: command.encryptedContent))
     ]
@@ -165,6 +173,7 @@ public struct ResetUser: Sendable {
 /// Decides what a reset means. For extra safety only names that begin with `test_user` are reset, as in the original.
 public func decide(_ command: ResetUser, _ state: UserState) throws(Refusal) -> [Event] {
     guard let user = state.user else { throw .doesNotExist(model: "User") }
-    guard state.username.hasPrefix("test_user") else { throw .notATestUser }
+    guard state.username.after("test_user") != nil else { throw .notATestUser }
+    if let error = FieldRules.keys(command.keys) { throw .invalidFields([error]) }
     return [.userReset(.init(user: user, keys: command.keys, collections: state.collections))]
 }

@@ -72,8 +72,9 @@ public enum EmailAddress {
         while let first = scalars.first, isBlank(first) { scalars.removeFirst() }
         while let last = scalars.last, isBlank(last) { scalars.removeLast() }
         let trimmed = String(scalars)
-        guard let at = trimmed.lastIndex(of: "@") else { return address }
-        return trimmed[...at] + LowerCase.of(String(trimmed[trimmed.index(after: at)...]))
+        guard let at = trimmed.unicodeScalars.lastIndex(of: "@") else { return address }
+        return String(trimmed.unicodeScalars[...at])
+            + LowerCase.of(String(trimmed.unicodeScalars[trimmed.unicodeScalars.index(after: at)...]))
     }
 
     /// What Python strips.
@@ -83,8 +84,8 @@ public enum EmailAddress {
 
     /// Whether Django's validator takes the address. An empty one is no address, and allowed.
     static func isValid(_ address: String) -> Bool {
-        guard address.unicodeScalars.count <= 320, let at = address.lastIndex(of: "@") else { return false }
-        let domain = address[address.index(after: at)...]
+        guard address.unicodeScalars.count <= 320, let at = address.unicodeScalars.lastIndex(of: "@") else { return false }
+        let domain = address[address.unicodeScalars.index(after: at)...]
         return isLocalPart(address[..<at]) && (domain == "localhost" || isDomain(domain))
     }
 

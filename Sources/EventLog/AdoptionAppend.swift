@@ -63,15 +63,8 @@ public struct AdoptionAppend {
             for stream in record.streams { streams[stream]?.head = head.position }
             records.append(record)
         }
-        try AppendRows(records, keys: streams.mapValues(\.key)).write(connection, claims: Self.upsertClaims)
+        try AppendRows(records, keys: streams.mapValues(\.key)).write(connection, isAdoption: true)
         count += waiting.count
         waiting.removeAll(keepingCapacity: true)
     }
-
-    private static let upsertClaims = SetStatement(
-        insertInto: "apus_claim", ["key": .text, "holder": .number, "position": .number],
-        // The log may know better who wrote a revision.
-        onConflict: """
-            ON CONFLICT (key) DO UPDATE SET holder = CASE WHEN excluded.holder = 0 THEN apus_claim.holder ELSE excluded.holder END
-            """)
 }

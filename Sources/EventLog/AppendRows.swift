@@ -53,18 +53,19 @@ struct AppendRows: Unprinted {
 
     /// Writes the rows as sets and moves the head, in the caller's writing transaction, in which nobody else appends.
     ///
-    /// - Parameter claims: what inserts claims.
-    func write(_ connection: any Connection, claims statement: SetStatement = Self.insertClaims) throws {
+    /// - Parameter isAdoption: what is adopted may know better than the log who holds a claim, and the last word counts.
+    func write(_ connection: any Connection, isAdoption: Bool = false) throws {
         guard let last = events.last?.record.position else { return }
         try connection.enqueue(Self.insertEvents, rows: events.map(\.row))
-        try connection.enqueue(Self.insertTouches, rows: touches.map { [.text($0.stream.text), position($0.event)] })
+        try connection.enqueue(Self.insertTouches, rows: touches.map { [.text($0.stream.name.rawValue), position($0.event)] })
+        let made = claims.map { claim, event in
+            (claim.claim.key, [.text(claim.claim.key.rawValue), .integer(claim.holder?.rawValue ?? 0), position(event)])
+        }
+        // One that is made twice is one row.
+        let rows = Dictionary(made) { isAdoption ? $1 : $0 }
+        try connection.enqueue(isAdoption ? Self.upsertClaims : Self.insertClaims, rows: Array(rows.values))
         try connection.enqueue(
-            statement,
-            rows: claims.map { claim, event in
-                [.text(claim.claim.key.rawValue), .integer(claim.holder?.rawValue ?? 0), position(event)]
-            })
-        try connection.enqueue(
-            Self.upsertStreams, rows: streams.map { [.text($0.key.text), .integer($0.value.head.rawValue), .blob(orNull: $0.value.key)] })
+            Self.upsertStreams, rows: streams.map { [.text($0.key.name.rawValue), .integer($0.value.head.rawValue), .blob(orNull: $0.value.key)] })
         try connection.enqueue(Self.updateHead, [.integer(last.rawValue)])
     }
 
@@ -79,6 +80,11 @@ struct AppendRows: Unprinted {
     private static let insertTouches = SetStatement(insertInto: "apus_stream_event", ["stream": .text, "position": .number])
     private static let insertClaims = SetStatement(
         insertInto: "apus_claim", ["key": .text, "holder": .number, "position": .number], onConflict: "ON CONFLICT (key) DO NOTHING")
+    private static let upsertClaims = SetStatement(
+        insertInto: "apus_claim", ["key": .text, "holder": .number, "position": .number],
+        onConflict: """
+            ON CONFLICT (key) DO UPDATE SET holder = CASE WHEN excluded.holder = 0 THEN apus_claim.holder ELSE excluded.holder END
+            """)
     private static let upsertStreams = SetStatement(
         insertInto: "apus_stream", ["name": .text, "head": .number, "key": .bytes],
         // The key of a stream that is there stays as it is.
@@ -90,7 +96,7 @@ struct AppendRows: Unprinted {
 extension AppendRows.Event {
     fileprivate var row: [Value] {
         [
-            .integer(record.position.rawValue), .integer(record.epoch), .text(record.stream.text), .integer(record.previous.rawValue),
+            .integer(record.position.rawValue), .integer(record.epoch), .text(record.stream.name.rawValue), .integer(record.previous.rawValue),
             .text(encoded.type), .integer(encoded.version), .integer(orNull: record.actor.user?.rawValue),
             .text(orNull: record.actor.session), .blob(orNull: origin), .integer(record.occurredAt.rawValue), .blob(encoded.payload),
         ]

@@ -208,7 +208,7 @@ public enum EventLog {
         _ connection: any Connection
     ) throws -> (events: [RecordedEvent], isDone: Bool) {
         let place: [Value] = [
-            .text(stream.text), .integer(position.rawValue), .integer(times.lowerBound.rawValue), .integer(times.upperBound.rawValue),
+            .text(stream.name.rawValue), .integer(position.rawValue), .integer(times.lowerBound.rawValue), .integer(times.upperBound.rawValue),
             .integer(Int64(limit) + 1),
         ]
         let measured = try connection.query(times == Timestamp.always ? selectHistory : selectHistoryAtTimes, place) { row in
@@ -236,7 +236,7 @@ public enum EventLog {
         let found = try connection.query(
             actor == nil ? selectTouching : selectTouchingByActor,
             [
-                .texts(streams.map(\.text)), .integer(times.lowerBound.rawValue), .integer(times.upperBound.rawValue),
+                .texts(streams.map(\.name.rawValue)), .integer(times.lowerBound.rawValue), .integer(times.upperBound.rawValue),
             ] + (actor.map { [.integer($0.rawValue)] } ?? [])
         ) { Position(rawValue: $0.integer(0)) }
         return Set(found)
@@ -255,7 +255,7 @@ public enum EventLog {
 
     /// Where the events up to `end` are that touch any of `streams`, in order.
     static func positions(touching streams: [StreamID], upTo end: Position, _ connection: any Connection) throws -> [Position] {
-        try connection.query(selectTouchingUpTo, [.texts(streams.map(\.text)), .integer(end.rawValue)]) {
+        try connection.query(selectTouchingUpTo, [.texts(streams.map(\.name.rawValue)), .integer(end.rawValue)]) {
             Position(rawValue: $0.integer(0))
         }
     }

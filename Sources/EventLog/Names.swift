@@ -2,8 +2,9 @@ public import Domain
 internal import Sodium
 
 /// A stream as the log's tables name it.
-struct StreamName: Identifier {
-    let rawValue: String
+public struct StreamName: Identifier {
+    public let rawValue: String
+    public init(rawValue: String) { self.rawValue = rawValue }
 }
 
 /// A claim as the log's tables name it.
@@ -14,9 +15,7 @@ struct ClaimKey: Identifier {
 /// How streams and claims are written in the log's tables. The forms are for ever: they stand in every log.
 extension StreamID {
     /// How the log's tables name the stream.
-    public var text: String { name.rawValue }
-
-    var name: StreamName {
+    public var name: StreamName {
         switch self {
         case .collection(let uid): StreamName("collection/" + uid.rawValue)
         case .user(let user): StreamName("user/\(user.rawValue)")
@@ -25,10 +24,9 @@ extension StreamID {
     }
 
     init?(_ name: StreamName) {
-        let name = name.rawValue
-        if name.hasPrefix("collection/") {
-            self = .collection(CollectionUID(String(name.dropFirst("collection/".count))))
-        } else if name.hasPrefix("user/"), let id = Int64(name.dropFirst("user/".count)) {
+        if let uid = name.rawValue.after("collection/") {
+            self = .collection(CollectionUID(uid))
+        } else if let id = name.rawValue.after("user/").flatMap({ Int64($0) }) {
             self = .user(UserID(rawValue: id))
         } else {
             return nil

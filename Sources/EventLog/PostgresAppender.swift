@@ -165,14 +165,14 @@ extension AppendRows {
     /// - Parameter view: what the records were planned on.
     fileprivate func arguments(_ view: LogView) -> [Value] {
         let base = view.head.position.rawValue
-        let expected = view.streams.map { (name: $0.key.text, head: $0.value.head.rawValue) }
+        let expected = view.streams.map { (name: $0.key.name.rawValue, head: $0.value.head.rawValue) }
         return [
             .integer(view.head.epoch), .texts(expected.map(\.name)), .integers(expected.map(\.head)),
             .texts(claims.map(\.made.claim.key.rawValue)), .integers(claims.map { Int64($0.event + 1) }),
             .integers(claims.map { events[$0.event].createsUser ? nil : $0.made.holder?.rawValue ?? 0 }),
             .texts(claims.map { $0.made.isRepeatable ? "true" : "false" }),
-            .texts(touches.map { events[$0.event].createsUser ? nil : $0.stream.text }), .integers(touches.map { Int64($0.event + 1) }),
-            .blobs(touches.map { key(of: $0.stream) }), .texts(events.map { $0.createsUser ? nil : $0.record.stream.text }),
+            .texts(touches.map { events[$0.event].createsUser ? nil : $0.stream.name.rawValue }), .integers(touches.map { Int64($0.event + 1) }),
+            .blobs(touches.map { key(of: $0.stream) }), .texts(events.map { $0.createsUser ? nil : $0.record.stream.name.rawValue }),
             // A head that this very call makes is told as the number of the event that makes it.
             .integers(events.map(\.record.previous.rawValue).map { $0 > base ? base - $0 : $0 }), .texts(events.map(\.encoded.type)),
             .integers(events.map(\.encoded.version)), .integers(events.map { $0.record.actor.user?.rawValue }),

@@ -52,7 +52,7 @@ struct Redaction: Unprinted {
         guard try EventLog.heads(of: streams, connection) <= end else {
             throw DatabaseFault(.conflict, "somebody has written meanwhile: try again")
         }
-        for (stream, key) in keys { try connection.execute(Self.updateKey, [.text(stream.text), .blob(key)]) }
+        for (stream, key) in keys { try connection.execute(Self.updateKey, [.text(stream.name.rawValue), .blob(key)]) }
     }
 
     /// Rewrites some events of a stream. Nobody else appends any more when this returns.

@@ -129,8 +129,10 @@ struct Source: Sendable {
     func find(_ look: FeedState.Look, in collection: CollectionUID) async throws -> FeedState.Finding {
         try await readModel.snapshot { [self] snapshot in
             guard let audience = try snapshot.audience(of: collection) else { return .init(admitted: [], changed: nil, page: nil) }
-            let users = try sessions.users(of: Set(look.listeners.values.map(\.token)), at: clock(), snapshot)
-            let admitted = look.listeners.filter { users[$0.value.token] == $0.value.user && audience.members.contains($0.value.user) }
+            let users = try sessions.users(of: Set(look.listeners.values.map { ExactText($0.token) }), at: clock(), snapshot)
+            let admitted = look.listeners.filter {
+                users[ExactText($0.value.token)] == $0.value.user && audience.members.contains($0.value.user)
+            }
             var page: FeedState.Page?
             if let after = look.after, !admitted.isEmpty {
                 page = try self.page(after: after, audience.collection, snapshot)

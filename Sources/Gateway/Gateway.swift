@@ -162,7 +162,7 @@ public final class Gateway: Service {
         let seat = try takeSeat(grant.user)
         let (position, isSignedIn) = try await source.readModel.snapshot { [source] snapshot in
             let position = if let stoken { try snapshot.position(ofStoken: stoken) } else { Position.none as Position? }
-            let user = try source.sessions.users(of: [grant.token], at: source.clock(), snapshot)[grant.token]
+            let user = try source.sessions.users(of: [ExactText(grant.token)], at: source.clock(), snapshot)[ExactText(grant.token)]
             return (position, user == grant.user)
         }
         guard let position else {
@@ -331,9 +331,9 @@ public final class Gateway: Service {
         let grants = feeds.flatMap { feed in feed.grants.map { (feed, $0) } }
         for start in stride(from: 0, to: grants.count, by: Self.sessionsAtOnce) {
             let some = grants[start..<min(start + Self.sessionsAtOnce, grants.count)]
-            let tokens = Set(some.map(\.1.token))
+            let tokens = Set(some.map { ExactText($0.1.token) })
             let good = try await source.readModel.snapshot { [source] in try source.sessions.users(of: tokens, at: source.clock(), $0) }
-            for (feed, grant) in some where good[grant.token] == nil { feed.recheck() }
+            for (feed, grant) in some where good[ExactText(grant.token)] == nil { feed.recheck() }
         }
     }
 

@@ -35,7 +35,7 @@ public final class RedisHints: Hints, Service {
             case .began: isSubscribed.store(true, ordering: .relaxed)
             case .interrupted: isSubscribed.store(false, ordering: .relaxed)
             case .message(let bytes):
-                local.publish(String(decoding: bytes, as: UTF8.self).split(separator: "\n").compactMap { Notice(line: $0) })
+                local.publish(String(decoding: bytes, as: UTF8.self).parts(separatedBy: "\n").compactMap { Notice(line: $0) })
             }
         }
     }
@@ -53,8 +53,8 @@ extension Notice {
     }
 
     /// The notice in a line, or nil where there is none: of a version of Apus that knows others.
-    init?(line: Substring) {
-        let words = line.split(separator: " ", maxSplits: 4, omittingEmptySubsequences: false)
+    init?(line: String) {
+        let words = line.parts(separatedBy: " ", limit: 5)
         switch words.first {
         case "changed":
             guard words.count == 5, let epoch = Int64(words[1]), let previous = Int64(words[2]), let position = Int64(words[3]) else {
@@ -62,14 +62,14 @@ extension Notice {
             }
             self = .changed(
                 Hint(
-                    epoch: epoch, collection: CollectionUID(String(words[4])), previous: Position(rawValue: previous),
+                    epoch: epoch, collection: CollectionUID(words[4]), previous: Position(rawValue: previous),
                     position: Position(rawValue: position)))
         case "user":
             guard words.count == 2, let user = Int64(words[1]) else { return nil }
             self = .userChanged(UserID(rawValue: user))
         case "session":
             guard words.count == 2 else { return nil }
-            self = .sessionEnded(String(words[1]))
+            self = .sessionEnded(words[1])
         default: return nil
         }
     }

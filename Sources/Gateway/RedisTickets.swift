@@ -39,10 +39,10 @@ public struct RedisTickets: Tickets {
         let answer: RedisValue
         do { answer = try await redis.command("EVAL", .text(Self.take), 1, key(of: ticket)) } catch { throw TicketsUnavailable("\(error)") }
         guard let sealed = answer.bytes, let fields = box.open(sealed) else { return nil }
-        let words = String(decoding: fields, as: UTF8.self).split(separator: " ", maxSplits: 4, omittingEmptySubsequences: false)
+        let words = String(decoding: fields, as: UTF8.self).parts(separatedBy: " ", limit: 5)
         guard words.count == 5, let user = Int64(words[0]), let position = Int64(words[3]) else { return nil }
         return Grant(
-            collection: CollectionUID(String(words[4])), user: UserID(rawValue: user), session: String(words[1]), token: String(words[2]),
+            collection: CollectionUID(words[4]), user: UserID(rawValue: user), session: words[1], token: words[2],
             position: Position(rawValue: position))
     }
 

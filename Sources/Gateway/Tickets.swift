@@ -91,9 +91,9 @@ public final class LocalTickets: Tickets {
     }
 
     private struct State: Unprinted {
-        var entries: [String: Entry] = [:]
+        var entries: [ExactText: Entry] = [:]
         /// In the order in which they were made, which is that in which they expire.
-        var order: [(ticket: String, expiry: ContinuousClock.Instant)] = []
+        var order: [(ticket: ExactText, expiry: ContinuousClock.Instant)] = []
 
         mutating func forget(before now: ContinuousClock.Instant) {
             let expired = order.prefix { $0.expiry <= now }
@@ -116,8 +116,8 @@ public final class LocalTickets: Tickets {
             state.forget(before: now)
             guard state.order.count < Self.limit else { return false }
             let expiry = now + TicketRule.lifetime
-            state.entries[ticket] = Entry(grant: grant, expiry: expiry)
-            state.order.append((ticket, expiry))
+            state.entries[ExactText(ticket)] = Entry(grant: grant, expiry: expiry)
+            state.order.append((ExactText(ticket), expiry))
             return true
         }
         guard isIssued else { throw TicketsUnavailable("too many are good at this time") }
@@ -126,7 +126,7 @@ public final class LocalTickets: Tickets {
 
     public func redeem(_ ticket: String) async throws(TicketsUnavailable) -> Grant? {
         let now = now()
-        let entry = state.withLock { $0.entries.removeValue(forKey: ticket) }
+        let entry = state.withLock { $0.entries.removeValue(forKey: ExactText(ticket)) }
         guard let entry, entry.expiry > now else { return nil }
         return entry.grant
     }

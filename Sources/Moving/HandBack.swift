@@ -48,7 +48,7 @@ public struct HandBack: Sendable {
     ) async throws -> Report {
         var report = Report()
         try await project()
-        try await writeFiles(&report)
+        let unplaced = try await writeFiles(&report)
         let (faults, missing) = try await database.write { [dialect = database.dialect, chunks] connection in
             try Self.takeTime(connection, dialect)
             if dialect == .postgres { _ = try connection.query(Self.lockHead, []) { $0.integer(0) } }
@@ -58,7 +58,7 @@ public struct HandBack: Sendable {
             }
             try Self.raiseSequences(connection, dialect)
             let faults = try Soundness.faults(connection, dialect)
-            let missing = try Survey(filesOf: connection, in: chunks).missingFiles
+            let missing = unplaced + (try Survey(filesOf: connection, in: chunks).missingFiles)
             if faults.isEmpty, missing.isEmpty || toleratesMissingFiles { try conclude(connection) }
             return (faults, missing)
         }
@@ -86,8 +86,11 @@ public struct HandBack: Sendable {
     }
 
     /// Puts contents that lie in the table into files, where the original looks for them. They stay in the table too.
-    private func writeFiles(_ report: inout Report) async throws {
+    ///
+    /// - Returns: what could not be put there, in words: that is no reason not to put the others.
+    private func writeFiles(_ report: inout Report) async throws -> [String] {
         var last: Int64 = 0
+        var unplaced = Unplaced()
         while true {
             let (end, page) = try await database.read { [last] connection in
                 let sizes = try connection.query(Self.selectSizes, [.integer(last), .integer(Int64(Self.pageRows))]) { row in
@@ -104,11 +107,41 @@ public struct HandBack: Sendable {
                 }
                 return (end, page)
             }
-            guard end > last else { return }
-            let outside = try await chunks.place(page)
-            report.files += page.count - outside.count
-            report.notes += outside.map { "the content of a chunk is not put at \($0), which is no path below the folder" }
+            guard end > last else { return unplaced.words }
+            // A file with another content is one that was left over, unless it is another chunk's.
+            let occupied = try await chunks.occupied(page)
+            let shared: Set<ExactText> =
+                occupied.isEmpty
+                ? []
+                : try await database.read { [dialect = database.dialect] connection in
+                    try Self.takeTime(connection, dialect)
+                    return Set(try connection.query(Self.selectShared, [.texts(occupied)]) { ExactText($0.text(0)) })
+                }
+            let own = page.filter { !shared.contains(ExactText($0.path)) }
+            let refused = try await chunks.place(own)
+            for path in refused { unplaced.add(path, "which is no place for a file") }
+            for path in page.map(\.path) where shared.contains(ExactText(path)) { unplaced.add(path, "where another's lies") }
+            report.files += own.count - refused.count
             last = end
+        }
+    }
+
+    /// Contents that could not be put where their rows say.
+    private struct Unplaced {
+        /// How many are named.
+        private static let named = 10
+
+        private var count = 0
+        private var first: [String] = []
+
+        mutating func add(_ path: String, _ reason: String) {
+            count += 1
+            if count <= Self.named { first.append("the content of a chunk is not put at \(path.visible), \(reason)") }
+        }
+
+        var words: [String] {
+            guard count > 0 else { return [] }
+            return first + ["\(count) contents are not put into files: apus rebuild gives them places where the log says so"]
         }
     }
 
@@ -149,6 +182,15 @@ public struct HandBack: Sendable {
 
     private static let selectSizes = Statement(
         "SELECT chunk.id, length(stored.content) " + stored + " AND chunk.id > $1 ORDER BY chunk.id LIMIT $2")
+
+    private static let selectShared = Statement(
+        list: """
+            SELECT   "chunkFile"
+            FROM     django_etebase_collectionitemchunk
+            WHERE    "chunkFile" IN [$1 text]
+            GROUP BY "chunkFile"
+            HAVING   count(*) > 1
+            """)
 
     private static let selectContents = Statement(
         #"SELECT chunk."chunkFile", stored.content "# + stored + " AND chunk.id > $1 AND chunk.id <= $2 ORDER BY chunk.id")

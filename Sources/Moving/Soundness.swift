@@ -11,7 +11,7 @@ enum Soundness {
     static func faults(_ connection: any Connection, _ dialect: Dialect) throws -> [String] {
         try lookForColumns(connection)
         return try withWholeTables(connection, dialect) {
-            let questions = (dialect == .sqlite ? wrongValues : []) + repetitions + references.map(\.question) + rules
+            let questions = (dialect == .sqlite ? wrongValues + cutValues : []) + repetitions + references.map(\.question) + rules
             return try questions.compactMap { question in
                 let found = try connection.first(Statement(question.sql), []) { $0.integer(0) } ?? 0
                 return found > 0 ? "\(found) \(question.words)" : nil
@@ -73,6 +73,16 @@ enum Soundness {
         return (
             "SELECT count(*) FROM \(table.name) WHERE \(wrong.joined(separator: " OR "))",
             "rows of \(table.name) have what is no value of their columns"
+        )
+    }
+
+    /// SQLite can keep a NUL in a text, and gives what stands before it: two uids would become one.
+    private static let cutValues: [Question] = tables.compactMap { table in
+        let texts = table.columns.filter { $0.kind == .text }.map { "instr(CAST(\"\($0.name)\" AS BLOB), x'00') > 0" }
+        guard !texts.isEmpty else { return nil }
+        return (
+            "SELECT count(*) FROM \(table.name) WHERE \(texts.joined(separator: " OR "))",
+            "rows of \(table.name) have a text with a NUL in it"
         )
     }
 

@@ -1,5 +1,6 @@
 public import Chunks
 public import Database
+internal import Domain
 
 /// What a database of the original holds, before it is adopted.
 public struct Survey: Sendable {
@@ -55,7 +56,7 @@ public struct Survey: Sendable {
             lookedAt += page.count
             for (_, path) in page where !chunks.hasFile(path) {
                 missing += 1
-                if missing <= Self.namedFiles { missingFiles.append("the file of a chunk is missing: \(path)") }
+                if missing <= Self.namedFiles { missingFiles.append("the file of a chunk is missing: \(path.visible)") }
             }
             last = end.0
         }

@@ -36,14 +36,14 @@ extension Snapshot {
         try require([.user(holder)])
         if let account = try accounts("account.username = $1", .text(username)).first { return account }
         // An adopted name may be stored in another case, or be the former one of its holder.
-        return try accounts("account.id = $1", .integer(holder.rawValue)).first { Username.canonical($0.username) == username }
+        return try accounts("account.id = $1", .integer(holder.rawValue)).first { Username.canonical($0.username).isExactly(username) }
     }
 
     /// The account of a name or an email address: with an @ by email first, then by name (QUIRKS.md 30). One that was erased
     /// is nobody's.
     public func account(nameOrEmail text: String) throws -> AccountLookup {
         guard Username.canBe(text), !Username.isErased(Username.canonical(text)) else { return .unknown }
-        if text.contains("@") {
+        if text.has("@") {
             // SQLite's lower() knows ASCII only; the domain was stored in lower case.
             try requireAll()
             let sharing = try accounts("lower(account.email) = lower($1)", .text(text.lowercased()))
@@ -102,6 +102,14 @@ extension Snapshot {
         let files = try connection.query(Self.selectFiles, [.texts(erased.map(\.rawValue))]) { $0.text(0) }
         return (state, files)
     }
+
+    /// Those of `files` that a chunk's row names.
+    public func named(_ files: [String]) throws -> [String] {
+        try connection.query(Self.selectNamed, [.texts(files)]) { $0.text(0) }
+    }
+
+    private static let selectNamed = Statement(
+        list: #"SELECT "chunkFile" FROM django_etebase_collectionitemchunk WHERE "chunkFile" IN [$1 text]"#)
 
     private static let selectFiles = Statement(
         list: """

@@ -86,13 +86,13 @@ extension AuditEntry {
             action = event.revision.isDeleted ? .itemDeleted : .itemCreated
             (collection, item, revision) = (event.collection, event.item, event.revision.uid)
         case .itemRevised(let event):
-            let isMain = event.item.rawValue == event.collection.rawValue
+            let isMain = event.item == event.collection.mainItem
             action =
                 event.revision.isDeleted
                 ? (isMain ? .collectionDeleted : .itemDeleted) : (isMain ? .collectionChanged : .itemChanged)
             (collection, item, revision) = (event.collection, event.item, event.revision.uid)
         case .itemRestored(let event):
-            action = event.item.rawValue == event.collection.rawValue ? .collectionRestored : .itemRestored
+            action = event.item == event.collection.mainItem ? .collectionRestored : .itemRestored
             (collection, item, revision) = (event.collection, event.item, event.revision)
         case .revisionsPruned(let event): (action, collection) = (.revisionsPruned, event.collection)
         case .chunkStored(let event): (action, collection, chunk) = (.chunkUploaded, event.collection, event.chunk.uid)

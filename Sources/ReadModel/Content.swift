@@ -24,9 +24,9 @@ public struct StoredBytes: Hashable, Sendable {
 
     enum Place: Hashable, Sendable {
         /// A chunk's row beside the log.
-        case row(collection: String, chunk: String)
+        case row(collection: ExactText, chunk: ExactText)
         /// A chunk's file, by its path.
-        case file(String)
+        case file(ExactText)
         /// A column of the row with a number.
         case column(Column, of: Int64)
     }
@@ -143,9 +143,9 @@ extension Snapshot {
 
     /// Where a chunk's content lies: in its row, whose length is known then, or else in its file.
     func stored(_ chunk: String, of collection: String, bytes: Int?, path: String) throws -> StoredBytes {
-        if let bytes { return StoredBytes(place: .row(collection: collection, chunk: chunk), count: bytes) }
+        if let bytes { return StoredBytes(place: .row(collection: ExactText(collection), chunk: ExactText(chunk)), count: bytes) }
         guard let count = try chunks.length(path) else { throw Self.missingContent }
-        return StoredBytes(place: .file(path), count: count)
+        return StoredBytes(place: .file(ExactText(path)), count: count)
     }
 
     static let missingContent = DatabaseFault(.corrupt, "a chunk is named whose content is not stored")
@@ -161,15 +161,17 @@ extension Snapshot {
         for stored in Set(wanted) {
             places[stored.place] = stored
             switch stored.place {
-            case .row(let collection, let chunk): rows.append((collection, chunk))
-            case .file(let path): found[stored] = try chunks.read(path)
+            case .row(let collection, let chunk): rows.append((collection.rawValue, chunk.rawValue))
+            case .file(let path): found[stored] = try chunks.read(path.rawValue)
             case .column(let column, let id): columns[column, default: []].append(id)
             }
         }
         if !rows.isEmpty {
             let contents = try connection.query(
                 Self.selectRows, [.texts(rows.map(\.collection)), .texts(rows.map(\.chunk))]
-            ) { row in (StoredBytes.Place.row(collection: row.text(0), chunk: row.text(1)), row.blob(2)) }
+            ) { row in
+                (StoredBytes.Place.row(collection: ExactText(row.text(0)), chunk: ExactText(row.text(1))), row.blob(2))
+            }
             for (place, bytes) in contents { places[place].map { found[$0] = bytes } }
         }
         for (column, ids) in columns {
@@ -188,8 +190,8 @@ extension Snapshot {
         let bytes: [UInt8]? =
             switch stored.place {
             case .row(let collection, let chunk):
-                try connection.first(Self.selectSlice, [.text(collection), .text(chunk)] + slice) { $0.blob(0) }
-            case .file(let path): try chunks.read(path, from: start, count: count)
+                try connection.first(Self.selectSlice, [.text(collection.rawValue), .text(chunk.rawValue)] + slice) { $0.blob(0) }
+            case .file(let path): try chunks.read(path.rawValue, from: start, count: count)
             case .column(let column, let id): try connection.first(column.selectSlice, [.integer(id)] + slice) { $0.blob(0) }
             }
         guard let bytes, bytes.count == count else { throw Self.missingContent }

@@ -129,10 +129,10 @@ extension Snapshot {
 extension Sessions {
     /// Whose those of `tokens` are that are good: not ended, not expired, and of users who are active as of the end of the
     /// log.
-    public func users(of tokens: Set<String>, at now: Timestamp, _ snapshot: Snapshot) throws -> [String: UserID] {
-        let found = try snapshot.connection.query(Self.selectUsers, [.texts(Array(tokens)), .text(now.text)]) { row in
+    public func users(of tokens: Set<ExactText>, at now: Timestamp, _ snapshot: Snapshot) throws -> [ExactText: UserID] {
+        let found = try snapshot.connection.query(Self.selectUsers, [.texts(tokens.map(\.rawValue)), .text(now.text)]) { row in
             (
-                token: row.text(0), user: UserID(rawValue: row.integer(1)), isActive: row.integerOrNil(2).map { $0 != 0 },
+                token: ExactText(row.text(0)), user: UserID(rawValue: row.integer(1)), isActive: row.integerOrNil(2).map { $0 != 0 },
                 head: Position(rawValue: row.integer(3)), checkpoint: row.integerOrNil(4).map { Position(rawValue: $0) }
             )
         }

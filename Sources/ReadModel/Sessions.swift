@@ -79,23 +79,86 @@ public struct Sessions: Sendable {
         return state.user == nil ? nil : state.isActive
     }
 
-    /// Makes a session, and notes the time of the login (`last_login`) when `isLogin`.
+    /// Makes a session of a user who has just signed up.
     ///
     /// - Parameter device: what the client says it is.
     /// - Returns: the token: 40 characters of `A-Za-z0-9`, as the original's.
-    public func create(for user: UserID, device: String?, isLogin: Bool, at now: Timestamp) async throws -> String {
-        let token = Sodium.randomAlphanumerics(40)
-        let expiry = lifetime.map { Timestamp(rawValue: now.rawValue + $0).text }
-        try await database.write { connection in
-            try connection.execute(
-                Self.insertToken, [.text(token), .text(now.text), .text(orNull: expiry), .integer(user.rawValue)])
-            try connection.execute(
-                Statement("INSERT INTO apus_session (session, user_id, device, created_at) VALUES ($1, $2, $3, $4)"),
-                [.text(Self.shortID(of: token)), .integer(user.rawValue), .text(orNull: device), .integer(now.rawValue)])
-            guard isLogin else { return }
-            try connection.execute(Self.updateLastLogin, [.integer(user.rawValue), .text(now.text)])
+    public func create(for user: UserID, device: String?, at now: Timestamp) async throws -> String {
+        while true {
+            let token = Sodium.randomAlphanumerics(40)
+            // Once in a blue moon another session has the short id.
+            if try await database.write({ try insert(token, for: user, device: device, at: now, $0) }) { return token }
         }
-        return token
+    }
+
+    /// Makes the session of a login, and notes its time (`last_login`). What a client has signed makes one session: sent again
+    /// it gives the same token, on every front end, and nothing once that session has ended.
+    ///
+    /// - Parameters:
+    ///   - seed: what is the same whenever the same is sent, and known to nobody else: 32 bytes.
+    ///   - device: what the client says it is.
+    /// - Returns: the token; nil where its session has ended.
+    public func logIn(_ user: UserID, seed: [UInt8], device: String?, at now: Timestamp) async throws -> String? {
+        let token = Sodium.alphanumerics(40, from: seed)
+        let isGood = try await database.write { connection in
+            guard try insert(token, for: user, device: device, at: now, connection) else { return false }
+            try connection.execute(Self.updateLastLogin, [.integer(user.rawValue), .text(now.text)])
+            return true
+        }
+        return isGood ? token : nil
+    }
+
+    /// - Returns: whether the session is there now; false for one that was, and has ended.
+    private func insert(
+        _ token: String, for user: UserID, device: String?, at now: Timestamp, _ connection: any Connection
+    ) throws -> Bool {
+        let session = Value.text(Self.shortID(of: token))
+        let isNew = try connection.first(
+            Self.insertSession, [session, .integer(user.rawValue), .text(orNull: device), .integer(now.rawValue)]
+        ) { $0.text(0) }
+        guard isNew != nil else {
+            return try connection.first(Statement("SELECT user_id FROM token_auth_authtoken WHERE key = $1"), [.text(token)]) {
+                $0.integer(0)
+            } == user.rawValue
+        }
+        let expiry = lifetime.map { Timestamp(rawValue: now.rawValue + $0).text }
+        try connection.execute(
+            Self.insertToken, [.text(token), .text(now.text), .text(orNull: expiry), .integer(user.rawValue)])
+        try connection.execute(Self.deleteLeastUsed, [.integer(user.rawValue), .integer(Self.tokensOfUser)])
+        return true
+    }
+
+    /// How many sessions a user may have: of more, those go that have not been used for longest.
+    private static let tokensOfUser: Int64 = 1000
+
+    /// Ends all sessions of a user but one.
+    ///
+    /// - Returns: the short ids of those that have ended.
+    public func deleteOthers(of user: UserID, than token: String) async throws -> [String] {
+        try await database.write { connection in
+            try connection.query(
+                Statement("DELETE FROM token_auth_authtoken WHERE user_id = $1 AND key <> $2 RETURNING key"),
+                [.integer(user.rawValue), .text(token)]
+            ) { Self.shortID(of: $0.text(0)) }
+        }
+    }
+
+    /// How many expired tokens are removed together.
+    private static let expiredAtOnce: Int64 = 500
+
+    /// Removes tokens that have expired, so many that nobody waits for it.
+    ///
+    /// - Returns: whether there may be more.
+    public func removeExpired(at now: Timestamp) async throws -> Bool {
+        let expired = try await database.read { connection in
+            try connection.query(Self.selectExpired, [.text(now.text), .integer(Self.expiredAtOnce)]) { $0.text(0) }
+        }
+        guard !expired.isEmpty else { return false }
+        // One of them may have been prolonged meanwhile.
+        _ = try await database.write { connection in
+            try connection.execute(Self.deleteExpired, [.texts(expired), .text(now.text)])
+        }
+        return expired.count == Int(Self.expiredAtOnce)
     }
 
     /// Ends a session.
@@ -156,6 +219,30 @@ public struct Sessions: Sendable {
 
     private static let insertToken = moments(
         "INSERT INTO token_auth_authtoken (key, created, expiry, user_id) VALUES ($1, $2, $3, $4)", parameters: ["$2", "$3"])
+
+    private static let insertSession = Statement(
+        """
+        INSERT INTO apus_session (session, user_id, device, created_at)
+        VALUES ($1, $2, $3, $4)
+        ON CONFLICT (session) DO NOTHING
+        RETURNING session
+        """)
+
+    // One that lives for ever has been used last when it was made, as far as is known.
+    private static let deleteLeastUsed = Statement(
+        """
+        DELETE FROM token_auth_authtoken
+        WHERE  user_id = $1
+        AND    (SELECT count(*) FROM token_auth_authtoken WHERE user_id = $1) > $2
+        AND    key NOT IN (SELECT key FROM token_auth_authtoken WHERE user_id = $1 ORDER BY COALESCE(expiry, created) DESC, created DESC LIMIT $2)
+        """)
+
+    private static let selectExpired = moments(
+        "SELECT key FROM token_auth_authtoken WHERE expiry < $1 LIMIT $2", parameters: ["$1"])
+
+    private static let deleteExpired = Statement(
+        list: "DELETE FROM token_auth_authtoken WHERE key IN [$1 text] AND expiry < {moment}"
+    ).replacing("{moment}", sqlite: "$2", postgres: "$2::timestamptz")
 
     private static let updateLastLogin = moments("UPDATE myauth_user SET last_login = $2 WHERE id = $1", parameters: ["$2"])
 

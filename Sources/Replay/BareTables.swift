@@ -19,11 +19,11 @@ struct BareTables {
 
     private let connection: any Connection
     private let dialect: Dialect
-    private let tables: Set<String>
+    private let tables: Set<String>  // names of ours
     private var parts: [Part] = []
 
     /// - Parameter tables: those that are about to be filled. Primary keys stay: rows are found by them.
-    init(_ tables: Set<String>, _ connection: any Connection, _ dialect: Dialect) throws {
+    init(_ tables: Set<String>, _ connection: any Connection, _ dialect: Dialect) throws {  // names of ours
         self.connection = connection
         self.dialect = dialect
         self.tables = tables

@@ -131,19 +131,19 @@ package struct Replay: Sendable {
 
     /// Keeps the heads of the events' streams, and looks whether each follows the last event of its own.
     private func follow(_ events: [RecordedEvent], _ connection: any Connection) throws -> [String] {
-        let named = Set(events.map(\.stream.text))
+        let named = Set(events.map(\.stream.name))
         var heads = Dictionary(
-            uniqueKeysWithValues: try connection.query(Self.selectHeadsOf, [.texts(Array(named))]) {
-                ($0.text(0), $0.integer(1))
+            uniqueKeysWithValues: try connection.query(Self.selectHeadsOf, [.texts(named.map(\.rawValue))]) {
+                (StreamName($0.text(0)), $0.integer(1))
             })
         var faults: [String] = []
         for record in events {
-            if record.previous.rawValue != heads[record.stream.text] ?? 0 {
+            if record.previous.rawValue != heads[record.stream.name] ?? 0 {
                 faults.append("log: position \(record.position.rawValue) does not follow its stream's last event")
             }
-            for stream in record.streams { heads[stream.text] = record.position.rawValue }
+            for stream in record.streams { heads[stream.name] = record.position.rawValue }
         }
-        try connection.enqueue(Self.upsertHeads, rows: heads.map { [.text($0.key), .integer($0.value)] })
+        try connection.enqueue(Self.upsertHeads, rows: heads.map { [.text($0.key.rawValue), .integer($0.value)] })
         return faults
     }
 
@@ -162,8 +162,8 @@ package struct Replay: Sendable {
     /// A content that the log says was stored.
     struct StoredContent: Sendable {
         let id: Int64
-        let collection: String
-        let uid: String
+        let collection: CollectionUID
+        let uid: ChunkUID
         /// Empty where nobody knows it.
         let digest: [UInt8]
     }
@@ -174,7 +174,8 @@ package struct Replay: Sendable {
             var bytes: Int64 = 0
             let page = try connection.query(Self.selectContents, [.integer(last), .integer(Int64(Self.pageRows))]) { row in
                 bytes += row.integer(3)
-                let content = StoredContent(id: row.integer(0), collection: row.text(1), uid: row.text(2), digest: row.blob(4))
+                let content = StoredContent(
+                    id: row.integer(0), collection: CollectionUID(row.text(1)), uid: ChunkUID(row.text(2)), digest: row.blob(4))
                 return (content, isInBounds: bytes <= Self.pageBytes)
             }
             return page.enumerated().prefix { $0.offset == 0 || $0.element.isInBounds }.map(\.element.0)
@@ -188,15 +189,17 @@ package struct Replay: Sendable {
             var last = ""
             while true {
                 let page = try connection.query(Self.selectHeads, [.text(last), .integer(Int64(Self.pageRows))]) {
-                    ($0.text(0), $0.integer(1))
+                    (StreamName($0.text(0)), $0.integer(1))
                 }
-                let stored = try live.query(Self.selectHeadsOf, [.texts(page.map(\.0))]) { ($0.text(0), $0.integer(1)) }
+                let stored = try live.query(Self.selectHeadsOf, [.texts(page.map(\.0.rawValue))]) {
+                    (StreamName($0.text(0)), $0.integer(1))
+                }
                 let heads = Dictionary(stored) { first, _ in first }
                 // They may have moved on since.
                 for (stream, head) in page where heads[stream] ?? 0 < head {
-                    faults.append("log: the head of \(stream) is \(heads[stream] ?? 0), and should be \(head)")
+                    faults.append("log: the head of \(stream.rawValue.visible) is \(heads[stream] ?? 0), and should be \(head)")
                 }
-                guard let next = page.last?.0 else { return faults }
+                guard let next = page.last?.0.rawValue else { return faults }
                 last = next
             }
         }

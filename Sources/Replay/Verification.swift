@@ -101,19 +101,19 @@ public struct Verification: Sendable {
         of page: [Replay.StoredContent], _ chunks: ChunkStore, _ connection: any Connection
     ) throws -> [String] {
         struct Key: Hashable {
-            let collection: String
-            let uid: String
+            let collection: CollectionUID
+            let uid: ChunkUID
         }
-        let lists: [Value] = [.texts(page.map(\.collection)), .texts(page.map(\.uid))]
+        let lists: [Value] = [.texts(page.map(\.collection.rawValue)), .texts(page.map(\.uid.rawValue))]
         let places = try connection.query(selectPlaces, lists) { row in
-            (Key(collection: row.text(0), uid: row.text(1)), (isInTable: row.flag(2), path: row.text(3)))
+            (Key(collection: CollectionUID(row.text(0)), uid: ChunkUID(row.text(1))), (isInTable: row.flag(2), path: row.text(3)))
         }
         let placeOf = Dictionary(places) { first, _ in first }
         // An adopted chunk may have no digest.
         let provable = page.filter { !$0.digest.isEmpty && placeOf[Key(collection: $0.collection, uid: $0.uid)]?.isInTable == true }
         let contents = try connection.query(
-            selectContents, [.texts(provable.map(\.collection)), .texts(provable.map(\.uid))]
-        ) { row in (Key(collection: row.text(0), uid: row.text(1)), row.blob(2)) }
+            selectContents, [.texts(provable.map(\.collection.rawValue)), .texts(provable.map(\.uid.rawValue))]
+        ) { row in (Key(collection: CollectionUID(row.text(0)), uid: ChunkUID(row.text(1))), row.blob(2)) }
         let contentOf = Dictionary(contents) { first, _ in first }
         return try page.compactMap { stored in
             let key = Key(collection: stored.collection, uid: stored.uid)
@@ -122,12 +122,14 @@ public struct Verification: Sendable {
             if stored.digest.isEmpty {
                 fault = place.isInTable || chunks.hasFile(place.path) ? nil : "is missing"
             } else if let content = try contentOf[key] ?? chunks.read(place.path) {
-                fault = StoredChunk(uid: ChunkUID(stored.uid), content: content).digest == stored.digest ? nil : "was changed"
+                fault = StoredChunk(uid: stored.uid, content: content).digest == stored.digest ? nil : "was changed"
             } else {
                 fault = "is missing"
             }
-            let file = place.isInTable ? "" : " (file \(place.path))"
-            return fault.map { "chunks: the content of \(stored.uid) of collection \(stored.collection) \($0)\(file)" }
+            let file = place.isInTable ? "" : " (file \(place.path.visible))"
+            return fault.map {
+                "chunks: the content of \(stored.uid.rawValue.visible) of collection \(stored.collection.rawValue.visible) \($0)\(file)"
+            }
         }
     }
 

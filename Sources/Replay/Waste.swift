@@ -53,20 +53,22 @@ public struct Waste: Sendable {
             // Nothing can come to name it meanwhile: the uid of a collection that is gone is never used again.
             if removes {
                 try await database.write { connection in
-                    _ = try connection.execute(Self.deleteRow, [.text(row.collection), .text(row.uid)])
+                    _ = try connection.execute(Self.deleteRow, [.text(row.collection.rawValue), .text(row.uid.rawValue)])
                 }
             }
             report.rows.append("\(row.collection)/\(row.uid)")
             report.bytes += Int(row.bytes)
         }
+        let oddly = Set(
+            try await database.read { connection in try connection.query(Self.selectOdd, []) { $0.text(0) } }.compactMap(Self.place))
         var rest = files[...]
         while !rest.isEmpty {
             let page = Array(rest.prefix(Self.pageFiles))
             rest = rest.dropFirst(page.count)
             let named = try await database.read { connection in
-                Set(try connection.query(Self.selectNamed, [.texts(page.map(\.path))]) { $0.text(0) })
+                Set(try connection.query(Self.selectNamed, [.texts(page.map(\.path))]) { ExactText($0.text(0)) })
             }
-            for file in page where file.isUnfinished || !named.contains(file.path) {
+            for file in page where !named.contains(ExactText(file.path)) && !oddly.contains(ExactText(file.path)) {
                 if removes { guard try chunks.remove(file.path, before: time) else { continue } }
                 report.files.append(file.path)
                 report.bytes += file.bytes
@@ -77,13 +79,25 @@ public struct Waste: Sendable {
 
     /// A content in the table that the other tables do not name.
     private struct StoredContent: Hashable {
-        let collection: String
-        let uid: String
+        let collection: CollectionUID
+        let uid: ChunkUID
         let bytes: Int64
     }
 
+    /// The file that a row names which is not written as paths of files are found: with blank steps, or with such as lead up.
+    private static func place(_ row: String) -> ExactText? {
+        var names: [String] = []
+        for name in row.parts(separatedBy: "/") where !["", "."].contains(name) {
+            if name == ".." { _ = names.popLast() } else { names.append(name) }
+        }
+        return names.isEmpty ? nil : ExactText(names.joined(separator: "/"))
+    }
+
     private static func rows(_ connection: any Connection) throws -> Set<StoredContent> {
-        Set(try connection.query(selectRows, []) { StoredContent(collection: $0.text(0), uid: $0.text(1), bytes: $0.integer(2)) })
+        Set(
+            try connection.query(selectRows, []) {
+                StoredContent(collection: CollectionUID($0.text(0)), uid: ChunkUID($0.text(1)), bytes: $0.integer(2))
+            })
     }
 
     private static let selectRows = Statement(
@@ -98,6 +112,13 @@ public struct Waste: Sendable {
         """)
 
     private static let deleteRow = Statement("DELETE FROM apus_chunk WHERE collection = $1 AND uid = $2")
+
+    private static let selectOdd = Statement(
+        """
+        SELECT "chunkFile"
+        FROM   (SELECT "chunkFile", '/' || "chunkFile" || '/' AS steps FROM django_etebase_collectionitemchunk) chunk
+        WHERE  steps LIKE '%//%' OR steps LIKE '%/./%' OR steps LIKE '%/../%'
+        """)
 
     private static let selectNamed = Statement(
         list: #"SELECT "chunkFile" FROM django_etebase_collectionitemchunk WHERE "chunkFile" IN [$1 text]"#)

@@ -28,6 +28,22 @@ public enum Sodium {
         return String(decoding: characters, as: UTF8.self)
     }
 
+    /// A string of `count` characters out of `A-Z a-z 0-9`, as evenly distributed as the seed is secret: the same for the same
+    /// seed.
+    public static func alphanumerics(_ count: Int, from seed: [UInt8]) -> String {
+        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789".utf8)
+        // The greatest multiple of the alphabet's length that a byte can be below.
+        let even = UInt8(256 / alphabet.count * alphabet.count)
+        var characters: [UInt8] = []
+        var block: UInt8 = 0
+        while characters.count < count {
+            let bytes = blake2b([block], key: seed, personalization: "apus-characters", length: 64)
+            characters += bytes.filter { $0 < even }.map { alphabet[Int($0) % alphabet.count] }
+            block += 1
+        }
+        return String(decoding: characters.prefix(count), as: UTF8.self)
+    }
+
     /// BLAKE2b of `message`.
     ///
     /// - Parameters:

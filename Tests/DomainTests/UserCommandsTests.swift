@@ -1,4 +1,5 @@
 import Domain
+import TestSupport
 import Testing
 
 private func signUp(_ name: String, email: String = "ada@example.com", keys: UserKeys? = keys, mayCreate: Bool = true) -> CreateUser {
@@ -64,15 +65,21 @@ private func created(_ username: String, keys: UserKeys? = keys) -> Event {
     private let initialized = [created("ada")]
 
     @Test("a password is changed by an active account with keys") func password() throws {
-        let change = ChangePassword(loginPubkey: [1], encryptedContent: [2])
+        let key = [UInt8](repeating: 1, count: 32)
+        let change = ChangePassword(loginPubkey: key, encryptedContent: [2])
         #expect(
             try decide(change, UserState("ada", given: initialized)) == [
-                .passwordChanged(.init(user: ada, loginPubkey: [1], encryptedContent: [2]))
+                .passwordChanged(.init(user: ada, loginPubkey: key, encryptedContent: [2]))
             ])
         #expect(throws: Refusal.doesNotExist(model: "User")) { try decide(change, UserState(username: "ada")) }
         #expect(throws: Refusal.doesNotExist(model: "User")) { try decide(change, UserState("ada", given: [created("ada", keys: nil)])) }
         let disabled = initialized + [.userActivityChanged(.init(user: ada, isActive: false))]
         #expect(throws: Refusal.userInactive) { try decide(change, UserState("ada", given: disabled)) }
+        for length in [0, 31, 33] {
+            let unusable = ChangePassword(loginPubkey: [UInt8](repeating: 1, count: length), encryptedContent: [2])
+            let error = FieldError(field: "loginPubkey", code: "invalid", detail: "A login key has 32 bytes.")
+            #expect(throws: Refusal.invalidFields([error])) { try decide(unusable, UserState("ada", given: initialized)) }
+        }
     }
 
     @Test("disabling what is disabled is no event") func activity() throws {
@@ -106,5 +113,94 @@ private func created(_ username: String, keys: UserKeys? = keys) -> Event {
     @Test("what happens to one account does not touch another") func others() {
         let state = UserState("ada", given: initialized + [.userActivityChanged(.init(user: eve, isActive: false)), created("eve")])
         #expect(state.isActive && state.user == ada)
+    }
+}
+
+@Suite("Fields that are too long") struct FieldLimitTests {
+    private func bytes(_ count: Int) -> [UInt8] { [UInt8](repeating: 1, count: count) }
+
+    private func field(_ body: () throws -> [Event]) -> String? {
+        do {
+            _ = try body()
+            return nil
+        } catch {
+            let errors = (error as? Refusal)?.fieldErrors
+            return errors?.first?.code == "max_length" && errors?.count == 1 ? errors?.first?.field : "another error: \(error)"
+        }
+    }
+
+    @Test("of accounts are refused, and the longest are taken") func accounts() throws {
+        let fields: [(String, WritableKeyPath<UserKeys, [UInt8]>, Int)] = [
+            ("salt", \.salt, FieldLimits.saltBytes), ("pubkey", \.pubkey, FieldLimits.pubkeyBytes),
+            ("loginPubkey", \.loginPubkey, FieldLimits.loginPubkeyBytes),
+            ("encryptedContent", \.encryptedContent, FieldLimits.encryptedContentBytes),
+        ]
+        for (name, path, limit) in fields {
+            for (length, wanted) in [(limit, nil), (limit + 1, name)] as [(Int, String?)] {
+                var long = keys
+                long[keyPath: path] = bytes(length)
+                let command = CreateUser(username: "ada", email: "", keys: long, passwordSalt: "", mayCreate: true)
+                #expect(field { try decide(command, UserState(username: "ada")) } == wanted)
+                #expect(field { try decide(command, UserState("ada", given: [created("ada", keys: nil)])) } == wanted)
+                #expect(field { try decide(ResetUser(keys: long), UserState("test_user", given: [created("test_user")])) } == wanted)
+            }
+        }
+        for (length, wanted) in [(FieldLimits.encryptedContentBytes, nil), (FieldLimits.encryptedContentBytes + 1, "encryptedContent")]
+            as [(Int, String?)]
+        {
+            let change = ChangePassword(loginPubkey: bytes(32), encryptedContent: bytes(length))
+            #expect(field { try decide(change, UserState("ada", given: [created("ada")])) } == wanted)
+        }
+    }
+
+    @Test("of collections and members are refused, and the longest are taken") func collections() {
+        let state = CollectionState(given: Event.adasNotes)
+        let invited = CollectionState(given: Event.adasNotes + [.invited(ben, by: ada, "i")])
+        func revision(meta: Int = 1, chunks: Int = 0) -> OfferedRevision {
+            OfferedRevision(
+                uid: "new", meta: bytes(meta), isDeleted: false,
+                chunks: [OfferedChunk](repeating: .sent("c1"), count: chunks))
+        }
+        func write(_ revision: OfferedRevision, key: Int = 1) throws -> [Event] {
+            try decide(
+                CommitItems(.init(uid: "b", version: 1, encryptionKey: bytes(key), etag: nil, revision: revision)), state)
+        }
+        func create(_ revision: OfferedRevision, key: Int = 1) throws -> [Event] {
+            try decide(
+                CreateCollection(
+                    author: ada, item: .init(uid: "notes", version: 1, encryptionKey: nil, etag: nil, revision: revision),
+                    collectionType: [1], collectionKey: bytes(key)), CollectionState(uid: notes))
+        }
+        for more in [0, 1] {
+            func wanted(_ name: String) -> String? { more == 0 ? nil : name }
+            #expect(field { try write(revision(meta: FieldLimits.metaBytes + more)) } == wanted("content.meta"))
+            #expect(field { try create(revision(meta: FieldLimits.metaBytes + more)) } == wanted("content.meta"))
+            #expect(field { try write(revision(chunks: FieldLimits.chunksOfRevision + more)) } == wanted("content.chunks"))
+            #expect(field { try create(revision(chunks: FieldLimits.chunksOfRevision + more)) } == wanted("content.chunks"))
+            #expect(field { try write(revision(), key: FieldLimits.itemKeyBytes + more) } == wanted("encryptionKey"))
+            #expect(field { try create(revision(), key: FieldLimits.collectionKeyBytes + more) } == wanted("collectionKey"))
+            let invitation = SendInvitation(
+                collection: notes, author: ada, invitation: "j", version: 1, invitee: ben, level: .readOnly,
+                signedEncryptionKey: bytes(FieldLimits.signedEncryptionKeyBytes + more))
+            #expect(field { try decide(invitation, state) } == wanted("signedEncryptionKey"))
+            let acceptance = AcceptInvitation(
+                collection: notes, author: ben, invitation: "i", collectionType: [2],
+                encryptionKey: bytes(FieldLimits.collectionKeyBytes + more))
+            #expect(field { try decide(acceptance, invited) } == wanted("encryptionKey"))
+        }
+    }
+
+    @Test("of all items of a request, chunks are named only so often") func chunks() {
+        let state = CollectionState(given: Event.adasNotes)
+        func item(_ number: Int, _ count: Int) -> OfferedItem {
+            OfferedItem(
+                uid: ItemUID("i\(number)"), version: 1, encryptionKey: nil, etag: nil,
+                revision: OfferedRevision(
+                    uid: RevisionUID("r\(number)"), meta: [], isDeleted: false,
+                    chunks: [OfferedChunk](repeating: .sent("c1"), count: count)))
+        }
+        let half = FieldLimits.chunksOfCommand / 2
+        #expect(field { try decide(CommitItems(item(1, half), item(2, half)), state) } == nil)
+        #expect(field { try decide(CommitItems(item(1, half), item(2, half), item(3, 1)), state) } == "content.chunks")
     }
 }

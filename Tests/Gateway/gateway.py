@@ -290,7 +290,7 @@ def once(server: Server) -> None:
 @test("a ticket is void once the member was removed or has left, or the user was disabled")
 def void_tickets(server: Server) -> None:
     for name, revoke in REVOCATIONS.items():
-        if name == "logout":
+        if name in ("logout", "a changed password"):
             continue
         owner, guest = somebody(server), somebody(server)
         notes = new_collection(owner)
@@ -417,7 +417,18 @@ def disable(server: Server, owner: Client, guest: Client, notes: str) -> None:
     operate(server, "user", "disable", guest.name)
 
 
-REVOCATIONS = {"removal": remove, "leaving": leave, "logout": log_out, "disabling": disable}
+def change_password(server: Server, owner: Client, guest: Client, notes: str) -> None:
+    """In another session of the guest's."""
+    other = guest.another()
+    expected(other.log_in(), 200)
+    response = common.support.pack({
+        "username": guest.name, "challenge": expected(other.challenge(), 200).value["challenge"], "host": server.authority,
+        "action": "changePassword", "loginPubkey": bytes(guest.key.verify_key), "encryptedContent": b"new content"})
+    expected(other.post("/api/v1/authentication/change_password/", {
+        "response": response, "signature": guest.key.sign(response).signature}), 204)
+
+
+REVOCATIONS = {"removal": remove, "leaving": leave, "logout": log_out, "disabling": disable, "a changed password": change_password}
 
 
 @test("after a revocation nothing more comes: the socket is closed with 1008 before the next change is told")

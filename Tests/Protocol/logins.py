@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import nacl.signing
 
-from common import Person, Server, equal, expected, mend, new_uid, nothing_changes, pack, somebody, true
+from common import (Person, Server, at_once, equal, expected, field_errors, mend, new_uid, nothing_changes, outcomes, pack,
+                    somebody, true)
 
 NEW_KEY = nacl.signing.SigningKey(b"k" * 32)
 
@@ -24,6 +25,54 @@ def password_of_another(server: Server) -> None:
     expected(alice.log_in(), 200)
     expected(alice.signed("change_password", new_password(alice)), 204)
     expected(alice.log_in(), 401, "login_bad_signature")
+
+
+@mend(25, "a change of password ends the user's other sessions, and no others")
+def password_ends_sessions(server: Server) -> None:
+    alice, bob = somebody(server), somebody(server)
+    other = alice.another()
+    expected(other.log_in(), 200)
+    expected(alice.signed("change_password", new_password(alice)), 204)
+    expected(other.get("/api/v1/collection/"), 401, "authentication_failed")
+    true(alice.is_in() and bob.is_in(), "the session that changed it goes on, and another user's")
+
+
+@mend(25, "a change of password leaves the other sessions where the operator says so", "--password-change", "keeps-sessions")
+def password_keeps_sessions(server: Server) -> None:
+    alice = somebody(server)
+    other = alice.another()
+    expected(other.log_in(), 200)
+    expected(alice.signed("change_password", new_password(alice)), 204)
+    true(alice.is_in() and other.is_in(), "both go on")
+
+
+@mend(25, "a challenge can be signed again, but what was signed makes one session, and none once that has ended")
+def one_session_for_a_response(server: Server) -> None:
+    person = somebody(server)
+    response = person.login_response()
+    answers = at_once([lambda p=person.another(): p.signed("login", response) for _ in range(30)])
+    equal(outcomes(answers), {(200, None): 30}, "answers")
+    tokens = {answer.value["token"] for answer in answers}
+    equal(len(tokens), 1, "tokens of one response")
+    again = expected(person.signed("login", {**response, "more": 1}), 200).value["token"]
+    true(again not in tokens, "signed again it makes another session")
+    thief = Person(server, person.name, tokens.pop())
+    expected(thief.post("/api/v1/authentication/logout/"), 204)
+    expected(person.signed("login", response), 400, "challenge_expired")
+    true(person.is_in(), "the other sessions go on")
+
+
+@mend(25, "a login key that can be none is refused, at sign-up and in a change of password")
+def login_keys(server: Server) -> None:
+    person = somebody(server)
+    for number, length in enumerate((1, 31, 33, 64)):
+        with nothing_changes(server):
+            newcomer = {"user": {"username": f"keyless{number}", "email": ""}, "salt": b"s" * 16, "loginPubkey": b"k" * length,
+                        "pubkey": b"p" * 32, "encryptedContent": b"content"}
+            field_errors(person.post("/api/v1/authentication/signup/", newcomer), "loginPubkey")
+            response = person.login_response(action="changePassword", loginPubkey=b"k" * length, encryptedContent=b"new")
+            field_errors(person.signed("change_password", response), "loginPubkey")
+    expected(person.log_in(), 200)
 
 
 @mend(25, "a change of password under one's email address is one's own")

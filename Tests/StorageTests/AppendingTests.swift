@@ -95,19 +95,16 @@ extension [RecordedEvent] {
             let (composed, decomposed) = (CollectionUID("\u{e9}"), CollectionUID("e\u{301}"))
             let ada = try await node.user("ada")
             let eve = try await node.user("eve")
-            let group = [
-                try await node.submission(creating: composed, by: ada, revision: "r-1"),
-                try await node.submission(creating: decomposed, by: eve, revision: "r-2"),
-            ]
-            for answer in await node.commit(group: group) { #expect(try answer.get().count == 2) }
+            try await node.adoptCollection(composed, by: ada)
+            try await node.adoptCollection(decomposed, by: eve)
             try await node.commit(OfferedItem("a", "a-1"), to: composed, by: ada)
             try await node.commit(OfferedItem("a", "a-2"), to: decomposed, by: eve)
             await #expect(throws: Refusal.doesNotExist(model: "Collection")) {
                 try await node.commit(OfferedItem("b", "b-1"), to: composed, by: eve)
             }
             let log = try await node.expectSoundLog()
-            #expect(log.filter { $0.stream == .collection(composed) }.revisions == ["r-1", "a-1"])
-            #expect(log.filter { $0.stream == .collection(decomposed) }.revisions == ["r-2", "a-2"])
+            #expect(log.filter { $0.stream == .collection(composed) }.revisions == ["\u{e9}-1", "a-1"])
+            #expect(log.filter { $0.stream == .collection(decomposed) }.revisions == ["e\u{301}-1", "a-2"])
         }
     }
 

@@ -74,27 +74,103 @@ import Testing
         }
     }
 
-    @Test("under uids that are no names for files go into the table", arguments: Engine.all)
+    /// Uids as an adopted database may have them: no names of files, or alike but for their bytes.
+    private static let odd: [CollectionUID] = [
+        "../../../../escaped", "..", ".", "../user_1/notes", "notes/ab", "a b", "\u{e9}", "e\u{301}", "~", "n%41;b?c#d", "A", "A/bb",
+    ]
+
+    @Test("under uids that are no names for files lie below the folder, each in a place of its own", arguments: Engine.all)
     func unsafeNames(engine: Engine) async throws {
         try await node(engine) { node, file in
-            let ada = try await node.user("ada")
-            for (number, uid) in (["../../../../escaped", "..", ".", "notes/ab", "a b", "é"] as [CollectionUID]).enumerated() {
-                _ = try await node.committer.commit(
-                    node.submission(creating: uid, by: ada, revision: RevisionUID("main-\(number)")))
-                let item = OfferedItem("item", RevisionUID("item-\(number)"), chunks: "abcdef", "xy")
-                try await node.commit(CommitItems([item], to: uid, by: ada))
-                #expect(try await served("abcdef", of: uid, to: ada, node) == content)
+            let ada = try await given(node)
+            for uid in Self.odd {
+                try await node.adoptCollection(uid, by: ada)
+                let contents: [[UInt8]] = [1, 2, 3].map { Array(uid.rawValue.utf8) + [$0] }
+                for (chunk, content) in zip(["abcdef", "xy", "z"] as [ChunkUID], contents) {
+                    try await node.store(chunk, content, in: uid, by: ada)
+                }
+                for (chunk, content) in zip(["abcdef", "xy", "z"] as [ChunkUID], contents) {
+                    #expect(try await served(chunk, of: uid, to: ada, node) == content)
+                }
             }
-            #expect(try await rows(node) == 12)
-            try await node.create(notes, by: ada)
             for uid in ["../x", "..", "a/b", String(repeating: "x", count: 61)] {
                 await #expect(throws: Refusal.self) {
                     try await node.commit(OfferedItem("b", "b-1", chunks: ChunkUID(uid)), by: ada)
                 }
             }
-            try await node.commit(OfferedItem("b", "b-2", chunks: "xy"), by: ada)
-            #expect(try await served("xy", to: ada, node) == content, "there would be no name left for the file")
-            #expect(!FileManager.default.fileExists(atPath: file("").path(percentEncoded: false)), "there is no file, not even a folder")
+            #expect(try await rows(node) == 0, "all are in files")
+            #expect(try await served("abcdef", to: ada, node) == content, "what others have is what it was")
+            #expect(try node.chunks.files(before: .always.upperBound).count == 1 + Self.odd.count * 3)
+            #expect(try await faults(node) == [])
+        }
+    }
+
+    @Test("have paths that no two contents share, that stay below the folder, and that fit into the table's column")
+    func paths() {
+        let names =
+            Self.odd.map(\.rawValue) + ["", "\0", "notes", "Notes", String(repeating: "x", count: 43), String(repeating: "x", count: 60)]
+        let chunks =
+            names + ["ab", "abc", "a", "~/x", ".new-abc", String(repeating: "x", count: 61), String(repeating: "\u{e9}", count: 200)]
+        var seen: Set<ChunkPath> = []
+        for owner in [UserID(rawValue: 1), UserID(rawValue: .max)] {
+            for collection in names {
+                for chunk in chunks {
+                    let path = ChunkPath(of: ChunkUID(chunk), in: CollectionUID(collection), ownedBy: owner)
+                    #expect(seen.insert(path).inserted, "\(collection) \(chunk)")
+                    #expect(ChunkPath(row: path.text) == path)
+                    #expect(path.text.utf8.count <= 150)
+                    #expect(path.text.split(separator: "/").count == 4 && path.text.utf8.allSatisfy { (0x21...0x7e).contains($0) })
+                }
+            }
+        }
+        #expect(ChunkPath(of: "Abc", in: "x", ownedBy: UserID(rawValue: 7)).text == "user_7/x/Ab/c")
+        for text in ["", "/", "/a", "a/", "a//b", "a/./b", "a/..", "../a", "..", ".", "a\0b", String(repeating: "x", count: 256)] {
+            #expect(ChunkPath(row: text) == nil)
+        }
+        #expect(ChunkPath(row: "e\u{301}") != ChunkPath(row: "\u{e9}"))
+    }
+
+    @Test("are removed as files only, and never by a row's word that leaves the folder", arguments: Engine.all)
+    func removals(engine: Engine) async throws {
+        try await node(engine) { node, file in
+            let ada = try await given(node)
+            try Data(content).write(to: file("../secret"))
+            for row in ["user_1", "user_1/notes", "user_1/notes/ab", "../secret", "user_1/../../secret", "", "/etc/hostname", "nothing"] {
+                #expect(try !node.chunks.remove(row, before: .always.upperBound), "\(row)")
+            }
+            #expect(try [UInt8](Data(contentsOf: file("../secret"))) == content)
+            #expect(try await served("abcdef", to: ada, node) == content)
+            #expect(try node.chunks.remove(path, before: .always.upperBound))
+        }
+    }
+
+    @Test("go into the table where something else is in the way", arguments: Engine.all)
+    func obstructed(engine: Engine) async throws {
+        try await node(engine) { node, file in
+            let ada = try await given(node)
+            try Data([9]).write(to: file("user_1/notes/xy"))
+            try FileManager.default.createDirectory(at: file("user_1/notes/zz/folder/inner"), withIntermediateDirectories: true)
+            try await node.commit(OfferedItem("a", "a-2", chunks: "xyz", "zzfolder", "zzother"), by: ada)
+            #expect(try await rows(node) == 2)
+            for chunk in ["xyz", "zzfolder", "zzother"] as [ChunkUID] { #expect(try await served(chunk, to: ada, node) == content) }
+            #expect(try await faults(node) == [])
+        }
+    }
+
+    @Test("are no waste while any row names them, however it writes that", arguments: Engine.all)
+    func named(engine: Engine) async throws {
+        try await node(engine) { node, file in
+            _ = try await given(node)
+            try await node.caughtUp()
+            let names = ["user_1/notes/ab/cdef", "user_1//notes/ab/cdef", "./user_1/notes/ab/cdef", "user_1/x/../notes/ab/cdef"]
+            let waste = Waste(database: node.database, chunks: node.chunks) { _ in try await node.caughtUp() }
+            for name in names {
+                try await node.meddle("UPDATE django_etebase_collectionitemchunk SET \"chunkFile\" = '\(name)'")
+                #expect(try await waste.run(before: .always.upperBound, removes: true).files == [])
+            }
+            try Data(content).write(to: file("user_1/notes/ab/.new-named"))
+            try await node.meddle("UPDATE django_etebase_collectionitemchunk SET \"chunkFile\" = 'user_1/notes/ab/.new-named'")
+            #expect(try await waste.run(before: .always.upperBound, removes: true).files == [path])
         }
     }
 

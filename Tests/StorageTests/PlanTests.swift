@@ -213,7 +213,7 @@ private struct WatchedConnection: Connection {
         try await watched(engine) { node, plans in
             _ = plans.take()
             let sessions = Sessions(database: node.database, lifetime: .seconds(86400))
-            let token = try await sessions.create(for: UserID(rawValue: 1), device: nil, isLogin: true, at: noon)
+            let token = try await sessions.create(for: UserID(rawValue: 1), device: nil, at: noon)
             let found = try await node.readModel.snapshot { try sessions.session(token: token, at: noon, $0) }
             #expect(found?.user == UserID(rawValue: 1))
             try await sessions.renew(tokens: [token], at: noon)
@@ -241,7 +241,7 @@ private struct WatchedConnection: Connection {
     func nothingChanged(engine: Engine) async throws {
         try await watched(engine) { node, plans in
             let sessions = Sessions(database: node.database, lifetime: .seconds(86400))
-            let token = try await sessions.create(for: UserID(rawValue: 1), device: nil, isLogin: true, at: noon)
+            let token = try await sessions.create(for: UserID(rawValue: 1), device: nil, at: noon)
             let head = try await node.readModel.snapshot { try $0.logHead() }
             for list in [FollowedList.collections, .items(of: notes)] {
                 _ = plans.take()

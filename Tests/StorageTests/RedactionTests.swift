@@ -42,7 +42,7 @@ import Testing
                 try decide(CreateUser(username: "secret-ada", email: "", keys: secretKeys, passwordSalt: "", mayCreate: true), state)
             }
             try await node.submit(user: "secret-ada") { state throws(Refusal) in
-                try decide(ChangePassword(loginPubkey: secret, encryptedContent: secret), state)
+                try decide(ChangePassword(loginPubkey: secret + [UInt8](repeating: 0, count: 26), encryptedContent: secret), state)
             }
             @Sendable func item(_ uid: ItemUID, _ revision: RevisionUID) -> OfferedItem {
                 OfferedItem(

@@ -13,7 +13,7 @@ import Testing
                 unlessBehind {
                     try sessions.session(token: token, at: noon, snapshot).flatMap { $0.isActive ? $0.user : nil } ?? nobody
                 },
-                unlessBehind { try sessions.users(of: [token], at: noon, snapshot)[token] ?? nobody },
+                unlessBehind { try sessions.users(of: [ExactText(token)], at: noon, snapshot)[ExactText(token)] ?? nobody },
             ]
         }
     }
@@ -32,7 +32,7 @@ import Testing
             try await place.node().running { node in
                 ada = try await node.user("ada")
                 try await node.caughtUp()
-                token = try await sessions.create(for: ada, device: nil, isLogin: true, at: noon)
+                token = try await sessions.create(for: ada, device: nil, at: noon)
                 #expect(try await told(token, sessions, node) == [ada, ada])
             }
             try await place.database().write { connection in
@@ -59,7 +59,7 @@ import Testing
             try await place.node().running { node in
                 let ada = try await node.user("ada")
                 try await node.caughtUp()
-                let token = try await sessions.create(for: ada, device: nil, isLogin: true, at: noon)
+                let token = try await sessions.create(for: ada, device: nil, at: noon)
                 for (isActive, wanted) in [(false, nobody), (true, ada)] {
                     try await node.submit(user: "ada") { state throws(Refusal) in
                         try decide(ChangeUserActivity(isActive: isActive), state)
@@ -69,6 +69,97 @@ import Testing
                     #expect(try await told(token, sessions, node) == [wanted, wanted])
                 }
             }
+        }
+    }
+
+    private func tokens(of user: UserID, _ node: Node) async throws -> Set<String> {
+        Set(
+            try await node.database.read { connection in
+                try connection.query(Statement("SELECT key FROM token_auth_authtoken WHERE user_id = $1"), [.integer(user.rawValue)]) {
+                    $0.text(0)
+                }
+            })
+    }
+
+    @Test("are one for what is signed once, and end for good", arguments: Engine.all)
+    func loginAgain(engine: Engine) async throws {
+        try await engine.node { node in
+            let sessions = Sessions(database: node.database, lifetime: nil)
+            let (ada, eve) = (try await node.user("ada"), try await node.user("eve"))
+            try await node.caughtUp()
+            let seed = [UInt8](repeating: 7, count: 32)
+            let token = try await sessions.logIn(ada, seed: seed, device: nil, at: noon)
+            #expect(
+                token?.utf8.count == 40
+                    && token?.utf8.allSatisfy { ($0 | 0x20 >= 0x61 && $0 | 0x20 <= 0x7a) || ($0 >= 0x30 && $0 <= 0x39) } == true)
+            let again = await withTaskGroup(of: String?.self) { group in
+                for _ in 0..<8 { group.addTask { try? await sessions.logIn(ada, seed: seed, device: "other", at: noon) } }
+                return await group.reduce(into: Set<String?>()) { $0.insert($1) }
+            }
+            #expect(again == [token])
+            #expect(try await sessions.logIn(eve, seed: seed, device: nil, at: noon) == nil, "it is another user's")
+            #expect(try await sessions.logIn(ada, seed: seed.dropLast() + [8], device: nil, at: noon) != token)
+            #expect(try await tokens(of: ada, node).count == 2)
+            try await sessions.delete(token: try #require(token))
+            #expect(try await sessions.logIn(ada, seed: seed, device: nil, at: noon) == nil)
+            #expect(try await tokens(of: ada, node).count == 1)
+        }
+    }
+
+    @Test("of a user end but for one, and nobody else's", arguments: Engine.all)
+    func others(engine: Engine) async throws {
+        try await engine.node { node in
+            let sessions = Sessions(database: node.database, lifetime: nil)
+            let (ada, eve) = (try await node.user("ada"), try await node.user("eve"))
+            try await node.caughtUp()
+            let mine = try await sessions.create(for: ada, device: nil, at: noon)
+            for user in [ada, ada, eve] { _ = try await sessions.create(for: user, device: nil, at: noon) }
+            #expect(try await Set(sessions.deleteOthers(of: ada, than: mine)).count == 2)
+            #expect(try await tokens(of: ada, node) == [mine])
+            #expect(try await tokens(of: eve, node).count == 1)
+        }
+    }
+
+    @Test("are removed some at a time once they have expired, and not while they live", arguments: Engine.all)
+    func expired(engine: Engine) async throws {
+        try await engine.node { node in
+            let ada = try await node.user("ada")
+            try await node.caughtUp()
+            let short = Sessions(database: node.database, lifetime: .seconds(1))
+            for _ in 0..<3 { _ = try await short.create(for: ada, device: nil, at: noon) }
+            let kept = [
+                try await Sessions(database: node.database, lifetime: nil).create(for: ada, device: nil, at: noon),
+                try await Sessions(database: node.database, lifetime: .seconds(60)).create(for: ada, device: nil, at: noon),
+            ]
+            let later = Timestamp(rawValue: noon.rawValue + 2_000_000)
+            #expect(try await !short.removeExpired(at: Timestamp(rawValue: noon.rawValue + 999_999)))
+            #expect(try await tokens(of: ada, node).count == 5)
+            #expect(try await !short.removeExpired(at: later))
+            #expect(try await tokens(of: ada, node) == Set(kept))
+            for _ in 0..<501 { _ = try await short.create(for: ada, device: nil, at: noon) }
+            #expect(try await short.removeExpired(at: later), "there may be more")
+            #expect(try await tokens(of: ada, node).count == 3)
+        }
+    }
+
+    @Test("of a user are a thousand at most: those go that were not used for longest", arguments: Engine.all)
+    func many(engine: Engine) async throws {
+        try await engine.node { node in
+            let (ada, eve) = (try await node.user("ada"), try await node.user("eve"))
+            try await node.caughtUp()
+            let sessions = Sessions(database: node.database, lifetime: .seconds(60))
+            let first = try await sessions.create(for: ada, device: nil, at: noon)
+            _ = try await sessions.create(for: eve, device: nil, at: noon)
+            var second = ""
+            for number in 1...999 {
+                let token = try await sessions.create(for: ada, device: nil, at: Timestamp(rawValue: noon.rawValue + Int64(number)))
+                if number == 1 { second = token }
+            }
+            try await sessions.renew(tokens: [first], at: Timestamp(rawValue: noon.rawValue + 2000))
+            let newest = try await sessions.create(for: ada, device: nil, at: Timestamp(rawValue: noon.rawValue + 3000))
+            let left = try await tokens(of: ada, node)
+            #expect(left.count == 1000 && left.isSuperset(of: [first, newest]) && !left.contains(second))
+            #expect(try await tokens(of: eve, node).count == 1)
         }
     }
 }

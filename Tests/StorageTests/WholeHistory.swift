@@ -13,7 +13,7 @@ extension Node {
         let eve = try await user("eve")
         let test = try await user("test_user1")
         try await submit(user: "ada") { state throws(Refusal) in
-            try decide(ChangePassword(loginPubkey: [8], encryptedContent: [9]), state)
+            try decide(ChangePassword(loginPubkey: [UInt8](repeating: 8, count: 32), encryptedContent: [9]), state)
         }
         for isActive in [false, true] {
             try await submit(user: "eve") { state throws(Refusal) in try decide(ChangeUserActivity(isActive: isActive), state) }
