@@ -26,13 +26,15 @@ internal import CPostgres
         suspicions = address.suspicions
         wire = try address.connect()
         // A pooler tells us a process of its own making.
-        let process = try query(Statement("SELECT pg_backend_pid()"), []) { $0.integer(0) }
-        isPooled = unsafe process != [Int64(PQbackendPID(handle))]
-        let identity = isPooled ? nil : try query(PostgresPulse.identity, []) { $0.text(0) }.first
+        let server = try query(Self.selectServer, []) { (process: $0.integer(0), identity: $0.text(1)) }.first
+        isPooled = unsafe server?.process != Int64(PQbackendPID(handle))
+        let identity = isPooled ? nil : server?.identity
         let pulse = PostgresPulse(parameters: address.parameters(of: wire), identity: identity)
         wire.hasPulse = { pulse.isThere() }
         if !isPooled { try execute(PostgresSettings.setForSession, []) }
     }
+
+    private static let selectServer = Statement("SELECT pg_backend_pid(), \(PostgresPulse.identity)")
 
     /// Why nothing can be said in the session any more; nil as long as something can.
     var breakage: DatabaseFault? {

@@ -148,7 +148,7 @@ struct PostgresPulse {
     let identity: String?
 
     /// What a server says that it is, and no other says: when it was started, to the microsecond.
-    static let identity = Statement("SELECT extract(epoch FROM pg_postmaster_start_time())::text")
+    static let identity = "extract(epoch FROM pg_postmaster_start_time())::text"
 
     /// Whether there is an answer in time. One that refuses us lives too.
     func isThere() -> Bool {
@@ -163,7 +163,7 @@ struct PostgresPulse {
             next = unsafe PQconnectPoll(handle)
         }
         unsafe PQsetnonblocking(handle, 1)
-        guard unsafe PQsendQuery(handle, Self.identity.postgres) == 1 else { return true }
+        guard unsafe PQsendQuery(handle, "SELECT \(Self.identity)") == 1 else { return true }
         repeat {
             guard unsafe PQflush(handle) >= 0 else { return true }
             guard Self.wait(wire, Int16(POLLIN), until: end) else { return false }
