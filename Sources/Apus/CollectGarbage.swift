@@ -51,6 +51,9 @@ struct CollectGarbage: AsyncParsableCommand {
             let found = try await node.committing { try await Pruner(policy: policy, node: node, removes: !dryRun).run() }
             for collection in found.collections { print("revisions\t\(collection.uid.rawValue.visible)\t\(collection.revisions)") }
             print("\(found.revisions) revisions and \(found.contents) contents, \(dryRun ? "would be removed" : "were removed").")
+            if found.files > 0 {
+                print("\(found.files) of these contents lie in files, each of which goes when nobody has touched it for \(olderThan).")
+            }
         }
         let waste = Waste(database: node.database, chunks: node.chunks) { position in
             try await node.readModel.snapshot { try $0.require(position) }
@@ -94,6 +97,8 @@ private struct Pruner: Sendable {
     struct Report: Sendable {
         var collections: [(uid: CollectionUID, revisions: Int)] = []
         var contents = 0
+        /// How many of the contents lie in files.
+        var files = 0
         var revisions: Int { collections.reduce(0) { $0 + $1.revisions } }
     }
 
@@ -104,12 +109,16 @@ private struct Pruner: Sendable {
             guard !old.isEmpty else { continue }
             report.collections.append((uid, old.count))
             guard removes else {
-                report.contents += try await node.readModel.snapshot { try $0.pruning(of: old, in: uid).chunks.count }
+                let pruning = try await node.readModel.snapshot { try $0.pruning(of: old, in: uid) }
+                report.contents += pruning.chunks.count
+                report.files += pruning.files
                 continue
             }
             var rest = old[...]
             while !rest.isEmpty {
-                report.contents += try await prune(Array(rest.prefix(Self.pageRevisions)), of: uid)
+                let (contents, files) = try await prune(Array(rest.prefix(Self.pageRevisions)), of: uid)
+                report.contents += contents
+                report.files += files
                 rest = rest.dropFirst(Self.pageRevisions)
             }
             // What is not projected yet is still there.
@@ -118,18 +127,18 @@ private struct Pruner: Sendable {
         return report
     }
 
-    /// - Returns: how many contents went.
-    private func prune(_ revisions: [OldRevision], of uid: CollectionUID) async throws -> Int {
+    /// - Returns: how many contents went, and how many of those lie in files.
+    private func prune(_ revisions: [OldRevision], of uid: CollectionUID) async throws -> (contents: Int, files: Int) {
         for attempt in 1... {
             let (pruning, head) = try await node.readModel.snapshot { snapshot in
                 (try snapshot.pruning(of: revisions, in: uid), try snapshot.logHead())
             }
-            guard !pruning.revisions.isEmpty else { return 0 }
+            guard !pruning.revisions.isEmpty else { return (0, 0) }
             do {
                 _ = try await node.appender.prune(
                     pruning.revisions, chunks: pruning.chunks, on: pruning.state, asOf: head, at: Node.clock(),
                     key: SealKey(secret: node.secret.value))
-                return pruning.chunks.count
+                return (pruning.chunks.count, pruning.files)
             } catch let fault as DatabaseFault {
                 guard case .conflict = fault.kind, attempt < Self.attempts else { throw fault }
             } catch let refusal as Refusal {

@@ -1,3 +1,4 @@
+internal import Chunks
 internal import Database
 public import Domain
 
@@ -14,6 +15,8 @@ extension Snapshot {
         public let revisions: [OldRevision]
         /// The contents that no other revision names.
         public let chunks: Set<ChunkUID>
+        /// How many of these contents have a file: those are the matter of whoever looks for files that nothing names.
+        public let files: Int
     }
 
     /// What doing away with revisions needs.
@@ -21,8 +24,11 @@ extension Snapshot {
         try require([.collection(uid)])
         let state = try state(of: uid, items: revisions.map(\.item), revisions: revisions.map(\.revision))
         let old = revisions.filter { state.revisions[$0.revision] == $0.item && state.etags[$0.item] != $0.revision }
-        let chunks = try connection.query(Self.selectUnshared, [.texts(old.map(\.revision.rawValue))]) { ChunkUID($0.text(0)) }
-        return Pruning(state: state, revisions: old, chunks: Set(chunks))
+        let chunks = try connection.query(Self.selectUnshared, [.texts(old.map(\.revision.rawValue))]) { row in
+            (uid: ChunkUID(row.text(0)), path: row.text(1))
+        }
+        return Pruning(
+            state: state, revisions: old, chunks: Set(chunks.map(\.uid)), files: chunks.count { self.chunks.hasFile($0.path) })
     }
 
     private static let selectAged = Statement(
@@ -38,8 +44,8 @@ extension Snapshot {
         """)
 
     private static let selectUnshared = Statement(
-        list: """
-            SELECT DISTINCT chunk.uid
+        list: #"""
+            SELECT DISTINCT chunk.uid, chunk."chunkFile"
             FROM   django_etebase_collectionitemrevision revision
             JOIN   django_etebase_revisionchunkrelation relation ON relation.revision_id = revision.id
             JOIN   django_etebase_collectionitemchunk chunk ON chunk.id = relation.chunk_id
@@ -49,5 +55,5 @@ extension Snapshot {
                        FROM   django_etebase_revisionchunkrelation other
                        JOIN   django_etebase_collectionitemrevision kept ON kept.id = other.revision_id
                        WHERE  other.chunk_id = chunk.id AND NOT (kept.uid IN [$1 text]))
-            """)
+            """#)
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import threading
 import time
 from typing import Iterator
@@ -86,6 +87,24 @@ def newest(options: argparse.Namespace) -> None:
         write(alice, "one", 5, shared=True)
         done(server, "gc", "--keep-revisions", "1")
         equal(kept(alice, "one"), [5], "revisions")
+        well(server)
+
+
+@test("how much goes is told in true numbers, files as well as rows")
+def files_too(options: argparse.Namespace) -> None:
+    with given(options, "--chunks", "files") as (server, alice):
+        def files() -> list:
+            return [path for path in (server.folder / "chunks").rglob("*") if path.is_file()]
+
+        before = len(files())
+        for dry_run in (["--dry-run"], []):
+            said = done(server, "gc", "--keep-revisions", "2", *dry_run)
+            true("3 of these contents lie in files, each of which goes when nobody has touched it for 1d" in said, said)
+            true("0 contents in the database and 0 files, 0 bytes" in said and len(files()) == before, f"of {len(files())} files: {said}")
+        for path in files():
+            os.utime(path, (0, 0))
+        said = done(server, "gc")
+        true("0 contents in the database and 3 files, " in said and len(files()) == before - 3, f"{len(files())} files are left: {said}")
         well(server)
 
 
