@@ -33,7 +33,7 @@ public final class Connections: Sendable {
     private struct State {
         var all: [ObjectIdentifier: Connection] = [:]
         /// By their addresses, in the order in which they came.
-        var strangers: [String: [Connection]] = [:]
+        var strangers: [String: [Connection]] = [:]  // names of ours
         var strangersCount = 0
         var warnedAt: ContinuousClock.Instant?
     }

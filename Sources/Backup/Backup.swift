@@ -118,15 +118,15 @@ public struct Backup: Sendable {
         try connection.run(script: tables)
         let head = try EventLog.head(connection)
         var report = Report(head: head)
-        let wanted = try connection.query(selectFiles, []) { (path: $0.text(0), chunk: Chunk(collection: $0.text(1), uid: $0.text(2))) }
+        let wanted = try connection.query(selectFiles, []) { (path: $0.text(0), chunk: Chunk(collection: CollectionUID($0.text(1)), uid: ChunkUID($0.text(2)))) }
         let digests = try wanted.isEmpty ? [:] : Self.digests(connection)
-        var written: Set<[UInt8]> = []
-        for (path, chunk) in wanted where written.insert(Array(path.utf8)).inserted {
+        var written: Set<ExactText> = []
+        for (path, chunk) in wanted where written.insert(ExactText(path)).inserted {
             guard let content = try chunks.read(path) else {
                 report.missing += 1
                 continue
             }
-            if let digest = digests[chunk], StoredChunk(uid: ChunkUID(chunk.uid), content: content).digest != digest { report.changed += 1 }
+            if let digest = digests[chunk], StoredChunk(uid: chunk.uid, content: content).digest != digest { report.changed += 1 }
             try connection.execute(insertFile, [.text(path), .blob(content), .blob(Sodium.blake2b(content))])
             report.files += 1
         }
@@ -141,13 +141,8 @@ public struct Backup: Sendable {
     }
 
     private struct Chunk: Hashable {
-        let collection: [UInt8]
-        let uid: String
-
-        init(collection: String, uid: String) {
-            self.collection = Array(collection.utf8)
-            self.uid = uid
-        }
+        let collection: CollectionUID
+        let uid: ChunkUID
     }
 
     /// The digests of contents that the log knows.
@@ -160,7 +155,7 @@ public struct Backup: Sendable {
             for record in page {
                 guard case .collection(let collection) = record.stream else { continue }
                 for chunk in record.event.storedChunks where !chunk.digest.isEmpty {
-                    digests[Chunk(collection: collection.rawValue, uid: chunk.uid.rawValue)] = chunk.digest
+                    digests[Chunk(collection: collection, uid: chunk.uid)] = chunk.digest
                 }
             }
             last = end.position

@@ -3,7 +3,7 @@ internal import Database
 /// What a database on SQLite has: its tables with their columns, and its indexes. A backup has the shape of a new database, and
 /// nothing of another: its names go into statements, and what it defines would run with them.
 struct Shape {
-    private struct Index: Hashable {
+    private struct Index: Hashable {  // names of ours
         let table: String
         let isUnique: Bool
         let isPartial: Bool

@@ -135,11 +135,11 @@ extension Snapshot {
     private static func bounded(_ chunks: [ChunkContent], repeatsUpTo repeatBytes: Int, allUpTo itemBytes: Int) -> [ChunkContent] {
         let total = chunks.reduce(0) { $0 + ($1.content?.count ?? 0) }
         guard total > min(repeatBytes, itemBytes) else { return chunks }
-        var seen: Set<String> = []
+        var seen: Set<ExactText> = []
         var bytes = 0
         return chunks.map { chunk in
             guard let content = chunk.content else { return chunk }
-            let isRepeated = !seen.insert(chunk.uid).inserted
+            let isRepeated = !seen.insert(ExactText(chunk.uid)).inserted
             let fits = bytes + content.count <= (isRepeated ? min(repeatBytes, itemBytes) : itemBytes)
             if fits { bytes += content.count }
             return fits ? chunk : ChunkContent(uid: chunk.uid, content: nil)

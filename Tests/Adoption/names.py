@@ -91,7 +91,7 @@ def look(server: Server) -> None:
 
 
 def sound(server: Adopted) -> None:
-    for command in (("verify",), ("rebuild", "--check"), ("rebuild",), ("log", "verify"), ("gc", "--older-than", "0s")):
+    for command in (("verify",), ("rebuild", "--check"), ("rebuild",), ("log", "verify"), ("gc", "--older-than", "1s")):
         server.done(*command)
 
 
@@ -144,7 +144,7 @@ def erased_with_foreign_paths(server: Adopted) -> None:
     kept = {path: (server.media / path).read_bytes() for path, in victims}
     elsewhere = server.scratch / "elsewhere"
     elsewhere.write_bytes(b"not a chunk")
-    named = [victims[0][0], "user_1", victims[0][0].rsplit("/", 1)[0], "../elsewhere", f"user_1/../{victims[0][0]}", str(elsewhere)]
+    named = ["user_1", victims[0][0].rsplit("/", 1)[0], "../elsewhere", f"user_1/../{victims[0][0]}", f"./{victims[0][0]}", str(elsewhere)]
     script = ["INSERT INTO myauth_user (id, password, username, first_name, last_name, email, is_active, is_staff, is_superuser, date_joined) "
               "VALUES (900, '!', 'mallory', '', '', '', TRUE, FALSE, FALSE, '2024-01-01 00:00:00')",
               "INSERT INTO django_etebase_stoken (id, uid) VALUES (5000, 'm-1'), (5001, 'm-2')",
