@@ -159,7 +159,7 @@ def erased_with_foreign_paths(server: Adopted) -> None:
                f"VALUES ({5000 + number}, 'm-{number}', {quoted(path)}, 5000)" for number, path in enumerate(named)]
     server.change(";\n".join(script))
     server.done("adopt")
-    server.done("user", "erase", "mallory")
+    server.done("user", "erase", "mallory", "--yes")
     equal(server.rows("SELECT count(*) FROM django_etebase_collection WHERE id = 5000"), [(0,)], "collections of the erased")
     equal({path: (server.media / path).read_bytes() for path, in victims}, kept, "the files of others")
     equal(elsewhere.read_bytes(), b"not a chunk", "what lies elsewhere")
