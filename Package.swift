@@ -75,7 +75,8 @@ let package = Package(
             dependencies: ["Sodium", "Domain", "Database", "Schemas", "EventLog", "Chunks", "Projections", "Replay"], swiftSettings: strict),
         .target(name: "ReadModel", dependencies: ["Sodium", "Domain", "Database", "EventLog", "Chunks"], swiftSettings: strict),
         .target(
-            name: "Redis", dependencies: ["CHiredis", "Sodium", .logging, .nioCore, .nioPosix, .nioSSL, .serviceLifecycle], swiftSettings: strict),
+            name: "Redis", dependencies: ["CHiredis", "Sodium", .logging, .nioCore, .nioPosix, .nioSSL, .serviceLifecycle],
+            swiftSettings: strict),
         .target(
             name: "Gateway",
             dependencies: [

@@ -118,7 +118,9 @@ public struct Backup: Sendable {
         try connection.run(script: tables)
         let head = try EventLog.head(connection)
         var report = Report(head: head)
-        let wanted = try connection.query(selectFiles, []) { (path: $0.text(0), chunk: Chunk(collection: CollectionUID($0.text(1)), uid: ChunkUID($0.text(2)))) }
+        let wanted = try connection.query(selectFiles, []) {
+            (path: $0.text(0), chunk: Chunk(collection: CollectionUID($0.text(1)), uid: ChunkUID($0.text(2))))
+        }
         let digests = try wanted.isEmpty ? [:] : Self.digests(connection)
         var written: Set<ExactText> = []
         for (path, chunk) in wanted where written.insert(ExactText(path)).inserted {

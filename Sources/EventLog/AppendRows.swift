@@ -65,7 +65,8 @@ struct AppendRows: Unprinted {
         let rows = Dictionary(made) { isAdoption ? $1 : $0 }
         try connection.enqueue(isAdoption ? Self.upsertClaims : Self.insertClaims, rows: Array(rows.values))
         try connection.enqueue(
-            Self.upsertStreams, rows: streams.map { [.text($0.key.name.rawValue), .integer($0.value.head.rawValue), .blob(orNull: $0.value.key)] })
+            Self.upsertStreams,
+            rows: streams.map { [.text($0.key.name.rawValue), .integer($0.value.head.rawValue), .blob(orNull: $0.value.key)] })
         try connection.enqueue(Self.updateHead, [.integer(last.rawValue)])
     }
 
@@ -96,7 +97,8 @@ struct AppendRows: Unprinted {
 extension AppendRows.Event {
     fileprivate var row: [Value] {
         [
-            .integer(record.position.rawValue), .integer(record.epoch), .text(record.stream.name.rawValue), .integer(record.previous.rawValue),
+            .integer(record.position.rawValue), .integer(record.epoch), .text(record.stream.name.rawValue),
+            .integer(record.previous.rawValue),
             .text(encoded.type), .integer(encoded.version), .integer(orNull: record.actor.user?.rawValue),
             .text(orNull: record.actor.session), .blob(orNull: origin), .integer(record.occurredAt.rawValue), .blob(encoded.payload),
         ]

@@ -208,7 +208,8 @@ public enum EventLog {
         _ connection: any Connection
     ) throws -> (events: [RecordedEvent], isDone: Bool) {
         let place: [Value] = [
-            .text(stream.name.rawValue), .integer(position.rawValue), .integer(times.lowerBound.rawValue), .integer(times.upperBound.rawValue),
+            .text(stream.name.rawValue), .integer(position.rawValue), .integer(times.lowerBound.rawValue),
+            .integer(times.upperBound.rawValue),
             .integer(Int64(limit) + 1),
         ]
         let measured = try connection.query(times == Timestamp.always ? selectHistory : selectHistoryAtTimes, place) { row in

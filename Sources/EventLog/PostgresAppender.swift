@@ -171,7 +171,8 @@ extension AppendRows {
             .texts(claims.map(\.made.claim.key.rawValue)), .integers(claims.map { Int64($0.event + 1) }),
             .integers(claims.map { events[$0.event].createsUser ? nil : $0.made.holder?.rawValue ?? 0 }),
             .texts(claims.map { $0.made.isRepeatable ? "true" : "false" }),
-            .texts(touches.map { events[$0.event].createsUser ? nil : $0.stream.name.rawValue }), .integers(touches.map { Int64($0.event + 1) }),
+            .texts(touches.map { events[$0.event].createsUser ? nil : $0.stream.name.rawValue }),
+            .integers(touches.map { Int64($0.event + 1) }),
             .blobs(touches.map { key(of: $0.stream) }), .texts(events.map { $0.createsUser ? nil : $0.record.stream.name.rawValue }),
             // A head that this very call makes is told as the number of the event that makes it.
             .integers(events.map(\.record.previous.rawValue).map { $0 > base ? base - $0 : $0 }), .texts(events.map(\.encoded.type)),
