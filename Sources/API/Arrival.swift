@@ -4,8 +4,11 @@ internal import NIOCore
 struct Arrival {
     /// How long the head may take, from the connection's first moment or the head's first byte on.
     static let headTime = TimeAmount.seconds(10)
-    /// How long a body may pause in all before its rate counts.
+    /// How long a body may pause in all before its rate counts: of nobody, and of somebody who shows a token, perhaps a phone that
+    /// loses its network in the middle of an upload. Whether the token is good is not known then; what such bodies hold is bounded
+    /// with what strangers do.
     static let grace = TimeAmount.seconds(20)
+    static let graceWithToken = TimeAmount.seconds(150)
     /// The lowest rate of a body, over the time that is spent waiting for it.
     static let bytesPerSecond = 1024
 
@@ -26,6 +29,7 @@ struct Arrival {
 
     private var phase: Phase
     private var bodyBytes = 0
+    private var grace = Self.grace
     /// How long the body was waited for, but for the wait that goes on.
     private var waited = TimeAmount.zero
     private var waitsSince: NIODeadline?
@@ -50,8 +54,9 @@ struct Arrival {
 
     mutating func bytesCame(at now: NIODeadline) { if case .idle = phase { phase = .head(since: now) } }
 
-    mutating func headCame(at now: NIODeadline) {
+    mutating func headCame(at now: NIODeadline, bearsToken: Bool) {
         phase = .body
+        grace = bearsToken ? Self.graceWithToken : Self.grace
         (bodyBytes, waited, waitsSince) = (0, .zero, now)
     }
 
@@ -75,7 +80,7 @@ struct Arrival {
         case .head(let since): return now - since < Self.headTime ? .goesOn : .headIsSlow
         case .body:
             let waited = self.waited + (waitsSince.map { now - $0 } ?? .zero)
-            return waited < Self.grace + .seconds(Int64(bodyBytes / Self.bytesPerSecond)) ? .goesOn : .bodyIsSlow
+            return waited < grace + .seconds(Int64(bodyBytes / Self.bytesPerSecond)) ? .goesOn : .bodyIsSlow
         }
     }
 }

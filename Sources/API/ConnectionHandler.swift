@@ -161,7 +161,7 @@ extension ConnectionHandler {
 
     /// - Returns: false where too much was sent ahead.
     private func headCame(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) -> Bool {
-        arrival.headCame(at: .now())
+        arrival.headCame(at: .now(), bearsToken: head.headers.contains(name: "authorization"))
         admission.strangers.give(headBytes)
         headBytes = 0
         unanswered += 1

@@ -499,9 +499,11 @@ def allowed_hosts(options: argparse.Namespace) -> None:
             ("evil.com", 400), ("xsync.example.com", 400), ("sync.example.com.evil.com", 400), ("xexample.org", 400), ("", 400),
             ("single.net", 307),
         ):
-            answer = expected(from_host(server, "/health", host), status)
+            answer = expected(from_host(server, "/", host), status)
             if status == 400:
                 equal(answer.body, b"Invalid host header", f"the text for {host!r}")
+        for probe in ("/live", "/ready", "/health"):
+            expected(from_host(server, probe, "10.0.0.1:3735"), 200)
 
 
 def from_host(server: Server, target: str, host: str) -> support.Answer:
