@@ -57,7 +57,7 @@ def one_session_for_a_response(server: Server) -> None:
     again = expected(person.signed("login", {**response, "more": 1}), 200).value["token"]
     true(again not in tokens, "signed again it makes another session")
     thief = Person(server, person.name, tokens.pop())
-    expected(thief.post("/api/v1/authentication/logout/"), 204)
+    expected(thief.call("POST", "/api/v1/authentication/logout/"), 204)
     expected(person.signed("login", response), 400, "challenge_expired")
     true(person.is_in(), "the other sessions go on")
 
@@ -144,14 +144,14 @@ def garbage(server: Server) -> None:
             for response in responses:
                 answer = person.signed(path, response)
                 true(answer.status in (400, 401) and answer.code, f"{path} with {response!r}: {answer}")
-            for signature in (b"", b"short", b"\0" * 63, b"\0" * 64, b"\0" * 65, b"\xff" * 64, b"\0" * 100_000):
+            for signature in (b"", b"short", b"\0" * 63, b"\0" * 64, b"\0" * 65, b"\xff" * 64, b"\0" * 50_000):
                 expected(person.signed(path, good, signature), 401, "login_bad_signature")
     expected(person.log_in(), 200)
 
 
 @mend(29, "a user whose keys are no keys cannot log in, and is told so")
 def keys_that_are_none(server: Server) -> None:
-    for number, key in enumerate((b"", b"short", b"\0" * 32, b"\xff" * 32, b"\0" * 33)):
+    for number, key in enumerate((b"", b"\0" * 32, b"\xff" * 32)):
         person = Person(server, f"keyless{number}")
         expected(person.post("/api/v1/authentication/signup/", {
             "user": {"username": person.name, "email": ""}, "salt": b"", "loginPubkey": key, "pubkey": b"",
