@@ -91,21 +91,28 @@ public struct Sessions: Sendable {
         }
     }
 
-    /// Makes the session of a login, and notes its time (`last_login`). What a client has signed makes one session: sent again
-    /// it gives the same token, on every front end, and nothing once that session has ended.
+    /// How many sessions, one after the other, what a client has signed once may make.
+    private static let sessionsOfResponse: UInt8 = 8
+
+    /// Makes the session of a login, and notes its time (`last_login`). What a client has signed has one session at a time: sent
+    /// again it gives the same token, on every front end, and another one only when that session has ended
+    /// (`auth-change-password`).
     ///
     /// - Parameters:
     ///   - seed: what is the same whenever the same is sent, and known to nobody else: 32 bytes.
     ///   - device: what the client says it is.
-    /// - Returns: the token; nil where its session has ended.
+    /// - Returns: the token; nil where too many sessions of it have ended.
     public func logIn(_ user: UserID, seed: [UInt8], device: String?, at now: Timestamp) async throws -> String? {
-        let token = Sodium.alphanumerics(40, from: seed)
-        let isGood = try await database.write { connection in
-            guard try insert(token, for: user, device: device, at: now, connection) else { return false }
-            try connection.execute(Self.updateLastLogin, [.integer(user.rawValue), .text(now.text)])
-            return true
+        try await database.write { connection in
+            for number in 0..<Self.sessionsOfResponse {
+                let token = Sodium.alphanumerics(
+                    40, from: number == 0 ? seed : Sodium.blake2b(seed + [number], personalization: "apus-login"))
+                guard try insert(token, for: user, device: device, at: now, connection) else { continue }
+                try connection.execute(Self.updateLastLogin, [.integer(user.rawValue), .text(now.text)])
+                return token
+            }
+            return nil
         }
-        return isGood ? token : nil
     }
 
     /// - Returns: whether the session is there now; false for one that was, and has ended.
