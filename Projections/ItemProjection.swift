@@ -72,7 +72,17 @@ struct ContentRows {
 
     private init(_ run: ArraySlice<RecordedEvent>, _ batch: Batch) throws {
         var names = Names()
-        for record in run { names.add(record.event) }
+        for record in run {
+            names.add(record.event)
+            guard case .collection(let collection) = record.stream else { continue }
+            // One event may name a chunk any number of times: the session shows in between that it lives.
+            var rest = record.event.namedChunks[...]
+            while !rest.isEmpty {
+                names.add(rest.prefix(Self.namesAtOnce), of: collection)
+                rest = rest.dropFirst(Self.namesAtOnce)
+                if !rest.isEmpty { try batch.connection.run([]) }
+            }
+        }
         collections = try batch.collections(names.collections)
         revisions = try Self.lookUp(names.revisions, batch.connection)
         items = try lookUp(names.items, Self.selectItems, batch.connection, ItemKey.init) { ItemUID($0) }
@@ -127,9 +137,13 @@ struct ContentRows {
 
         private mutating func add(_ revision: Revision, of collection: CollectionUID) {
             madeChunks[collection, default: []].formUnion(revision.stored.map(\.uid))
+        }
+
+        /// Those that were made before are not needed.
+        mutating func add(_ named: ArraySlice<ChunkUID>, of collection: CollectionUID) {
             // Content that repeats itself names a chunk again and again.
             var last: ChunkUID?
-            for chunk in revision.chunks where chunk != last {
+            for chunk in named where chunk != last {
                 last = chunk
                 if madeChunks[collection]?.contains(chunk) != true { chunks[collection, default: []].insert(chunk) }
             }
@@ -307,7 +321,8 @@ struct ContentRows {
         if isLong { try connection.enqueue(Self.checkLater, []) }
     }
 
-    private static let relationSlice = 10_000
+    private static let namesAtOnce = 100_000
+    private static let relationSlice = 5_000
     private static let checkAtOnce = Statement(sqlite: "SELECT 1", postgres: "SET CONSTRAINTS ALL IMMEDIATE")
     private static let checkLater = Statement(sqlite: "SELECT 1", postgres: "SET CONSTRAINTS ALL DEFERRED")
 

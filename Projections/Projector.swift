@@ -121,7 +121,6 @@ public actor Projector: Service {
         let isUnavailable = if case .unavailable? = (error as? DatabaseFault)?.kind { true } else { false }
         let isAlone = limit == 1
         limit = max(1, min(limit, applying ?? limit) / 2)
-        applying = nil
         forget()
         guard isAlone, let start, let obstacle = await obstacle(after: start, error) else {
             logger.error("the log is not projected any further", metadata: ["fault": "\(error)"])
@@ -169,11 +168,11 @@ public actor Projector: Service {
     private func forget() { (checkpoint, upcoming) = (nil, nil) }
 
     private func step() async throws -> Step {
+        applying = nil
         guard try await holdsLease() else { return .standby }
         let start = try await position()
         let batch = try await takeUpcoming(after: start)
         applying = batch.events.count
-        defer { applying = nil }
         let isDue = ContinuousClock.now >= prolongAt
         if batch.events.isEmpty {
             // Looking costs no write.
