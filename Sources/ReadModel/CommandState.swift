@@ -63,9 +63,8 @@ extension Snapshot {
         if let tail = try query(tailOf: .collection(uid), { events.append($0) }) { queries.append(tail) }
         try connection.run(queries)
         if let found {
-            let repeated = offered.filter {
-                state.taken[.revision($0.revision.uid)] != nil && state.etags[$0.uid] != $0.revision.uid
-            }
+            // Also one that is current: what has happened since may have put another in its place.
+            let repeated = offered.filter { state.taken[.revision($0.revision.uid)] != nil }
             if !repeated.isEmpty { state.known = try known(repeated, in: found.id) }
         }
         for record in events { state.evolve(record.event, at: record.position) }

@@ -15,11 +15,13 @@ let sealKey = SealKey(secret: [1, 2, 3])
 extension Node {
     /// What a front end submits: a decision on the state that it read just now.
     func submission(
-        to uid: CollectionUID, by user: UserID, items: [ItemUID] = [], chunks: [ChunkUID] = [], bytes: Int = 0,
-        writes: [Write] = [], _ decision: @escaping @Sendable (CollectionState) throws(Refusal) -> [Event]
+        to uid: CollectionUID, by user: UserID, items: [ItemUID] = [], chunks: [ChunkUID] = [], claims: [Claim] = [],
+        offered: [OfferedItem] = [], bytes: Int = 0, writes: [Write] = [], _ decision: @escaping @Sendable (CollectionState) throws(Refusal) -> [Event]
     ) async throws -> Submission {
         let (state, head) = try await readModel.snapshot { snapshot in
-            (try snapshot.state(of: uid, items: items, chunks: chunks), try snapshot.logHead())
+            (
+                try snapshot.state(of: uid, items: items, chunks: chunks, claims: claims, offered: offered), try snapshot.logHead()
+            )
         }
         let contents = Dictionary(chunks.map { ($0, content) }) { first, _ in first }
         let placed = try await PlacedContents(contents, in: self.chunks, on: state, by: user, decision)
@@ -32,7 +34,8 @@ extension Node {
     func submission(_ command: CommitItems) async throws -> Submission {
         try await submission(
             to: command.collection, by: command.author, items: command.items.map(\.uid) + command.dependencies.map(\.item),
-            chunks: command.items.flatMap { $0.revision.chunks.map(\.uid) }
+            chunks: command.items.flatMap { $0.revision.chunks.map(\.uid) }, claims: command.items.map { .revision($0.revision.uid) },
+            offered: command.checksEtags ? [] : command.items
         ) { state throws(Refusal) in try decide(command, state) }
     }
 

@@ -42,6 +42,33 @@ import Testing
         }
     }
 
+    @Test("a write whose answer was lost is a success, wherever the other device's change was when its state was read", arguments: Engine.all)
+    func lostAnswer(engine: Engine) async throws {
+        try await engine.place { place in
+            let first = OfferedItem("a", "a-1", chunks: "k1")
+            var ada = UserID(rawValue: 0)
+            try await place.node().running { node in
+                ada = try await node.user("ada")
+                try await node.create(notes, by: ada)
+                try await node.commit(first, by: ada)
+                try await node.caughtUp()
+                // The change comes after the state was read.
+                let again = try await node.submission(CommitItems([first], by: ada))
+                try await node.commit(OfferedItem("a", "a-2"), by: ada)
+                #expect(try await node.committer.commit(again).isEmpty)
+                try await node.caughtUp()
+            }
+            // The change is in the log, and where a projector follows that, not in the tables.
+            var node = try await place.node()
+            node.projector = nil
+            try await node.running { node in
+                let second = OfferedItem("a", "a-2")
+                try await node.commit(OfferedItem("a", "a-3"), by: ada)
+                #expect(try await node.commit(CommitItems([first, second], by: ada)).isEmpty)
+            }
+        }
+    }
+
     @Test("a claim is given to one of those who make it, in one group and across groups", arguments: Engine.all, [true, false])
     func claims(engine: Engine, inOneGroup: Bool) async throws {
         try await engine.node { node in
