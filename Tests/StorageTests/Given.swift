@@ -16,7 +16,8 @@ extension Node {
     /// What a front end submits: a decision on the state that it read just now.
     func submission(
         to uid: CollectionUID, by user: UserID, items: [ItemUID] = [], chunks: [ChunkUID] = [], claims: [Claim] = [],
-        offered: [OfferedItem] = [], bytes: Int = 0, writes: [Write] = [], _ decision: @escaping @Sendable (CollectionState) throws(Refusal) -> [Event]
+        offered: [OfferedItem] = [], bytes: Int = 0, writes: [Write] = [],
+        _ decision: @escaping @Sendable (CollectionState) throws(Refusal) -> [Event]
     ) async throws -> Submission {
         let (state, head) = try await readModel.snapshot { snapshot in
             (

@@ -42,7 +42,7 @@ import Testing
         }
     }
 
-    @Test("a write whose answer was lost is a success, wherever the other device's change was when its state was read", arguments: Engine.all)
+    @Test("a write whose answer was lost is a success, wherever the other device's change was by then", arguments: Engine.all)
     func lostAnswer(engine: Engine) async throws {
         try await engine.place { place in
             let first = OfferedItem("a", "a-1", chunks: "k1")
