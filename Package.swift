@@ -93,7 +93,7 @@ let package = Package(
             dependencies: [
                 "Sodium", "Domain", "Database", "Schemas", "EventLog", "Chunks", "Projections", "Replay", "Moving",
                 "Backup", "ReadModel", "Redis", "Gateway",
-                "API", .argumentParser, .hummingbird, .logging, .serviceLifecycle, .unixSignals,
+                "API", .argumentParser, .hummingbird, .logging, .nioCore, .nioPosix, .serviceLifecycle, .unixSignals,
             ], swiftSettings: strict),
         .target(name: "TestSupport", dependencies: ["Domain"], path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(name: "MessagePackTests", dependencies: ["MessagePack", "TestSupport", .nioCore], swiftSettings: strict),

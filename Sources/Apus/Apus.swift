@@ -13,6 +13,6 @@ struct Apus: AsyncParsableCommand {
         subcommands: [
             Serve.self, UserCommand.self, AuditCommand.self, UndeleteCommand.self, LogCommand.self, Verify.self,
             RebuildCommand.self, BackupCommand.self, RestoreCommand.self, CollectGarbage.self, AdoptCommand.self,
-            HandBackCommand.self, SecretCommand.self,
+            HandBackCommand.self, SecretCommand.self, ReadyCommand.self,
         ])
 }

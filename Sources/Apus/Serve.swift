@@ -7,6 +7,7 @@ internal import Gateway
 internal import Hummingbird
 internal import Logging
 internal import NIOCore
+internal import NIOPosix
 internal import ReadModel
 internal import Redis
 internal import ServiceLifecycle
@@ -47,10 +48,18 @@ struct Serve: AsyncParsableCommand {
         // A process that only projects has the port for those who ask how it is, where it is given one: the default is the
         // front end's beside it.
         let hasPort = roles != [.projector] || options.isAddressGiven(environment)
-        if !hasPort { logger.info("serving", metadata: facts) }
+        let manager = ServiceManager(ProcessInfo.processInfo.environment, logger: logger)
+        if !hasPort {
+            logger.info("serving", metadata: facts)
+            manager.ready("serving")
+        }
         try await node.warn(logger)
         // Services stop in reverse order: requests end first, then what they wait for.
-        var services = [redis].compactMap { $0 as (any Service)? } + node.services(projects: roles.contains(.projector), logger: logger)
+        var services: [any Service] = []
+        if let interval = manager.watchdogInterval {
+            services.append(Watchdog(manager: manager, interval: interval, eventLoops: MultiThreadedEventLoopGroup.singleton))
+        }
+        services += [redis].compactMap { $0 as (any Service)? } + node.services(projects: roles.contains(.projector), logger: logger)
         services.append(watching)
         if roles.contains(.projector), let sealInterval {
             let sealer = Sealer(database: node.database, key: SealKey(secret: node.secret.value))
@@ -82,12 +91,14 @@ struct Serve: AsyncParsableCommand {
                         address.ipAddress.flatMap { ip in address.port.map { ip.contains(":") ? "[\(ip)]:\($0)" : "\(ip):\($0)" } }
                     }
                     logger.info("serving", metadata: facts.merging(["address": "\(place ?? address.text)"]) { $1 })
+                    manager.ready("serving on \(place ?? address.text)")
                 },
                 logger: logger)
             services += [node.committer, renewals]
             if let gateway = realTime.gateway { services += [node.hints as? any Service].compactMap { $0 } + [gateway] }
             services += [readiness, server]
         }
+        services.append(Farewell(manager: manager))
         var configuration = ServiceGroupConfiguration(services: services, logger: logger)
         configuration.maximumGracefulShutdownDuration = .seconds(Self.shutdownSeconds)
         let lameDuck = try options.lameDuck(environment, isShared: isShared)
