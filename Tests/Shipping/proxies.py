@@ -1,0 +1,242 @@
+"""Runs each of the proxies before a server, with the configuration that ops/proxies has for it: only ports, the names of
+certificates, and where the proxy keeps its own files are changed.
+
+A client that comes from 127.0.0.2 signs up, logs in, sends the largest body, opens a WebSocket and looks what address was noted
+for it: through a name of its own over HTTP/2, and below a path of another site over HTTP/1.1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+from typing import Any, Iterator
+
+from common import (
+    ROOT, Answer, Authority, Client, Process, Server, equal, expected, free_port, offered, run, support, test, true, uid, unpack,
+    what_is_missing)
+from websockets.sync.client import connect
+
+OWN_NAME, OTHER_SITE, PATH = "sync.example.com", "www.example.com", "/apus"
+CLIENT_ADDRESS = "127.0.0.2"  # not the proxy's own
+LARGEST_BODY_BYTES, CHUNK_BYTES = 75_000_000, 24_000_000
+
+
+# --- the proxies ----------------------------------------------------------------------------------
+
+
+def nginx(text: str, folder: Path, port: int) -> tuple[str, tuple]:
+    text = text.replace("listen 443", f"listen 127.0.0.1:{port}")
+    temporary = "".join(f"{name}_temp_path {folder}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    user = "user www-data;" if os.geteuid() == 0 else ""
+    return (f"daemon off; pid {folder}/pid; error_log stderr; {user} events {{}}\nhttp {{ access_log off;\n{temporary}{text}}}\n",
+            ("nginx", "-c"))
+
+
+def apache(text: str, folder: Path, port: int) -> tuple[str, tuple]:
+    modules = "mpm_event authz_core ssl socache_shmcb http2 headers proxy proxy_http proxy_wstunnel".split()
+    loaded = "".join(f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n" for name in modules)
+    user = "User www-data\nGroup www-data\n" if os.geteuid() == 0 else ""
+    own = f"ServerRoot {folder}\nDefaultRuntimeDir {folder}\nPidFile {folder}/pid\nErrorLog /dev/stderr\nServerName localhost\n"
+    return f"{loaded}{own}{user}Listen 127.0.0.1:{port}\n" + text.replace("*:443", f"*:{port}"), ("apache2", "-D", "FOREGROUND", "-f")
+
+
+def caddy(text: str, folder: Path, port: int) -> tuple[str, tuple]:
+    text = re.sub(r"(?m)^(\S+\.example\.com) \{", rf"\1 {{\n\ttls {folder}/../\1.pem {folder}/../\1.key\n\tbind 127.0.0.1", text)
+    own = f"{{\n\tadmin off\n\tauto_https disable_redirects\n\thttp_port {free_port()}\n\thttps_port {port}\n\tstorage file_system {folder}\n}}\n"
+    return own + text, ("caddy", "run", "--adapter", "caddyfile", "--config")
+
+
+def haproxy(text: str, folder: Path, port: int) -> tuple[str, tuple]:
+    return text.replace("bind :443", f"bind 127.0.0.1:{port}").replace("/etc/haproxy/certs", f"{folder}/../both"), ("haproxy", "-db", "-f")
+
+
+def lighttpd(text: str, folder: Path, port: int) -> tuple[str, tuple]:
+    text = text.replace('$SERVER["socket"] == ":443"', f'$SERVER["socket"] == "127.0.0.1:{port}"')
+    own = (f'server.document-root = "{folder}"\nserver.bind = "127.0.0.1"\nserver.port = {free_port()}\n'
+           f'server.upload-dirs = ("{folder}")\nserver.modules = ()\n')
+    return own + text, ("lighttpd", "-D", "-f")
+
+
+PROXIES = {
+    "nginx": (nginx, "nginx.conf"), "Apache": (apache, "apache.conf"), "Caddy": (caddy, "Caddyfile"),
+    "HAProxy": (haproxy, "haproxy.cfg"), "lighttpd": (lighttpd, "lighttpd.conf"),
+}
+
+
+@contextlib.contextmanager
+def proxy(name: str, authority: Authority, server: Server) -> Iterator[int]:
+    """Runs a proxy before the server, and gives its port."""
+    adapt, file = PROXIES[name]
+    folder, port = authority.folder / name, free_port()
+    folder.mkdir()
+    folder.chmod(0o777)
+    text = (ROOT / "ops" / "proxies" / file).read_text()
+    text = text.replace("/etc/ssl/", f"{authority.folder}/").replace("127.0.0.1:3735", server.authority)
+    text = text.replace('"port" => 3735', f'"port" => {server.port}')
+    text, command = adapt(text, folder, port)
+    configuration = folder / file
+    configuration.write_text(text)
+    path = os.environ["PATH"] + ":/usr/sbin"
+    home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "PATH": path}
+    with Process(folder / "log", *command, configuration, env={**os.environ, **home}) as running:
+        running.listening(port)
+        try:
+            yield port
+        except Exception:
+            print(running.log[-2000:])
+            raise
+
+
+# --- the client -----------------------------------------------------------------------------------
+
+
+class Front:
+    """A proxy's site, in a server's place: what a client needs to know of it."""
+
+    def __init__(self, port: int, host: str, authority: Authority) -> None:
+        self.port, self.authority, self.certificates = port, host, authority
+
+    def socket(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60, source_address=(CLIENT_ADDRESS, 0))
+
+    def wire(self) -> support.Wire:
+        wire = support.Wire.__new__(support.Wire)
+        wire.socket = self.certificates.context.wrap_socket(self.socket(), server_hostname=self.authority)
+        wire.file = wire.socket.makefile("rb")
+        return wire
+
+    def over_http2(self, scratch: Path, path: str, token: str, body: Path) -> Answer:
+        """One request as curl makes it."""
+        head, answer = scratch / "head", scratch / "answer"
+        told = run(
+            "curl", "--silent", "--show-error", "--http2", "--interface", CLIENT_ADDRESS, "--max-time", 120,
+            "--connect-to", f"{self.authority}:443:127.0.0.1:{self.port}", "--cacert", self.certificates.certificate,
+            "--header", f"Authorization: Token {token}", "--header", f"Content-Type: {support.MSGPACK}", "--header", "Expect:",
+            "--header", f"Accept: {support.MSGPACK}",
+            "--data-binary", f"@{body}", "--output", answer, "--dump-header", head,
+            "--write-out", "%{http_version} %{http_code}", f"https://{self.authority}{path}")
+        version, status = told.split()
+        equal(version, "2", "HTTP's version")
+        return Answer(int(status), [], answer.read_bytes())
+
+
+class Guest(Client):
+    """A user of a site, which may lie below a path."""
+
+    def __init__(self, front: Front, name: str, path: str) -> None:
+        super().__init__(front, name)
+        self.path = path
+
+    def call(self, method: str, path: str, value: Any = None, **more: Any) -> Answer:
+        return super().call(method, self.path + path, value, **more)
+
+
+def largest_batch(collection: str) -> bytes:
+    """A batch of real items whose bytes are as many as a body may have."""
+    contents = [os.urandom(CHUNK_BYTES) for _ in range(3)]
+
+    def packed(padding: int) -> bytes:
+        items = [
+            offered(uid(collection, number), uid(collection, number, "first"), b"m" * (padding if number == 0 else 1),
+                    [(uid(collection, number, "chunk"), content)])
+            for number, content in enumerate(contents)]
+        return support.pack({"items": items, "deps": None})
+
+    padding = LARGEST_BODY_BYTES - len(packed(1 << 20)) + (1 << 20)
+    body = packed(padding)
+    equal(len(body), LARGEST_BODY_BYTES, "bytes of the body")
+    return body
+
+
+def listened(guest: Guest, collection: str) -> None:
+    """A WebSocket, through which a change must come that is made after it was opened."""
+    stoken = guest.stoken(collection)
+    ticket = expected(guest.post(f"/api/v1/collection/{collection}/item/subscription-ticket/", {}), 200).value["ticket"]
+    site = guest.server
+    with connect(
+        f"wss://{site.authority}{guest.path}/api/v1/ws/{ticket}/?stoken={stoken}", sock=site.socket(), ssl=site.certificates.context,
+        server_hostname=site.authority, max_size=None, open_timeout=60, compression=None,
+    ) as socket_:
+        item = uid(collection, "told")
+        expected(guest.commit(collection, [offered(item, uid(item), b"m" * 200_000)]), 200)
+        frame = unpack(socket_.recv(timeout=60))
+        equal([found["uid"] for found in frame["data"]], [item], "items that the socket told of")
+
+
+def noted_address(server: Server, collection: str) -> set[str]:
+    told = support.succeeds(server.apus("audit", "--collection", collection, "--json"), "audit")
+    return {json.loads(line).get("address") for line in told.splitlines()}
+
+
+# --- the tests ------------------------------------------------------------------------------------
+
+
+class Bench:
+    """The server and the certificates that all proxies share."""
+
+    server: Server
+    authority: Authority
+    scratch: Path
+
+
+def passes_everything(name: str) -> Any:
+    def body(arguments: Any) -> str | None:
+        server, scratch = Bench.server, Bench.scratch
+        with proxy(name, Bench.authority, server) as port:
+            for host, path in ((OWN_NAME, ""), (OTHER_SITE, PATH)):
+                guest = Guest(Front(port, host, Bench.authority), uid(name, host)[:12], path)
+                expected(guest.sign_up(), 200)
+                expected(guest.log_in(), 200)  # signed for this host: it must have come through
+                collection = uid(name, host, "collection")
+                expected(guest.create_collection(collection), 201)
+                batch, target = largest_batch(collection), f"/api/v1/collection/{collection}/item/batch/"
+                if path:
+                    expected(guest.call("POST", target, body=batch), 200)
+                else:
+                    file = scratch / "batch"
+                    file.write_bytes(batch)
+                    expected(guest.server.over_http2(scratch, target, guest.token, file), 200)
+                    guest.close()  # silent in the meantime: some proxies have hung up
+                listened(guest, collection)
+                equal(noted_address(server, collection), {CLIENT_ADDRESS}, "addresses that were noted")
+                guest.close()
+        return None
+
+    return body
+
+
+def tests(arguments: Any) -> Iterator[tuple[str, Any]]:
+    with contextlib.ExitStack() as stack:
+        Bench.scratch = Path(tempfile.mkdtemp(prefix="apus-proxies."))
+        stack.callback(shutil.rmtree, Bench.scratch, ignore_errors=True)
+        Bench.scratch.chmod(0o755)
+        Bench.authority = Authority(Bench.scratch)
+        Bench.server = stack.enter_context(
+            Server(arguments.apus, "--signup", "open", "--trust-proxy", "--record-addresses", "--allowed-hosts",
+                   f"{OWN_NAME},{OTHER_SITE},127.0.0.1"))
+        for name in PROXIES:
+            program = {"Apache": "apache2"}.get(name, name.lower())
+            if what_is_missing(program):
+                print(f"left out: {name}, which is not on this machine", flush=True)
+                continue
+            yield f"{name} lets everything through: its own name over HTTP/2, and below a path", passes_everything(name)
+
+
+@test("the table of the tested proxies names each configuration, and each has both kinds of address")
+def table(_: Any) -> None:
+    folder = ROOT / "ops" / "proxies"
+    files = {file.name for file in folder.iterdir()} - {"README.md"}
+    equal(set(re.findall(r"(?m)^\| `(\S+)`", (folder / "README.md").read_text())), files, "files in the table")
+    for file in files:
+        text = (folder / file).read_text()
+        true(OWN_NAME in text and OTHER_SITE in text and "/apus/" in text, f"{file} has both kinds of address")
+
+
+if __name__ == "__main__":
+    support.main(__doc__, more=tests)
