@@ -49,6 +49,10 @@ let package = Package(
         .systemLibrary(name: "CSodium", path: "Sources/System/CSodium", providers: [.apt(["libsodium-dev"])]),
         .systemLibrary(name: "CPostgres", path: "Sources/System/CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CHiredis", path: "Sources/System/CHiredis", providers: [.apt(["libhiredis-dev"])]),
+        .target(name: "CICU", path: "Sources/System/CICU"),
+        .target(
+            name: "CBuild", path: "Sources/System/CBuild",
+            cSettings: [.define("BUILT_FROM", to: "\"\(Context.environment["BUILD_COMMIT"] ?? "")\"")]),
         .target(name: "Sodium", dependencies: ["CSodium"], swiftSettings: strict),
         .target(name: "MessagePack", dependencies: [.nioCore], swiftSettings: strict),
         .target(name: "Domain", swiftSettings: strict),
@@ -93,7 +97,7 @@ let package = Package(
             dependencies: [
                 "Sodium", "Domain", "Database", "Schemas", "EventLog", "Chunks", "Projections", "Replay", "Moving",
                 "Backup", "ReadModel", "Redis", "Gateway",
-                "API", .argumentParser, .hummingbird, .logging, .nioCore, .nioPosix, .serviceLifecycle, .unixSignals,
+                "API", "CBuild", "CICU", .argumentParser, .hummingbird, .logging, .nioCore, .nioPosix, .serviceLifecycle, .unixSignals,
             ], swiftSettings: strict),
         .target(name: "TestSupport", dependencies: ["Domain"], path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(name: "MessagePackTests", dependencies: ["MessagePack", "TestSupport", .nioCore], swiftSettings: strict),

@@ -1,10 +1,17 @@
 /// The program: its subcommands, its configuration, and how the modules are put together.
 internal import ArgumentParser
+internal import CBuild
 
 @main
 struct Apus: AsyncParsableCommand {
-    /// What `apus --version` and the first line of the log say.
-    static let version = "0.1.0"
+    /// The release; where the build was told its commit, in parentheses that too. `apus --version` and the first line of the log say it.
+    static let version: String = {
+        let commit = unsafe String(cString: apus_build_commit())
+        return commit.isEmpty ? release : "\(release) (\(commit))"
+    }()
+
+    /// The number of the release: what ops/release and ops/package go by.
+    private static let release = "0.1.0"
 
     static let configuration = CommandConfiguration(
         commandName: "apus",
