@@ -54,6 +54,11 @@ def kustomization(_: Any) -> None:
     equal(sorted(named), sorted(files), "resources")
 
 
+@test("the file of the image has no fault that hadolint knows")
+def containerfile(_: Any) -> None:
+    run(TOOLS / "hadolint", ROOT / "ops" / "Containerfile")
+
+
 @test("what refers to something in the manifests finds it: selectors, ports, names of configuration")
 def references(_: Any) -> None:
     found = documents(*manifests())
