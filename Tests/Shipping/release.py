@@ -98,6 +98,7 @@ def loads(arguments: Any) -> None:
     needed = set(re.findall(r"\(NEEDED\)\s+Shared library: \[(.+?)\]", dynamic))
     true(needed <= LOADED, f"libraries beyond those: {needed - LOADED}")
     true("libpq.so.5" in needed, "libpq")
+    equal(run("nm", "--dynamic", "--defined-only", Release.unpacked(arguments) / "bin" / "apus"), "", "names that it exports")
     true("RUNPATH" not in dynamic and "RPATH" not in dynamic, "no folder of the builder's")
 
 

@@ -77,16 +77,21 @@ stage() {
     chmod 600 "$root/etc/apus/apus.env"      # where passwords may be
 }
 
+# What the linker is told beyond what Swift tells it: nobody loads anything from the program, so it exports nothing, and what is then
+# of no use is left out (3.6 MB of names and code).
+linker_options() { printf -- '-Xlinker\n%s\n' -s "--version-script=${ROOT:?}/ops/lib/exports.map"; }
+
 # link_debug FOLDER: FOLDER/apus from what `swift build` has compiled, linked as a release is: what takes ten minutes to compile
 # for speed is so tried in ten seconds. It is larger and slower, and the same otherwise.
 link_debug() {
-    local name foundation=()
+    local name foundation=() options
     link_inside "$1/inside"
     for name in Foundation CoreFoundation FoundationInternationalization FoundationEssentials _FoundationICU _FoundationCShims \
         _FoundationCollections; do
         foundation+=("-l$name")
     done
+    mapfile -t options < <(linker_options)
     swiftc -static-stdlib -emit-executable -module-name apus -o "$1/apus" "-L$1/inside" -Xlinker --defsym -Xlinker main=Apus_main \
-        -Xlinker --gc-sections -Xlinker -s @.build/debug/apus.product/Objects.LinkFileList -lpq -lstdc++ \
+        -Xlinker --gc-sections "${options[@]}" @.build/debug/apus.product/Objects.LinkFileList -lpq -lstdc++ \
         -Xlinker --start-group "${foundation[@]}" -Xlinker --end-group
 }
