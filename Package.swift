@@ -14,6 +14,7 @@ let strict: [SwiftSetting] = [
 
 extension Target.Dependency {
     static let argumentParser: Self = .product(name: "ArgumentParser", package: "swift-argument-parser")
+    static let coreMetrics: Self = .product(name: "CoreMetrics", package: "swift-metrics")
     static let grdb: Self = .product(name: "GRDB", package: "GRDB.swift")
     static let sqlite: Self = .product(name: "GRDBSQLite", package: "GRDB.swift")
     static let httpTypes: Self = .product(name: "HTTPTypes", package: "swift-http-types")
@@ -39,6 +40,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", exact: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
         .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
@@ -53,21 +55,22 @@ let package = Package(
         .target(
             name: "CBuild", path: "Sources/System/CBuild",
             cSettings: [.define("BUILT_FROM", to: "\"\(Context.environment["BUILD_COMMIT"] ?? "")\"")]),
+        .target(name: "Telemetry", dependencies: [.coreMetrics], swiftSettings: strict),
         .target(name: "Sodium", dependencies: ["CSodium"], swiftSettings: strict),
         .target(name: "MessagePack", dependencies: [.nioCore], swiftSettings: strict),
         .target(name: "Domain", swiftSettings: strict),
-        .target(name: "Database", dependencies: ["CPostgres", "Sodium", .grdb, .sqlite, .logging], swiftSettings: strict),
+        .target(name: "Database", dependencies: ["Telemetry", "CPostgres", "Sodium", .grdb, .sqlite, .logging], swiftSettings: strict),
         .target(
             name: "Schemas", dependencies: ["Database"], path: "Schemas",
             resources: [.embedInCode("django"), .embedInCode("log"), .embedInCode("readmodel"), .embedInCode("upgrades")],
             swiftSettings: strict),
         .target(
-            name: "EventLog", dependencies: ["Sodium", "MessagePack", "Domain", "Database", .nioCore, .serviceLifecycle],
+            name: "EventLog", dependencies: ["Telemetry", "Sodium", "MessagePack", "Domain", "Database", .nioCore, .serviceLifecycle],
             swiftSettings: strict),
         .target(name: "Chunks", dependencies: ["Sodium", "Domain", "Database", "EventLog", .nioPosix], swiftSettings: strict),
         .target(
             name: "Projections",
-            dependencies: ["Sodium", "Domain", "Database", "EventLog", "Chunks", .logging, .serviceLifecycle],
+            dependencies: ["Telemetry", "Sodium", "Domain", "Database", "EventLog", "Chunks", .logging, .serviceLifecycle],
             path: "Projections", swiftSettings: strict),
         .target(
             name: "Replay", dependencies: ["Domain", "Database", "EventLog", "Chunks", "Projections"], swiftSettings: strict),
@@ -77,29 +80,33 @@ let package = Package(
         .target(
             name: "Backup",
             dependencies: ["Sodium", "Domain", "Database", "Schemas", "EventLog", "Chunks", "Projections", "Replay"], swiftSettings: strict),
-        .target(name: "ReadModel", dependencies: ["Sodium", "Domain", "Database", "EventLog", "Chunks"], swiftSettings: strict),
         .target(
-            name: "Redis", dependencies: ["CHiredis", "Sodium", .logging, .nioCore, .nioPosix, .nioSSL, .serviceLifecycle],
+            name: "ReadModel", dependencies: ["Telemetry", "Sodium", "Domain", "Database", "EventLog", "Chunks"], swiftSettings: strict),
+        .target(
+            name: "Redis", dependencies: ["Telemetry", "CHiredis", "Sodium", .logging, .nioCore, .nioPosix, .nioSSL, .serviceLifecycle],
             swiftSettings: strict),
         .target(
             name: "Gateway",
             dependencies: [
-                "Sodium", "Domain", "EventLog", "ReadModel", "Redis", .logging, .nioCore, .nioHTTP1, .nioWebSocket, .serviceLifecycle,
+                "Telemetry", "Sodium", "Domain", "EventLog", "ReadModel", "Redis", .logging, .nioCore, .nioHTTP1, .nioWebSocket,
+                .serviceLifecycle,
             ], swiftSettings: strict),
         .target(
             name: "API",
             dependencies: [
-                "Sodium", "MessagePack", "Domain", "Database", "EventLog", "Chunks", "ReadModel", "Gateway",
+                "Telemetry", "Sodium", "MessagePack", "Domain", "Database", "EventLog", "Chunks", "ReadModel", "Gateway",
                 .hummingbird, .hummingbirdCore, .httpTypes, .logging, .nioCore, .nioHTTP1, .serviceLifecycle,
             ], swiftSettings: strict),
         .executableTarget(
             name: "Apus",
             dependencies: [
-                "Sodium", "Domain", "Database", "Schemas", "EventLog", "Chunks", "Projections", "Replay", "Moving",
+                "Telemetry", "Sodium", "Domain", "Database", "Schemas", "EventLog", "Chunks", "Projections", "Replay", "Moving",
                 "Backup", "ReadModel", "Redis", "Gateway",
-                "API", "CBuild", "CICU", .argumentParser, .hummingbird, .logging, .nioCore, .nioPosix, .serviceLifecycle, .unixSignals,
+                "API", "CBuild", "CICU", .argumentParser, .coreMetrics, .hummingbird, .logging, .nioCore, .nioPosix, .serviceLifecycle,
+                .unixSignals,
             ], swiftSettings: strict),
         .target(name: "TestSupport", dependencies: ["Domain"], path: "Tests/TestSupport", swiftSettings: strict),
+        .testTarget(name: "TelemetryTests", dependencies: ["Telemetry", .coreMetrics], swiftSettings: strict),
         .testTarget(name: "MessagePackTests", dependencies: ["MessagePack", "TestSupport", .nioCore], swiftSettings: strict),
         .testTarget(
             name: "APITests", dependencies: ["MessagePack", "API", .logging, .nioCore, .nioEmbedded], swiftSettings: strict),
