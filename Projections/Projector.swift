@@ -5,6 +5,7 @@ public import Logging
 public import ServiceLifecycle
 internal import Sodium
 internal import Synchronization
+internal import Telemetry
 
 /// Follows the log and projects it, where the append does not do so itself: in PostgreSQL.
 ///
@@ -47,7 +48,11 @@ public actor Projector: Service {
     private let reached: @Sendable ([RecordedEvent]) -> Void
     private let logger: Logger
     private let holder = Sodium.randomAlphanumerics(16)
-    private var fence: Int64?
+    private var fence: Int64? {
+        didSet { Telemetry.readModel.leads[name].set(fence != nil) }
+    }
+    /// As what its work is counted.
+    private let name: ReadModelMetrics.Name
     /// Where the read model is, as far as is known.
     private var checkpoint: Position?
     /// What comes after the batch that was applied last, where it was read already.
@@ -74,6 +79,7 @@ public actor Projector: Service {
     ) {
         self.log = log
         database = replica ?? log
+        name = replica == nil ? .main : .replica
         self.replica = replica.map { Replica(log: log, database: $0, stokens: projection.stokens) }
         self.projection = projection
         self.logger = logger
@@ -106,7 +112,9 @@ public actor Projector: Service {
     private func turn() async throws {
         do {
             switch try await step() {
-            case .applied(let events): reached(events)
+            case .applied(let events):
+                Telemetry.readModel.projected[name].add(events.count)
+                reached(events)
             case .idle: await sleep(isTold.withLock { $0 } ? Self.toldPollInterval : Self.pollInterval)
             case .standby: try await Task.sleep(for: Self.standbyInterval)
             case .moved: break
@@ -117,6 +125,7 @@ public actor Projector: Service {
 
     /// Looks for what is in the way: with half as many events, and when it is one, by its name.
     private func recover(from error: any Error) async throws {
+        Telemetry.readModel.faults[name].increment()
         let start = checkpoint
         let isUnavailable = if case .unavailable? = (error as? DatabaseFault)?.kind { true } else { false }
         let isAlone = limit == 1

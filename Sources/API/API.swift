@@ -14,7 +14,8 @@ public import Domain
 public import EventLog
 public import Gateway
 public import ReadModel
-internal import Sodium
+public import Sodium
+public import Telemetry
 
 /// What an operator can set about the API.
 public struct APISettings: Sendable {
@@ -42,6 +43,8 @@ public struct APISettings: Sendable {
     public var batchLimit = 10_000
     /// Whether the API's own routes are there: not in a process that is a gateway only.
     public var isFrontEnd = true
+    /// What the metrics are shown for where clients are; nil for not at all.
+    public var metricsToken: Hidden<String>?
 
     public init() {}
 }
@@ -59,6 +62,7 @@ public struct API: Sendable {
     let admission: Admission
     let challenges: Challenges
     let clock: @Sendable () -> Timestamp
+    let readings: @Sendable () async -> [Reading]
 
     /// - Parameters:
     ///   - realTime: what tickets and sockets need.
@@ -66,10 +70,11 @@ public struct API: Sendable {
     ///   - admission: which connections and how many bytes are let in.
     ///   - secret: the server's secret, from which the key of the login challenges is derived.
     ///   - clock: the present moment.
+    ///   - readings: what stands beside the metrics that are kept, asked for when somebody looks.
     public init(
         readModel: ReadModel, committer: Committer, chunks: ChunkStore, sessions: Sessions, renewals: TokenRenewals,
         realTime: RealTime, readiness: Readiness, settings: APISettings, admission: Admission, secret: [UInt8],
-        clock: @escaping @Sendable () -> Timestamp
+        clock: @escaping @Sendable () -> Timestamp, readings: @escaping @Sendable () async -> [Reading]
     ) {
         self.readModel = readModel
         self.committer = committer
@@ -81,6 +86,7 @@ public struct API: Sendable {
         self.settings = settings
         self.admission = admission
         self.clock = clock
+        self.readings = readings
         challenges = Challenges(secret: secret, validSeconds: settings.challengeSeconds)
     }
 }

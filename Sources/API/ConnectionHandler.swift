@@ -1,6 +1,7 @@
 public import NIOCore
 public import NIOHTTP1
 internal import Gateway
+internal import Telemetry
 
 /// What HTTP/1 asks of a connection beyond requests and answers, and Hummingbird leaves out: a place among the others'
 /// (``Connections``), requests that arrive in time (``Arrival``), bodies that come only when they are wanted, `100 Continue`, a
@@ -93,7 +94,10 @@ public final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHand
 
     public func channelActive(context: ChannelHandlerContext) {
         let connection = Connection(context.channel, self)
-        guard admission.connections.admit(connection) else { return context.close(promise: nil) }
+        guard admission.connections.admit(connection) else {
+            Telemetry.http.refusals[.connections].increment()
+            return context.close(promise: nil)
+        }
         self.connection = connection
         arrival = Arrival(at: .now())
         lookOut(context)
@@ -246,7 +250,9 @@ extension ConnectionHandler {
             guard handler.connection != nil, !handler.isLingering else { return }
             switch handler.arrival.verdict(at: .now()) {
             case .goesOn: if handler.arrival.isAwaited { handler.lookOut(context) }
-            case .headIsSlow: context.close(promise: nil)
+            case .headIsSlow:
+                Telemetry.http.refusals[.head].increment()
+                context.close(promise: nil)
             case .bodyIsSlow: context.fireErrorCaught(SlowBody())
             }
         }
@@ -348,7 +354,10 @@ private final class ArrivingBytes: ChannelInboundHandler {
     init(_ handler: ConnectionHandler) { self.handler = handler }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard handler.bytesCame(unwrapInboundIn(data).readableBytes) else { return context.close(promise: nil) }
+        guard handler.bytesCame(unwrapInboundIn(data).readableBytes) else {
+            Telemetry.http.refusals[.memory].increment()
+            return context.close(promise: nil)
+        }
         context.fireChannelRead(data)
     }
 }

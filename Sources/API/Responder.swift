@@ -6,6 +6,7 @@ internal import Gateway
 internal import HTTPTypes
 internal import Logging
 internal import NIOCore
+internal import Telemetry
 
 /// What a request brings with it besides itself: the connection, so that it can become a WebSocket.
 public struct ConnectionContext: RequestContext {
@@ -27,15 +28,24 @@ public struct Responder: HTTPResponder {
     private let routes: Routes
     private let hosts: AllowedHosts?
 
-    public init(api: API) {
+    /// Who asks.
+    public enum Audience: Sendable {
+        case clients
+        /// Those who look after the server, by whatever name they call it.
+        case operators
+    }
+
+    public init(api: API, for audience: Audience = .clients) {
         self.api = api
-        routes = api.routes
-        hosts = api.settings.allowedHosts
+        routes = audience == .clients ? api.routes : .forOperators
+        hosts = audience == .clients ? api.settings.allowedHosts : nil
     }
 
     /// The answer to a request. Never throws: every error is an answer.
     public func respond(to request: Request, context: ConnectionContext) async throws -> Response {
         let start = ContinuousClock.now
+        Telemetry.http.inFlight.increment()
+        defer { Telemetry.http.inFlight.decrement() }
         let connection = api.admission.connections.connection(of: context.channel)
         // Whoever sends many requests at once does not keep a thread for all of them.
         if connection?.isAhead == true { await Task.yield() }
@@ -50,7 +60,9 @@ public struct Responder: HTTPResponder {
             }
         if request.method == .head { response.body = .init() }
         if request.headers[.connection] == "close" { response.headers[.connection] = "close" }
-        log(request, match, response, start.duration(to: .now), context)
+        let duration = start.duration(to: .now)
+        count(request.method, match, response.status, duration)
+        log(request, match, response, duration, context)
         return response
     }
 
@@ -71,13 +83,18 @@ public struct Responder: HTTPResponder {
     private func refusal(of request: Request, _ match: Routes.Match) -> Response? {
         let authority = request.head.authority ?? ""
         let host = HostName(authority)
-        guard host != nil || authority.isEmpty else { return Answer.error(.wrongHostHeader) }
+        guard host != nil || authority.isEmpty else { return wrongHost() }
         if case .found(let route, _) = match, route.audience == .probes, !Self.isOfClient(host) { return nil }
         switch hosts?.check(host, request) ?? .served {
         case .served: return nil
-        case .refused: return Answer.error(.wrongHostHeader)
+        case .refused: return wrongHost()
         case .redirected(let response): return response
         }
+    }
+
+    private func wrongHost() -> Response {
+        Telemetry.http.refusals[.host].increment()
+        return Answer.error(.wrongHostHeader)
     }
 
     /// Whether a host is none that probes ask for: they name the port that they go to with an IPv6 address.
@@ -114,6 +131,12 @@ public struct Responder: HTTPResponder {
 
     /// The one place where an error becomes an answer. Nothing of the server's inside goes to the client.
     private func render(_ error: any Error, _ logger: Logger) -> Response {
+        let response = answer(error, logger)
+        if let reason = HTTPMetrics.Refusal(response.status, error) { Telemetry.http.refusals[reason].increment() }
+        return response
+    }
+
+    private func answer(_ error: any Error, _ logger: Logger) -> Response {
         switch error {
         // Nobody waits for it any more.
         case _ where Task.isCancelled: break
@@ -133,6 +156,18 @@ public struct Responder: HTTPResponder {
         return Answer.error(.unavailable)
     }
 
+    /// What is at no route, by method.
+    private static let elsewhere: [HTTPRequest.Method: RequestSeries] = Dictionary(
+        uniqueKeysWithValues: [.get, .head, .post, .put, .patch, .delete, .options].map { method in
+            (method, RequestSeries(route: "none", method: method.rawValue))
+        })
+    private static let otherMethods = RequestSeries(route: "none", method: "other")
+
+    private func count(_ method: HTTPRequest.Method, _ match: Routes.Match, _ status: HTTPResponse.Status, _ duration: Duration) {
+        let series = if case .found(let route, _) = match { route.series } else { Self.elsewhere[method] ?? Self.otherMethods }
+        series.count(status: status.code, duration)
+    }
+
     private static let probes: Set<String> = ["/live", "/ready", "/health", "/metrics"]
 
     private func log(
@@ -148,5 +183,20 @@ public struct Responder: HTTPResponder {
                 "method": "\(request.method.rawValue)", "route": "\(route)", "status": .stringConvertible(response.status.code),
                 "ms": .stringConvertible(milliseconds), "request_id": "\(context.id)",
             ])
+    }
+}
+
+extension HTTPMetrics.Refusal {
+    /// Why a request was turned away; nil for what was decided about it after the work.
+    fileprivate init?(_ status: HTTPResponse.Status, _ error: any Error) {
+        switch status {
+        case .unauthorized where error is APIError: self = .token
+        case .forbidden where (error as? APIError)?.shape == .json: self = .token
+        case .badRequest where (error as? APIError)?.shape == .json: self = .malformed
+        case .contentTooLarge: self = .size
+        case .tooManyRequests: self = .rate
+        case .serviceUnavailable: self = .unavailable
+        default: return nil
+        }
     }
 }

@@ -3,6 +3,7 @@ internal import HTTPTypes
 internal import Hummingbird
 internal import NIOCore
 internal import ReadModel
+internal import Telemetry
 
 /// How a route's body is handled before its handler is called.
 enum BodyUse: Sendable {
@@ -36,6 +37,8 @@ struct Route: Sendable {
     let audience: Audience
     let handle: RawHandler
     let parts: [Substring]
+    /// As what its requests are counted.
+    let series: RequestSeries
 
     init(
         _ method: HTTPRequest.Method, _ pattern: String, body: BodyUse = .none, for audience: Audience = .users,
@@ -57,6 +60,7 @@ struct Route: Sendable {
         self.audience = audience
         self.handle = handle
         parts = pattern.split(separator: "/", omittingEmptySubsequences: false)
+        series = RequestSeries(route: pattern, method: method.rawValue)
     }
 
     /// The values of the parts in braces when the route's pattern is that of a path.
@@ -90,10 +94,18 @@ struct Routes: Sendable {
     /// - Parameters:
     ///   - isFrontEnd: whether the API's own routes are there.
     ///   - isGateway: whether sockets can be opened.
-    init(isFrontEnd: Bool, isGateway: Bool, isDebug: Bool) {
+    ///   - showsMetrics: whether the metrics are there for whoever has their token.
+    init(isFrontEnd: Bool, isGateway: Bool, isDebug: Bool, showsMetrics: Bool) {
         let frontEnd = Self.authentication + Self.collections + Self.members + Self.invitations + (isDebug ? Self.debug : [])
-        all = Self.operations + (isFrontEnd ? Self.pages + frontEnd : []) + (isGateway ? Self.sockets : [])
+        all =
+            Self.operations + (showsMetrics ? [Self.guardedMetrics] : []) + (isFrontEnd ? Self.pages + frontEnd : [])
+            + (isGateway ? Self.sockets : [])
     }
+
+    private init(_ all: [Route]) { self.all = all }
+
+    /// What whoever looks after the server finds at an address that only they reach.
+    static let forOperators = Routes(operations + [metrics])
 
     /// - Parameter path: decoded; a slash that was escaped separates like any other, as with the original.
     func match(_ method: HTTPRequest.Method, path: String) -> Match {
@@ -114,6 +126,12 @@ struct Routes: Sendable {
         Route(.get, "/live", for: .probes) { api, call in Answer.text(.ok, "ok\n") },
         Route(.get, "/ready", for: .probes) { api, call in await api.ready() },
     ]
+
+    private static let metrics = Route(.get, "/metrics", for: .probes) { api, call in await api.metrics() }
+    private static let guardedMetrics = Route(.get, "/metrics", for: .probes) { api, call in
+        try api.requireMetricsToken(call)
+        return await api.metrics()
+    }
 
     private static let pages = [
         Route(.get, "/", for: .anybody) { api, call in api.frontPage(call) },

@@ -9,7 +9,9 @@ internal import ReadModel
 extension API {
     /// The table of routes of this process.
     var routes: Routes {
-        Routes(isFrontEnd: settings.isFrontEnd, isGateway: realTime.gateway != nil, isDebug: settings.isDebug)
+        Routes(
+            isFrontEnd: settings.isFrontEnd, isGateway: realTime.gateway != nil, isDebug: settings.isDebug,
+            showsMetrics: settings.metricsToken != nil)
     }
 
     /// `POST collection/UID/item/subscription-ticket/`

@@ -19,6 +19,7 @@ struct Environment: Sendable, Unprinted {
         "APUS_SOCKETS_PER_USER", "APUS_SOCKET_RATE", "APUS_PING_INTERVAL", "APUS_DRAIN", "APUS_LAME_DUCK",
         "APUS_RECORD_ADDRESSES", "APUS_TRUST_PROXY", "APUS_SEAL_INTERVAL",
         "APUS_BODY_LIMIT", "APUS_CHUNK_LIMIT", "APUS_BATCH_LIMIT", "APUS_CONNECTIONS", "APUS_MEMORY",
+        "APUS_OPS_LISTEN", "APUS_METRICS_TOKEN", "APUS_METRICS_TOKEN_FILE",
     ]
 
     private let values: [String: String]
@@ -222,6 +223,13 @@ struct ServeOptions: ParsableArguments {
     @Option(help: "Address and port, or unix: and the path of a socket. (APUS_LISTEN, default 127.0.0.1:3735)")
     var listen: String?
 
+    @Option(
+        help: """
+            A second address and port, for whoever looks after the server: /metrics, /health, /live and /ready. Clients should not \
+            reach it. (APUS_OPS_LISTEN, default none)
+            """)
+    var opsListen: String?
+
     @Option(help: "Who may make an account: closed or open. (APUS_SIGNUP, default closed)")
     var signup: SignupPolicy?
 
@@ -319,6 +327,12 @@ struct ServeOptions: ParsableArguments {
         try ListenAddress(environment.text("APUS_LISTEN", flag: listen, default: "127.0.0.1:3735"))
     }
 
+    /// Where those who look after the server are listened to; nil for nowhere.
+    func opsAddress(_ environment: Environment) throws -> ListenAddress? {
+        guard let text = environment.text("APUS_OPS_LISTEN", flag: opsListen), !text.isEmpty else { return nil }
+        return try ListenAddress(text)
+    }
+
     /// Whether it is said where to listen.
     func isAddressGiven(_ environment: Environment) -> Bool { environment.text("APUS_LISTEN", flag: listen) != nil }
 
@@ -367,6 +381,7 @@ struct ServeOptions: ParsableArguments {
         var settings = APISettings()
         settings.isSignupOpen = try environment.choice("APUS_SIGNUP", flag: signup, default: .closed) == .open
         settings.isFrontEnd = try roles(environment).contains(.api)
+        settings.metricsToken = try environment.secret("APUS_METRICS_TOKEN").map(Hidden.init)
         settings.isDebug = try environment.flag("APUS_DEBUG", flag: debug)
         settings.endsSessions = try endsSessions(environment)
         settings.allowedHosts = try allowedHosts(environment)

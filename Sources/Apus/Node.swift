@@ -13,6 +13,7 @@ internal import Redis
 internal import Schemas
 internal import ServiceLifecycle
 internal import Sodium
+internal import Telemetry
 
 /// What every subcommand works with: the database opened, and the modules on it put together.
 struct Node: Sendable {
@@ -71,7 +72,7 @@ struct Node: Sendable {
         if place == .files { KeptFiles.restrict(options.chunkFolder(environment)) }
         switch databasePlace {
         case .postgres(let url):
-            let database = PostgresDatabase(url: url)
+            let database = PostgresDatabase(url: url, as: .requests)
             do { try await Self.createSchema(database, secret) } catch {
                 // Another process was first, with another secret.
                 if found.isNew { try folder.removeSecret() }
@@ -84,7 +85,7 @@ struct Node: Sendable {
             sharedTickets = telling.map { RedisTickets($0.redis, prefix: $0.prefix + ":ticket:", secret: key) }
             let progress = Progress()
             // Neither appends nor batches wait in line with the questions of requests.
-            let (appends, batches) = (database.sibling(connections: 1), database.sibling(connections: 2))
+            let (appends, batches) = (database.sibling(connections: 1, as: .appends), database.sibling(connections: 2, as: .projection))
             let projector = Projector(log: batches, projection: projection, logger: logger) { events in
                 if let last = events.last {
                     progress.reached(last.position)
@@ -209,6 +210,14 @@ struct Node: Sendable {
         switch engine {
         case .sqlite: break
         case .postgres(let database, _): for fault in try await database.durabilityFaults() { logger.warning("\(fault)") }
+        }
+    }
+
+    /// What the log lies in, as a word for programs.
+    var engineName: String {
+        switch engine {
+        case .sqlite: "sqlite"
+        case .postgres: "postgres"
         }
     }
 

@@ -5,6 +5,7 @@ internal import Logging
 internal import Projections
 internal import ReadModel
 internal import Schemas
+internal import Telemetry
 
 /// The database that reads are answered from, where it is not the log's own: a read model that a projector keeps there, or a
 /// streaming standby of the log's database.
@@ -17,7 +18,7 @@ struct ReadDatabase: Sendable {
     ///
     /// - Throws: `ValidationError` when it is the log's database, or has a log of its own.
     init(url: String, log: any Database, projection: DjangoProjection, logger: Logger) async throws {
-        let database = PostgresDatabase(url: url, role: .any)
+        let database = PostgresDatabase(url: url, role: .any, as: .replica)
         let progress = Progress()
         replica = ReadModel.Replica(database: database, progress: progress)
         let name = try await database.read(Self.name)
@@ -30,7 +31,7 @@ struct ReadDatabase: Sendable {
             throw ValidationError("APUS_READ_DATABASE_URL is another database than that of the log, or a standby of it")
         }
         // What is written there must find the server that can be written.
-        let writable = PostgresDatabase(url: url, connections: 2)
+        let writable = PostgresDatabase(url: url, connections: 2, as: .projection)
         try await writable.write { try Schema.create($0, .postgres) }
         guard try await database.ask(Statement("SELECT 1 FROM apus_event LIMIT 1"), [], { $0.integer(0) }).isEmpty else {
             throw ValidationError("the database of APUS_READ_DATABASE_URL has a log of its own; a read model is made in an empty one")

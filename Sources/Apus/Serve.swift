@@ -35,6 +35,8 @@ struct Serve: AsyncParsableCommand {
         let lifetime = try Lifetime.parse(
             environment.text("APUS_TOKEN_LIFETIME", flag: options.tokenLifetime, default: "365d"))
         let roles = try options.roles(environment)
+        let opsAddress = try options.opsAddress(environment)
+        try opsAddress?.prepare()
         let sealInterval = try options.sealInterval(environment)
 
         let redis = try options.redis(environment, logger: logger)
@@ -54,49 +56,55 @@ struct Serve: AsyncParsableCommand {
             manager.ready("serving")
         }
         try await node.warn(logger)
+        OpsListener.beginCounting()
+        let observation = Observation(
+            node.readModel, engine: node.engineName, redis: redis, folder: dataOptions.folder(environment), logger: logger)
+        let sessions = Sessions(database: node.database, lifetime: lifetime)
+        let renewals = TokenRenewals(sessions: sessions, clock: Node.clock)
+        let admission = try options.admission(environment, logger)
+        let realTime = try realTime(
+            node, sessions, roles, try options.gatewaySettings(environment), admission.memory, logger)
+        let readiness = Readiness(Checks(node: node, redis: redis, roles: roles, logger: logger).all())
+        let api = { (admission: Admission) in
+            API(
+                readModel: node.readModel, committer: node.committer, chunks: node.chunks, sessions: sessions, renewals: renewals,
+                realTime: realTime, readiness: readiness, settings: settings, admission: admission, secret: node.secret.value,
+                clock: Node.clock, readings: observation.readings)
+        }
         // Services stop in reverse order: requests end first, then what they wait for.
-        var services: [any Service] = []
+        var services: [any Service] = observation.services + [readiness]
         if let interval = manager.watchdogInterval {
             services.append(Watchdog(manager: manager, interval: interval, eventLoops: MultiThreadedEventLoopGroup.singleton))
         }
+        if let opsAddress { services.append(OpsListener(opsAddress, logger: logger, api)) }
         services += [redis].compactMap { $0 as (any Service)? } + node.services(projects: roles.contains(.projector), logger: logger)
         services.append(watching)
         if roles.contains(.projector), let sealInterval {
             let sealer = Sealer(database: node.database, key: SealKey(secret: node.secret.value))
             services.append(Sealing(sealer: sealer, interval: sealInterval, logger: logger))
         }
-        let readiness = Readiness(Checks(node: node, redis: redis, roles: roles, logger: logger).all())
         if hasPort {
-            let sessions = Sessions(database: node.database, lifetime: lifetime)
-            let renewals = TokenRenewals(sessions: sessions, clock: Node.clock)
-            let admission = try options.admission(environment, logger)
-            let realTime = try realTime(
-                node, sessions, roles, try options.gatewaySettings(environment), admission.memory, logger)
-            let api = API(
-                readModel: node.readModel, committer: node.committer, chunks: node.chunks, sessions: sessions, renewals: renewals,
-                realTime: realTime, readiness: readiness, settings: settings, admission: admission, secret: node.secret.value,
-                clock: Node.clock)
             if roles.contains(.api) { try await welcome(node, settings, folder: dataOptions.folder(environment), environment, logger) }
             let server = Application(
-                responder: Responder(api: api),
+                responder: Responder(api: api(admission)),
                 server: .http1(
                     configuration: .init(
-                        additionalChannelHandlers: [ConnectionHandler(admission, upgrades: realTime.gateway != nil)],
+                        additionalChannelHandlers: [
+                            TrafficHandler(), ConnectionHandler(admission, upgrades: realTime.gateway != nil),
+                        ],
                         idleTimeout: .seconds(Self.idleSeconds))),
                 configuration: .init(
                     address: address.bindAddress, availableConnectionsDelegate: AcceptedConnections(admission.connections)),
                 onServerRunning: { channel in
                     do { try address.open() } catch { logger.error("the socket's rights could not be set") }
-                    let place = channel.localAddress.flatMap { address in
-                        address.ipAddress.flatMap { ip in address.port.map { ip.contains(":") ? "[\(ip)]:\($0)" : "\(ip):\($0)" } }
-                    }
-                    logger.info("serving", metadata: facts.merging(["address": "\(place ?? address.text)"]) { $1 })
-                    manager.ready("serving on \(place ?? address.text)")
+                    let place = Self.text(of: channel) ?? address.text
+                    logger.info("serving", metadata: facts.merging(["address": "\(place)"]) { $1 })
+                    manager.ready("serving on \(place)")
                 },
                 logger: logger)
             services += [node.committer, renewals]
             if let gateway = realTime.gateway { services += [node.hints as? any Service].compactMap { $0 } + [gateway] }
-            services += [readiness, server]
+            services.append(server)
         }
         services.append(Farewell(manager: manager))
         var configuration = ServiceGroupConfiguration(services: services, logger: logger)
@@ -108,6 +116,13 @@ struct Serve: AsyncParsableCommand {
         }
         try node.close()
         logger.info("stopped")
+    }
+
+    /// Where a channel listens; nil where that is no address of the network.
+    static func text(of channel: any Channel) -> String? {
+        channel.localAddress.flatMap { address in
+            address.ipAddress.flatMap { ip in address.port.map { ip.contains(":") ? "[\(ip)]:\($0)" : "\(ip):\($0)" } }
+        }
     }
 
     /// What this process has for real time: tickets that a gateway redeems, this process' own or, through Redis, any.
@@ -154,17 +169,16 @@ struct Serve: AsyncParsableCommand {
             """)
 
     /// A fault at the start, in words.
-    private static func explained(_ error: any Error, address: String) -> any Error {
+    static func explained(_ error: any Error, address: String, option: String = "--listen or APUS_LISTEN") -> any Error {
         switch error {
         case let error as IOError where error.errnoCode == EADDRINUSE:
-            OperatorFault(
-                "\(address) is in use: another program listens there, perhaps another apus; --listen or APUS_LISTEN says where else")
+            OperatorFault("\(address) is in use: another program listens there, perhaps another apus; \(option) says where else")
         case let error as IOError where error.errnoCode == EACCES:
-            OperatorFault("\(address) may not be listened on by this user: ports below 1024 want a privilege; --listen says where else")
+            OperatorFault("\(address) may not be listened on by this user: ports below 1024 want a privilege; \(option) says where else")
         case let error as IOError where error.errnoCode == EADDRNOTAVAIL:
-            OperatorFault("\(address) is no address of this machine: --listen or APUS_LISTEN says another, such as 127.0.0.1:3735")
+            OperatorFault("\(address) is no address of this machine: \(option) says another, such as 127.0.0.1:3735")
         case is SocketAddressError:
-            OperatorFault("\(address) cannot be resolved: --listen or APUS_LISTEN says an address and a port, such as 127.0.0.1:3735")
+            OperatorFault("\(address) cannot be resolved: \(option) says an address and a port, such as 127.0.0.1:3735")
         default: error
         }
     }

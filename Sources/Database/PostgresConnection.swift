@@ -1,5 +1,6 @@
 internal import Dispatch
 internal import Sodium
+internal import Telemetry
 
 /// What a transaction may do.
 enum TransactionKind {
@@ -45,7 +46,7 @@ actor PostgresConnection {
     ///
     /// A transaction whose commit got no answer may have happened; its caller learns only that the database is away.
     func transact<T: Sendable>(_ kind: TransactionKind, _ body: @Sendable (any Connection) throws -> T) throws -> T {
-        try use(isRepeatable: kind == .reading) { session in
+        try use(kind == .reading ? .read : .write, isRepeatable: kind == .reading) { session in
             do {
                 try session.begin(kind.begin)
                 let result = try body(session)
@@ -65,7 +66,7 @@ actor PostgresConnection {
     func atomically<T: Sendable>(
         _ batch: [(statement: Statement, values: [Value])], _ make: @Sendable (any Row) throws -> T
     ) throws -> T {
-        try use(isRepeatable: false) { session in
+        try use(.append, isRepeatable: false) { session in
             guard let row = try session.runAlone(batch).last?.rows.first else {
                 throw DatabaseFault(.corrupt, "PostgreSQL: an answer has no row")
             }
@@ -100,25 +101,35 @@ actor PostgresConnection {
 
     /// The answers, one for each question.
     private func ask(_ questions: [Question]) throws -> [PostgresResult] {
-        try use(isRepeatable: true) { session in
+        try use(.question, isRepeatable: true) { session in
             try session.runAlone(questions.map { ($0.statement, $0.values) }, within: Self.questionLimit)
         }
     }
 
     /// Works with the session, opened if need be. What can be repeated is, once, when a session that stood idle turns out to
     /// be dead: the server was restarted, and nobody has noticed.
-    private func use<T>(isRepeatable: Bool, _ body: (PostgresSession) throws -> T) throws -> T {
+    private func use<T>(
+        _ kind: DatabaseMetrics.Kind, isRepeatable: Bool, _ body: (PostgresSession) throws -> T
+    ) throws -> T {
+        try Telemetry.database.measure(kind) { try work(kind, isRepeatable: isRepeatable, body) }
+    }
+
+    private func work<T>(
+        _ kind: DatabaseMetrics.Kind, isRepeatable: Bool, _ body: (PostgresSession) throws -> T
+    ) throws -> T {
         if session?.suspicions != address.suspicions { session = nil }
         let idle = session
         let session = try idle ?? PostgresSession(address)
         self.session = session
+        let trips = session.trips
+        defer { Telemetry.database.trips[kind].add(session.trips - trips) }
         do { return try body(session) } catch {
             if (error as? DatabaseFault)?.canOnlyBeRead == true { address.suspect() }
             guard let breakage = session.breakage else { throw error }
             self.session = nil
             address.suspect()
             guard isRepeatable, idle != nil else { throw breakage }
-            return try use(isRepeatable: false, body)
+            return try work(kind, isRepeatable: false, body)
         }
     }
 }

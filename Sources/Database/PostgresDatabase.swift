@@ -1,3 +1,5 @@
+public import Telemetry
+
 /// PostgreSQL over libpq: a pool of connections, each with a thread of its own for libpq's blocking calls.
 ///
 /// A connection that broke is closed and opened again at its next use, so the process outlives the server: requests that
@@ -24,18 +26,21 @@ public final class PostgresDatabase: Database {
     /// - Parameters:
     ///   - url: `postgres://…`, in any form that libpq understands.
     ///   - connections: how many transactions may run at the same time.
-    public convenience init(url: String, connections: Int = 4, role: Role = .writable) {
-        self.init(PostgresAddress(url: url, role: role), connections)
+    ///   - pool: as what the connections are counted.
+    public convenience init(url: String, connections: Int = 4, role: Role = .writable, as pool: DatabaseMetrics.Pool = .other) {
+        self.init(PostgresAddress(url: url, role: role), connections, pool)
     }
 
-    private init(_ address: PostgresAddress, _ connections: Int) {
+    private init(_ address: PostgresAddress, _ connections: Int, _ name: DatabaseMetrics.Pool) {
         self.address = address
-        pool = ConnectionPool(address, size: connections)
+        pool = ConnectionPool(address, size: connections, as: name)
         questions = PostgresQuestions(connection: PostgresConnection(address, number: connections))
     }
 
     /// Another pool for the same servers: what one finds out about them, both know.
-    public func sibling(connections: Int) -> PostgresDatabase { PostgresDatabase(address, connections) }
+    public func sibling(connections: Int, as pool: DatabaseMetrics.Pool = .other) -> PostgresDatabase {
+        PostgresDatabase(address, connections, pool)
+    }
 
     /// Runs `body` in a snapshot.
     public func read<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
@@ -88,27 +93,42 @@ actor ConnectionPool {
     /// In the order in which they came.
     private var waiters: [(ticket: Int, waiter: Waiter)] = []
     private var lastTicket = 0
+    private let size: Int
+    private let name: DatabaseMetrics.Pool
 
-    init(_ address: PostgresAddress, size: Int) {
+    init(_ address: PostgresAddress, size: Int, as name: DatabaseMetrics.Pool) {
         idle = (0..<size).map { PostgresConnection(address, number: $0) }
+        self.size = size
+        self.name = name
+        Telemetry.database.connections[name].add(size)
     }
 
+    deinit { Telemetry.database.connections[name].add(-size) }
+
     func acquire() async throws(DatabaseFault) -> PostgresConnection {
-        if let connection = idle.popLast() { return connection }
+        if let connection = idle.popLast() {
+            Telemetry.database.lent[name].increment()
+            return connection
+        }
         guard waiters.count < Self.waitersLimit, let connection = await wait() else {
+            Telemetry.database.timeouts[name].increment()
             throw DatabaseFault(.unavailable, "PostgreSQL: no connection is free")
         }
         return connection
     }
 
     func release(_ connection: PostgresConnection) {
-        if waiters.isEmpty { idle.append(connection) } else { waiters.removeFirst().waiter.resume(returning: connection) }
+        guard waiters.isEmpty else { return waiters.removeFirst().waiter.resume(returning: connection) }
+        idle.append(connection)
+        Telemetry.database.lent[name].decrement()
     }
 
     /// The next free connection, or nil when there is none in time.
     private func wait() async -> PostgresConnection? {
         lastTicket += 1
         let ticket = lastTicket
+        Telemetry.database.waiting[name].increment()
+        defer { Telemetry.database.waiting[name].decrement() }
         return await withTaskGroup(of: Void.self) { group in
             group.addTask {
                 // Cancelled when a connection came, or because nobody waits for the answer any more.

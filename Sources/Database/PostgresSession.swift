@@ -21,6 +21,8 @@ internal import CPostgres
     private var begin: Statement?
     /// Whether the end of a transaction was sent whose answer was not taken yet.
     private var isEnding = false
+    /// How many round trips were made whose answers were waited for.
+    private(set) var trips = 0
 
     init(_ address: PostgresAddress) throws {
         suspicions = address.suspicions
@@ -124,6 +126,7 @@ internal import CPostgres
     /// Sends something that is no part of a pipeline, and takes the last of its answers.
     private func ask(_ send: () throws(DatabaseFault) -> Int32) throws(DatabaseFault) -> PostgresResult {
         try settle()
+        trips += 1
         wire.beginTrip()
         try wire.sent(try send())
         try wire.flush()
@@ -190,6 +193,7 @@ internal import CPostgres
     private func pipeline(_ batch: [(statement: Statement, values: [Value])]) throws(DatabaseFault) -> [PostgresResult] {
         let names = try batch.map { item throws(DatabaseFault) in try prepare(item.statement.postgres) }
         try settle()
+        trips += 1
         wire.beginTrip()
         try wire.sent(unsafe PQenterPipelineMode(handle))
         for (name, item) in zip(names, batch) {

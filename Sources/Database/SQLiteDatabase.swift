@@ -1,6 +1,7 @@
 internal import GRDB
 internal import GRDBSQLite
 internal import Foundation
+internal import Telemetry
 
 /// SQLite through GRDB: one writer and, in WAL mode, several readers, each on a thread of its own; or a temporary one.
 ///
@@ -155,7 +156,10 @@ public final class SQLiteDatabase: Database {
     /// Runs `body` in a snapshot.
     public func read<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
         do {
-            return try await pool.read { database in try body(SQLiteConnection(database: database)) }
+            return try await pool.read { database in
+                Telemetry.database.trips[.read].increment()
+                return try Telemetry.database.measure(.read) { try body(SQLiteConnection(database: database)) }
+            }
         } catch let error as DatabaseError { throw DatabaseFault(error) }
     }
 
@@ -165,9 +169,12 @@ public final class SQLiteDatabase: Database {
         do {
             let result = try await pool.writeWithoutTransaction { database in
                 var result: T?
-                try database.inTransaction(.immediate) {
-                    result = try body(SQLiteConnection(database: database))
-                    return .commit
+                Telemetry.database.trips[.write].increment()
+                try Telemetry.database.measure(.write) {
+                    try database.inTransaction(.immediate) {
+                        result = try body(SQLiteConnection(database: database))
+                        return .commit
+                    }
                 }
                 guard let result else { throw DatabaseFault(.corrupt, "a transaction was committed without its result") }
                 return result

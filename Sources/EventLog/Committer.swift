@@ -2,6 +2,7 @@ internal import Database
 public import Domain
 public import ServiceLifecycle
 internal import Synchronization
+internal import Telemetry
 
 /// What a caller wants to happen: a decision, the state it is made on, and what goes with it.
 public struct Submission: Sendable {
@@ -83,11 +84,14 @@ public actor Committer: Service {
     public func commit(_ submission: Submission) async throws -> [RecordedEvent] {
         guard !isClosed else { throw LogFault.closed }
         guard queue.count < Self.queueLimit, queue.isEmpty || queuedBytes + submission.bytes <= Self.queueBytes else {
+            Telemetry.log.overflows.increment()
             throw LogFault.overloaded
         }
         return try await withCheckedThrowingContinuation { answer in
             queue.append(Pending(submission: submission, answer: answer))
             queuedBytes += submission.bytes
+            Telemetry.log.waiting.increment()
+            Telemetry.log.waitingBytes.add(submission.bytes)
             wake.yield()
         }
     }
@@ -112,19 +116,40 @@ public actor Committer: Service {
             }.count
         let group = Array(queue.prefix(count))
         queue.removeFirst(count)
-        queuedBytes -= group.reduce(0) { $0 + $1.submission.bytes }
+        let groupBytes = group.reduce(0) { $0 + $1.submission.bytes }
+        queuedBytes -= groupBytes
+        Telemetry.log.waiting.add(-count)
+        Telemetry.log.waitingBytes.add(-groupBytes)
         return group
     }
 
     private func commit(_ group: [Pending]) async {
+        Telemetry.log.groups.record(group.count)
+        let start = ContinuousClock.now
+        defer { Telemetry.log.durations.record(since: start) }
         do {
             let outcomes = try await appender.append(group.map(\.submission))
             lastFailure.withLock { $0 = nil }
+            Telemetry.log.count(outcomes)
             for (pending, outcome) in zip(group, outcomes) { pending.answer.resume(with: outcome) }
         } catch {
+            Telemetry.log.failures.increment()
             // What is wrong with a submission says nothing of the database.
             if case .unavailable = (error as? DatabaseFault)?.kind { lastFailure.withLock { $0 = .now } }
             for pending in group { pending.answer.resume(throwing: error) }
         }
+    }
+}
+
+extension LogMetrics {
+    /// What has become of a group.
+    fileprivate func count(_ outcomes: [Result<[RecordedEvent], Refusal>]) {
+        let count = outcomes.reduce(0) { count, outcome in
+            if case .success(let records) = outcome { return count + records.count }
+            return count
+        }
+        guard count > 0 else { return }
+        appends.increment()
+        events.add(count)
     }
 }

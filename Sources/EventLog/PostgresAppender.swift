@@ -2,6 +2,7 @@ public import Database
 public import Domain
 internal import Foundation
 internal import Sodium
+internal import Telemetry
 
 /// Appends with one call of the function `apus_append`, which is a transaction of its own: the lock of the head never spans
 /// a round trip. What was decided on a view that others have changed since is decided again.
@@ -48,6 +49,7 @@ public struct PostgresAppender: Appender {
                 if let last = plan.records.last { announce(Position(rawValue: last.position.rawValue + shift)) }
                 return plan.answers(shiftedBy: shift)
             } catch let refused as Refused {
+                Telemetry.log.count(refused.fault)
                 switch refused.fault.kind {
                 case .raised("AP002", let message): taken.merge(try Self.claims(message, of: refused.plan)) { $1 }
                 case .raised("AP003", _): try await recognize()
@@ -86,7 +88,8 @@ public struct PostgresAppender: Appender {
 
     /// Decides and appends while nobody else can. Whoever stands still meanwhile loses the session and the lock with it.
     private func appendLocked(_ group: [Submission], _ taken: TakenClaims) async throws -> (Plan, shift: Int64) {
-        try await database.write { connection in
+        Telemetry.log.locked.increment()
+        return try await database.write { connection in
             try connection.enqueue(Self.mustNotStandStill, [])
             try connection.enqueue(EventLog.selectHeadForUpdate, [])
             let view = try LogView(for: group, connection)
@@ -156,6 +159,19 @@ public struct PostgresAppender: Appender {
         SELECT apus_append(
             $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
         """)
+}
+
+extension LogMetrics {
+    /// Why what was decided could not be appended as it was.
+    fileprivate func count(_ fault: DatabaseFault) {
+        switch fault.kind {
+        case .raised("AP002", _): conflicts[.claims].increment()
+        case .raised("AP003", _): conflicts[.epoch].increment()
+        case .raised: conflicts[.streams].increment()
+        case .conflict, .constraint: conflicts[.rows].increment()
+        case .unavailable, .corrupt: break
+        }
+    }
 }
 
 extension AppendRows {

@@ -5,6 +5,7 @@ internal import NIOCore
 internal import NIOWebSocket
 internal import ReadModel
 internal import Synchronization
+internal import Telemetry
 
 /// A collection with those who listen to it: reads each change once, encodes it once, and gives the same bytes to all who
 /// wait for them.
@@ -48,6 +49,8 @@ final class Feed: Sendable {
     }
 
     func note(_ position: Position) { change { $0.feed.note(position) } }
+    /// Whether it knows of a change after a position, or looks for one.
+    func isAware(ofChangesAfter position: Position) -> Bool { state.withLock { $0.feed.isAware(ofChangesAfter: position) } }
     func recheck() { change { $0.feed.recheck() } }
 
     /// Closes all sockets.
@@ -56,6 +59,7 @@ final class Feed: Sendable {
     /// Looks until everybody has everything, or has a frame on the way.
     func run(_ logger: Logger) async {
         while let look = nextLook() {
+            Telemetry.gateway.pages.increment()
             do {
                 perform(try await source.find(look, in: collection), by: look)
             } catch {
@@ -87,7 +91,9 @@ final class Feed: Sendable {
 
     private func perform(_ action: FeedState.Action, _ sockets: [ListenerID: Socket]) {
         switch action {
-        case .dismiss(let ids): for id in ids { sockets[id]?.close(.policyViolation) }
+        case .dismiss(let ids):
+            Telemetry.gateway.revocations.add(ids.count)
+            for id in ids { sockets[id]?.close(.policyViolation) }
         case .send(let message, let ids): for id in ids { sockets[id].map { send(message, to: id, on: $0) } }
         }
     }

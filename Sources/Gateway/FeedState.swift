@@ -119,6 +119,9 @@ struct FeedState {
         if position > changed { isStale = true }
     }
 
+    /// Whether a change after a position is known, or looked for.
+    func isAware(ofChangesAfter position: Position) -> Bool { isStale || changed > position }
+
     /// Everybody's access is to be looked at again.
     mutating func recheck() { isStale = true }
 

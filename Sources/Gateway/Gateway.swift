@@ -20,6 +20,7 @@ public import ReadModel
 public import ServiceLifecycle
 internal import NIOWebSocket
 internal import Synchronization
+internal import Telemetry
 
 /// What a process has for real time.
 public struct RealTime: Sendable {
@@ -217,6 +218,9 @@ public final class Gateway: Service {
     /// Lets a socket listen until its connection ends, or the program shuts down.
     public func serve(_ opening: Opening, on socket: Socket) async throws {
         try await socket.opened.futureResult.get()
+        Telemetry.gateway.opened.increment()
+        Telemetry.gateway.sockets.increment()
+        defer { Telemetry.gateway.sockets.decrement() }
         let grant = opening.grant
         // The user's place is held until the end.
         defer { withExtendedLifetime(opening.seat) {} }
@@ -319,7 +323,10 @@ public final class Gateway: Service {
         }
         for stream in streams {
             switch stream {
-            case .collection(let collection): feed(of: collection)?.note(end.position)
+            case .collection(let collection):
+                guard let feed = feed(of: collection) else { continue }
+                if let last, !feed.isAware(ofChangesAfter: last.position) { Telemetry.gateway.gaps.increment() }
+                feed.note(end.position)
             case .user(let user): recheck { $0.user == user }
             case .createdUser: break
             }
@@ -351,6 +358,7 @@ public final class Gateway: Service {
     }
 
     private func receive(_ notice: Notice) {
+        Telemetry.gateway.hints.increment()
         switch notice {
         case .changed(let hint): feed(of: hint.collection)?.note(hint.position)
         case .userChanged(let user): recheck { $0.user == user }

@@ -1,5 +1,7 @@
 public import Domain
 public import EventLog
+internal import Synchronization
+internal import Telemetry
 
 /// A collection has changed: told after the commit that made the change visible.
 public struct Hint: Hashable, Sendable {
@@ -65,16 +67,24 @@ public final class LocalHints: Hints {
     /// How many may wait for the gateway; of more the oldest are lost.
     private static let waitingNotices = 4096
 
-    public let notices: AsyncStream<Notice>
+    /// What was published. Whoever has asked for it is thought to take it.
+    public var notices: AsyncStream<Notice> {
+        isListenedTo.store(true, ordering: .relaxed)
+        return stream
+    }
     /// There is no elsewhere.
     public let areHeard = true
+    private let stream: AsyncStream<Notice>
     private let continuation: AsyncStream<Notice>.Continuation
+    private let isListenedTo = Atomic(false)
 
     public init() {
-        (notices, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(Self.waitingNotices))
+        (stream, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(Self.waitingNotices))
     }
 
     public func publish(_ notices: [Notice]) {
-        for notice in notices { continuation.yield(notice) }
+        for notice in notices {
+            if case .dropped = continuation.yield(notice), isListenedTo.load(ordering: .relaxed) { Telemetry.gateway.lost.increment() }
+        }
     }
 }

@@ -1,6 +1,7 @@
 internal import NIOCore
 internal import NIOWebSocket
 internal import Synchronization
+internal import Telemetry
 
 /// The server's end of a WebSocket, which only the server speaks on.
 ///
@@ -109,6 +110,8 @@ final class SocketHandler: ChannelDuplexHandler {
             (bound.value.heardAt, bound.value.takenAt) = (.now(), .now())
             if case .success = result { delivery(true) } else { delivery(false) }
         }
+        Telemetry.gateway.frames.increment()
+        Telemetry.gateway.sent.add(message.readableBytes)
         write(.binary, message, promise)
     }
 

@@ -12,6 +12,7 @@ public import Chunks
 public import Database
 public import Domain
 public import EventLog
+internal import Telemetry
 
 /// The read model in the database of the log, and perhaps another one to read from.
 public struct ReadModel: Sendable {
@@ -71,6 +72,8 @@ public struct ReadModel: Sendable {
     public func snapshot<T: Sendable>(_ body: @escaping @Sendable (Snapshot) throws -> T) async throws -> T {
         let deadline = ContinuousClock.now + Self.patience
         let first = FirstLook()
+        var waitingSince: ContinuousClock.Instant?
+        defer { Telemetry.readModel.noteWait(since: waitingSince) }
         while true {
             let steps = progress?.steps ?? 0
             do {
@@ -79,7 +82,10 @@ public struct ReadModel: Sendable {
                     return try body(
                         Snapshot(connection: connection, stokens: stokens, chunks: chunks, bounds: bounds, log: log))
                 }
-            } catch let behind as Behind { try await wait(for: behind, progress, after: steps, until: deadline) }
+            } catch let behind as Behind {
+                waitingSince = waitingSince ?? .now
+                try await wait(for: behind, progress, after: steps, until: deadline)
+            }
         }
     }
 
@@ -94,6 +100,8 @@ public struct ReadModel: Sendable {
         guard let replica else { return try await snapshot(body) }
         let deadline = ContinuousClock.now + Self.patience
         var facts = LogFacts()
+        var waitingSince: ContinuousClock.Instant?
+        defer { Telemetry.readModel.noteWait(since: waitingSince) }
         while true {
             let steps = replica.progress.steps
             do {
@@ -111,6 +119,7 @@ public struct ReadModel: Sendable {
             } catch let missing as LogFacts.Missing {
                 facts = try await database.read { [facts] connection in try facts.adding(missing, connection) }
             } catch let behind as Behind {
+                waitingSince = waitingSince ?? .now
                 try await wait(for: behind, replica.progress, after: steps, until: deadline)
             } catch let fault as DatabaseFault {
                 // What a standby replays may take from a question what it reads.
@@ -145,9 +154,19 @@ public struct ReadModel: Sendable {
     ) async throws {
         try Task.checkCancellation()
         guard let progress, ContinuousClock.now < deadline else {
+            Telemetry.readModel.timeouts.increment()
             throw DatabaseFault(.unavailable, "the read model is behind position \(behind.position.rawValue)")
         }
+        Telemetry.readModel.waiting.increment()
+        defer { Telemetry.readModel.waiting.decrement() }
         await progress.wait(for: behind.position, after: steps)
+    }
+}
+
+extension ReadModelMetrics {
+    /// Notes how long a reader has waited, asking again in between; one that has not begun to wait is not counted.
+    fileprivate func noteWait(since start: ContinuousClock.Instant?) {
+        if let start { waits.record(since: start) }
     }
 }
 

@@ -13,6 +13,7 @@ public import Logging
 public import ServiceLifecycle
 internal import NIOCore
 internal import Synchronization
+internal import Telemetry
 
 /// A Redis server, as long as ``run()`` runs.
 public final class Redis: Service {
@@ -114,7 +115,8 @@ public final class Redis: Service {
 
     /// Publishes something, if Redis is there. Returns at once; nobody learns whether it has arrived.
     public func publish(_ payload: [UInt8], to channel: String) {
-        guard let session = state.withLock({ $0.session }) else { return }
+        guard let session = state.withLock({ $0.session }) else { return Telemetry.redis.published[.dropped].increment() }
+        Telemetry.redis.published[.sent].increment()
         session.commands.send(["PUBLISH", .text(channel), .bytes(payload)]).whenFailure { [self] fault in
             logger.debug("not published", metadata: ["fault": "\(fault)"])
             if let fault = fault as? RedisFault { judge(fault, of: session.commands) }
@@ -277,6 +279,7 @@ public final class Redis: Service {
     }
 
     private func hasOpened(_ session: Session) {
+        Telemetry.redis.connects.increment()
         let wasAway = state.withLock { state in
             state.session = session
             for channel in state.feeds.keys { begin(channel, session) }

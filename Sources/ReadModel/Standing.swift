@@ -1,0 +1,133 @@
+internal import Database
+public import Domain
+public import EventLog
+
+/// Where the log stands, and what follows from it: what whoever looks after a server wants to know of the database.
+public struct Standing: Sendable {
+    /// Where the log ends.
+    public let head: LogHead
+    /// The tables beside the log.
+    public let tables: TablesStanding
+    /// When the oldest event happened that is not in the tables; nil while there is none.
+    public let unprojectedSince: Timestamp?
+    /// The same of the other read model that was asked about.
+    public let unprojectedElsewhereSince: Timestamp?
+    /// The last position that a seal covers; where there is none, that before the log's first.
+    public let seal: Position
+    /// When the oldest event happened that no seal covers; nil while there is none.
+    public let unsealedSince: Timestamp?
+    /// Whether the database takes writes, as far as it says so by itself.
+    public let isWritable: Bool
+    /// Login sessions that end within a week unless they are used.
+    public let expiring: Expiring
+
+    /// A number that costs all sessions to find out, and when it was.
+    public struct Expiring: Sendable {
+        public let count: Int64
+        let countedAt: Timestamp
+    }
+}
+
+/// Where a set of tables stands.
+public struct TablesStanding: Sendable {
+    /// The last position that is in the tables.
+    public let checkpoint: Position
+    /// Nil where the append projects.
+    public let lease: Lease?
+
+    /// Who brings events into the tables.
+    public struct Lease: Sendable {
+        /// Whether a projector has the lease just now.
+        public let isHeld: Bool
+        /// How often another one has taken it.
+        public let changes: Int64
+    }
+}
+
+extension ReadModel {
+    /// How long sessions that end soon are good for once they were counted, and what is soon, in microseconds.
+    private static let countedFor: Int64 = 60_000_000
+    private static let week: Int64 = 7 * 86_400_000_000
+
+    /// Where the log stands, in one round trip and with a bound on its time.
+    ///
+    /// - Parameters:
+    ///   - last: what was found the last time: sessions are not counted each time.
+    ///   - elsewhere: how far another read model is.
+    /// - Throws: `DatabaseFault`.
+    public func standing(at now: Timestamp, after last: Standing?, elsewhere: Position?) async throws -> Standing {
+        let known = last.flatMap { now.rawValue < $0.expiring.countedAt.rawValue + Self.countedFor ? $0.expiring : nil }
+        let values: [Value] = [
+            .integer(orNull: elsewhere?.rawValue), .flag(known == nil), .text(now.text),
+            .text(Timestamp(rawValue: now.rawValue + Self.week).text),
+        ]
+        let found = try await database.read { [dialect = database.dialect] connection in
+            try Self.boundTime(connection, dialect)
+            return try connection.first(Self.select, values) { row in
+                Standing(
+                    head: LogHead(position: Position(rawValue: row.integer(0)), epoch: row.integer(1)),
+                    tables: Self.tables(row, from: 2), unprojectedSince: row.integerOrNil(5).map(Timestamp.init),
+                    unprojectedElsewhereSince: row.integerOrNil(6).map(Timestamp.init), seal: Position(rawValue: row.integer(7)),
+                    unsealedSince: row.integerOrNil(8).map(Timestamp.init), isWritable: row.flag(9),
+                    expiring: known ?? .init(count: row.integer(10), countedAt: now))
+            }
+        }
+        guard let found else { throw Snapshot.noCheckpoint }
+        return found
+    }
+
+    /// Where the other read model stands; nil where there is none.
+    ///
+    /// - Throws: `DatabaseFault`.
+    public func replicaStanding() async throws -> TablesStanding? {
+        guard let database = replica?.database else { return nil }
+        return try await database.read { [dialect = database.dialect] connection in
+            try Self.boundTime(connection, dialect)
+            return try connection.first(Self.selectTables, []) { Self.tables($0, from: 0) }
+        }
+    }
+
+    private static func tables(_ row: any Row, from column: Int) -> TablesStanding {
+        let changes = row.integerOrNil(column + 2)
+        return TablesStanding(
+            checkpoint: Position(rawValue: row.integer(column)),
+            lease: changes.map { .init(isHeld: row.flag(column + 1), changes: $0) })
+    }
+
+    /// Whoever looks must not burden a database that has too much to do already.
+    private static func boundTime(_ connection: any Connection, _ dialect: Dialect) throws {
+        if dialect == .postgres { try connection.enqueue(Statement("SET LOCAL statement_timeout = '2s'"), []) }
+    }
+
+    private static let tableColumns = "projection.position, {lease}"
+
+    private static func statement(_ sql: String) -> Statement {
+        Statement(sql)
+            .replacing("{lease}", sqlite: "0, NULL", postgres: "projection.lease_until > clock_timestamp(), projection.fence")
+            .replacing(
+                "{writable}", sqlite: "1",
+                postgres: "NOT pg_is_in_recovery()"
+            )
+            .replacing("{number}", sqlite: "", postgres: "::bigint")
+            .replacing("{moment}", sqlite: "", postgres: "::timestamptz")
+    }
+
+    private static let selectTables = statement("SELECT \(tableColumns) FROM apus_projection projection")
+
+    private static let select = statement(
+        """
+        SELECT log.position, log.epoch, \(tableColumns),
+               (SELECT occurred_at FROM apus_event WHERE position > projection.position ORDER BY position LIMIT 1),
+               (SELECT occurred_at FROM apus_event WHERE position > $1{number} ORDER BY position LIMIT 1),
+               seal.position,
+               (SELECT occurred_at FROM apus_event WHERE position > seal.position ORDER BY position LIMIT 1),
+               {writable},
+               CASE WHEN $2{number} = 1
+                    THEN (SELECT count(*) FROM token_auth_authtoken WHERE expiry >= $3{moment} AND expiry < $4{moment}) END
+        FROM   apus_log log
+        JOIN   apus_projection projection ON projection.id = log.id
+        JOIN   (SELECT COALESCE(
+                           (SELECT max(position) FROM apus_seal), (SELECT min(first_position) - 1 FROM apus_epoch)) AS position) seal
+               ON TRUE
+        """)
+}

@@ -1,0 +1,70 @@
+import Database
+import Domain
+import EventLog
+import ReadModel
+import Testing
+
+@Suite("Where log and tables stand") struct StandingTests {
+    private let day: Int64 = 86_400_000_000
+
+    @Test("is told of an empty log, of one whose events no seal covers, and of one that is sealed", arguments: Engine.all)
+    func seals(engine: Engine) async throws {
+        try await engine.node { node in
+            let empty = try await node.readModel.standing(at: noon, after: nil, elsewhere: nil)
+            #expect(empty.head == LogHead(position: .none, epoch: 1) && empty.tables.checkpoint == .none)
+            #expect(empty.seal == .none && empty.unsealedSince == nil && empty.unprojectedSince == nil && empty.isWritable)
+            let ada = try await node.user("ada")
+            try await node.create(notes, by: ada)
+            try await node.caughtUp()
+            let log = try await node.log()
+            let (first, end) = (log.first?.occurredAt, try #require(log.last?.position))
+            let open = try await node.readModel.standing(at: noon, after: empty, elsewhere: Position(rawValue: 1))
+            #expect(open.head.position == end && open.tables.checkpoint == end)
+            #expect(open.seal == .none && open.unsealedSince == first && open.unprojectedSince == nil)
+            #expect(open.unprojectedElsewhereSince != nil)
+            #expect(open.tables.lease?.isHeld == (engine == .postgres ? true : nil))
+            try await Sealer(database: node.database, key: SealKey(secret: [1])).seal()
+            let sealed = try await node.readModel.standing(at: noon, after: nil, elsewhere: end)
+            #expect(sealed.seal == end && sealed.unsealedSince == nil && sealed.unprojectedElsewhereSince == nil)
+            #expect(try await node.readModel.replicaStanding() == nil)
+        }
+    }
+
+    @Test("counts the sessions that end within a week, and again only after a minute", arguments: Engine.all)
+    func expiring(engine: Engine) async throws {
+        try await engine.node { node in
+            let ada = try await node.user("ada")
+            try await node.caughtUp()
+            for lifetime in [Duration.seconds(6 * 86_400), .seconds(8 * 86_400), nil] {
+                _ = try await Sessions(database: node.database, lifetime: lifetime).create(for: ada, device: nil, at: noon)
+            }
+            let now = try await node.readModel.standing(at: noon, after: nil, elsewhere: nil)
+            #expect(now.expiring.count == 1)
+            let soon = Timestamp(rawValue: noon.rawValue + 2 * day)
+            #expect(try await node.readModel.standing(at: soon, after: now, elsewhere: nil).expiring.count == 2)
+            let atOnce = Timestamp(rawValue: noon.rawValue + 59_000_000)
+            try await node.database.write { _ = try $0.execute(Statement("DELETE FROM token_auth_authtoken"), []) }
+            #expect(try await node.readModel.standing(at: atOnce, after: now, elsewhere: nil).expiring.count == 1)
+            #expect(try await node.readModel.standing(at: soon, after: now, elsewhere: nil).expiring.count == 0)
+        }
+    }
+
+    @Test("says since when events are not in the tables", arguments: Engine.projectingLater)
+    func behind(engine: Engine) async throws {
+        try await engine.place { place in
+            try await place.node().running { node in
+                let ada = try await node.user("ada")
+                try await node.create(notes, by: ada)
+                try await node.caughtUp()
+            }
+            let node = try await place.node()
+            try await node.database.write { connection in
+                try connection.run(
+                    script: "UPDATE apus_projection SET position = 1; UPDATE apus_event SET occurred_at = position * 1000000")
+            }
+            let found = try await node.readModel.standing(at: noon, after: nil, elsewhere: nil)
+            #expect(found.tables.checkpoint == Position(rawValue: 1) && found.unprojectedSince == Timestamp(rawValue: 2_000_000))
+            #expect(found.tables.lease?.isHeld == false && found.tables.lease?.changes == 1)
+        }
+    }
+}
