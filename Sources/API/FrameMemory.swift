@@ -12,8 +12,14 @@ extension MemoryBudget {
             do throws(APIError) {
                 let shares = [MemoryShare(of: half), MemoryShare(of: self)]
                 for share in shares { try share.grow(by: bytes) }
-                return shares
+                return Room(shares: shares)
             } catch { throw NoRoom() }
         }
     }
+}
+
+private struct Room: FrameRoom {
+    let shares: [MemoryShare]
+
+    func shrink(to bytes: Int) { for share in shares { share.shrink(to: bytes) } }
 }

@@ -36,11 +36,15 @@ final class MemoryShare: Sendable {
         heldBytes.withLock { $0 += bytes }
     }
 
-    func giveBack() {
+    /// Gives back what is held beyond so many bytes.
+    func shrink(to bytes: Int) {
         budget.give(
             heldBytes.withLock { held in
-                defer { held = 0 }
-                return held
+                let surplus = max(held - bytes, 0)
+                held -= surplus
+                return surplus
             })
     }
+
+    func giveBack() { shrink(to: 0) }
 }

@@ -24,12 +24,17 @@ final class Feed: Sendable {
     private let source: Source
     /// Told that there is something to look for: ``run()`` is to be called.
     private let awaken: @Sendable (Feed) -> Void
+    /// Told that there is no memory left for a message.
+    private let findRoom: @Sendable () -> Void
     private let state = Mutex(State())
 
-    init(_ collection: CollectionUID, _ source: Source, awaken: @escaping @Sendable (Feed) -> Void) {
+    init(
+        _ collection: CollectionUID, _ source: Source, awaken: @escaping @Sendable (Feed) -> Void, findRoom: @escaping @Sendable () -> Void
+    ) {
         self.collection = collection
         self.source = source
         self.awaken = awaken
+        self.findRoom = findRoom
     }
 
     var grants: [Grant] { state.withLock { $0.feed.grants } }
@@ -56,6 +61,9 @@ final class Feed: Sendable {
     /// Closes all sockets.
     func close(_ code: WebSocketErrorCode) { for socket in state.withLock({ Array($0.sockets.values) }) { socket.close(code) } }
 
+    /// Cuts the sockets whose peers have taken nothing of their messages for so long.
+    func cutStuck(for time: TimeAmount) { for socket in state.withLock({ Array($0.sockets.values) }) { socket.cutIfStuck(for: time) } }
+
     /// Looks until everybody has everything, or has a frame on the way.
     func run(_ logger: Logger) async {
         while let look = nextLook() {
@@ -65,6 +73,7 @@ final class Feed: Sendable {
             } catch {
                 state.withLock { $0.feed.failed() }
                 if error is CancellationError { return }
+                if error is NoRoom { findRoom() }
                 // With no memory left they wait: what they will get is in the log.
                 logger.log(
                     level: error is NoRoom ? .debug : .error, "changes could not be read for those who listen",
@@ -162,7 +171,7 @@ struct Source: Sendable {
     private func page(
         after place: Place, upTo limit: Position? = nil, _ collection: CollectionAccess, _ snapshot: Snapshot
     ) throws -> FeedState.Page? {
-        var held: (any Sendable)?
+        var held: (any FrameRoom)?
         let found = try snapshot.changes(
             of: collection, after: place.position, knownAt: place.base, upTo: limit, limit: Self.pageItems
         ) { bytes in held = try hold(bytes) }
@@ -170,6 +179,7 @@ struct Source: Sendable {
         var end = Place(at: last.changed)
         if !found.isDone { end.base = place.base }
         let message = encode(found.elements, try snapshot.stoken(at: last.changed), found.isDone)
+        held?.shrink(to: message.readableBytes)
         return FeedState.Page(message: Message(message, held: held), end: end)
     }
 }

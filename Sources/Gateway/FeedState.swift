@@ -24,9 +24,9 @@ struct Place: Hashable, Sendable {
 /// A message on its way to one listener or many, with what is held for it: given back when nobody has the message any more.
 struct Message: Sendable {
     let bytes: ByteBuffer
-    private let held: (any Sendable)?
+    private let held: (any FrameRoom)?
 
-    init(_ bytes: ByteBuffer, held: (any Sendable)? = nil) {
+    init(_ bytes: ByteBuffer, held: (any FrameRoom)? = nil) {
         self.bytes = bytes
         self.held = held
     }
@@ -201,6 +201,9 @@ struct FeedState {
         return actions + [.send(page.message, to: Array(waiting))]
     }
 
-    /// A look could not be taken: it is to be taken again.
-    mutating func failed() { isStale = true }
+    /// A look could not be taken: it is to be taken again. Memory may be what was wanting, so no pages are kept for those who come later.
+    mutating func failed() {
+        isStale = true
+        shared = []
+    }
 }

@@ -68,6 +68,12 @@ public struct NoRoom: Error, Sendable {
     public init() {}
 }
 
+/// Memory that is reserved for a message, until nobody has it any more.
+public protocol FrameRoom: Sendable {
+    /// The message has been made: more than its bytes need not be reserved.
+    func shrink(to bytes: Int)
+}
+
 /// A socket that may be opened, and what comes to it.
 public struct Opening: Sendable {
     enum Content {
@@ -100,7 +106,7 @@ public final class Gateway: Service {
     public typealias Encoding = @Sendable (_ items: [ItemContent], _ stoken: String, _ isDone: Bool) -> ByteBuffer
 
     /// Reserves memory for a message, before it is read: what is answered holds it. Throws ``NoRoom`` where there is none left.
-    public typealias Holding = @Sendable (_ bytes: Int) throws -> any Sendable
+    public typealias Holding = @Sendable (_ bytes: Int) throws -> any FrameRoom
 
     /// How often the log's head is looked at, for hints that were lost; and how often when none come in.
     private static let headInterval = Duration.seconds(1)
@@ -111,6 +117,11 @@ public final class Gateway: Service {
     private static let sessionsAtOnce = 500
     /// How long a socket stays open to which nothing will come.
     private static let patience = TimeAmount.seconds(3)
+    /// Once there is no memory left for messages, a socket is cut whose peer has taken nothing of its message for so long, so
+    /// that those who do not read keep nothing from those who do.
+    static let stuckTime = TimeAmount.seconds(10)
+    /// How often that is looked for.
+    private static let stuckInterval = Duration.milliseconds(400)
     /// When more events than this were missed, every feed looks for itself.
     private static let missedEvents: Int64 = 10_000
 
@@ -121,6 +132,8 @@ public final class Gateway: Service {
         var lastListener = 0
         /// Openings in the present second.
         var openings: (second: Int64, count: Int) = (0, 0)
+        /// When sockets were last looked for that are not read.
+        var stuckLook: ContinuousClock.Instant?
     }
 
     private struct HeadLook {
@@ -268,10 +281,22 @@ public final class Gateway: Service {
         state.withLock { state in
             state.lastListener += 1
             let (feed, sockets) =
-                state.feeds[collection] ?? (Feed(collection, source) { [awaken] in awaken.yield($0) }, 0)
+                state.feeds[collection]
+                ?? (Feed(collection, source, awaken: { [awaken] in awaken.yield($0) }, findRoom: { [weak self] in self?.cutStuck() }), 0)
             state.feeds[collection] = (feed, sockets + 1)
             return (ListenerID(rawValue: state.lastListener), feed)
         }
+    }
+
+    /// Cuts the sockets whose peers do not take what is held for them.
+    private func cutStuck() {
+        let now = ContinuousClock.now
+        let feeds = state.withLock { state in
+            if let last = state.stuckLook, now < last + Self.stuckInterval { return [Feed]() }
+            state.stuckLook = now
+            return state.feeds.values.map(\.feed)
+        }
+        for feed in feeds { feed.cutStuck(for: Self.stuckTime) }
     }
 
     private func leave(_ collection: CollectionUID) {

@@ -47,6 +47,9 @@ public final class Socket: Sendable {
         await withCheckedContinuation { continuation in send(message) { continuation.resume(returning: $0) } }
     }
 
+    /// Ends the connection when the peer has taken nothing of a message for so long.
+    func cutIfStuck(for time: TimeAmount) { eventLoop.execute { [self] in handler.value?.cutIfStuck(for: time) } }
+
     /// Says why, and closes, after a while.
     func close(_ code: WebSocketErrorCode, in delay: TimeAmount = .zero) {
         eventLoop.scheduleTask(in: delay) { [self] in handler.value?.close(code) }
@@ -112,7 +115,15 @@ final class SocketHandler: ChannelDuplexHandler {
         }
         Telemetry.gateway.frames.increment()
         Telemetry.gateway.sent.add(message.readableBytes)
+        // There was nothing to take before.
+        if waitingBytes == 0 { takenAt = .now() }
         write(.binary, message, promise)
+    }
+
+    func cutIfStuck(for time: TimeAmount) {
+        guard let context else { return }
+        look(context)
+        if waitingBytes > 0, .now() - takenAt >= time { context.close(promise: nil) }
     }
 
     func close(_ code: WebSocketErrorCode) {
@@ -187,16 +198,21 @@ final class SocketHandler: ChannelDuplexHandler {
 
     private func ping() {
         guard let context else { return }
+        look(context)
+        // One that only speaks is as good as gone.
+        let silence = NIODeadline.now() - min(heardAt, takenAt)
+        if silence > TimeAmount(socket.pings.interval) * 2 { return context.close(promise: nil) }
+        if !isClosing, waitingBytes == 0 { write(.ping, ByteBuffer(), nil) }
+    }
+
+    /// Looks how much the peer has taken of what waits for it.
+    private func look(_ context: ChannelHandlerContext) {
         let waiting: Int
         do { waiting = try context.channel.syncOptions?.getOption(.bufferedWritableBytes) ?? 0 } catch { return }
         // A peer that takes its bytes is there, however slow it is; the answer to a ping would only come after them.
         if waiting < waitingBytes { heardAt = .now() }
         if waiting == 0 || waiting < waitingBytes { takenAt = .now() }
         waitingBytes = waiting
-        // One that only speaks is as good as gone.
-        let silence = NIODeadline.now() - min(heardAt, takenAt)
-        if silence > TimeAmount(socket.pings.interval) * 2 { return context.close(promise: nil) }
-        if !isClosing, waiting == 0 { write(.ping, ByteBuffer(), nil) }
     }
 
     private func write(_ opcode: WebSocketOpcode, _ data: ByteBuffer, _ promise: EventLoopPromise<Void>?) {

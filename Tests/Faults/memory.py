@@ -28,8 +28,8 @@ LOOKS_SECONDS = 4.0  # how long the memory is looked at while clients do not rea
 
 
 @contextlib.contextmanager
-def notes(options: argparse.Namespace) -> Iterator[tuple[Server, Client]]:
-    with Server(options.apus, "--signup", "open") as server:
+def notes(options: argparse.Namespace, *arguments: str) -> Iterator[tuple[Server, Client]]:
+    with Server(options.apus, "--signup", "open", *arguments) as server:
         client = person(server, "alice")
         expected(client.create_collection("notes"), 201)
         yield server, client
@@ -158,6 +158,25 @@ def backlog(options: argparse.Namespace) -> None:
                 listener.wait("the backlog", lambda: len(listener.items) >= count)
         equal([item for item, _ in listener.items], [uid("item", number) for number in range(30)], "items")
         true(max(map(len, listener.frames)) < 9 * MIB, "a frame holds one such item")
+        listener.close()
+        for socket_ in silent:
+            socket_.close()
+
+
+@test("sockets that are not read, and hold all memory that messages may have, keep nothing from one that is")
+def starving(options: argparse.Namespace) -> None:
+    with notes(options, "--memory", "64MB") as (server, client):
+        starts = []
+        for number in range(6):
+            starts.append(client.stoken("notes"))
+            name = uid("chunk", number)
+            upload(client, name, os.urandom(8 * MIB))
+            expected(client.commit("notes", [offered(uid("item", number), uid("revision", number), b"m", [(name, None)])]), 200)
+        # Each begins elsewhere, so that no message is for two; four have all the room there is.
+        silent = [opened(server, ticket(client, "notes"), start, max_queue=1, ping_interval=None, close_timeout=0.1) for start in starts[1:]]
+        listener = Listener(client, "notes", starts[0], ping_interval=None)
+        for count in range(1, 7):
+            listener.wait("what the others do not take", lambda: len(listener.items) >= count)
         listener.close()
         for socket_ in silent:
             socket_.close()
