@@ -97,13 +97,18 @@ let package = Package(
                 "Telemetry", "Sodium", "MessagePack", "Domain", "Database", "EventLog", "Chunks", "ReadModel", "Gateway",
                 .hummingbird, .hummingbirdCore, .httpTypes, .logging, .nioCore, .nioHTTP1, .serviceLifecycle,
             ], swiftSettings: strict),
+        .target(
+            name: "Server",
+            dependencies: [
+                "Telemetry", "Sodium", "Domain", "Database", "Schemas", "EventLog", "Chunks", "Projections", "Replay", "Backup",
+                "ReadModel",
+                "Redis", "Gateway", "API", .coreMetrics, .hummingbird, .logging, .nioCore, .nioPosix, .serviceLifecycle, .unixSignals,
+            ], swiftSettings: strict),
         .executableTarget(
             name: "Apus",
             dependencies: [
-                "Telemetry", "Sodium", "Domain", "Database", "Schemas", "EventLog", "Chunks", "Projections", "Replay", "Moving",
-                "Backup", "ReadModel", "Redis", "Gateway",
-                "API", "CBuild", "CICU", .argumentParser, .coreMetrics, .hummingbird, .logging, .nioCore, .nioPosix, .serviceLifecycle,
-                .unixSignals,
+                "Sodium", "Domain", "Database", "Schemas", "EventLog", "Chunks", "Projections", "Replay", "Moving", "Backup", "ReadModel",
+                "Redis", "Gateway", "API", "Server", "CBuild", "CICU", .argumentParser, .logging, .nioCore, .nioPosix,
             ], swiftSettings: strict),
         .target(name: "TestSupport", dependencies: ["Domain"], path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(name: "TelemetryTests", dependencies: ["Telemetry", .coreMetrics], swiftSettings: strict),

@@ -5,6 +5,7 @@ internal import EventLog
 internal import Foundation
 internal import Moving
 internal import Schemas
+internal import Server
 internal import Sodium
 
 /// `apus adopt`

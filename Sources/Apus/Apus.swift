@@ -1,4 +1,4 @@
-/// The program: its subcommands, its configuration, and how the modules are put together.
+/// The program: its subcommands, its options, and what it prints. What they work with is put together in Server.
 internal import ArgumentParser
 internal import CBuild
 

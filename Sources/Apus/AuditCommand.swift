@@ -4,6 +4,7 @@ internal import EventLog
 internal import Foundation
 internal import Logging
 internal import ReadModel
+internal import Server
 
 /// `apus audit`
 struct AuditCommand: AsyncParsableCommand {

@@ -5,6 +5,7 @@ internal import Domain
 internal import EventLog
 internal import Foundation
 internal import Logging
+internal import Server
 internal import Sodium
 
 /// `apus backup`

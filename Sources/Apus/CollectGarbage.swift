@@ -5,6 +5,7 @@ internal import EventLog
 internal import Logging
 internal import ReadModel
 internal import Replay
+internal import Server
 internal import Sodium
 
 /// `apus gc`

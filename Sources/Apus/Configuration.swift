@@ -5,6 +5,7 @@ internal import Foundation
 internal import Gateway
 internal import Logging
 internal import Redis
+internal import Server
 internal import Sodium
 
 /// What the environment says. Flags come before it.
@@ -95,6 +96,9 @@ struct Environment: Sendable, Unprinted {
         guard !secret.isEmpty else { throw ValidationError("\(name) is empty") }
         return secret
     }
+
+    /// The server's secret; nil for the one in the data folder.
+    func givenSecret() throws -> Hidden<[UInt8]>? { try secret("APUS_SECRET").map { Hidden(Array($0.utf8)) } }
 }
 
 /// Who may make an account.
@@ -122,12 +126,6 @@ enum Lifetime {
         }
         return .seconds(count * unit)
     }
-}
-
-/// Where a database is.
-enum DatabasePlace {
-    case sqlite(path: String)
-    case postgres(url: String)
 }
 
 /// The folder of everything that is kept.
@@ -161,6 +159,13 @@ struct DataOptions: ParsableArguments {
     @Option(help: "The folder of chunk files. (APUS_MEDIA_ROOT, default chunks in the data folder)")
     var mediaRoot: String?
 
+    /// Where everything lies.
+    func settings(_ environment: Environment) throws -> DataSettings {
+        DataSettings(
+            folder: folder(environment), database: try databasePlace(environment), readDatabaseURL: try readDatabaseURL(environment),
+            chunkFolder: chunkFolder(environment), secret: try environment.givenSecret())
+    }
+
     func readDatabaseURL(_ environment: Environment) throws -> String? {
         guard let url = try readDatabaseURL ?? environment.secret("APUS_READ_DATABASE_URL") else { return nil }
         guard url.hasPrefix("postgres://") || url.hasPrefix("postgresql://") else {
@@ -191,13 +196,6 @@ struct DataOptions: ParsableArguments {
     }
 
     func folder(_ environment: Environment) -> String { environment.text("APUS_DATA", flag: data, default: "./data") }
-}
-
-/// What a process does.
-enum Role: String, CaseIterable, Sendable {
-    case api
-    case projector
-    case gateway
 }
 
 /// The options of `apus serve`.
@@ -324,13 +322,17 @@ struct ServeOptions: ParsableArguments {
     var logLevel: String?
 
     func address(_ environment: Environment) throws -> ListenAddress {
-        try ListenAddress(environment.text("APUS_LISTEN", flag: listen, default: "127.0.0.1:3735"))
+        try Self.address(environment.text("APUS_LISTEN", flag: listen, default: "127.0.0.1:3735"))
+    }
+
+    private static func address(_ text: String) throws -> ListenAddress {
+        do throws(SettingFault) { return try ListenAddress(text) } catch { throw ValidationError(error.description) }
     }
 
     /// Where those who look after the server are listened to; nil for nowhere.
     func opsAddress(_ environment: Environment) throws -> ListenAddress? {
         guard let text = environment.text("APUS_OPS_LISTEN", flag: opsListen), !text.isEmpty else { return nil }
-        return try ListenAddress(text)
+        return try Self.address(text)
     }
 
     /// Whether it is said where to listen.
@@ -377,7 +379,28 @@ struct ServeOptions: ParsableArguments {
         return place
     }
 
-    func settings(_ environment: Environment) throws -> APISettings {
+    /// What a server does.
+    ///
+    /// - Parameter isShared: whether there may be others to serve instead.
+    func serverSettings(_ environment: Environment, isShared: Bool) throws -> ServerSettings {
+        var settings = ServerSettings()
+        settings.version = Apus.version
+        settings.api = try apiSettings(environment)
+        settings.address = try address(environment)
+        settings.isAddressGiven = isAddressGiven(environment)
+        settings.tokenLifetime = try Lifetime.parse(environment.text("APUS_TOKEN_LIFETIME", flag: tokenLifetime, default: "365d"))
+        settings.roles = try roles(environment)
+        settings.opsAddress = try opsAddress(environment)
+        settings.sealInterval = try sealInterval(environment)
+        settings.gateway = try gatewaySettings(environment)
+        settings.connections = try connections(environment)
+        settings.isProxied = try environment.flag("APUS_TRUST_PROXY", flag: trustProxy)
+        settings.memoryBytes = try environment.size("APUS_MEMORY", flag: memory, default: settings.memoryBytes)
+        settings.lameDuck = try lameDuck(environment, isShared: isShared)
+        return settings
+    }
+
+    private func apiSettings(_ environment: Environment) throws -> APISettings {
         var settings = APISettings()
         settings.isSignupOpen = try environment.choice("APUS_SIGNUP", flag: signup, default: .closed) == .open
         settings.isFrontEnd = try roles(environment).contains(.api)
@@ -401,14 +424,10 @@ struct ServeOptions: ParsableArguments {
         return settings
     }
 
-    /// What is let in. Raises the limit of open files.
-    func admission(_ environment: Environment, _ logger: Logger) throws -> Admission {
-        let all = try Descriptors.connections { most in
-            try environment.number("APUS_CONNECTIONS", flag: connections, default: most)
-        }
-        return Admission(
-            connections: .init(all: all, isProxied: try environment.flag("APUS_TRUST_PROXY", flag: trustProxy)),
-            memoryBytes: try environment.size("APUS_MEMORY", flag: memory, default: 256 << 20), logger: logger)
+    /// How many connections may be open, where that is said.
+    private func connections(_ environment: Environment) throws -> Int? {
+        guard environment.text("APUS_CONNECTIONS", flag: connections.map(String.init)) != nil else { return nil }
+        return try environment.number("APUS_CONNECTIONS", flag: connections, default: 1)
     }
 
     /// How often the log is sealed; nil where the operator does it.

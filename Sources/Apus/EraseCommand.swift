@@ -5,6 +5,7 @@ internal import Domain
 internal import EventLog
 internal import Logging
 internal import ReadModel
+internal import Server
 internal import Sodium
 
 /// `apus user erase`

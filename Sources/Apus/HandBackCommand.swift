@@ -5,6 +5,7 @@ internal import Moving
 internal import Projections
 internal import ReadModel
 internal import Schemas
+internal import Server
 
 /// `apus hand-back`
 struct HandBackCommand: AsyncParsableCommand {

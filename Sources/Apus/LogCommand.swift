@@ -4,6 +4,7 @@ internal import Domain
 internal import EventLog
 internal import Foundation
 internal import Logging
+internal import Server
 internal import Sodium
 
 /// `apus log`

@@ -1,5 +1,6 @@
 internal import Domain
 internal import Logging
+internal import Server
 
 /// Makes a line of each message of the log.
 struct LineLogHandler: LogHandler {

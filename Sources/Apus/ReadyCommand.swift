@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import NIOCore
 internal import NIOPosix
+internal import Server
 
 /// `apus ready`: what a container's health check runs, where there is no other program to ask with.
 struct ReadyCommand: AsyncParsableCommand {

@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Logging
 internal import ReadModel
 internal import Replay
+internal import Server
 
 /// `apus rebuild`
 struct RebuildCommand: AsyncParsableCommand {

@@ -3,6 +3,7 @@ internal import Database
 internal import EventLog
 internal import Logging
 internal import Schemas
+internal import Server
 internal import Sodium
 
 /// `apus secret`

@@ -5,6 +5,7 @@ internal import Logging
 internal import ReadModel
 internal import Replay
 internal import Schemas
+internal import Server
 
 /// `apus verify`
 struct Verify: AsyncParsableCommand {

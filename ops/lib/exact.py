@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 # Where nothing comes from outside that is looked up: options, drivers, formats.
-APART = {"Apus", "Database", "Redis", "MessagePack", "Sodium", "System"}
+APART = {"Apus", "Server", "Database", "Redis", "MessagePack", "Sodium", "System"}
 # Where texts that are looked up are names of tables.
 TABLES = {"Backup"}
 # A list that stands there.

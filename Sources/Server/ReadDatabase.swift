@@ -1,4 +1,3 @@
-internal import ArgumentParser
 internal import Database
 internal import EventLog
 internal import Logging
@@ -16,7 +15,7 @@ struct ReadDatabase: Sendable {
 
     /// Opens it, and makes the tables of a new one.
     ///
-    /// - Throws: `ValidationError` when it is the log's database, or has a log of its own.
+    /// - Throws: ``SettingFault`` when it is the log's database, or has a log of its own.
     init(url: String, log: any Database, projection: DjangoProjection, logger: Logger) async throws {
         let database = PostgresDatabase(url: url, role: .any, as: .replica)
         let progress = Progress()
@@ -28,13 +27,13 @@ struct ReadDatabase: Sendable {
             return
         }
         guard try await log.read(Self.name) != name else {
-            throw ValidationError("APUS_READ_DATABASE_URL is another database than that of the log, or a standby of it")
+            throw SettingFault("APUS_READ_DATABASE_URL is another database than that of the log, or a standby of it")
         }
         // What is written there must find the server that can be written.
         let writable = PostgresDatabase(url: url, connections: 2, as: .projection)
         try await writable.write { try Schema.create($0, .postgres) }
         guard try await database.ask(Statement("SELECT 1 FROM apus_event LIMIT 1"), [], { $0.integer(0) }).isEmpty else {
-            throw ValidationError("the database of APUS_READ_DATABASE_URL has a log of its own; a read model is made in an empty one")
+            throw SettingFault("the database of APUS_READ_DATABASE_URL has a log of its own; a read model is made in an empty one")
         }
         projector = Projector(log: log, replica: writable, projection: projection, logger: logger) { events in
             if let last = events.last { progress.reached(last.position) }

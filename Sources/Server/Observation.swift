@@ -11,6 +11,7 @@ internal import Telemetry
 /// What the metrics tell that is nobody's count: asked of the databases, of Redis' client and of the system when somebody looks.
 struct Observation: Sendable {
     private let engine: String
+    private let version: String
     private let redis: Redis?
     private let folder: String
     private let log: Observer<Standing>
@@ -20,7 +21,8 @@ struct Observation: Sendable {
     /// What must run while somebody may look.
     var services: [any Service] { [log] + [replica].compactMap { $0 as (any Service)? } }
 
-    init(_ readModel: ReadModel, engine: String, redis: Redis?, folder: String, logger: Logger) {
+    init(_ readModel: ReadModel, engine: String, version: String, redis: Redis?, folder: String, logger: Logger) {
+        self.version = version
         self.folder = folder
         self.engine = engine
         self.redis = redis
@@ -51,7 +53,7 @@ struct Observation: Sendable {
     /// Everything, at this moment.
     @Sendable func readings() async -> [Reading] {
         let (state, process) = (Telemetry.state, Telemetry.process)
-        var readings = [process.build(1, Apus.version, engine)] + process.readings()
+        var readings = [process.build(1, version, engine)] + process.readings()
         if let free = Self.freeBytes(folder) { readings.append(state.free(free)) }
         if let redis { readings.append(Telemetry.redis.up(redis.isConnected ? 1 : 0)) }
         // One after the other: the second is asked how old the events are that the first lacks.

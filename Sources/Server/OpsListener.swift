@@ -40,11 +40,12 @@ struct OpsListener: Service {
             onServerRunning: { channel in
                 do { try address.open() } catch { logger.error("the socket's rights could not be set") }
                 logger.info(
-                    "answering those who look after the server", metadata: ["address": "\(Serve.text(of: channel) ?? address.text)"])
+                    "answering those who look after the server", metadata: ["address": "\(ListenAddress.text(of: channel) ?? address.text)"]
+                )
             },
             logger: logger)
         do { try await application.run() } catch {
-            throw Serve.explained(error, address: address.text, option: "--ops-listen or APUS_OPS_LISTEN")
+            throw address.explained(error, option: "--ops-listen or APUS_OPS_LISTEN")
         }
     }
 

@@ -1,5 +1,3 @@
-internal import API
-internal import ArgumentParser
 internal import Foundation
 internal import Glibc
 
@@ -14,9 +12,9 @@ enum Descriptors {
 
     /// Raises the limit to what the system allows, and finds how many connections fit below it.
     ///
-    /// - Parameter wanted: how many there are to be, of the usual number that it is given.
-    /// - Throws: `ValidationError` where they do not fit.
-    static func connections(_ wanted: (_ usual: Int) throws -> Int) throws -> Int {
+    /// - Parameter wanted: how many there are to be; nil for the usual number, or as many as fit.
+    /// - Throws: ``SettingFault`` where they do not fit.
+    static func connections(_ wanted: Int?) throws -> Int {
         var limit = rlimit()
         unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
         if limit.rlim_cur < limit.rlim_max {
@@ -27,12 +25,12 @@ enum Descriptors {
         let open = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count
         let free = Int(clamping: limit.rlim_cur) - open - reserve
         guard free >= fewestConnections else {
-            throw ValidationError(
+            throw SettingFault(
                 "\(limit.rlim_cur) open files are too few for a server: raise the limit (ulimit -n)")
         }
-        let wanted = try wanted(min(free, usualConnections))
+        let wanted = wanted ?? min(free, usualConnections)
         guard wanted <= free else {
-            throw ValidationError(
+            throw SettingFault(
                 "\(wanted) connections do not fit below the limit of \(limit.rlim_cur) open files (ulimit -n): \(free) would")
         }
         return wanted

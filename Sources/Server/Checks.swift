@@ -13,7 +13,6 @@ struct Checks: Sendable {
     private typealias Fault = Readiness.Fault
 
     let node: Node
-    let redis: Redis?
     let roles: Set<Role>
     let logger: Logger
 
@@ -32,7 +31,7 @@ struct Checks: Sendable {
         if node.readModel.hasReplica {
             checks.append(.init(silence: "the read database does not answer") { await lookAtReplica(replicaLag) })
         }
-        if let redis, node.sharedTickets != nil, !roles.isDisjoint(with: [.api, .gateway]) {
+        if let redis = node.redis, node.sharedTickets != nil, !roles.isDisjoint(with: [.api, .gateway]) {
             checks.append(.init(silence: "Redis does not answer") { look(at: redis) })
         }
         return checks

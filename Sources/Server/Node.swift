@@ -1,29 +1,31 @@
-internal import ArgumentParser
 internal import Backup
-internal import Chunks
-internal import Database
-internal import Domain
-internal import EventLog
+package import Chunks
+package import Database
+package import Domain
+package import EventLog
 internal import Foundation
 internal import Gateway
-internal import Logging
+package import Logging
 internal import Projections
-internal import ReadModel
-internal import Redis
+package import ReadModel
+package import Redis
 internal import Schemas
 internal import ServiceLifecycle
-internal import Sodium
+package import Sodium
 internal import Telemetry
 
 /// What every subcommand works with: the database opened, and the modules on it put together.
-struct Node: Sendable {
+package struct Node: Sendable {
     private let engine: Engine
-    let database: any Database
-    let readModel: ReadModel
-    let committer: Committer
-    let appender: any Appender
-    let chunks: ChunkStore
-    let secret: Hidden<[UInt8]>
+    package let database: any Database
+    package let readModel: ReadModel
+    package let committer: Committer
+    package let appender: any Appender
+    package let chunks: ChunkStore
+    package let secret: Hidden<[UInt8]>
+    /// Where it lies.
+    let data: DataSettings
+    let redis: Redis?
     /// What keeps the server from its work, where something does.
     let trouble = Trouble()
     let hints: any Hints
@@ -39,38 +41,41 @@ struct Node: Sendable {
         case postgres(PostgresDatabase, PostgresAppender)
     }
 
-    static let clock: @Sendable () -> Timestamp = {
+    package static let clock: @Sendable () -> Timestamp = {
         Timestamp(rawValue: Int64((Date().timeIntervalSince1970 * 1_000_000).rounded()))
     }
 
     /// Opens the database, and brings its schema to this version.
     ///
     /// - Parameters:
+    ///   - settings: where everything lies.
     ///   - makesDatabase: whether a database may be made, and its folder and secret: who asks about one means one that is there.
     ///   - place: where new contents of chunks go.
     ///   - redis: through which other processes are woken; its service is run by whoever made it.
-    init(
-        _ options: DataOptions, _ environment: Environment, makesDatabase: Bool = false, chunks place: ChunkStore.Place = .database,
-        redis: Redis? = nil, logger: Logger
+    /// - Throws: ``SettingFault``, ``OperatorFault``, `SecretFault` or `DatabaseFault`.
+    package init(
+        _ settings: DataSettings, makesDatabase: Bool = false, chunks place: ChunkStore.Place = .database, redis: Redis? = nil,
+        logger: Logger
     ) async throws {
-        let folder = DataFolder(path: options.folder(environment))
+        let folder = DataFolder(path: settings.folder)
+        data = settings
+        self.redis = redis
         guard !Restore.isUnfinished(in: folder.path) else {
-            throw ValidationError("a restore into \(folder.path) was interrupted: empty the folder and restore again")
+            throw SettingFault("a restore into \(folder.path) was interrupted: empty the folder and restore again")
         }
-        let databasePlace = try options.databasePlace(environment)
-        let isMade = try await Self.isMade(databasePlace, folder)
-        guard isMade || makesDatabase else { throw folder.missingDatabase(databasePlace) }
+        let isMade = try await Self.isMade(settings.database, folder)
+        guard isMade || makesDatabase else { throw folder.missingDatabase(settings.database) }
         // With PostgreSQL and a secret that is given, nothing need be kept there.
-        let needsFolder = if case .sqlite = databasePlace { true } else { try environment.secret("APUS_SECRET") == nil }
+        let needsFolder = if case .sqlite = settings.database { true } else { settings.secret == nil }
         if makesDatabase, needsFolder { try folder.require(makes: true) }
-        let found = try Self.secret(folder, environment, isNew: !isMade)
+        let found = try Self.secret(folder, given: settings.secret, isNew: !isMade)
         secret = found.secret
         let key = secret.value
         let stokens = StokenSealer(secret: key)
         let projection = DjangoProjection(stokens: stokens)
-        chunks = ChunkStore(folder: options.chunkFolder(environment), place: place)
-        if place == .files { KeptFiles.restrict(options.chunkFolder(environment)) }
-        switch databasePlace {
+        chunks = ChunkStore(folder: settings.chunkFolder, place: place)
+        if place == .files { KeptFiles.restrict(settings.chunkFolder) }
+        switch settings.database {
         case .postgres(let url):
             let database = PostgresDatabase(url: url, as: .requests)
             do { try await Self.createSchema(database, secret) } catch {
@@ -94,7 +99,7 @@ struct Node: Sendable {
                 hints.publish(Notice.about(events))
             }
             let readDatabase: ReadDatabase? =
-                if let url = try options.readDatabaseURL(environment) {
+                if let url = settings.readDatabaseURL {
                     try await ReadDatabase(url: url, log: batches, projection: projection, logger: logger)
                 } else { nil }
             let projectors = [projector] + [readDatabase?.projector].compactMap { $0 }
@@ -115,8 +120,8 @@ struct Node: Sendable {
             committer = Committer(appender)
             self.appender = appender
         case .sqlite(let path):
-            guard try options.readDatabaseURL(environment) == nil else {
-                throw ValidationError("APUS_READ_DATABASE_URL needs APUS_DATABASE_URL: on SQLite there is one database")
+            guard settings.readDatabaseURL == nil else {
+                throw SettingFault("APUS_READ_DATABASE_URL needs APUS_DATABASE_URL: on SQLite there is one database")
             }
             let secret = secret
             let database = try await Self.at(path) {
@@ -142,7 +147,7 @@ struct Node: Sendable {
     /// Whether there is a database already; changes nothing.
     ///
     /// - Throws: ``OperatorFault`` or `DatabaseFault` where it cannot be told, or the database is none of ours.
-    static func isMade(_ place: DatabasePlace, _ folder: DataFolder) async throws -> Bool {
+    package static func isMade(_ place: DatabasePlace, _ folder: DataFolder) async throws -> Bool {
         switch place {
         case .postgres(let url): return try await PostgresDatabase(url: url).read { try Schema.check($0) } != nil
         case .sqlite(let path):
@@ -172,7 +177,7 @@ struct Node: Sendable {
     }
 
     /// Opens a database for reading and writing.
-    static func open(_ place: DatabasePlace) async throws -> any Database {
+    package static func open(_ place: DatabasePlace) async throws -> any Database {
         switch place {
         case .postgres(let url): PostgresDatabase(url: url)
         case .sqlite(let path): try await at(path) { try SQLiteDatabase(path: path) }
@@ -183,9 +188,9 @@ struct Node: Sendable {
     ///
     /// - Throws: `SecretFault` where a database has lost its own.
     private static func secret(
-        _ folder: DataFolder, _ environment: Environment, isNew: Bool
+        _ folder: DataFolder, given: Hidden<[UInt8]>?, isNew: Bool
     ) throws -> (secret: Hidden<[UInt8]>, isNew: Bool) {
-        if let found = try folder.secret(environment) { return (found, false) }
+        if let found = try given ?? folder.keptSecret() { return (found, false) }
         guard isNew else { throw folder.missingSecret }
         return (try folder.makeSecret(), true)
     }
@@ -232,7 +237,7 @@ struct Node: Sendable {
     /// Lets go of what was deleted or overwritten in the database's files.
     ///
     /// - Returns: false where that is the matter of a server of databases.
-    func compact() async throws -> Bool {
+    package func compact() async throws -> Bool {
         switch engine {
         case .sqlite(let database): try await database.compact()
         case .postgres: return false
@@ -241,7 +246,7 @@ struct Node: Sendable {
     }
 
     /// Closes what was opened.
-    func close() throws {
+    package func close() throws {
         switch engine {
         case .sqlite(let database): try database.close()
         case .postgres: break
@@ -249,7 +254,7 @@ struct Node: Sendable {
     }
 
     /// Runs `body` while submissions are committed: what subcommands other than `serve` need.
-    func committing<T: Sendable>(_ body: @escaping @Sendable () async throws -> T) async throws -> T {
+    package func committing<T: Sendable>(_ body: @escaping @Sendable () async throws -> T) async throws -> T {
         try await withThrowingTaskGroup(of: T?.self) { group in
             // What is committed must be projected to be read, whether or not a server runs.
             for service in [committer] + services(projects: true, logger: Logger(label: "apus")) as [any Service] {
@@ -264,62 +269,6 @@ struct Node: Sendable {
                 if let result { return result }
             }
             throw CancellationError()
-        }
-    }
-}
-
-/// Moves SQLite's log of changes into the file every second, beside the writer, so that commits need not, and looks whether
-/// the files are still there.
-struct Checkpoints: Service {
-    let database: SQLiteDatabase
-    let logger: Logger
-
-    func run() async throws {
-        do {
-            try await cancelWhenGracefulShutdown {
-                var fault: String?
-                while true {
-                    try await Task.sleep(for: .seconds(1))
-                    let found = await work()
-                    // Said once, not every second.
-                    if let found, found != fault { logger.error("the database's files are not well", metadata: ["fault": "\(found)"]) }
-                    fault = found
-                }
-            }
-        } catch is CancellationError {}
-    }
-
-    /// - Returns: what is wrong with the files.
-    private func work() async -> String? {
-        do {
-            try database.check()
-            try await database.checkpoint()
-            return nil
-        } catch { return "\(error)" }
-    }
-}
-
-/// Seals what has come to the log, again and again and at the end, beside those who write.
-struct Sealing: Service {
-    let sealer: Sealer
-    let interval: Duration
-    let logger: Logger
-
-    func run() async throws {
-        do {
-            try await cancelWhenGracefulShutdown {
-                while true {
-                    try await Task.sleep(for: interval)
-                    try await seal()
-                }
-            }
-        } catch is CancellationError {}
-        do { try await seal() } catch is CancellationError {}
-    }
-
-    private func seal() async throws {
-        do { try await sealer.seal() } catch let error as CancellationError { throw error } catch {
-            logger.warning("the log is not sealed any further", metadata: ["fault": "\(error)"])
         }
     }
 }

@@ -4,12 +4,12 @@ internal import Glibc
 
 /// Other programs that have a database open, for what must have it alone: nothing else keeps an EteSync server, or a server of ours,
 /// from writing on into what was moved under it.
-enum Others {
+package enum Others {
     /// Makes sure that nobody else has the database open.
     ///
     /// - Parameter purpose: what is about to be done.
     /// - Throws: ``OperatorFault`` that names who has, and what to do.
-    static func requireNone(_ place: DatabasePlace, to purpose: String) async throws {
+    package static func requireNone(_ place: DatabasePlace, to purpose: String) async throws {
         var found = try await names(place)
         // Whoever has just been ended may need a moment to be gone.
         for _ in 0..<attempts where !found.isEmpty {
@@ -30,7 +30,7 @@ enum Others {
     private static let pause = Duration.milliseconds(250)
 
     /// Who has the database open, in words. To be asked before this process opens it.
-    static func names(_ place: DatabasePlace) async throws -> [String] {
+    package static func names(_ place: DatabasePlace) async throws -> [String] {
         switch place {
         case .sqlite(let path): holders(of: path)
         case .postgres(let url): try await sessions(PostgresDatabase(url: url, connections: 1))

@@ -1,12 +1,14 @@
 internal import Database
-internal import EventLog
+package import EventLog
 internal import Foundation
 internal import Glibc
-internal import Sodium
+package import Sodium
 
 /// The folder of everything that is kept, and the secret in it.
-struct DataFolder {
-    let path: String
+package struct DataFolder {
+    package let path: String
+
+    package init(path: String) { self.path = path }
 
     /// Where the folder is, as somebody finds it who was surprised that it is there.
     var described: String {
@@ -65,11 +67,10 @@ struct DataFolder {
 
     private var secretPath: String { path + "/secret" }
 
-    /// The secret that was given, or is kept in the folder; nil where there is none.
+    /// The secret that is kept in the folder; nil where there is none.
     ///
-    /// - Throws: `ValidationError` or ``OperatorFault`` where it is there and cannot be used.
-    func secret(_ environment: Environment) throws -> Hidden<[UInt8]>? {
-        if let given = try environment.secret("APUS_SECRET") { return Hidden(Array(given.utf8)) }
+    /// - Throws: ``OperatorFault`` where it is there and cannot be used.
+    package func keptSecret() throws -> Hidden<[UInt8]>? {
         guard FileManager.default.fileExists(atPath: secretPath) else { return nil }
         guard let kept = FileManager.default.contents(atPath: secretPath) else {
             throw OperatorFault("\(secretPath) cannot be read by this user, and without the secret nothing is done")
@@ -83,7 +84,7 @@ struct DataFolder {
     }
 
     /// Makes a secret, for a new database. Whoever has it can forge logins' challenges and stokens.
-    func makeSecret() throws -> Hidden<[UInt8]> {
+    package func makeSecret() throws -> Hidden<[UInt8]> {
         try require(makes: true)
         let secret = Array(Sodium.randomAlphanumerics(64).utf8)
         let isWritten: Bool
@@ -95,10 +96,10 @@ struct DataFolder {
     }
 
     /// Removes a secret that was just made and is of no use.
-    func removeSecret() throws { try FileManager.default.removeItem(atPath: secretPath) }
+    package func removeSecret() throws { try FileManager.default.removeItem(atPath: secretPath) }
 
     /// Why nothing is done without a secret where there is a database already.
-    var missingSecret: SecretFault {
+    package var missingSecret: SecretFault {
         SecretFault(
             """
             the secret of this database is missing: neither APUS_SECRET nor APUS_SECRET_FILE is set, and there is no \(secretPath). \

@@ -1,0 +1,29 @@
+package import Sodium
+
+/// Where a database is.
+package enum DatabasePlace: Sendable {
+    case sqlite(path: String)
+    case postgres(url: String)
+}
+
+/// Where everything lies that is kept.
+package struct DataSettings: Sendable {
+    /// The folder of everything that is kept.
+    package var folder: String
+    /// Where log and read model lie.
+    package var database: DatabasePlace
+    /// `postgres://…`: where reads are answered from instead; nil for ``database``.
+    package var readDatabaseURL: String?
+    /// The folder of the files of chunks.
+    package var chunkFolder: String
+    /// The secret that was given; nil for the one in the folder.
+    package var secret: Hidden<[UInt8]>?
+
+    package init(folder: String, database: DatabasePlace, readDatabaseURL: String?, chunkFolder: String, secret: Hidden<[UInt8]>?) {
+        self.folder = folder
+        self.database = database
+        self.readDatabaseURL = readDatabaseURL
+        self.chunkFolder = chunkFolder
+        self.secret = secret
+    }
+}

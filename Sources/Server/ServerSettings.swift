@@ -1,0 +1,42 @@
+package import API
+package import Gateway
+
+/// What a process does.
+package enum Role: String, CaseIterable, Sendable {
+    case api
+    case projector
+    case gateway
+}
+
+/// What an operator can set about a server, apart from where its data lies (``DataSettings``).
+package struct ServerSettings: Sendable {
+    /// The program's version, to be told.
+    package var version = "test"
+    package var roles = Set(Role.allCases)
+    package var api = APISettings()
+    package var gateway = GatewaySettings()
+    /// Where clients are listened to.
+    package var address = ListenAddress.port(host: "127.0.0.1", 3735)
+    /// Whether ``address`` was chosen, not taken for want of another.
+    package var isAddressGiven = false
+    /// Where those who look after the server are listened to; nil for nowhere.
+    package var opsAddress: ListenAddress?
+    /// How long a session lives after its last use; nil for ever.
+    package var tokenLifetime: Duration?
+    /// How often the log is sealed; nil where the operator does it.
+    package var sealInterval: Duration?
+    /// How long the server goes on serving once it is to end.
+    package var lameDuck = Duration.zero
+    /// How many connections may be open; nil for what is usual and fits below the limit of open files.
+    package var connections: Int?
+    /// Whether all connections come from a proxy.
+    package var isProxied = false
+    /// How many bytes of bodies and answers may be in flight.
+    package var memoryBytes = 256 << 20
+
+    package init() {}
+
+    /// Whether clients are listened to. A process that only projects has the port for those who ask how it is, where it is given
+    /// one: the default is the front end's beside it.
+    var hasPort: Bool { roles != [.projector] || isAddressGiven }
+}

@@ -1,0 +1,109 @@
+/// The server as a whole: where everything lies, how the modules are put together, what runs beside the requests, and how it ends.
+///
+/// Pattern: ``Node`` opens the database and puts on it what every subcommand works with; ``Wiring`` adds what a process in its roles
+/// needs to answer requests, and listens nowhere, so that a test can hold it; ``Serving`` listens, and runs it from its start to its end.
+///
+/// Concurrency: everything that lives long is a service of one group. Services stop in reverse order.
+internal import API
+internal import EventLog
+internal import Foundation
+internal import Gateway
+internal import Hummingbird
+package import Logging
+internal import NIOCore
+internal import NIOPosix
+internal import ReadModel
+internal import ServiceLifecycle
+internal import Sodium
+
+/// A process that serves, from its start to its end.
+package struct Serving: Sendable {
+    /// How long running requests may go on after SIGTERM.
+    private static let shutdownSeconds: Int64 = 30
+    /// How long a connection may be silent.
+    private static let idleSeconds: Int64 = 120
+
+    private let wiring: Wiring
+    private let watching: Watching
+    private let manager: ServiceManager
+    private let facts: Logger.Metadata
+    private let logger: Logger
+
+    private var node: Node { wiring.node }
+    private var settings: ServerSettings { wiring.settings }
+
+    /// Looks whether all is well with what was opened, and puts together what serves. Once in a process.
+    ///
+    /// - Throws: ``SettingFault``, ``OperatorFault``, or `DatabaseFault`.
+    package init(_ node: Node, _ settings: ServerSettings, logger: Logger) async throws {
+        self.logger = logger
+        try await node.recognize()
+        watching = Watching(database: node.database, trouble: node.trouble, logger: logger)
+        try await watching.requireNone()
+        facts = try await node.facts(settings)
+        manager = ServiceManager(ProcessInfo.processInfo.environment, logger: logger)
+        if !settings.hasPort {
+            logger.info("serving", metadata: facts)
+            manager.ready("serving")
+        }
+        try await node.warn(logger)
+        OpsListener.beginCounting()
+        wiring = try Wiring(node, settings, logger: logger)
+    }
+
+    /// Whether somebody has to make the first account before anybody can do anything.
+    package var wantsFirstAccount: Bool {
+        get async throws {
+            guard settings.hasPort, settings.roles.contains(.api), node.projectors.isEmpty, !settings.api.isSignupOpen else { return false }
+            return try await node.readModel.snapshot { try $0.accounts(limit: 1).isEmpty }
+        }
+    }
+
+    /// Serves until the process is told to end.
+    ///
+    /// - Throws: ``OperatorFault`` where it cannot listen.
+    package func run() async throws {
+        // Services stop in reverse order.
+        var services = wiring.lookouts
+        if let interval = manager.watchdogInterval {
+            services.append(Watchdog(manager: manager, interval: interval, eventLoops: MultiThreadedEventLoopGroup.singleton))
+        }
+        if let opsAddress = settings.opsAddress { services.append(OpsListener(opsAddress, logger: logger, wiring.api)) }
+        services.append(watching)
+        if settings.roles.contains(.projector), let interval = settings.sealInterval {
+            let sealer = Sealer(database: node.database, key: SealKey(secret: node.secret.value))
+            services.append(Sealing(sealer: sealer, interval: interval, logger: logger))
+        }
+        services += wiring.services(logger: logger)
+        if settings.hasPort { services.append(application) }
+        services.append(Farewell(manager: manager))
+        var configuration = ServiceGroupConfiguration(services: services, logger: logger)
+        configuration.maximumGracefulShutdownDuration = .seconds(Self.shutdownSeconds)
+        let ending = Ending(readiness: wiring.readiness, lameDuck: settings.hasPort ? settings.lameDuck : .zero, logger: logger)
+        do { try await ending.run(ServiceGroup(configuration: configuration)) } catch { throw settings.address.explained(error) }
+        try node.close()
+        logger.info("stopped")
+    }
+
+    /// What listens to clients.
+    private var application: some ApplicationProtocol {
+        let (address, admission) = (settings.address, wiring.admission)
+        return Application(
+            responder: wiring.responder,
+            server: .http1(
+                configuration: .init(
+                    additionalChannelHandlers: [
+                        TrafficHandler(), ConnectionHandler(admission, upgrades: wiring.realTime.gateway != nil),
+                    ],
+                    idleTimeout: .seconds(Self.idleSeconds))),
+            configuration: .init(
+                address: address.bindAddress, availableConnectionsDelegate: AcceptedConnections(admission.connections)),
+            onServerRunning: { [logger, facts, manager] channel in
+                do { try address.open() } catch { logger.error("the socket's rights could not be set") }
+                let place = ListenAddress.text(of: channel) ?? address.text
+                logger.info("serving", metadata: facts.merging(["address": "\(place)"]) { $1 })
+                manager.ready("serving on \(place)")
+            },
+            logger: logger)
+    }
+}

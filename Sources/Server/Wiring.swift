@@ -1,0 +1,77 @@
+package import API
+internal import Gateway
+package import Logging
+internal import ReadModel
+package import ServiceLifecycle
+internal import Sodium
+
+/// The modules of a process put together for its roles: what answers requests, and what has to run for it. It listens nowhere.
+package struct Wiring: Sendable {
+    package let node: Node
+    package let settings: ServerSettings
+    package let admission: Admission
+    let readiness: Readiness
+    let realTime: RealTime
+    private let sessions: Sessions
+    private let renewals: TokenRenewals
+    private let observation: Observation
+
+    /// Raises the limit of open files.
+    ///
+    /// - Throws: ``SettingFault``
+    package init(_ node: Node, _ settings: ServerSettings, logger: Logger) throws {
+        self.node = node
+        self.settings = settings
+        observation = Observation(
+            node.readModel, engine: node.engineName, version: settings.version, redis: node.redis, folder: node.data.folder, logger: logger)
+        sessions = Sessions(database: node.database, lifetime: settings.tokenLifetime)
+        renewals = TokenRenewals(sessions: sessions, clock: Node.clock)
+        admission = Admission(
+            connections: .init(all: try Descriptors.connections(settings.connections), isProxied: settings.isProxied),
+            memoryBytes: settings.memoryBytes, logger: logger)
+        realTime = try Self.realTime(node, sessions, settings, admission.memory, logger)
+        readiness = Readiness(Checks(node: node, roles: settings.roles, logger: logger).all())
+    }
+
+    /// What this process has for real time: tickets that a gateway redeems, this process' own or, through Redis, any.
+    private static func realTime(
+        _ node: Node, _ sessions: Sessions, _ settings: ServerSettings, _ memory: MemoryBudget, _ logger: Logger
+    ) throws -> RealTime {
+        let roles = settings.roles
+        guard roles.contains(.gateway) else { return RealTime(hints: node.hints, tickets: node.sharedTickets, gateway: nil) }
+        guard roles.contains(.api) || node.sharedTickets != nil else {
+            throw SettingFault("a gateway of its own needs Redis for the tickets of front ends: APUS_REDIS_URL, and PostgreSQL")
+        }
+        let tickets: any Tickets = node.sharedTickets ?? LocalTickets()
+        let gateway = Gateway(
+            readModel: node.readModel, sessions: sessions, hints: node.hints, tickets: tickets, settings: settings.gateway,
+            logger: logger, clock: Node.clock, encode: API.itemList, hold: memory.frames())
+        return RealTime(hints: node.hints, tickets: tickets, gateway: gateway)
+    }
+
+    /// What handlers work with.
+    ///
+    /// - Parameter admission: which connections and how many bytes are let in.
+    func api(_ admission: Admission) -> API {
+        API(
+            readModel: node.readModel, committer: node.committer, chunks: node.chunks, sessions: sessions, renewals: renewals,
+            realTime: realTime, readiness: readiness, settings: settings.api, admission: admission, secret: node.secret.value,
+            clock: Node.clock, readings: observation.readings)
+    }
+
+    /// What answers clients, on connections that were admitted.
+    package var responder: Responder { Responder(api: api(admission)) }
+
+    /// What tells how the process is.
+    package var lookouts: [any Service] { observation.services + [readiness] }
+
+    /// What has to run while requests are answered. Services stop in reverse order: requests end first, then what they wait for.
+    package func services(logger: Logger) -> [any Service] {
+        var services = [node.redis].compactMap { $0 as (any Service)? }
+        services += node.services(projects: settings.roles.contains(.projector), logger: logger)
+        guard settings.hasPort else { return services }
+        services += [node.committer, renewals]
+        if let gateway = realTime.gateway { services += [node.hints as? any Service].compactMap { $0 } + [gateway] }
+        return services
+    }
+}
