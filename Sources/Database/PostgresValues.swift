@@ -70,11 +70,14 @@ struct PostgresRow: Row {
 
     func integerOrNil(_ column: Int) -> Int64? {
         guard let bytes = blobOrNil(column) else { return nil }
-        precondition(bytes.count <= 8, "column \(column) is no number")
+        precondition(Self.numbers.contains(unsafe PQftype(result.pointer, Int32(column))), "column \(column) holds no number")
         // Big-endian, of 1 (boolean), 2, 4 or 8 bytes.
         let isNegative = bytes.count > 1 && (bytes.first ?? 0) > 0x7f
         return bytes.reduce(isNegative ? -1 : 0) { $0 << 8 | Int64($1) }
     }
+
+    /// The types whose values are whole numbers: `bool`, `int8`, `int2`, `int4`.
+    private static let numbers: Set<Oid> = [16, 20, 21, 23]
 
     func text(_ column: Int) -> String {
         guard let text = textOrNil(column) else { preconditionFailure("column \(column) is null") }

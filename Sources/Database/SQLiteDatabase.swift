@@ -272,6 +272,7 @@ private struct SQLiteConnection: Connection {
 
     func enqueue(_ statement: SetStatement, rows: [[Value]]) throws(DatabaseFault) {
         guard !rows.isEmpty else { return }
+        for row in rows { statement.check(row) }
         do {
             let each = try database.cachedStatement(sql: statement.each.sqlite)
             try each.execute(rows: rows)

@@ -87,12 +87,45 @@ public struct SetStatement: Sendable {
 
     /// The columns of `rows`, each as one value.
     func columns(of rows: [[Value]]) -> [Value] {
-        kinds.enumerated().map { index, kind in
+        for row in rows { check(row) }
+        return kinds.enumerated().map { index, kind in
             switch kind {
             case .number, .flag: .integers(rows.map { if case .integer(let number) = $0[index] { number } else { nil } })
             case .text, .moment: .texts(rows.map { if case .text(let text) = $0[index] { text } else { nil } })
             case .bytes: .blobs(rows.map { if case .blob(let bytes) = $0[index] { bytes } else { nil } })
             }
+        }
+    }
+
+    /// Makes sure that a row has a value of its kind, or null, in each column. Another one is a bug, of which one engine would make a
+    /// null and the other what it was not meant to be.
+    func check(_ row: [Value]) {
+        precondition(row.count == kinds.count, "a row of a set has \(row.count) values for \(kinds.count) columns")
+        for (index, (kind, value)) in zip(kinds, row).enumerated() where !kind.takes(value) {
+            preconditionFailure("column \(index + 1) of a set takes a \(kind), and was given \(value.kind)")
+        }
+    }
+}
+
+extension SetStatement.Kind {
+    fileprivate func takes(_ value: Value) -> Bool {
+        switch (self, value) {
+        case (_, .null), (.number, .integer), (.text, .text), (.moment, .text), (.bytes, .blob): true
+        case (.flag, .integer(let number)): number == 0 || number == 1
+        case (.number, _), (.text, _), (.moment, _), (.bytes, _), (.flag, _): false
+        }
+    }
+}
+
+extension Value {
+    /// What it is, without saying it.
+    fileprivate var kind: String {
+        switch self {
+        case .null: "null"
+        case .integer: "a number"
+        case .text: "a text"
+        case .blob: "bytes"
+        case .texts, .integers, .blobs: "a list"
         }
     }
 }
