@@ -139,8 +139,7 @@ public struct ChunkStore: Sendable {
         var written = try contents.enumerated().map { index, item in
             let file = file(item.path)
             guard !isObstructed(item.path) else { return false }
-            touch(file)
-            if let present = try read(item.path) { return present == item.content }
+            if let isSame = try rely(on: item.path, for: item.content) { return isSame }
             let folder = file.deletingLastPathComponent()
             let unfinished = folder.appending(path: Self.unfinished + Sodium.randomAlphanumerics(16)).name
             try KeptFiles.makeFolder(folder.name)
@@ -152,7 +151,7 @@ public struct ChunkStore: Sendable {
         }
         for (_, file) in new { try KeptFiles.synchronize(file) }
         for (index, unfinished) in new where try !KeptFiles.publish(unfinished, as: file(contents[index].path).name) {
-            written[index] = try read(contents[index].path) == contents[index].content
+            written[index] = try rely(on: contents[index].path, for: contents[index].content) ?? false
         }
         // The names are durable with their folders, also with those that somebody else has made just now.
         for folder in Set(zip(contents, written).filter(\.1).flatMap { folders(above: file($0.0.path)) }) {
@@ -161,10 +160,18 @@ public struct ChunkStore: Sendable {
         return written
     }
 
-    /// Says of a file that is there that it is about to be named: what is waste is looked at by its age.
-    private func touch(_ file: URL) {
-        // One that is not there is written anew, whoever has just removed it.
-        unsafe utimensat(AT_FDCWD, file.name, nil, 0)
+    /// Relies on a file that is there for a content that is about to be named, so that nobody takes it for waste.
+    ///
+    /// - Returns: nil where there is none; false where it holds another content, or cannot be relied on.
+    private func rely(on path: ChunkPath, for content: [UInt8]) throws -> Bool? {
+        guard let held = try hold(path, .together) else { return nil }
+        // It is held until it has been read: whoever removes it then sees that it was touched.
+        guard held.touch() else { return false }
+        return try read(path) == content
+    }
+
+    private func hold(_ path: ChunkPath, _ hold: HeldFile.Hold) throws -> HeldFile? {
+        do { return try HeldFile(file(path).name, hold) } catch { throw Self.fault(error, "held") }
     }
 
     /// The files that nobody has touched since `time`, named relative to the folder of all chunks, and how long each is: those
@@ -182,28 +189,19 @@ public struct ChunkStore: Sendable {
         return files
     }
 
-    /// Removes a file that no event names, unless a writer has come upon it since `time` and is about to name it.
+    /// Removes a file that no event names, unless a writer has come upon it since `time` and is about to name it. One that stays
+    /// has its name at every moment, whenever the process ends.
     ///
     /// What is no file stays: a folder holds the contents of others.
     ///
     /// - Returns: whether it was removed.
     public func remove(_ row: String, before time: Timestamp) throws -> Bool {
-        guard let path = ChunkPath(row: row), isFile(path) else { return false }
-        let file = file(path)
-        let aside = file.deletingLastPathComponent().appending(path: Self.unfinished + Sodium.randomAlphanumerics(16))
-        // Whoever touches it after this finds nothing, and writes it anew.
-        guard unsafe rename(file.name, aside.name) == 0 else {
-            guard errno == ENOENT else { throw Self.fault(POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO), "removed") }
-            return false
+        guard let path = ChunkPath(row: row), isFile(path), let held = try hold(path, .alone) else { return false }
+        guard held.touchedAt < time.rawValue else { return false }
+        guard unsafe unlink(file(path).name) == 0 else {
+            throw Self.fault(POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO), "removed")
         }
-        do {
-            let touched = try FileManager.default.attributesOfItem(atPath: aside.name)[.modificationDate] as? Date
-            let isUnused = touched.map { $0.timeIntervalSince1970 < time.seconds } ?? false
-            // Where it has been written anew meanwhile, that one stays.
-            if !isUnused { unsafe link(aside.name, file.name) }
-            guard unsafe unlink(aside.name) == 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
-            return isUnused
-        } catch { throw Self.fault(error, "removed") }
+        return true
     }
 
     /// The folders whose entries a file's name hangs on, with the one that holds the folder of all chunks.

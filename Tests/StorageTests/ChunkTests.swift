@@ -189,6 +189,46 @@ import Testing
         }
     }
 
+    /// What the system notes of every change to a file's name or age.
+    private func changed(_ file: URL) throws -> [Int] {
+        var status = stat()
+        try #require(unsafe stat(file.path(percentEncoded: false), &status) == 0)
+        return [Int(status.st_ino), status.st_ctim.tv_sec, status.st_ctim.tv_nsec]
+    }
+
+    @Test("that were touched since are left alone, and have their names at every moment")
+    func leftAlone() async throws {
+        try await node(.sqlite) { node, file in
+            _ = try await given(node)
+            let before = try changed(file(path))
+            let anHourAgo = Timestamp(rawValue: Int64(Date().timeIntervalSince1970 - 3600) * 1_000_000)
+            #expect(try !node.chunks.remove(path, before: anHourAgo))
+            #expect(try changed(file(path)) == before, "nothing was done to its name, however the process may end")
+            #expect(try node.chunks.remove(path, before: .always.upperBound))
+            #expect(try !node.chunks.remove(path, before: .always.upperBound), "it is gone")
+        }
+    }
+
+    @Test("are there when a writer says so, whoever takes the file that it comes upon for waste")
+    func takenForWaste() async throws {
+        try await node(.sqlite) { node, file in
+            _ = try await given(node)
+            let owner = UserID(rawValue: 1)
+            let anHourAgo = Date(timeIntervalSinceNow: -3600)
+            let before = Timestamp(rawValue: Int64(anHourAgo.timeIntervalSince1970 + 1) * 1_000_000)
+            for _ in 0..<200 {
+                // An old file, which one finds for its content while another removes it.
+                try FileManager.default.setAttributes(
+                    [.modificationDate: anHourAgo], ofItemAtPath: file(path).path(percentEncoded: false))
+                async let removed = node.chunks.remove(path, before: before)
+                let written = try await node.chunks.write(["abcdef": content], of: notes, ownedBy: owner)
+                _ = try await removed
+                try #require(written == ["abcdef"])
+                try #require(try node.chunks.read(path) == content)
+            }
+        }
+    }
+
     @Test("are not written for a command that is refused", arguments: Engine.all)
     func refused(engine: Engine) async throws {
         try await node(engine) { node, file in
