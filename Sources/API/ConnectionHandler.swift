@@ -99,7 +99,7 @@ public final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHand
             return context.close(promise: nil)
         }
         self.connection = connection
-        arrival = Arrival(at: .now())
+        arrival = Arrival(at: context.eventLoop.now)
         lookOut(context)
         context.fireChannelActive()
     }
@@ -121,9 +121,9 @@ public final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHand
     /// Bytes have come, of which nothing is known yet.
     ///
     /// - Returns: false where there is no room for them.
-    fileprivate func bytesCame(_ count: Int) -> Bool {
+    fileprivate func bytesCame(_ count: Int, at now: NIODeadline) -> Bool {
         guard let connection, arrival.isInHead else { return true }
-        arrival.bytesCame(at: .now())
+        arrival.bytesCame(at: now)
         guard !connection.isKnown else { return true }
         guard admission.strangers.take(count) else { return false }
         headBytes += count
@@ -165,7 +165,7 @@ extension ConnectionHandler {
 
     /// - Returns: false where too much was sent ahead.
     private func headCame(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) -> Bool {
-        arrival.headCame(at: .now(), bearsToken: head.headers.contains(name: "authorization"))
+        arrival.headCame(at: context.eventLoop.now, bearsToken: head.headers.contains(name: "authorization"))
         admission.strangers.give(headBytes)
         headBytes = 0
         unanswered += 1
@@ -199,7 +199,10 @@ extension ConnectionHandler {
 
     /// Lets the rest of the body come.
     func acceptBody() {
-        guard let context, body.isHeldBack else { return }
+        guard let context, !body.isThere else { return }
+        // It is accepted once: one whose length nobody knows is not held back later either, when it has become long.
+        body.isLong = true
+        guard body.isHeldBack else { return }
         body.isHeldBack = false
         goAhead(context)
         guard isReadHeldBack else { return }
@@ -215,7 +218,7 @@ extension ConnectionHandler {
 
     public func channelReadComplete(context: ChannelHandlerContext) {
         passPieces(context)
-        arrival.pauses(at: .now())
+        arrival.pauses(at: context.eventLoop.now)
         if arrival.isAwaited { lookOut(context) }
         context.fireChannelReadComplete()
         if isLingering { context.read() }
@@ -226,7 +229,7 @@ extension ConnectionHandler {
             isReadHeldBack = true
             return
         }
-        arrival.reads(at: .now())
+        arrival.reads(at: context.eventLoop.now)
         context.read()
     }
 
@@ -248,7 +251,7 @@ extension ConnectionHandler {
             let (handler, context) = bound.value
             handler.isLookingOut = false
             guard handler.connection != nil, !handler.isLingering else { return }
-            switch handler.arrival.verdict(at: .now()) {
+            switch handler.arrival.verdict(at: context.eventLoop.now) {
             case .goesOn: if handler.arrival.isAwaited { handler.lookOut(context) }
             case .headIsSlow:
                 Telemetry.http.refusals[.head].increment()
@@ -267,8 +270,9 @@ extension ConnectionHandler {
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         switch unwrapOutboundIn(data) {
         case .head(var head) where head.status.code >= 200:
-            // Nobody reads the rest of a long body, and what may come after it.
-            if !body.isThere, body.isLong || body.isEndless { head.headers.replaceOrAdd(name: "connection", value: "close") }
+            // Nobody reads the rest of a long body, and what may come after it. The body is that of the request that came last.
+            let isUnread = unanswered == 1 && !body.isThere && (body.isLong || body.isEndless)
+            if isUnread { head.headers.replaceOrAdd(name: "connection", value: "close") }
             closesAfterAnswer = head.headers[canonicalForm: "connection"].contains { $0.lowercased() == "close" }
             context.write(wrapOutboundOut(.head(head)), promise: written)
         case .end:
@@ -291,7 +295,8 @@ extension ConnectionHandler {
         let ahead = min(aheadBytes, Self.aheadBytes)
         admission.strangers.give(ahead)
         aheadBytes -= ahead
-        arrival.answered()
+        // A client may have the whole answer, and send the next request, before the end of the answer is told here.
+        if unanswered == 0 { arrival.answered() }
         connection?.become(working: unanswered > 0)
     }
 
@@ -354,7 +359,7 @@ private final class ArrivingBytes: ChannelInboundHandler {
     init(_ handler: ConnectionHandler) { self.handler = handler }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard handler.bytesCame(unwrapInboundIn(data).readableBytes) else {
+        guard handler.bytesCame(unwrapInboundIn(data).readableBytes, at: context.eventLoop.now) else {
             Telemetry.http.refusals[.memory].increment()
             return context.close(promise: nil)
         }

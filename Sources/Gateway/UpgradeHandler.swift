@@ -14,8 +14,11 @@ public final class UpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler
     /// The longest frame that is read. Control frames are shorter, and clients may send no others.
     private static let frameBytes = 1 << 10
 
-    /// The request to upgrade that is being answered.
+    /// The request to upgrade. None comes after it.
     private var request: HTTPRequestHead?
+    /// Answers that are owed to requests before that one. Its client may have sent it ahead of them, or with the last byte of an
+    /// answer in its hands whose end is only told here afterwards.
+    private var answersBefore = 0
     private var offered: Socket?
     /// The answer is no. The decoder stands still after a request to upgrade, so the connection ends with the answer.
     private var isRefused = false
@@ -26,14 +29,19 @@ public final class UpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler
     func offer(_ socket: Socket) { offered = socket }
 
     public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        if case .head(let head) = unwrapInboundIn(data), Self.isUpgrade(head) { request = head }
+        if case .head(let head) = unwrapInboundIn(data) {
+            if Self.isUpgrade(head) { request = head } else { answersBefore += 1 }
+        }
         context.fireChannelRead(data)
     }
 
     public func handlerRemoved(context: ChannelHandlerContext) { offered?.opened.fail(ChannelError.ioOnClosedChannel) }
 
     public func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        guard let request else { return context.write(data, promise: promise) }
+        guard answersBefore == 0, let request else {
+            if case .end = unwrapOutboundIn(data) { answersBefore -= 1 }
+            return context.write(data, promise: promise)
+        }
         switch unwrapOutboundIn(data) {
         case .head(let head) where head.status == .switchingProtocols:
             upgrade(context, request, head, promise)
