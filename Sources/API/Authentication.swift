@@ -1,3 +1,4 @@
+internal import Database
 internal import Domain
 internal import EventLog
 internal import Gateway
@@ -14,7 +15,7 @@ extension API {
         let name = try call.body.decode { validation, value, location in
             validation.fields(value, location)?.text("username", &validation)
         }
-        let (account, keys) = try await readModel.snapshot { try $0.initializedAccount(name) }
+        let (account, keys) = try await readModel.snapshot(.small) { try $0.initializedAccount(name) }
         let challenge = challenges.make(for: account.user, at: call.now)
         return Answer.messagePack { writer in
             writer.map(count: 3)
@@ -28,7 +29,7 @@ extension API {
     func logIn(_ call: Call) async throws -> Response {
         let signed = try call.body.decode(SignedResponse.read)
         let response = try LoginResponse(signed.response)
-        let (account, keys) = try await readModel.snapshot { try $0.initializedAccount(response.username) }
+        let (account, keys) = try await readModel.snapshot(.small) { try $0.initializedAccount(response.username) }
         try check(response, signed, for: account, keys, action: "login", call)
         let token = try await sessions.logIn(
             account.user, seed: challenges.seed(of: signed.response, by: account.user), device: device(of: call), at: call.now)
@@ -38,7 +39,7 @@ extension API {
 
     /// `POST authentication/logout/`
     func logOut(_ call: Call) async throws -> Response {
-        let user = try await read(call) { _, user in user }
+        let user = try await read(call, .small) { _, user in user }
         try await sessions.delete(token: user.token)
         realTime.hints.publish([.sessionEnded(user.session.id)])
         return Answer.nothing(.noContent, to: call)
@@ -50,7 +51,7 @@ extension API {
             let signed = try call.body.decode(SignedResponse.read)
             return (signed, try LoginResponse(signed.response))
         }
-        let (user, signed, response, account, named, head) = try await prepare(call) { snapshot, user in
+        let (user, signed, response, account, named, head) = try await prepare(call, .small) { snapshot, user in
             let (signed, response) = try offer.get()
             guard let account = try snapshot.account(user.user) else { throw APIError.invalidToken }
             let named = try snapshot.account(nameOrEmail: response.username)
@@ -76,7 +77,7 @@ extension API {
 
     /// `POST authentication/dashboard_url/`
     func dashboardURL(_ call: Call) async throws -> Response {
-        let account = try await prepare(call) { snapshot, user in try snapshot.account(user.user) }
+        let account = try await prepare(call, .small) { snapshot, user in try snapshot.account(user.user) }
         guard let account, let url = settings.dashboardURL else { throw APIError.noDashboard }
         return Answer.messagePack { writer in
             writer.map(count: 1)
@@ -90,7 +91,7 @@ extension API {
         guard signup.canLogIn else {
             throw Refusal.invalidFields([FieldError(field: "loginPubkey", code: "invalid", detail: FieldError.badLoginPubkey)])
         }
-        let (state, head) = try await readModel.snapshot { snapshot in
+        let (state, head) = try await readModel.snapshot(.small) { snapshot in
             (try snapshot.userState(named: signup.username), try snapshot.logHead())
         }
         let command = CreateUser(
@@ -100,7 +101,7 @@ extension API {
             try decide(command, state)
         }
         let user = state.user ?? events.first.map { UserID(rawValue: $0.position.rawValue) }
-        let account = try await readModel.snapshot { snapshot in try user.flatMap { try snapshot.account($0) } }
+        let account = try await readModel.snapshot(.small) { snapshot in try user.flatMap { try snapshot.account($0) } }
         guard let account, let keys = account.keys else { throw APIError.unavailable }
         return answer(try await sessions.create(for: account.user, device: device(of: call), at: call.now), for: account, keys)
     }
@@ -108,7 +109,7 @@ extension API {
     /// `POST test/authentication/reset/`, in debug mode only.
     func resetTestUser(_ call: Call) async throws -> Response {
         let signup = try call.body.decode(SignUp.read)
-        let (state, head) = try await readModel.snapshot { snapshot in
+        let (state, head) = try await readModel.snapshot(.small) { snapshot in
             var state = try snapshot.userState(named: signup.username)
             // The original compares with case here.
             guard state.username.isExactly(signup.username), let user = state.user else { throw Refusal.doesNotExist(model: "User") }

@@ -1,3 +1,4 @@
+internal import Database
 internal import Domain
 internal import EventLog
 internal import HTTPTypes
@@ -72,29 +73,29 @@ extension API {
     /// Looks whether the request's token is good, before more is done for it.
     ///
     /// - Throws: ``APIError`` where it is missing or bad.
-    func authenticate(_ call: Call) async throws { try await prepare(call) { _, _ in } }
+    func authenticate(_ call: Call) async throws { try await prepare(call, .small) { _, _ in } }
 
     /// Asks questions on behalf of the request's user, all of one moment, for an answer. What is asked to decide on a command
     /// is ``prepare(_:_:)``'s matter.
     ///
     /// - Throws: ``APIError`` for a missing or bad token, before `body` is called.
     func read<T: Sendable>(
-        _ call: Call, _ body: @escaping @Sendable (Snapshot, Authenticated) throws -> T
+        _ call: Call, _ extent: ReadExtent = .large, _ body: @escaping @Sendable (Snapshot, Authenticated) throws -> T
     ) async throws -> T {
-        guard readModel.hasReplica else { return try await prepare(call, body) }
-        let user = try await prepare(call) { _, user in user }
-        return try await readModel.replicaSnapshot { try body($0, user) }
+        guard readModel.hasReplica else { return try await prepare(call, extent, body) }
+        let user = try await prepare(call, .small) { _, user in user }
+        return try await readModel.replicaSnapshot(extent) { try body($0, user) }
     }
 
     /// Asks questions on behalf of the request's user, all of one moment, where the log is: for a command, and about accounts.
     ///
     /// - Throws: ``APIError`` for a missing or bad token, before `body` is called.
     func prepare<T: Sendable>(
-        _ call: Call, _ body: @escaping @Sendable (Snapshot, Authenticated) throws -> T
+        _ call: Call, _ extent: ReadExtent = .large, _ body: @escaping @Sendable (Snapshot, Authenticated) throws -> T
     ) async throws -> T {
         let token = try token(of: call)
         let address = call.clientAddress(settings.addresses)
-        let (result, renewal) = try await readModel.snapshot { [sessions] snapshot in
+        let (result, renewal) = try await readModel.snapshot(extent) { [sessions] snapshot in
             guard let session = try sessions.session(token: token, at: call.now, snapshot) else { throw APIError.invalidToken }
             guard session.isActive else { throw APIError.inactiveUser }
             return (try body(snapshot, Authenticated(session: session, token: token, address: address)), session.renewal)

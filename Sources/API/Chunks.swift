@@ -1,4 +1,5 @@
 internal import Chunks
+internal import Database
 internal import Domain
 internal import HTTPTypes
 internal import Hummingbird
@@ -9,7 +10,7 @@ extension API {
     /// `PUT collection/UID/item/UID/chunk/UID/`. The body is the content, whatever its media type; the item need not exist.
     func uploadChunk(_ call: Call, _ body: ByteBuffer) async throws -> Response {
         let uid = ChunkUID(call.parameter("chunk_uid"))
-        let (user, state, head) = try await prepare(call) { snapshot, user in
+        let (user, state, head) = try await prepare(call, .small) { snapshot, user in
             let state = try snapshot.state(of: call.collection, chunks: [uid])
             guard try state.level(of: user.user).canWrite else { throw Refusal.noWriteAccess }
             return (user, state, try snapshot.logHead())

@@ -1,3 +1,4 @@
+internal import Database
 internal import Domain
 internal import EventLog
 internal import HTTPTypes
@@ -38,7 +39,7 @@ extension API {
     /// `GET collection/UID/`
     func getCollection(_ call: Call) async throws -> Response {
         let query = Result { try ContentQuery(call) }
-        let collection = try await read(call) { snapshot, user in
+        let collection = try await read(call, .small) { snapshot, user in
             _ = try snapshot.access(to: call.collection, by: user.user)
             let prefetch = try query.get().prefetch
             let collection = try snapshot.collection(call.collection, of: user.user, prefetch)
@@ -52,7 +53,7 @@ extension API {
     /// `POST collection/`
     func createCollection(_ call: Call) async throws -> Response {
         let offer = Result { try call.body.decode(NewCollection.read) }
-        let (user, new, state, head) = try await prepare(call) { snapshot, user in
+        let (user, new, state, head) = try await prepare(call, .small) { snapshot, user in
             let new = try offer.get()
             let uid = CollectionUID(new.item.uid.rawValue)
             var claims: [Claim] = [.collection(uid), .revision(new.item.revision.uid)]

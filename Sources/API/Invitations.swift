@@ -1,3 +1,4 @@
+internal import Database
 internal import Domain
 internal import HTTPTypes
 internal import Hummingbird
@@ -27,7 +28,7 @@ extension API {
 
     /// `GET invitation/incoming/UID/`
     func getInvitation(_ call: Call) async throws -> Response {
-        let invitation = try await read(call) { snapshot, user in
+        let invitation = try await read(call, .small) { snapshot, user in
             var writer = AnswerWriter(capacity: 512)
             writer.invitation(try snapshot.invitation(call.invitation, .incoming, of: user.user))
             return writer.finish()
@@ -38,7 +39,7 @@ extension API {
     /// `POST invitation/outgoing/`
     func sendInvitation(_ call: Call) async throws -> Response {
         let offer = Result { try call.body.decode(NewInvitation.read) }
-        let (user, command, state, head) = try await prepare(call) { snapshot, user in
+        let (user, command, state, head) = try await prepare(call, .small) { snapshot, user in
             let new = try offer.get()
             let state = try snapshot.state(of: new.collection)
             guard state.owner != nil else { throw Refusal.doesNotExist(model: "Collection") }
@@ -57,7 +58,7 @@ extension API {
     /// `POST invitation/incoming/UID/accept/`
     func acceptInvitation(_ call: Call) async throws -> Response {
         let offer = Result { try call.body.decode(Acceptance.read) }
-        let (user, command, state, head) = try await prepare(call) { snapshot, user in
+        let (user, command, state, head) = try await prepare(call, .small) { snapshot, user in
             let acceptance = try offer.get()
             let invitation = try snapshot.invitation(call.invitation, .incoming, of: user.user)
             let command = AcceptInvitation(
@@ -72,7 +73,7 @@ extension API {
 
     /// `DELETE invitation/incoming/UID/` rejects, `DELETE invitation/outgoing/UID/` cancels.
     func withdrawInvitation(_ call: Call, _ side: InvitationSide) async throws -> Response {
-        let (user, command, state, head) = try await prepare(call) { snapshot, user in
+        let (user, command, state, head) = try await prepare(call, .small) { snapshot, user in
             let invitation = try snapshot.invitation(call.invitation, side, of: user.user)
             let command = WithdrawInvitation(
                 collection: invitation.collection, author: user.user, invitation: call.invitation)
@@ -87,7 +88,7 @@ extension API {
         var validation = Validation()
         let name = call.query.required("username", &validation)
         let checked = Result { [validation] in try validation.finish(name) }
-        let pubkey = try await prepare(call) { snapshot, _ in
+        let pubkey = try await prepare(call, .small) { snapshot, _ in
             guard let keys = try snapshot.anyAccount(try checked.get()).keys else { throw Refusal.doesNotExist(model: "UserInfo") }
             return keys.pubkey
         }

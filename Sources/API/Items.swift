@@ -1,3 +1,4 @@
+internal import Database
 internal import Domain
 internal import EventLog
 internal import HTTPTypes
@@ -28,7 +29,7 @@ extension API {
     /// `GET collection/UID/item/UID/`
     func getItem(_ call: Call) async throws -> Response {
         let query = Result { try ContentQuery(call) }
-        let item = try await read(call) { snapshot, user in
+        let item = try await read(call, .small) { snapshot, user in
             let collection = try snapshot.access(to: call.collection, by: user.user)
             let uid = ItemUID(call.parameter("item_uid"))
             let prefetch = try query.get().prefetch
@@ -84,7 +85,7 @@ extension API {
     /// `POST collection/UID/item/batch/` and `…/transaction/`
     func commitItems(_ call: Call, checksEtags: Bool) async throws -> Response {
         let offer = Result { try call.body.decode(ItemBatch.read) }
-        let (user, batch, command, state, head) = try await prepare(call) { [settings] snapshot, user in
+        let (user, batch, command, state, head) = try await prepare(call, .small) { [settings] snapshot, user in
             let state = try snapshot.state(of: call.collection, for: offer, checksEtags: checksEtags)
             guard try state.level(of: user.user).canWrite else { throw Refusal.noWriteAccess }
             let batch = try offer.get()

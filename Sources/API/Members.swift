@@ -1,3 +1,4 @@
+internal import Database
 internal import Domain
 internal import HTTPTypes
 internal import Hummingbird
@@ -38,7 +39,7 @@ extension API {
                 validation.fields(value, location)?.required("accessLevel", &validation) { $0.level($1, $2) }
             }
         }
-        let (user, command, state, head) = try await prepare(call) { snapshot, user in
+        let (user, command, state, head) = try await prepare(call, .small) { snapshot, user in
             let collection = try snapshot.adminAccess(to: call.collection, by: user.user)
             let member = try snapshot.member(named: call.parameter("username"), of: collection)
             let level = try wanted.get()
@@ -51,7 +52,7 @@ extension API {
 
     /// `DELETE collection/UID/member/NAME/`
     func removeMember(_ call: Call) async throws -> Response {
-        let (user, command, state, head) = try await prepare(call) { snapshot, user in
+        let (user, command, state, head) = try await prepare(call, .small) { snapshot, user in
             let collection = try snapshot.adminAccess(to: call.collection, by: user.user)
             let member = try snapshot.member(named: call.parameter("username"), of: collection)
             let command = RemoveMember(collection: call.collection, author: user.user, member: member)
@@ -63,7 +64,7 @@ extension API {
 
     /// `POST collection/UID/member/leave/`
     func leave(_ call: Call) async throws -> Response {
-        let (user, state, head) = try await prepare(call) { snapshot, user in
+        let (user, state, head) = try await prepare(call, .small) { snapshot, user in
             let state = try snapshot.state(of: call.collection)
             _ = try state.level(of: user.user)
             return (user, state, try snapshot.logHead())

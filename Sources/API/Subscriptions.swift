@@ -1,3 +1,4 @@
+internal import Database
 internal import EventLog
 internal import Gateway
 internal import HTTPTypes
@@ -16,7 +17,7 @@ extension API {
 
     /// `POST collection/UID/item/subscription-ticket/`
     func issueTicket(_ call: Call) async throws -> Response {
-        let grant = try await read(call) { snapshot, user in
+        let grant = try await read(call, .small) { snapshot, user in
             let collection = try snapshot.access(to: call.collection, by: user.user)
             return Grant(
                 collection: collection.uid, user: user.user, session: user.session.id, token: user.token,

@@ -105,7 +105,7 @@ private struct Pruner: Sendable {
 
     func run() async throws -> Report {
         var report = Report()
-        for uid in try await node.readModel.snapshot({ try $0.collectionsWithOldRevisions() }) {
+        for uid in try await node.readModel.snapshot(.large, { try $0.collectionsWithOldRevisions() }) {
             let old = try await node.readModel.snapshot { try $0.history(of: uid).revisions(notKeptBy: policy) }
             guard !old.isEmpty else { continue }
             report.collections.append((uid, old.count))

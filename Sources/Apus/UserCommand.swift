@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Database
 internal import Domain
 internal import EventLog
 internal import Logging
@@ -42,7 +43,7 @@ struct UserCommand: AsyncParsableCommand {
         func run() async throws {
             let environment = try dataOptions.environment()
             let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
-            for account in try await node.readModel.snapshot({ try $0.accounts(limit: .max) }) {
+            for account in try await node.readModel.snapshot(.large, { try $0.accounts(limit: .max) }) {
                 let state =
                     if Username.isErased(account.username) { "erased" } else if !account.isActive { "disabled" } else {
                         account.keys == nil ? "not initialized" : "active"

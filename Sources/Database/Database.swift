@@ -194,7 +194,7 @@ public protocol Database: Sendable {
     /// Runs `body` in a snapshot that no writer changes.
     ///
     /// - Throws: ``DatabaseFault``, or what `body` throws.
-    func read<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T
+    func read<T: Sendable>(_ extent: ReadExtent, _ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T
 
     /// Asks one statement in a snapshot of its own. Its answer must be small.
     ///
@@ -212,7 +212,17 @@ public protocol Database: Sendable {
     func check() throws(DatabaseFault)
 }
 
+/// How long a read may take.
+public enum ReadExtent: Sendable {
+    /// No longer than it takes to wake a thread: it may be done on the thread of the request.
+    case small
+    case large
+}
+
 extension Database {
+    /// Runs `body`, which may take its time, in a snapshot that no writer changes.
+    public func read<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T { try await read(.large, body) }
+
     /// Whoever serves a database over a connection looks after its files.
     public func check() throws(DatabaseFault) {}
 
@@ -220,7 +230,7 @@ extension Database {
     public func ask<T: Sendable>(
         _ statement: Statement, _ values: [Value], _ row: @escaping @Sendable (any Row) throws -> T
     ) async throws -> [T] {
-        try await read { connection in try connection.query(statement, values, row) }
+        try await read(.small) { connection in try connection.query(statement, values, row) }
     }
 }
 

@@ -43,7 +43,7 @@ public final class PostgresDatabase: Database {
     }
 
     /// Runs `body` in a snapshot.
-    public func read<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
+    public func read<T: Sendable>(_ extent: ReadExtent, _ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
         try await transact(.reading, body)
     }
 

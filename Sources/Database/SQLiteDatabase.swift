@@ -37,6 +37,8 @@ public final class SQLiteDatabase: Database {
     /// A connection beside the others: moving changes into the file must not make the writer wait. Nil for a temporary
     /// database, and for a file that is not ours.
     private let checkpointer: DatabaseQueue?
+    /// Nil for a temporary database, and for a file that is not ours.
+    private let localReaders: LocalReaders?
     /// The files that are written, as they were when they were opened: the database and its log of changes.
     private let files: [(path: String, identity: KeptFiles.Identity)]
 
@@ -77,13 +79,16 @@ public final class SQLiteDatabase: Database {
                 files = [path, path + "-wal"].compactMap { path in KeptFiles.Identity(of: path).map { (path, $0) } }
                 self.pool = pool
                 self.checkpointer = checkpointer
+                localReaders = LocalReaders(path: path, configuration: configuration)
             case .foreign:
                 pool = try DatabaseQueue(path: path, configuration: configuration)
                 checkpointer = nil
+                localReaders = nil
                 files = KeptFiles.Identity(of: path).map { [(path, $0)] } ?? []
             case .reading:
                 pool = try DatabaseQueue(path: Self.untouched(path), configuration: configuration)
                 checkpointer = nil
+                localReaders = nil
                 files = []
             }
         } catch { throw DatabaseFault(error) }
@@ -150,16 +155,19 @@ public final class SQLiteDatabase: Database {
         // An empty path is SQLite's word for a temporary file.
         do { pool = try DatabaseQueue(path: "", configuration: configuration) } catch { throw DatabaseFault(error) }
         checkpointer = nil
+        localReaders = nil
         files = []
     }
 
-    /// Runs `body` in a snapshot.
-    public func read<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
+    /// Runs `body` in a snapshot: what is small on the thread that asks, where that has a connection of its own.
+    public func read<T: Sendable>(_ extent: ReadExtent, _ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
+        @Sendable func answer(_ database: GRDB.Database) throws -> T {
+            Telemetry.database.trips[.read].increment()
+            return try Telemetry.database.measure(.read) { try body(SQLiteConnection(database: database)) }
+        }
         do {
-            return try await pool.read { database in
-                Telemetry.database.trips[.read].increment()
-                return try Telemetry.database.measure(.read) { try body(SQLiteConnection(database: database)) }
-            }
+            if extent == .small, let here = try localReaders?.connection() { return try here.read(answer) }
+            return try await pool.read(answer)
         } catch let error as DatabaseError { throw DatabaseFault(error) }
     }
 
@@ -238,6 +246,7 @@ public final class SQLiteDatabase: Database {
                 }
             }
             try checkpointer?.close()
+            try localReaders?.close()
             try pool.close()
         } catch { throw DatabaseFault(error) }
     }

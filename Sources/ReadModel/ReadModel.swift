@@ -69,7 +69,9 @@ public struct ReadModel: Sendable {
     /// Asks questions of one moment, with the end of the log at hand: what decisions are made on.
     ///
     /// - Throws: `DatabaseFault`, also when the read model does not catch up in time; or what `body` throws.
-    public func snapshot<T: Sendable>(_ body: @escaping @Sendable (Snapshot) throws -> T) async throws -> T {
+    public func snapshot<T: Sendable>(
+        _ extent: ReadExtent = .large, _ body: @escaping @Sendable (Snapshot) throws -> T
+    ) async throws -> T {
         let deadline = ContinuousClock.now + Self.patience
         let first = FirstLook()
         var waitingSince: ContinuousClock.Instant?
@@ -77,7 +79,7 @@ public struct ReadModel: Sendable {
         while true {
             let steps = progress?.steps ?? 0
             do {
-                return try await database.read { [stokens, chunks, bounds, progress] connection in
+                return try await database.read(extent) { [stokens, chunks, bounds, progress] connection in
                     let log = progress == nil ? Snapshot.Log.inline : .beside(first)
                     return try body(
                         Snapshot(connection: connection, stokens: stokens, chunks: chunks, bounds: bounds, log: log))
@@ -96,8 +98,10 @@ public struct ReadModel: Sendable {
     /// history, the log is asked once the answer is made: facts from before cannot tell.
     ///
     /// - Throws: as ``snapshot(_:)`` does. `body` may run several times, and cannot ask for state to decide on.
-    public func replicaSnapshot<T: Sendable>(_ body: @escaping @Sendable (Snapshot) throws -> T) async throws -> T {
-        guard let replica else { return try await snapshot(body) }
+    public func replicaSnapshot<T: Sendable>(
+        _ extent: ReadExtent = .large, _ body: @escaping @Sendable (Snapshot) throws -> T
+    ) async throws -> T {
+        guard let replica else { return try await snapshot(extent, body) }
         let deadline = ContinuousClock.now + Self.patience
         var facts = LogFacts()
         var waitingSince: ContinuousClock.Instant?
@@ -105,7 +109,7 @@ public struct ReadModel: Sendable {
         while true {
             let steps = replica.progress.steps
             do {
-                let (answer, mark) = try await replica.database.read { [stokens, chunks, bounds, facts] connection in
+                let (answer, mark) = try await replica.database.read(extent) { [stokens, chunks, bounds, facts] connection in
                     let snapshot = Snapshot(
                         connection: connection, stokens: stokens, chunks: chunks, bounds: bounds, log: .elsewhere(facts))
                     do { return (Result<T, any Error>.success(try body(snapshot)), snapshot.unknownMark) } catch {

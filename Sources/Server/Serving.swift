@@ -9,6 +9,7 @@ internal import EventLog
 internal import Foundation
 internal import Gateway
 internal import Hummingbird
+internal import HummingbirdCore
 package import Logging
 internal import NIOCore
 internal import NIOPosix
@@ -90,12 +91,16 @@ package struct Serving: Sendable {
         let (address, admission) = (settings.address, wiring.admission)
         return Application(
             responder: wiring.responder,
-            server: .http1(
-                configuration: .init(
-                    additionalChannelHandlers: [
-                        TrafficHandler(), ConnectionHandler(admission, upgrades: wiring.realTime.gateway != nil),
-                    ],
-                    idleTimeout: .seconds(Self.idleSeconds))),
+            server: HTTPServerBuilder { responder in
+                LoopChannel(
+                    HTTP1Channel(
+                        responder: responder,
+                        configuration: .init(
+                            additionalChannelHandlers: [
+                                TrafficHandler(), ConnectionHandler(admission, upgrades: wiring.realTime.gateway != nil),
+                            ],
+                            idleTimeout: .seconds(Self.idleSeconds))))
+            },
             configuration: .init(
                 address: address.bindAddress, availableConnectionsDelegate: AcceptedConnections(admission.connections)),
             onServerRunning: { [logger, facts, manager] channel in

@@ -181,7 +181,7 @@ extension Node {
     /// Asks the read model about everything that has happened so far.
     func snapshot<T: Sendable>(_ body: @escaping @Sendable (Snapshot) throws -> T) async throws -> T {
         try await caughtUp()
-        return try await readModel.snapshot(body)
+        return try await readModel.snapshot(.large, body)
     }
 
     /// Every event of the log.

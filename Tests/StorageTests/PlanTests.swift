@@ -72,8 +72,8 @@ private struct WatchedDatabase: Database {
     let plans: Plans
     var dialect: Dialect { base.dialect }
 
-    func read<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
-        try await base.read { [self] connection in try body(watched(connection)) }
+    func read<T: Sendable>(_ extent: ReadExtent, _ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
+        try await base.read(extent) { [self] connection in try body(watched(connection)) }
     }
 
     func write<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {

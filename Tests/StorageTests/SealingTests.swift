@@ -10,7 +10,9 @@ private struct BusyDatabase: Database {
     let meanwhile: @Sendable () async throws -> Void
     var dialect: Dialect { base.dialect }
 
-    func read<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T { try await base.read(body) }
+    func read<T: Sendable>(_ extent: ReadExtent, _ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
+        try await base.read(extent, body)
+    }
 
     func write<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
         let result = try await base.write(body)
