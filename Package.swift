@@ -52,6 +52,7 @@ let package = Package(
         .systemLibrary(name: "CPostgres", path: "Sources/System/CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CHiredis", path: "Sources/System/CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .target(name: "CICU", path: "Sources/System/CICU"),
+        .target(name: "CSQLite", path: "Sources/System/CSQLite"),
         .target(
             name: "CBuild", path: "Sources/System/CBuild",
             cSettings: [.define("BUILT_FROM", to: "\"\(Context.environment["BUILD_COMMIT"] ?? "")\"")]),
@@ -59,7 +60,7 @@ let package = Package(
         .target(name: "Sodium", dependencies: ["CSodium"], swiftSettings: strict),
         .target(name: "MessagePack", dependencies: [.nioCore], swiftSettings: strict),
         .target(name: "Domain", swiftSettings: strict),
-        .target(name: "Database", dependencies: ["Telemetry", "CPostgres", "Sodium", .grdb, .sqlite, .logging], swiftSettings: strict),
+        .target(name: "Database", dependencies: ["Telemetry", "CPostgres", "CSQLite", "Sodium", .grdb, .sqlite, .logging], swiftSettings: strict),
         .target(
             name: "Schemas", dependencies: ["Database"], path: "Schemas",
             resources: [.embedInCode("django"), .embedInCode("log"), .embedInCode("readmodel"), .embedInCode("upgrades")],

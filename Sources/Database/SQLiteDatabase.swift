@@ -1,3 +1,4 @@
+internal import CSQLite
 internal import GRDB
 internal import GRDBSQLite
 internal import Foundation
@@ -30,6 +31,11 @@ public final class SQLiteDatabase: Database {
     /// Pages in the log of changes before they are moved into the file. SQLite's own 1,000 would come every 40 items.
     private static let checkpointPages = 8000
 
+    /// Memory for the pages that the writer uses again and again: SQLite's own 2 MB would read most of them anew for each item.
+    private static let writerCacheBytes = 64 << 20
+    /// What holds for all databases of the process is set before the first is opened. Where something else was first, it only costs time.
+    private static let configured: Void = { _ = apus_sqlite_configure() }()
+
     /// Memory for the pages of a temporary database; what does not fit goes to the disk.
     private static let temporaryCacheBytes = 64 << 20
 
@@ -49,6 +55,7 @@ public final class SQLiteDatabase: Database {
     ///
     /// - Throws: ``DatabaseFault`` when the file cannot be opened or is no database.
     public init(path: String, as access: Access = .own) throws(DatabaseFault) {
+        Self.configured
         var configuration = Configuration()
         configuration.maximumReaderCount = Self.readers
         configuration.busyMode = .timeout(Self.busySeconds)
@@ -70,7 +77,10 @@ public final class SQLiteDatabase: Database {
                 try Self.prepare(path)
                 let pool = try DatabasePool(path: path, configuration: configuration)
                 // The pool sets NORMAL as it enters WAL mode, so this comes after it.
-                try pool.writeWithoutTransaction { try Self.makeDurable($0) }
+                try pool.writeWithoutTransaction { database in
+                    try Self.makeDurable(database)
+                    try database.execute(sql: "PRAGMA cache_size = -\(Self.writerCacheBytes >> 10)")
+                }
                 let checkpointer = try DatabaseQueue(path: path, configuration: configuration)
                 try checkpointer.writeWithoutTransaction { database in
                     try Self.makeDurable(database)
@@ -144,6 +154,7 @@ public final class SQLiteDatabase: Database {
     ///
     /// - Throws: ``DatabaseFault`` when there is no place for temporary files.
     public init() throws(DatabaseFault) {
+        Self.configured
         var configuration = Configuration()
         configuration.label = "apus.sqlite.temporary"
         configuration.foreignKeysEnabled = false
