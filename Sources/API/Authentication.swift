@@ -13,9 +13,9 @@ extension API {
     /// `POST authentication/login_challenge/`
     func loginChallenge(_ call: Call) async throws -> Response {
         let name = try call.body.decode { validation, value, location in
-            validation.fields(value, location)?.text("username", &validation)
+            validation.fields(value, location)?.text("username", &validation).map { AccountName($0) }
         }
-        let (account, keys) = try await readModel.snapshot(.small) { try $0.initializedAccount(name) }
+        let (account, keys) = try await readModel.snapshot(.small) { try $0.initializedAccount(of: name) }
         let challenge = challenges.make(for: account.user, at: call.now)
         return Answer.messagePack { writer in
             writer.map(count: 3)
@@ -29,7 +29,7 @@ extension API {
     func logIn(_ call: Call) async throws -> Response {
         let signed = try call.body.decode(SignedResponse.read)
         let response = try LoginResponse(signed.response)
-        let (account, keys) = try await readModel.snapshot(.small) { try $0.initializedAccount(response.username) }
+        let (account, keys) = try await readModel.snapshot(.small) { try $0.initializedAccount(of: response.user) }
         try check(response, signed, for: account, keys, action: "login", call)
         let token = try await sessions.logIn(
             account.user, seed: challenges.seed(of: signed.response, by: account.user), device: device(of: call), at: call.now)
@@ -54,7 +54,7 @@ extension API {
         let (user, signed, response, account, named, head) = try await prepare(call, .small) { snapshot, user in
             let (signed, response) = try offer.get()
             guard let account = try snapshot.account(user.user) else { throw APIError.invalidToken }
-            let named = try snapshot.account(nameOrEmail: response.username)
+            let named = try snapshot.account(of: response.user)
             return (user, signed, response, account, named, try snapshot.logHead())
         }
         // A name that nobody has is let through, as recorded in `auth-change-password`; another user's is not.
@@ -91,12 +91,12 @@ extension API {
         guard signup.canLogIn else {
             throw Refusal.invalidFields([FieldError(field: "loginPubkey", code: "invalid", detail: FieldError.badLoginPubkey)])
         }
-        let (state, head) = try await readModel.snapshot(.small) { snapshot in
-            (try snapshot.userState(named: signup.username), try snapshot.logHead())
-        }
         let command = CreateUser(
             username: signup.username, email: signup.email, keys: signup.keys, passwordSalt: Sodium.randomAlphanumerics(40),
             mayCreate: settings.isSignupOpen)
+        let (state, head) = try await readModel.snapshot(.small) { snapshot in
+            (try snapshot.userState(named: command.name), try snapshot.logHead())
+        }
         let events = try await commit(on: state, at: head, by: Actor(user: state.user), call) { state throws(Refusal) in
             try decide(command, state)
         }
@@ -109,8 +109,9 @@ extension API {
     /// `POST test/authentication/reset/`, in debug mode only.
     func resetTestUser(_ call: Call) async throws -> Response {
         let signup = try call.body.decode(SignUp.read)
+        let name = CanonicalName(signup.username)
         let (state, head) = try await readModel.snapshot(.small) { snapshot in
-            var state = try snapshot.userState(named: signup.username)
+            var state = try snapshot.userState(named: name)
             // The original compares with case here.
             guard state.username.isExactly(signup.username), let user = state.user else { throw Refusal.doesNotExist(model: "User") }
             state.collections = try snapshot.collections(concerning: user)
@@ -164,8 +165,8 @@ extension API {
 
 extension Snapshot {
     /// The account of a name or email that can log in.
-    fileprivate func initializedAccount(_ nameOrEmail: String) throws -> (Account, UserKeys) {
-        switch try account(nameOrEmail: nameOrEmail) {
+    fileprivate func initializedAccount(of given: AccountName) throws -> (Account, UserKeys) {
+        switch try account(of: given) {
         case .unknown: throw APIError.userNotFound
         case .ambiguous: throw APIError.sharedEmail
         case .found(let account):
@@ -201,7 +202,7 @@ private struct SignedResponse: Sendable {
 
 /// The message that was signed.
 private struct LoginResponse: Sendable {
-    let username: String
+    let user: AccountName
     let challenge: [UInt8]
     let host: String
     let action: String
@@ -221,7 +222,7 @@ private struct LoginResponse: Sendable {
             let action = fields.text("action", &validation)
             let loginPubkey = fields.optional("loginPubkey", &validation) { $0.bytes($1, $2) }
             let encryptedContent = fields.optional("encryptedContent", &validation) { $0.bytes($1, $2) }
-            self.username = try validation.finish(username)
+            user = AccountName(try validation.finish(username))
             self.challenge = try validation.finish(challenge)
             self.host = try validation.finish(host)
             self.action = try validation.finish(action)

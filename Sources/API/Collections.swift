@@ -25,7 +25,7 @@ extension API {
         let types = Result { [validation] in
             try call.body.decode(after: validation) { validation, value, location in
                 validation.fields(value, location)?.required("collectionTypes", &validation) { validation, value, location in
-                    validation.list(value, location) { $0.bytes($1, $2) }
+                    validation.list(value, location, maximum: CollectionTypes.limit) { $0.bytes($1, $2) }.map { CollectionTypes($0) }
                 }
             }
         }
@@ -138,7 +138,7 @@ extension Snapshot {
     ///
     /// Removed memberships are told only when a stoken is given. The answer's stoken does not move past them, so they are
     /// told again until something else has changed, as recorded in `collection-removed`.
-    func collectionPage(of user: UserID, types: [[UInt8]]?, _ query: ListQuery) throws -> [AnswerPart] {
+    func collectionPage(of user: UserID, types: CollectionTypes?, _ query: ListQuery) throws -> [AnswerPart] {
         try requireCollections(of: user)
         let start = try start(query.stoken)
         let page = try collections(of: user, types: types, after: start, limit: try query.limit.get(), query.prefetch)

@@ -43,9 +43,9 @@ extension API {
             let new = try offer.get()
             let state = try snapshot.state(of: new.collection)
             guard state.owner != nil else { throw Refusal.doesNotExist(model: "Collection") }
-            let invitee = try snapshot.anyAccount(new.username)
+            let invitee = try snapshot.anyAccount(of: new.invitee)
             // By email one may invite oneself, as recorded in `invitation-create`.
-            guard invitee.user != user.user || new.username.has("@") else { throw Refusal.selfInvitation }
+            guard invitee.user != user.user || new.invitee.email != nil else { throw Refusal.selfInvitation }
             let command = SendInvitation(
                 collection: new.collection, author: user.user, invitation: new.uid, version: new.version, invitee: invitee.user,
                 level: new.level, signedEncryptionKey: new.signedEncryptionKey)
@@ -87,9 +87,9 @@ extension API {
     func fetchUserProfile(_ call: Call) async throws -> Response {
         var validation = Validation()
         let name = call.query.required("username", &validation)
-        let checked = Result { [validation] in try validation.finish(name) }
+        let checked = Result { [validation] in try AccountName(validation.finish(name)) }
         let pubkey = try await prepare(call, .small) { snapshot, _ in
-            guard let keys = try snapshot.anyAccount(try checked.get()).keys else { throw Refusal.doesNotExist(model: "UserInfo") }
+            guard let keys = try snapshot.anyAccount(of: try checked.get()).keys else { throw Refusal.doesNotExist(model: "UserInfo") }
             return keys.pubkey
         }
         return Answer.messagePack { writer in
@@ -105,8 +105,8 @@ extension Call {
 
 extension Snapshot {
     /// The account of a name or email, initialized or not.
-    fileprivate func anyAccount(_ nameOrEmail: String) throws -> Account {
-        switch try account(nameOrEmail: nameOrEmail) {
+    fileprivate func anyAccount(of given: AccountName) throws -> Account {
+        switch try account(of: given) {
         case .found(let account): return account
         case .unknown: throw Refusal.doesNotExist(model: "User")
         case .ambiguous: throw APIError(.notFound, code: "does_not_exist", "Several accounts have this email address: use the name")
@@ -119,7 +119,7 @@ private struct NewInvitation: Sendable {
     let uid: InvitationUID
     let version: Int
     let level: AccessLevel
-    let username: String
+    let invitee: AccountName
     let collection: CollectionUID
     let signedEncryptionKey: [UInt8]
 
@@ -133,7 +133,7 @@ private struct NewInvitation: Sendable {
         let key = fields.bytes("signedEncryptionKey", &validation)
         guard let uid, let version, let level, let username, let collection, let key else { return nil }
         return NewInvitation(
-            uid: InvitationUID(uid), version: version, level: level, username: username, collection: CollectionUID(collection),
+            uid: InvitationUID(uid), version: version, level: level, invitee: AccountName(username), collection: CollectionUID(collection),
             signedEncryptionKey: key)
     }
 }

@@ -85,11 +85,14 @@ extension API {
     /// `POST collection/UID/item/batch/` and `…/transaction/`
     func commitItems(_ call: Call, checksEtags: Bool) async throws -> Response {
         let offer = Result { try call.body.decode(ItemBatch.read) }
+        // What is more than may be sent is not looked up.
+        let fitting = offer.flatMap { [limit = settings.batchLimit] in
+            max($0.items.count, $0.dependencies.count) <= limit ? .success($0) : .failure(APIError.tooManyItems)
+        }
         let (user, batch, command, state, head) = try await prepare(call, .small) { [settings] snapshot, user in
-            let state = try snapshot.state(of: call.collection, for: offer, checksEtags: checksEtags)
+            let state = try snapshot.state(of: call.collection, for: fitting, checksEtags: checksEtags)
             guard try state.level(of: user.user).canWrite else { throw Refusal.noWriteAccess }
-            let batch = try offer.get()
-            guard batch.items.count <= settings.batchLimit else { throw APIError.tooManyItems }
+            let batch = try fitting.get()
             guard batch.longestBytes <= settings.chunkLimitBytes else {
                 throw APIError.tooLarge("A chunk", limitBytes: settings.chunkLimitBytes)
             }
@@ -145,9 +148,7 @@ extension Snapshot {
     ) throws -> CollectionState {
         guard case .success(let batch) = offer else { return try state(of: collection) }
         return try state(
-            of: collection, items: batch.items.map(\.uid) + batch.dependencies.map(\.item),
-            chunks: CommitItems.namesTooMuch(batch.items) ? [] : Array(Set(batch.items.flatMap { $0.revision.chunks.map(\.uid) })),
-            claims: batch.items.map { .revision($0.revision.uid) }, offered: checksEtags ? [] : batch.items)
+            of: collection, items: batch.named, chunks: batch.chunks, claims: batch.claims, offered: checksEtags ? [] : batch.items)
     }
 
     /// The stoken that a commit expects the collection to have. One that is unknown is stale, not bad (`item-transaction`).
@@ -163,6 +164,20 @@ private struct ItemBatch: Sendable {
     let dependencies: [CommitItems.Dependency]
     let contents: [ChunkUID: [UInt8]]
     let longestBytes: Int
+    /// What is to be looked up for it: items, chunks, claims.
+    let named: [ItemUID]
+    let chunks: [ChunkUID]
+    let claims: [Claim]
+
+    private init(items: [OfferedItem], dependencies: [CommitItems.Dependency], _ reader: OfferReader) {
+        self.items = items
+        self.dependencies = dependencies
+        contents = reader.contents
+        longestBytes = reader.longestBytes
+        named = items.map(\.uid) + dependencies.map(\.item)
+        chunks = CommitItems.namesTooMuch(items) ? [] : Array(Set(items.flatMap { $0.revision.chunks.map(\.uid) }))
+        claims = items.map { .revision($0.revision.uid) }
+    }
 
     static func read(_ validation: inout Validation, _ value: MessagePackValue, _ location: Validation.Location) -> ItemBatch? {
         guard let fields = validation.fields(value, location) else { return nil }
@@ -174,8 +189,7 @@ private struct ItemBatch: Sendable {
             validation.list(value, location, dependency)
         }
         guard let items, let dependencies else { return nil }
-        return ItemBatch(
-            items: items, dependencies: dependencies ?? [], contents: reader.contents, longestBytes: reader.longestBytes)
+        return ItemBatch(items: items, dependencies: dependencies ?? [], reader)
     }
 
     private static func dependency(

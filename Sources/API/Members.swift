@@ -39,9 +39,10 @@ extension API {
                 validation.fields(value, location)?.required("accessLevel", &validation) { $0.level($1, $2) }
             }
         }
+        let name = CanonicalName(call.parameter("username"))
         let (user, command, state, head) = try await prepare(call, .small) { snapshot, user in
             let collection = try snapshot.adminAccess(to: call.collection, by: user.user)
-            let member = try snapshot.member(named: call.parameter("username"), of: collection)
+            let member = try snapshot.member(named: name, of: collection)
             let level = try wanted.get()
             let command = ChangeMemberLevel(collection: call.collection, author: user.user, member: member, level: level)
             return (user, command, try snapshot.state(of: call.collection), try snapshot.logHead())
@@ -52,9 +53,10 @@ extension API {
 
     /// `DELETE collection/UID/member/NAME/`
     func removeMember(_ call: Call) async throws -> Response {
+        let name = CanonicalName(call.parameter("username"))
         let (user, command, state, head) = try await prepare(call, .small) { snapshot, user in
             let collection = try snapshot.adminAccess(to: call.collection, by: user.user)
-            let member = try snapshot.member(named: call.parameter("username"), of: collection)
+            let member = try snapshot.member(named: name, of: collection)
             let command = RemoveMember(collection: call.collection, author: user.user, member: member)
             return (user, command, try snapshot.state(of: call.collection), try snapshot.logHead())
         }

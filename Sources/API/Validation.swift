@@ -15,6 +15,7 @@ struct ValidationFault: Error, Sendable {
         case expected(String)
         case minimum(Int64)
         case tuple(actual: Int)
+        case list(maximum: Int, actual: Int)
         case json(String)
     }
 
@@ -62,6 +63,11 @@ struct ValidationFault: Error, Sendable {
             writer.map(count: 3)
             writer.pair("field_type", "Tuple")
             writer.pair("max_length", 2)
+            writer.pair("actual_length", Int64(actual))
+        case .list(let maximum, let actual):
+            writer.map(count: 3)
+            writer.pair("field_type", "List")
+            writer.pair("max_length", Int64(maximum))
             writer.pair("actual_length", Int64(actual))
         }
     }
@@ -192,11 +198,17 @@ struct Validation {
 
     /// A list, each element read by `element`.
     mutating func list<T>(
-        _ value: MessagePackValue, _ location: Location,
+        _ value: MessagePackValue, _ location: Location, maximum: Int = .max,
         _ element: (inout Validation, MessagePackValue, Location) -> T?
     ) -> [T]? {
         guard case .array(let array) = value.kind else {
             note("list_type", location, "Input should be a valid list", value)
+            return nil
+        }
+        guard array.count <= maximum else {
+            note(
+                "too_long", location, "List should have at most \(maximum) items after validation, not \(array.count)", value,
+                .list(maximum: maximum, actual: array.count))
             return nil
         }
         var elements: [T] = []

@@ -45,7 +45,7 @@ struct EraseCommand: AsyncParsableCommand {
         let node = try await Node(dataOptions, environment, logger: .ofCommand)
         let erased = try await node.committing {
             let (found, going) = try await node.readModel.snapshot { snapshot in
-                let (state, files) = try snapshot.erasure(named: name)
+                let (state, files) = try snapshot.erasure(named: CanonicalName(name))
                 return (state, try snapshot.extent(of: state, files: files))
             }
             guard let erasure = found.erasure, !Username.isErased(found.user.username) else {
@@ -84,7 +84,7 @@ struct EraseCommand: AsyncParsableCommand {
     }
 
     private func disable(_ node: Node) async throws {
-        let (state, head) = try await node.readModel.snapshot { (try $0.userState(named: name), try $0.logHead()) }
+        let (state, head) = try await node.readModel.snapshot { (try $0.userState(named: CanonicalName(name)), try $0.logHead()) }
         _ = try await node.committer.commit(
             Submission(on: state, asOf: head, streams: state.streams, by: .operator, at: Node.clock()) { state throws(Refusal) in
                 try decide(ChangeUserActivity(isActive: false), state)
@@ -94,7 +94,7 @@ struct EraseCommand: AsyncParsableCommand {
     private func erase(_ node: Node) async throws -> (RedactionProof, files: [String]) {
         for attempt in 1... {
             let (found, files, head) = try await node.readModel.snapshot { snapshot in
-                let (state, files) = try snapshot.erasure(named: name)
+                let (state, files) = try snapshot.erasure(named: CanonicalName(name))
                 return (state, files, try snapshot.logHead())
             }
             do {

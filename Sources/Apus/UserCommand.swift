@@ -30,7 +30,7 @@ struct UserCommand: AsyncParsableCommand {
             let command = CreateUser(
                 username: name, email: email, keys: nil, passwordSalt: Sodium.randomAlphanumerics(40), mayCreate: true)
             try await commit(on: name, dataOptions, makesDatabase: true) { state throws(Refusal) in try decide(command, state) }
-            print("\(Username.canonical(name)) can now sign up in the app with this name.")
+            print("\(CanonicalName(name).text) can now sign up in the app with this name.")
         }
     }
 
@@ -91,7 +91,7 @@ private func commit(
     let node = try await Node(dataOptions, environment, makesDatabase: makesDatabase, logger: Logger(label: "apus"))
     do {
         try await node.committing {
-            let (state, head) = try await node.readModel.snapshot { (try $0.userState(named: name), try $0.logHead()) }
+            let (state, head) = try await node.readModel.snapshot { (try $0.userState(named: CanonicalName(name)), try $0.logHead()) }
             _ = try await node.committer.commit(
                 Submission(
                     on: state, asOf: head, streams: state.streams, by: .operator, at: Node.clock(), decision: decision))

@@ -169,14 +169,15 @@ extension CollectionState {
         if taken[.revision(offered.uid)] != nil { throw .invalidFields([.revisionExists]) }
         if let error = FieldRules.uid(offered.uid, field: "content.uid") ?? FieldRules.content(offered) { throw .invalidFields([error]) }
         var stored: [StoredChunk] = []
-        var known = chunks
-        for chunk in offered.chunks where !known.contains(chunk.uid) {
+        // Beside those that are there: a copy of them for each revision would take time that grows with the square of what is sent.
+        var new: Set<ChunkUID> = []
+        for chunk in offered.chunks where !chunks.contains(chunk.uid) && !new.contains(chunk.uid) {
             guard let content = chunk.content else { return nil }
             if let error = FieldRules.uid(chunk.uid, field: "content.chunks", maximum: FieldLimits.chunkUID) {
                 throw .invalidFields([error])
             }
             stored.append(content)
-            known.insert(chunk.uid)
+            new.insert(chunk.uid)
         }
         return Revision(
             uid: offered.uid, meta: offered.meta, isDeleted: offered.isDeleted, chunks: offered.chunks.map(\.uid), stored: stored)

@@ -66,9 +66,12 @@ extension UserState {
 
 /// The wish for an account: a client's sign-up, or the operator's `apus user create`.
 public struct CreateUser: Sendable {
-    /// As it was written.
-    public let username: String
-    public let email: String
+    public let name: CanonicalName
+    let displayName: String
+    let email: String
+    /// Everything that is wrong with the name and the address. Looked for here, and not when it is decided, which happens on
+    /// the thread of a database that writes.
+    let faults: [FieldError]
     /// Nil when the operator makes the account and a client is to initialize it.
     public let keys: UserKeys?
     /// Random characters for the unusable password.
@@ -76,12 +79,35 @@ public struct CreateUser: Sendable {
     /// Whether an account may be made. Where not, one that the operator made can still be initialized.
     public let mayCreate: Bool
 
+    /// - Parameters:
+    ///   - username: as it was written.
+    ///   - email: as it was written; may be empty.
     public init(username: String, email: String, keys: UserKeys?, passwordSalt: String, mayCreate: Bool) {
-        self.username = username
-        self.email = email
+        name = CanonicalName(username)
+        displayName = username
+        self.email = EmailAddress.canonical(email)
+        faults = Self.faults(username: name.text, displayName: displayName, email: self.email)
         self.keys = keys
         self.passwordSalt = passwordSalt
         self.mayCreate = mayCreate
+    }
+
+    /// In the order in which Django tells them (`auth-signup-long-sqlite`).
+    private static func faults(username: String, displayName: String, email: String) -> [FieldError] {
+        var errors: [FieldError?] = []
+        errors.append(FieldRules.tooLong(displayName.unicodeScalars.count, field: "user.first_name", maximum: FieldLimits.username))
+        if !email.isEmpty, !EmailAddress.isValid(email) {
+            errors.append(.init(field: "user.email", code: "invalid", detail: "Enter a valid email address."))
+        }
+        errors.append(FieldRules.tooLong(email.unicodeScalars.count, field: "user.email", maximum: FieldLimits.email))
+        if !Username.isValid(username) {
+            errors.append(
+                .init(
+                    field: "user.username", code: "invalid",
+                    detail: "Enter a valid username. This value may contain only letters, numbers, and @/./+/-/_ characters."))
+        }
+        errors.append(FieldRules.tooLong(username.unicodeScalars.count, field: "user.username", maximum: FieldLimits.username))
+        return errors.compactMap { $0 }
     }
 }
 
@@ -94,37 +120,16 @@ public func decide(_ command: CreateUser, _ state: UserState) throws(Refusal) ->
         return [.userInitialized(.init(user: user, keys: keys))]
     }
     guard command.mayCreate else { throw .signupClosed }
-    guard !command.username.isEmpty else { throw .usernameMissing }
+    guard !command.displayName.isEmpty else { throw .usernameMissing }
     guard state.taken[.username(state.username)] == nil else { throw .userExists }
-    let email = EmailAddress.canonical(command.email)
-    let errors =
-        faults(username: state.username, displayName: command.username, email: email)
-        + [command.keys.flatMap { FieldRules.keys($0) }].compactMap { $0 }
+    let errors = command.faults + [command.keys.flatMap { FieldRules.keys($0) }].compactMap { $0 }
     guard errors.isEmpty else { throw .invalidFields(errors) }
     return [
         .userCreated(
             .init(
-                username: state.username, displayName: command.username, email: email,
+                username: state.username, displayName: command.displayName, email: command.email,
                 unusablePassword: "!" + command.passwordSalt, keys: command.keys))
     ]
-}
-
-/// Everything that is wrong with a new account, in the order in which Django tells it (`auth-signup-long-sqlite`).
-private func faults(username: String, displayName: String, email: String) -> [FieldError] {
-    var errors: [FieldError?] = []
-    errors.append(FieldRules.tooLong(displayName.unicodeScalars.count, field: "user.first_name", maximum: FieldLimits.username))
-    if !email.isEmpty, !EmailAddress.isValid(email) {
-        errors.append(.init(field: "user.email", code: "invalid", detail: "Enter a valid email address."))
-    }
-    errors.append(FieldRules.tooLong(email.unicodeScalars.count, field: "user.email", maximum: FieldLimits.email))
-    if !Username.isValid(username) {
-        errors.append(
-            .init(
-                field: "user.username", code: "invalid",
-                detail: "Enter a valid username. This value may contain only letters, numbers, and @/./+/-/_ characters."))
-    }
-    errors.append(FieldRules.tooLong(username.unicodeScalars.count, field: "user.username", maximum: FieldLimits.username))
-    return errors.compactMap { $0 }
 }
 
 /// The wish for another password. The caller has checked the signature of the present login key.

@@ -6,7 +6,7 @@ public enum Username {
     /// The form in which a name is stored and compared: compatibility-normalized (NFKC), lower case.
     ///
     /// Of what cannot be a name it is a text that nobody has as a name: normalizing it could take for ever.
-    public static func canonical(_ name: String) -> String {
+    static func canonical(_ name: String) -> String {
         guard canBe(name) else { return nobodys }
         if name.utf8.allSatisfy({ $0 < 0x80 }) { return name.lowercased() }
         // In two steps, because the one that does both does not compose what it has just taken apart.
@@ -14,7 +14,7 @@ public enum Username {
     }
 
     /// Whether a text can be a name or an email address at all, by its length alone.
-    public static func canBe(_ text: String) -> Bool { text.utf8.count <= longestBytes && StreamSafe.contains(text) }
+    static func canBe(_ text: String) -> Bool { text.utf8.count <= longestBytes && StreamSafe.contains(text) }
 
     /// What the longest email address of 254 characters takes in UTF-8, and taken apart into letters and marks.
     private static let longestBytes = 2048
@@ -66,7 +66,7 @@ enum LowerCase {
 /// The rules of email addresses.
 public enum EmailAddress {
     /// The form in which an address is stored: no blanks around it, the domain in lower case.
-    public static func canonical(_ address: String) -> String {
+    static func canonical(_ address: String) -> String {
         guard Username.canBe(address) else { return Username.nobodys }
         var scalars = Substring(address).unicodeScalars
         while let first = scalars.first, isBlank(first) { scalars.removeFirst() }

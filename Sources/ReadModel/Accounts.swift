@@ -29,28 +29,27 @@ extension Snapshot {
     }
 
     /// The account of a name in any case.
-    public func account(named name: String) throws -> Account? {
-        let username = Username.canonical(name)
+    public func account(named name: CanonicalName) throws -> Account? {
         // Whoever has the name has claimed it.
-        guard let holder = try taken([.username(username)]).values.first else { return nil }
+        guard let holder = try taken([.username(name.text)]).values.first else { return nil }
         try require([.user(holder)])
-        if let account = try accounts("account.username = $1", .text(username)).first { return account }
+        if let account = try accounts("account.username = $1", .text(name.text)).first { return account }
         // An adopted name may be stored in another case, or be the former one of its holder.
-        return try accounts("account.id = $1", .integer(holder.rawValue)).first { Username.canonical($0.username).isExactly(username) }
+        return try accounts("account.id = $1", .integer(holder.rawValue)).first { CanonicalName($0.username) == name }
     }
 
     /// The account of a name or an email address: with an @ by email first, then by name (QUIRKS.md 30). One that was erased
     /// is nobody's.
-    public func account(nameOrEmail text: String) throws -> AccountLookup {
-        guard Username.canBe(text), !Username.isErased(Username.canonical(text)) else { return .unknown }
-        if text.has("@") {
+    public func account(of given: AccountName) throws -> AccountLookup {
+        guard !given.isNobodys else { return .unknown }
+        if let email = given.email {
             // SQLite's lower() knows ASCII only; the domain was stored in lower case.
             try requireAll()
-            let sharing = try accounts("lower(account.email) = lower($1)", .text(text.lowercased()))
+            let sharing = try accounts("lower(account.email) = lower($1)", .text(email))
             if sharing.count > 1 { return .ambiguous }
             if let account = sharing.first { return .found(account) }
         }
-        return try account(named: text).map { .found($0) } ?? .unknown
+        return try account(named: given.name).map { .found($0) } ?? .unknown
     }
 
     /// The accounts in the order of their ids, for the operator.
@@ -60,15 +59,14 @@ extension Snapshot {
     }
 
     /// What deciding about an account needs.
-    public func userState(named name: String) throws -> UserState {
-        let username = Username.canonical(name)
-        var state = UserState(username: username)
+    public func userState(named name: CanonicalName) throws -> UserState {
+        var state = UserState(username: name.text)
         if let account = try account(named: name) {
             state.user = account.user
             state.isActive = account.isActive
             state.isInitialized = account.keys != nil
         }
-        state.taken = try taken([.username(username)])
+        state.taken = try taken([.username(name.text)])
         return state
     }
 
@@ -93,7 +91,7 @@ extension Snapshot {
     }
 
     /// What deciding about an erasure needs, and the files in which contents lie that go with it.
-    public func erasure(named name: String) throws -> (state: ErasureState, files: [String]) {
+    public func erasure(named name: CanonicalName) throws -> (state: ErasureState, files: [String]) {
         let user = try userState(named: name)
         guard let id = user.user else { return (ErasureState(of: user, in: []), []) }
         try require([.user(id)])

@@ -10,6 +10,33 @@ public struct CollectionAccess: Sendable {
     public let revisionStoken: Position
 }
 
+/// The types that a list of collections is asked for, in the form in which tables are asked for them: made where they come, and
+/// not on a thread of a database.
+public struct CollectionTypes: Sendable {
+    /// How many may be asked for. People have a handful.
+    public static let limit = 1000
+    /// Longer than any that there is: new ones have 2,000 bytes at most, and no client of old has made one that comes near.
+    private static let longestBytes = 16 << 10
+
+    fileprivate let digits: [String]
+
+    /// - Parameter types: no more than ``limit``.
+    public init(_ types: [[UInt8]]) {
+        digits = types.filter { $0.count <= Self.longestBytes }.map(Self.hexadecimal)
+    }
+
+    private static func hexadecimal(_ bytes: [UInt8]) -> String {
+        let digits = Array("0123456789ABCDEF".utf8)
+        var text: [UInt8] = []
+        text.reserveCapacity(2 * bytes.count)
+        for byte in bytes {
+            text.append(digits[Int(byte >> 4)])
+            text.append(digits[Int(byte & 15)])
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+}
+
 /// A collection as it is served to a member.
 public struct CollectionContent: Sendable {
     /// Nil in old databases.
@@ -54,10 +81,10 @@ extension Snapshot {
     ///
     /// - Parameter types: only collections of these types, and those without one.
     public func collections(
-        of user: UserID, types: [[UInt8]]?, after position: Position, limit: Int, _ prefetch: Prefetch
+        of user: UserID, types: CollectionTypes?, after position: Position, limit: Int, _ prefetch: Prefetch
     ) throws -> Page<CollectionContent> {
         var values: [Value] = [.integer(user.rawValue), .integer(position.rawValue), .integer(Int64(limit) + 1)]
-        if let types { values.append(.texts(types.map(hexadecimal))) }
+        if let types { values.append(.texts(types.digits)) }
         let found = try connection.query(types == nil ? Self.selectCollections : Self.selectCollectionsOfTypes, values, collection)
         return try filled(Page(found, limit: limit), prefetch)
     }
@@ -69,11 +96,6 @@ extension Snapshot {
         try connection.query(
             Self.selectRemovals, [.integer(user.rawValue), .integer(position.rawValue), .integer(end?.rawValue ?? .max)]
         ) { row in (row.text(0), Position(rawValue: row.integer(1))) }
-    }
-
-    private func hexadecimal(_ bytes: [UInt8]) -> String {
-        let digits = Array("0123456789ABCDEF".utf8)
-        return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
 
     private func collection(_ row: any Row) -> CollectionContent {

@@ -45,7 +45,7 @@ extension Snapshot {
     /// The member of a name in any case.
     ///
     /// - Throws: `Refusal.doesNotExist` when no member has that name.
-    public func member(named name: String, of collection: CollectionAccess) throws -> UserID {
+    public func member(named name: CanonicalName, of collection: CollectionAccess) throws -> UserID {
         let found = try account(named: name).flatMap { account in
             try connection.first(Self.selectMember, [.integer(collection.id), .integer(account.user.rawValue)]) {
                 UserID(rawValue: $0.integer(0))

@@ -81,7 +81,7 @@ extension Node {
     /// Erases a user, as the operator does.
     @discardableResult
     func erase(_ name: String) async throws -> [RecordedEvent] {
-        let (found, head) = try await readModel.snapshot { (try $0.erasure(named: name), try $0.logHead()) }
+        let (found, head) = try await readModel.snapshot { (try $0.erasure(named: CanonicalName(name)), try $0.logHead()) }
         return try await appender.erase(found.state, asOf: head, at: noon, key: sealKey)
     }
 
@@ -160,7 +160,7 @@ extension Node {
         user name: String, _ decision: @escaping @Sendable (UserState) throws(Refusal) -> [Event]
     ) async throws -> Submission {
         let (state, head) = try await readModel.snapshot { snapshot in
-            var state = try snapshot.userState(named: name)
+            var state = try snapshot.userState(named: CanonicalName(name))
             if let user = state.user { state.collections = try snapshot.collections(concerning: user) }
             return (state, try snapshot.logHead())
         }

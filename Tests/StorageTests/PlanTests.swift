@@ -166,7 +166,7 @@ private struct WatchedConnection: Connection {
                     _ = try snapshot.collection(notes, of: ada, prefetch)
                     _ = try snapshot.item("a", of: access, prefetch)
                 }
-                _ = try snapshot.collections(of: ada, types: [[1]], after: .none, limit: 2, .medium)
+                _ = try snapshot.collections(of: ada, types: CollectionTypes([[1]]), after: .none, limit: 2, .medium)
                 _ = try snapshot.removals(of: ada, after: .none, upTo: nil)
                 _ = try snapshot.chunk("k1", in: access)
                 // All that changed since the middle of the history, of which item a had other chunks then.
@@ -259,7 +259,7 @@ private struct WatchedConnection: Connection {
     func email(engine: Engine) async throws {
         try await watched(engine) { node, plans in
             _ = plans.take()
-            _ = try await node.readModel.snapshot { try $0.account(nameOrEmail: "ada@example.com") }
+            _ = try await node.readModel.snapshot { try $0.account(of: AccountName("ada@example.com")) }
             expectNoScan(plans.take())
         }
     }

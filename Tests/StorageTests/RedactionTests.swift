@@ -9,7 +9,7 @@ import Testing
 @Suite("Rewriting the past") struct RedactionTests {
     /// What an erasure is decided on, as of now.
     private func erasure(_ name: String, _ node: Node) async throws -> (state: ErasureState, head: LogHead) {
-        try await node.readModel.snapshot { (try $0.erasure(named: name).state, try $0.logHead()) }
+        try await node.readModel.snapshot { (try $0.erasure(named: CanonicalName(name)).state, try $0.logHead()) }
     }
 
     @Test("is given up, and nothing has changed, where somebody has written meanwhile", arguments: Engine.all)

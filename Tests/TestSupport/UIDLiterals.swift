@@ -1,6 +1,6 @@
 public import Domain
 
-// Uids are written as literals here, and nowhere else: in the product each comes from a request.
+// Uids and names are written as literals here, and nowhere else: in the product each comes from a request.
 extension CollectionUID: ExpressibleByStringLiteral {
     public init(stringLiteral text: String) { self.init(text) }
 }
@@ -11,6 +11,9 @@ extension RevisionUID: ExpressibleByStringLiteral {
     public init(stringLiteral text: String) { self.init(text) }
 }
 extension ChunkUID: ExpressibleByStringLiteral {
+    public init(stringLiteral text: String) { self.init(text) }
+}
+extension CanonicalName: ExpressibleByStringLiteral {
     public init(stringLiteral text: String) { self.init(text) }
 }
 extension InvitationUID: ExpressibleByStringLiteral {
