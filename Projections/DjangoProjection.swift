@@ -48,6 +48,28 @@ public struct DjangoProjection: Sendable {
         try batch.finish(at: last.position)
     }
 
+    /// The bounds of a batch where no projector runs.
+    private static let batchEvents = 1000
+    private static let batchBytes = 8 << 20
+
+    /// Applies the events that come next in the log, which lies beside the tables, in the caller's transaction.
+    ///
+    /// - Returns: false where there are none.
+    public func applyNext(_ connection: any Connection) throws -> Bool {
+        guard let checkpoint = try Checkpoint(connection) else {
+            throw DatabaseFault(.corrupt, "the read model has no checkpoint row")
+        }
+        let (events, _, _) = try EventLog.batch(
+            after: checkpoint.position, limit: Self.batchEvents, bytes: Self.batchBytes, connection)
+        try apply(events, connection)
+        return !events.isEmpty
+    }
+
+    /// Brings the tables to the end of the log, which lies beside them, in the caller's transaction.
+    public func applyRest(_ connection: any Connection) throws {
+        while try applyNext(connection) {}
+    }
+
     private func apply(_ record: RecordedEvent, _ batch: inout Batch) throws {
         switch record.event {
         case .userCreated(let event): try batch.create(event, record)

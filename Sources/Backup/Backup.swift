@@ -75,7 +75,8 @@ public struct Backup: Sendable {
             }
         }
         let report = try await copy.write { [chunks, secret = secret.value] connection in
-            try Self.projectRest(connection, DjangoProjection(stokens: StokenSealer(secret: secret)))
+            // A projector may have been on its way.
+            try DjangoProjection(stokens: StokenSealer(secret: secret)).applyRest(connection)
             return try Self.finish(connection, chunks, secret, time)
         }
         try copy.close()
@@ -100,16 +101,6 @@ public struct Backup: Sendable {
         let tables = try Table.all(copy)
         for table in tables { try copy.run(script: "DELETE FROM \(Shape.quoted(table.name))") }
         for table in tables { try table.rowsOfPostgres(live) { try table.insert($0, copy) } }
-    }
-
-    /// Brings the tables to the end of the log, where a projector was still on its way.
-    private static func projectRest(_ connection: any Connection, _ projection: DjangoProjection) throws {
-        while true {
-            let checkpoint = try Checkpoint(connection)?.position
-            let rest = try EventLog.events(after: checkpoint ?? .none, limit: pageEvents, connection)
-            guard !rest.isEmpty else { return }
-            try projection.apply(rest, connection)
-        }
     }
 
     private static func finish(

@@ -122,14 +122,7 @@ private struct Clearing {
     /// Brings the tables to the end of the log.
     func projectRest() throws {
         do {
-            while true {
-                guard let position = try Checkpoint(connection)?.position else {
-                    throw DatabaseFault(.corrupt, "the read model has no checkpoint row")
-                }
-                let events = try EventLog.events(after: position, limit: 1000, connection)
-                guard !events.isEmpty else { break }
-                try replay.projection.apply(events, connection)
-            }
+            try replay.projection.applyRest(connection)
             try connection.execute(Self.putBack, [.integers(current)])
         } catch let fault as DatabaseFault {
             guard case .constraint = fault.kind else { throw fault }

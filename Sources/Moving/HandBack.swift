@@ -77,10 +77,7 @@ public struct HandBack: Sendable {
                     let isLeased = try connection.first(Self.selectLease, []) { $0.flag(0) } ?? false
                     guard !isLeased else { throw DatabaseFault(.unavailable, "a server works on this database: stop it first") }
                 }
-                let checkpoint = try Checkpoint(connection)?.position
-                let events = try EventLog.events(after: checkpoint ?? .none, limit: 1000, connection)
-                try projection.apply(events, connection)
-                return !events.isEmpty
+                return try projection.applyNext(connection)
             }
         }
     }
