@@ -92,15 +92,7 @@ struct Replica: Sendable {
     }
 
     private static let deleteContents = Statement(
-        list: """
-            DELETE FROM apus_chunk
-            WHERE  collection = $1 AND uid IN [$2 text]
-            AND    NOT EXISTS (
-                       SELECT 1
-                       FROM   django_etebase_collection owner
-                       JOIN   django_etebase_collectionitemchunk chunk ON chunk.collection_id = owner.id
-                       WHERE  owner.uid = apus_chunk.collection AND chunk.uid = apus_chunk.uid)
-            """)
+        list: "DELETE FROM apus_chunk WHERE collection = $1 AND uid IN [$2 text] AND \(ChunkTable.isUnnamed)")
 
     private static let selectStoken = Statement("SELECT id, uid FROM django_etebase_stoken ORDER BY id DESC LIMIT 1")
 

@@ -14,6 +14,15 @@ public enum ChunkTable {
         insertInto: "apus_chunk", ["collection": .text, "uid": .text, "content": .bytes],
         onConflict: "ON CONFLICT (collection, uid) DO UPDATE SET content = excluded.content")
 
+    /// That no chunk's row names the content of a row of `apus_chunk`.
+    package static let isUnnamed = """
+        NOT EXISTS (
+            SELECT 1
+            FROM   django_etebase_collection owner
+            JOIN   django_etebase_collectionitemchunk chunk ON chunk.collection_id = owner.id
+            WHERE  owner.uid = apus_chunk.collection AND chunk.uid = apus_chunk.uid)
+        """
+
     /// Stores a content, in the transaction of the event that names it.
     static func store(_ content: [UInt8], as chunk: ChunkUID, of collection: CollectionUID) -> Write {
         Write(insert, [.text(collection.rawValue), .text(chunk.rawValue), .blob(content)])

@@ -101,15 +101,7 @@ public struct Waste: Sendable {
     }
 
     private static let selectRows = Statement(
-        """
-        SELECT stored.collection, stored.uid, length(stored.content)
-        FROM   apus_chunk stored
-        WHERE  NOT EXISTS (
-                   SELECT 1
-                   FROM   django_etebase_collection collection
-                   JOIN   django_etebase_collectionitemchunk chunk ON chunk.collection_id = collection.id
-                   WHERE  collection.uid = stored.collection AND chunk.uid = stored.uid)
-        """)
+        "SELECT collection, uid, length(content) FROM apus_chunk WHERE \(ChunkTable.isUnnamed)")
 
     private static let deleteRow = Statement("DELETE FROM apus_chunk WHERE collection = $1 AND uid = $2")
 
