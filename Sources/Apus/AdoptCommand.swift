@@ -35,6 +35,7 @@ struct AdoptCommand: AsyncParsableCommand {
     @OptionGroup var dataOptions: DataOptions
 
     func run() async throws {
+        Interruption.removesWhatIsUnfinished()
         let environment = try dataOptions.environment()
         let place = try dataOptions.databasePlace(environment)
         // Whoever cannot serve afterwards is told before.

@@ -23,6 +23,7 @@ struct BackupCommand: AsyncParsableCommand {
     @OptionGroup var dataOptions: DataOptions
 
     func run() async throws {
+        Interruption.removesWhatIsUnfinished()
         let environment = try dataOptions.environment()
         let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
         let report = try await Backup(of: node.database, chunks: node.chunks, secret: node.secret.value).write(to: file, at: Node.clock())
@@ -53,6 +54,7 @@ struct RestoreCommand: AsyncParsableCommand {
     @OptionGroup var dataOptions: DataOptions
 
     func run() async throws {
+        Interruption.removesWhatIsUnfinished()
         let environment = try dataOptions.environment()
         let folder = dataOptions.folder(environment)
         let server: PostgresDatabase?

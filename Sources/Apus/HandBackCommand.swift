@@ -27,6 +27,7 @@ struct HandBackCommand: AsyncParsableCommand {
     @OptionGroup var dataOptions: DataOptions
 
     func run() async throws {
+        Interruption.removesWhatIsUnfinished()
         let environment = try dataOptions.environment()
         let place = try dataOptions.databasePlace(environment)
         if !ignoreOthers { try await Others.requireNone(place, to: "handing it back") }

@@ -14,6 +14,7 @@ struct NewFile {
             .appending(path: ".\(url.lastPathComponent).\(Sodium.randomAlphanumerics(8))").path(percentEncoded: false)
         do {
             guard !FileManager.default.fileExists(atPath: path) else { throw Self.isThere(path) }
+            for end in Self.ends { TemporaryFiles.note(temporaryPath + end) }
             guard try KeptFiles.create(temporaryPath) else { throw BackupFault("\(temporaryPath) is there already") }
         } catch let fault as KeptFiles.Fault { throw BackupFault(fault.description) }
     }
@@ -32,10 +33,15 @@ struct NewFile {
         } catch let fault as KeptFiles.Fault { throw BackupFault(fault.description) }
     }
 
+    private static let ends = ["", "-journal", "-wal", "-shm"]
+
     /// Removes what lies under the temporary name, with what SQLite leaves beside it.
     func discard() throws {
-        for end in ["", "-journal", "-wal", "-shm"] where FileManager.default.fileExists(atPath: temporaryPath + end) {
-            try FileManager.default.removeItem(atPath: temporaryPath + end)
+        for end in Self.ends {
+            if FileManager.default.fileExists(atPath: temporaryPath + end) {
+                try FileManager.default.removeItem(atPath: temporaryPath + end)
+            }
+            TemporaryFiles.forget(temporaryPath + end)
         }
     }
 }

@@ -59,6 +59,10 @@ public struct Restore: Sendable {
         try Self.requireDatabase(path)
         let work = folder + "/" + Self.work
         try Self.make(folder: folder)
+        // The folder was empty, and no server starts in it before that one is gone, which is noted first and removed last.
+        let unfinished = [work] + Self.made.map { folder + "/" + $0 }
+        unfinished.forEach(TemporaryFiles.note)
+        defer { unfinished.forEach(TemporaryFiles.forget) }
         try Self.make(folder: work)
         do {
             // In a folder that only we enter, so its mode may come later.
@@ -66,7 +70,6 @@ public struct Restore: Sendable {
             KeptFiles.restrict(work + "/copy")
             return try await restore(work, scratch, toleratesFaults, time)
         } catch {
-            // The folder was empty, and no server starts in it.
             for name in [Self.work] + Self.made where FileManager.default.fileExists(atPath: folder + "/" + name) {
                 try FileManager.default.removeItem(atPath: folder + "/" + name)
             }
@@ -98,6 +101,8 @@ public struct Restore: Sendable {
         try keep(header.secret, in: work)
         if server == nil { try await copy.copy(to: work + "/apus.sqlite") }
         try publish(work)
+        // From here on PostgreSQL may have all of it, and what is here belongs to that.
+        for path in [work] + Self.made.map({ folder + "/" + $0 }) { TemporaryFiles.forget(path) }
         if let server { try await Self.load(copy, into: server) }
         try copy.close()
         try FileManager.default.removeItem(atPath: work)

@@ -135,7 +135,12 @@ public struct ChunkStore: Sendable {
 
     private func writeFiles(_ contents: [(path: ChunkPath, content: [UInt8])]) throws -> [Bool] {
         var new: [(index: Int, file: String)] = []
-        defer { for (_, file) in new { unsafe unlink(file) } }
+        defer {
+            for (_, file) in new {
+                unsafe unlink(file)
+                TemporaryFiles.forget(file)
+            }
+        }
         var written = try contents.enumerated().map { index, item in
             let file = file(item.path)
             guard !isObstructed(item.path) else { return false }
@@ -143,10 +148,11 @@ public struct ChunkStore: Sendable {
             let folder = file.deletingLastPathComponent()
             let unfinished = folder.appending(path: Self.unfinished + Sodium.randomAlphanumerics(16)).name
             try KeptFiles.makeFolder(folder.name)
+            TemporaryFiles.note(unfinished)
+            new.append((index, unfinished))
             guard try KeptFiles.create(unfinished, item.content, syncs: false) else {
                 throw DatabaseFault(.unavailable, "chunks: a random name is taken")
             }
-            new.append((index, unfinished))
             return true
         }
         for (_, file) in new { try KeptFiles.synchronize(file) }

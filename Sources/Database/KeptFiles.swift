@@ -76,7 +76,11 @@ public enum KeptFiles {
     /// - Returns: false where there is a file of that name, which is left as it is.
     public static func write(_ content: [UInt8], to path: String, through temporary: String) throws(Fault) -> Bool {
         guard try create(temporary, content) else { throw Fault(temporary, code: EEXIST, "cannot be written") }
-        defer { unsafe unlink(temporary) }
+        TemporaryFiles.note(temporary)
+        defer {
+            unsafe unlink(temporary)
+            TemporaryFiles.forget(temporary)
+        }
         guard try publish(temporary, as: path) else { return false }
         try synchronize(folder(of: path))
         return true

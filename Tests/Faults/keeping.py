@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import os
 import shutil
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -231,6 +232,43 @@ def killed(options: argparse.Namespace) -> str:
                     verified(other)
         true(unfinished > 0, "some must have been interrupted")
         return f"{unfinished} of 12 were interrupted"
+
+
+@test("a backup or restore that is told to end leaves nothing, or all of it")
+def told_to_end(options: argparse.Namespace) -> None:
+    def interrupted(step: int, place: Path, *command: str, environment: dict[str, str]) -> bool:
+        """Lets it begin, and tells it to end: whether it was in the middle."""
+        number = (signal.SIGINT, signal.SIGTERM)[step % 2]
+        process = subprocess.Popen(
+            [options.apus, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=support.clean_environment(environment))
+        while process.poll() is None and not (place.exists() and os.listdir(place)):
+            time.sleep(0.0005)
+        process.send_signal(number)
+        process.wait(30)
+        equal(process.returncode in (0, -number), True, f"the end of it, {process.returncode}, is a good one")
+        return process.returncode != 0
+
+    with Server(options.apus, "--signup", "open", "--chunks", "files") as server:
+        ada = person(server, "ada")
+        expected(ada.create_collection("notes"), 201)
+        write(ada, "notes", range(60))
+        file = server.scratch / "kept"
+        succeeds(server.apus("backup", str(file)), "backup")
+        ends = {"backup": 0, "restore": 0}
+        for step in range(8):
+            place = server.scratch / f"place{step}"
+            place.mkdir()
+            if interrupted(step, place, "backup", str(place / "copy"), environment={"APUS_DATA": str(server.folder), **server.engine}):
+                ends["backup"] += 1
+                equal(os.listdir(place), [], "what a backup leaves")
+            with restored(options, None) as other:
+                if interrupted(step, other.folder, "restore", str(file), environment={"APUS_DATA": str(other.folder)}):
+                    left = os.listdir(other.folder)
+                    # When all of it is where it belongs, only the folder may be left that says that it was not finished.
+                    if "restoring" not in left:
+                        ends["restore"] += 1
+                        equal(left, [], "what a restore leaves")
+        equal(min(ends.values()) > 0, True, f"some were interrupted: {ends}")
 
 
 @test("a backup of SQLite is restored in PostgreSQL, whose server goes on with it")
