@@ -11,7 +11,8 @@ public struct Condition: Sendable {
     public let head: Position
     /// Up to where the log is in the read model.
     public let position: Position
-    /// Whether somebody keeps the read model: the append, or a projector that holds the lease.
+    /// Whether somebody keeps the read model: the append, or a projector that holds the lease, or is at a batch: while one is
+    /// written, others do not see the lease prolonged, but that its row is being written.
     public let isKept: Bool
     public let canBeWritten: Bool
     /// Whether it is a standby, whose rows come from its primary.
@@ -29,6 +30,13 @@ public struct Condition: Sendable {
         return condition
     }
 
+    /// PostgreSQL's: whether there is a transaction that has written the row of the lease and goes on. That of a projector which
+    /// stands still, or whose process is gone, is ended by the database.
+    static let isBeingWritten = """
+        EXISTS (SELECT FROM pg_locks
+                WHERE  locktype = 'relation' AND relation = 'apus_projection'::regclass AND mode = 'RowExclusiveLock' AND granted)
+        """
+
     private static let select = Statement(
         sqlite: """
             SELECT log.position, projection.position, TRUE, TRUE, FALSE, FALSE
@@ -37,7 +45,8 @@ public struct Condition: Sendable {
             """,
         postgres: """
             SELECT log.position, projection.position,
-                   projection.lease_until > clock_timestamp() - make_interval(secs => \(leaseGraceSeconds)),
+                   CASE WHEN projection.lease_until > clock_timestamp() - make_interval(secs => \(leaseGraceSeconds)) THEN TRUE
+                        ELSE \(isBeingWritten) END,
                    current_setting('transaction_read_only') = 'off', pg_is_in_recovery(),
                    CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE FALSE END
             FROM   apus_log log

@@ -103,7 +103,13 @@ extension ReadModel {
 
     private static func statement(_ sql: String) -> Statement {
         Statement(sql)
-            .replacing("{lease}", sqlite: "0, NULL", postgres: "projection.lease_until > clock_timestamp(), projection.fence")
+            .replacing(
+                "{lease}", sqlite: "0, NULL",
+                postgres: """
+                    CASE WHEN projection.lease_until > clock_timestamp() THEN TRUE ELSE \(Condition.isBeingWritten) END,
+                    projection.fence
+                    """
+            )
             .replacing(
                 "{writable}", sqlite: "1",
                 postgres: "NOT pg_is_in_recovery()"

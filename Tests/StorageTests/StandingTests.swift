@@ -1,4 +1,5 @@
 import Database
+import Dispatch
 import Domain
 import EventLog
 import ReadModel
@@ -46,6 +47,40 @@ import Testing
             try await node.database.write { _ = try $0.execute(Statement("DELETE FROM token_auth_authtoken"), []) }
             #expect(try await node.readModel.standing(at: atOnce, after: now, elsewhere: nil).expiring.count == 1)
             #expect(try await node.readModel.standing(at: soon, after: now, elsewhere: nil).expiring.count == 0)
+        }
+    }
+
+    @Test("a projector is at work for as long as it writes a batch, however long that takes", arguments: Engine.projectingLater)
+    func longBatch(engine: Engine) async throws {
+        try await engine.place { place in
+            let node = try await place.node()
+            let isKept = { try await node.readModel.condition().isKept }
+            let isHeld = { try await node.readModel.standing(at: noon, after: nil, elsewhere: nil).tables.lease?.isHeld }
+            let end = Statement("UPDATE apus_projection SET lease_until = '-infinity'")
+            try await node.database.write { _ = try $0.execute(end, []) }
+            #expect(try await !isKept())
+            #expect(try await isHeld() == false)
+            // As in a batch, what is written in the transaction is seen by nobody else before its end.
+            let (looked, look) = AsyncStream.makeStream(of: Void.self)
+            let (begun, begin) = AsyncStream.makeStream(of: Void.self)
+            let batch = Task.detached {
+                try await node.database.write { connection in
+                    _ = try connection.execute(end, [])
+                    begin.yield()
+                    let wait = DispatchSemaphore(value: 0)
+                    Task.detached {
+                        for await _ in looked { break }
+                        wait.signal()
+                    }
+                    wait.wait()
+                }
+            }
+            for await _ in begun { break }
+            #expect(try await isKept())
+            #expect(try await isHeld() == true)
+            look.yield()
+            try await batch.value
+            #expect(try await !isKept())
         }
     }
 
