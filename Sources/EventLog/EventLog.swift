@@ -254,6 +254,38 @@ public enum EventLog {
         }
     }
 
+    /// The question for the events after `position` that touch `stream`, in order: as many as fit, but one at least, however large
+    /// it is.
+    ///
+    /// - Parameters:
+    ///   - limit: how many at most.
+    ///   - bytes: how long their payloads may be together; they are measured before one is read.
+    ///   - read: told each event, and how long its payload is.
+    public static func query(
+        touching stream: StreamID, after position: Position, limit: Int, bytes: Int, _ read: @escaping (RecordedEvent, Int) -> Void
+    ) -> Query {
+        let values: [Value] = [
+            .text(stream.name.rawValue), .integer(position.rawValue), .integer(Int64(limit)), .integer(Int64(bytes)),
+        ]
+        return Query(selectBoundedTail, values) { row in read(try decode(row), Int(row.integer(11))) }
+    }
+
+    private static let selectBoundedTail = Statement(
+        """
+        SELECT \(columns), length(event.payload)
+        FROM   (SELECT next.position, sum(next.bytes) OVER (ORDER BY next.position) - next.bytes AS earlier
+                FROM   (SELECT touched.position, length(named.payload) AS bytes
+                        FROM   apus_stream_event touched
+                        JOIN   apus_event named ON named.position = touched.position
+                        WHERE  touched.stream = $1 AND touched.position > $2
+                        ORDER  BY touched.position
+                        LIMIT  $3) next) measured
+        JOIN   apus_event event ON event.position = measured.position
+        LEFT   JOIN apus_stream stream ON stream.name = event.stream
+        WHERE  measured.earlier < $4
+        ORDER  BY event.position
+        """)
+
     /// Where the events up to `end` are that touch any of `streams`, in order.
     static func positions(touching streams: [StreamID], upTo end: Position, _ connection: any Connection) throws -> [Position] {
         try connection.query(selectTouchingUpTo, [.texts(streams.map(\.name.rawValue)), .integer(end.rawValue)]) {

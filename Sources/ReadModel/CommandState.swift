@@ -23,7 +23,7 @@ extension Snapshot {
         let found = try connection.first(Self.selectState, [.text(uid.rawValue)]) { row in
             (id: row.integer(0), owner: UserID(rawValue: row.integer(1)), stoken: Position(rawValue: row.integer(2)))
         }
-        var events: [RecordedEvent] = []
+        let tail = Tail(bounds)
         var queries: [Query] = []
         if let found {
             state.owner = found.owner
@@ -60,8 +60,9 @@ extension Snapshot {
             }
         }
         if !claims.isEmpty { queries.append(EventLog.query(taken: claims) { state.taken[$0] = $1 }) }
-        if let tail = try query(tailOf: .collection(uid), { events.append($0) }) { queries.append(tail) }
+        if let query = try query(for: tail, of: .collection(uid)) { queries.append(query) }
         try connection.run(queries)
+        let events = try tail.whole()
         if let found {
             // Also one that is current: what has happened since may have put another in its place.
             let repeated = offered.filter { state.taken[.revision($0.revision.uid)] != nil }
@@ -97,16 +98,39 @@ extension Snapshot {
 
     /// The events of a stream that are not in the read model yet.
     func tail(of stream: StreamID) throws -> [RecordedEvent] {
-        var events: [RecordedEvent] = []
-        if let query = try query(tailOf: stream, { events.append($0) }) { try connection.run([query]) }
-        return events
+        let tail = Tail(bounds)
+        if let query = try query(for: tail, of: stream) { try connection.run([query]) }
+        return try tail.whole()
+    }
+
+    /// What of a stream is not in the read model yet.
+    private final class Tail {
+        private let bounds: ContentBounds
+        private var events: [RecordedEvent] = []
+        private var bytes = 0
+
+        init(_ bounds: ContentBounds) { self.bounds = bounds }
+
+        func append(_ event: RecordedEvent, bytes: Int) {
+            events.append(event)
+            self.bytes += bytes
+        }
+
+        /// - Throws: ``Behind`` where it is too much.
+        func whole() throws -> [RecordedEvent] {
+            guard let last = events.last, events.count >= bounds.tailEvents || bytes >= bounds.tailBytes else { return events }
+            throw Behind(position: last.position)
+        }
     }
 
     /// The question for the events of a stream that are not in the read model yet; nil where there are never any.
-    private func query(tailOf stream: StreamID, _ read: @escaping (RecordedEvent) -> Void) throws -> Query? {
+    private func query(for tail: Tail, of stream: StreamID) throws -> Query? {
         switch log {
         case .inline: nil
-        case .beside: EventLog.query(touching: stream, after: try position(), read)
+        case .beside:
+            EventLog.query(touching: stream, after: try position(), limit: bounds.tailEvents, bytes: bounds.tailBytes) {
+                tail.append($0, bytes: $1)
+            }
         case .elsewhere: preconditionFailure("what is decided is decided beside the log")
         }
     }

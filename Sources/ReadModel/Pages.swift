@@ -13,6 +13,10 @@ public struct ContentBounds: Sendable {
     public var frameItemBytes = 16 << 20
     /// How many mentions of chunks are listed for a page. A revision that has more comes alone, and lists them as they are sent.
     public var mentions = 20_000
+    /// How much of a stream that is not in the tables yet is read from the log to decide on a command. Of more, as it is while
+    /// tables are projected anew, the tables are waited for.
+    public var tailEvents = 10_000
+    public var tailBytes = 32 << 20
 
     public init() {}
 }

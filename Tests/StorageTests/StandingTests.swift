@@ -2,7 +2,9 @@ import Database
 import Dispatch
 import Domain
 import EventLog
+import Projections
 import ReadModel
+import TestSupport
 import Testing
 
 @Suite("Where log and tables stand") struct StandingTests {
@@ -81,6 +83,39 @@ import Testing
             look.yield()
             try await batch.value
             #expect(try await !isKept())
+        }
+    }
+
+    @Test("of more than fits of what is not in the tables, a command waits for the tables", arguments: Engine.projectingLater)
+    func longTail(engine: Engine) async throws {
+        try await engine.place { place in
+            var node = try await place.node()
+            let projector = try #require(node.projector)
+            node.projector = nil
+            let position = try await node.running { node in
+                let ada = try await node.user("ada")
+                try await node.create(notes, by: ada)
+                for number in 1...4 { try await node.commit(OfferedItem("a", RevisionUID("a-\(number)")), by: ada) }
+                return try await node.readModel.snapshot { try $0.position() }
+            }
+            #expect(position == .none)
+            for change in [{ $0.tailEvents = 3 }, { $0.tailBytes = 1 }] as [@Sendable (inout ContentBounds) -> Void] {
+                var bounds = ContentBounds()
+                change(&bounds)
+                let model = ReadModel(
+                    database: node.database, stokens: node.stokens, chunks: node.chunks, progress: Progress(), bounds: bounds)
+                let state = Task {
+                    try await model.snapshot { snapshot in
+                        (try snapshot.state(of: notes, items: ["a"]).etags["a"], try snapshot.position(), try snapshot.logHead().position)
+                    }
+                }
+                // The first time somebody has to bring them there.
+                let projecting = Task { try await projector.run() }
+                let (etag, there, head) = try await state.value
+                projecting.cancel()
+                try? await projecting.value
+                #expect(etag == "a-4" && there + 3 > head)
+            }
         }
     }
 
