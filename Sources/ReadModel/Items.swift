@@ -12,6 +12,17 @@ public struct Page<Element: Sendable>: Sendable {
         isDone = found.count <= limit
         elements = isDone ? found : Array(found.prefix(limit))
     }
+
+    /// The page as far as its elements have so many bytes together; one at least.
+    func cut(atBytes limit: Int, _ bytes: (Element) -> Int) -> Page {
+        var sum = 0
+        let fitting = elements.prefix { element in
+            let isFirst = sum == 0
+            sum += bytes(element)
+            return isFirst || sum <= limit
+        }
+        return Page(Array(fitting), isDone: isDone && fitting.count == elements.count)
+    }
 }
 
 extension Snapshot {

@@ -30,7 +30,7 @@ public enum InvitationSide: Sendable {
 }
 
 extension Snapshot {
-    /// The members of a collection, in the order in which their memberships changed.
+    /// The members of a collection, in the order in which their memberships changed: no more than fit into a page.
     public func members(of collection: CollectionAccess, after position: Position, limit: Int) throws -> Page<MemberContent> {
         Page(
             try connection.query(
@@ -39,7 +39,10 @@ extension Snapshot {
                 MemberContent(
                     username: row.text(0), level: AccessLevel(rawValue: row.integer(1)) ?? .readOnly,
                     changed: Position(rawValue: row.integer(2)))
-            }, limit: limit)
+            }, limit: limit
+        )
+        // Adopted names may be of any length.
+        .cut(atBytes: bounds.pageBytes) { 32 + $0.username.utf8.count }
     }
 
     /// The member of a name in any case.
@@ -64,17 +67,12 @@ extension Snapshot {
     ) throws -> Page<InvitationContent> {
         try require([.user(user)])
         let start = try uid.map { try invitation($0, side, of: user).id } ?? 0
-        let page = Page(
+        return Page(
             try connection.query(
                 Self.selectInvitations(side, "invitation.id > $2 ORDER BY invitation.id LIMIT $3"),
-                [.integer(user.rawValue), .integer(start), .integer(Int64(limit) + 1)], invitation), limit: limit)
-        var bytes = 0
-        let fitting = page.elements.prefix { invitation in
-            let isFirst = bytes == 0
-            bytes += 512 + invitation.fromPubkey.count + (invitation.signedEncryptionKey?.count ?? 0)
-            return isFirst || bytes <= bounds.pageBytes
-        }
-        return Page(Array(fitting), isDone: page.isDone && fitting.count == page.elements.count)
+                [.integer(user.rawValue), .integer(start), .integer(Int64(limit) + 1)], invitation), limit: limit
+        )
+        .cut(atBytes: bounds.pageBytes) { 512 + $0.fromPubkey.count + ($0.signedEncryptionKey?.count ?? 0) }
     }
 
     /// One of the user's invitations.

@@ -62,7 +62,28 @@ import Testing
                     found.flatMap(\.elements).map(\.revision.chunks.first?.content)
                         == (1...7).map { .bytes(Self.bytes(ChunkUID("c\($0)"))) })
             }
-            // The same for those who listen, and for what was done.
+            // The same of members, for those who listen, and for what was done.
+            let ben = try await node.user("ben")
+            try await node.submit(by: ada) { _ in
+                [
+                    .memberJoined(
+                        .init(
+                            collection: notes, user: ben, level: .readOnly, encryptionKey: [5], collectionType: [7], invitation: nil,
+                            inviters: []))
+                ]
+            }
+            for (bytes, sizes) in [(1, [1, 1]), (1 << 20, [2])] {
+                let found = try await readModel(node) { $0.pageBytes = bytes }.snapshot { snapshot in
+                    let access = try snapshot.access(to: notes, by: ada)
+                    var (pages, end): ([Page<MemberContent>], Position) = ([], .none)
+                    while pages.last?.isDone != true {
+                        pages.append(try snapshot.members(of: access, after: end, limit: 50))
+                        end = try #require(pages.last?.elements.last?.changed)
+                    }
+                    return pages
+                }
+                #expect(found.map(\.elements.count) == sizes && found.flatMap(\.elements).map(\.username) == ["ada", "ben"])
+            }
             let model = try await readModel(node) { ($0.frameBytes, $0.pageBytes) = (2900, 1) }
             try await model.snapshot { snapshot in
                 let access = try snapshot.access(to: notes, by: ada)
