@@ -12,6 +12,7 @@ public final class Admission: Sendable {
     /// Of bodies and answers of those who are known.
     public let memory: MemoryBudget
     let strangers = MemoryBudget(limitBytes: strangersBytes)
+    let rounds = Rounds()
 
     public init(connections: Connections.Limits, memoryBytes: Int, logger: Logger) {
         self.connections = Connections(connections, logger: logger)

@@ -27,6 +27,8 @@ public final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHand
     private static let foreignBytes = 512
     /// From what size on pieces of a body go on at once.
     private static let pieceBytes = 32 << 10
+    /// How much of a body whose end nobody knows goes on at once, perhaps with what comes after it.
+    private static let endlessPieceBytes = 1 << 10
     /// How many requests may be sent ahead of their answers, and what each is thought to take.
     private static let aheadLimit = 100
     private static let aheadBytes = 2 << 10
@@ -38,6 +40,9 @@ public final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHand
     private var connection: Connection?
     private var arrival = Arrival(at: .now())
     private var isLookingOut = false
+    private weak var arriving: ArrivingBytes?
+    /// What comes and goes is no HTTP any more.
+    private var isUpgraded = false
     /// What is held of the strangers' budget: of a head that is coming, and of requests that were sent ahead.
     private var headBytes = 0
     private var aheadBytes = 0
@@ -62,6 +67,8 @@ public final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHand
         var isEndless = false
         var isHeldBack = false
         var expectsGoAhead = false
+        /// As it was announced.
+        var length = 0
         var bytes = 0
     }
 
@@ -85,7 +92,9 @@ public final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHand
             try pipeline.addHandler(handler, position: .after(decoder))
             // Before this handler, which is left out of what follows an upgrade.
             if upgrades { try pipeline.addHandler(UpgradeHandler(), position: .after(decoder)) }
-            try pipeline.addHandler(ArrivingBytes(handler), position: .before(decoder))
+            let arriving = ArrivingBytes(handler, admission)
+            handler.arriving = arriving
+            try pipeline.addHandler(arriving, position: .before(decoder))
             pipeline.removeHandler(context: context, promise: nil)
         } catch { context.close(promise: nil) }
     }
@@ -121,13 +130,23 @@ public final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHand
     /// Bytes have come, of which nothing is known yet.
     ///
     /// - Returns: false where there is no room for them.
-    fileprivate func bytesCame(_ count: Int, at now: NIODeadline) -> Bool {
+    func bytesCame(_ count: Int, at now: NIODeadline) -> Bool {
         guard let connection, arrival.isInHead else { return true }
         arrival.bytesCame(at: now)
         guard !connection.isKnown else { return true }
         guard admission.strangers.take(count) else { return false }
         headBytes += count
         return true
+    }
+
+    /// Whether a request is being answered, so that the next one waits.
+    var isBusy: Bool { unanswered > 0 && body.isThere && !isUpgraded }
+
+    /// How many of these bytes may go on before it is looked again whether a request is there: they have no more than its end.
+    func nextPiece(of bytes: ByteBufferView) -> Int {
+        if isUpgraded || isLingering { return bytes.count }
+        if arrival.isInHead { return HeadEnd.count(in: bytes) }
+        return body.isEndless ? Self.endlessPieceBytes : body.length - body.bytes
     }
 }
 
@@ -176,6 +195,7 @@ extension ConnectionHandler {
         }
         let length = head.headers.first(name: "content-length").flatMap { Int($0) } ?? 0
         body = AwaitedBody(isThere: false, isLong: length > Admission.strangersBodyBytes)
+        body.length = length
         body.isEndless = head.headers.contains(name: "transfer-encoding")
         body.isHeldBack = body.isLong
         body.expectsGoAhead = head.headers[canonicalForm: "expect"].contains { $0.lowercased() == "100-continue" }
@@ -278,6 +298,10 @@ extension ConnectionHandler {
         case .end:
             answered()
             context.write(data, promise: written)
+        case .head(let head) where head.status == .switchingProtocols:
+            context.write(data, promise: written)
+            isUpgraded = true
+            arriving?.goOn()
         case .head, .body: context.write(data, promise: written)
         }
         let isLast = if case .end = unwrapOutboundIn(data) { closesAfterAnswer } else { false }
@@ -298,6 +322,7 @@ extension ConnectionHandler {
         // A client may have the whole answer, and send the next request, before the end of the answer is told here.
         if unanswered == 0 { arrival.answered() }
         connection?.become(working: unanswered > 0)
+        if !isBusy { arriving?.goOn() }
     }
 
     /// Ends our side, and reads what the client goes on sending, for a while: a connection that is closed on it would take
@@ -348,21 +373,3 @@ extension ConnectionHandler {
 
 /// A body came slower than it may.
 struct SlowBody: Error {}
-
-/// Tells a connection's handler of bytes before they are looked at.
-private final class ArrivingBytes: ChannelInboundHandler {
-    typealias InboundIn = ByteBuffer
-    typealias InboundOut = ByteBuffer
-
-    private let handler: ConnectionHandler
-
-    init(_ handler: ConnectionHandler) { self.handler = handler }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard handler.bytesCame(unwrapInboundIn(data).readableBytes, at: context.eventLoop.now) else {
-            Telemetry.http.refusals[.memory].increment()
-            return context.close(promise: nil)
-        }
-        context.fireChannelRead(data)
-    }
-}

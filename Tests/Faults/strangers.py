@@ -234,6 +234,36 @@ def held(options: argparse.Namespace) -> None:
                 true(time.monotonic() - began < 15, f"others wait too long behind {name}")
 
 
+@test("who sends many requests at once keeps nobody else waiting for all of them")
+def ahead(options: argparse.Namespace) -> None:
+    connections, requests = 100, 90
+    ahead = b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n" * requests
+    with Server(options.apus) as server, contextlib.ExitStack() as stack:
+        wires = [stack.enter_context(server.wire(60)) for _ in range(connections)]
+        for wire in wires:
+            wire.send(ahead)
+        with server.wire(60) as wire:
+            wire.send(request_bytes("GET", "/health"))
+            expected(wire.receive(), 200)
+        # All are answered, each connection's in order; when the other was, few of them were.
+        answered = sum(waiting(wire).count(b"HTTP/1.1 404") for wire in wires)
+        true(answered < connections * requests / 3, f"{answered} requests were answered before one that came alone")
+        for wire in wires[:10]:
+            for _ in range(requests):
+                expected(wire.receive(), 404)
+
+
+def waiting(wire: Wire) -> bytes:
+    """What has come and was not read, as far as it fits the system's buffer."""
+    wire.socket.setblocking(False)
+    try:
+        return wire.socket.recv(1 << 20, socket.MSG_PEEK)
+    except BlockingIOError:
+        return b""
+    finally:
+        wire.socket.settimeout(60)
+
+
 @test("bodies of one user take no more memory than is allowed, others are told to come again, and it is given back")
 def budget(options: argparse.Namespace) -> None:
     with Server(options.apus, "--signup", "open", "--memory", "64MiB") as server:
