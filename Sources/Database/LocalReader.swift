@@ -40,7 +40,22 @@ final class LocalReaders: Sendable {
         fileprivate let queue: DatabaseQueue
 
         /// Runs `body` in a snapshot, on the thread that asks.
-        func read<T>(_ body: (GRDB.Database) throws -> T) throws -> T { try queue.read(body) }
+        ///
+        /// As `read` does, but what begins and ends a transaction is not parsed each time.
+        func read<T>(_ body: (GRDB.Database) throws -> T) throws -> T {
+            try queue.unsafeRead { database in
+                try database.cachedStatement(sql: "BEGIN").execute()
+                do {
+                    let result = try body(database)
+                    try database.cachedStatement(sql: "COMMIT").execute()
+                    return result
+                } catch {
+                    // What went wrong may have ended it already.
+                    if database.isInsideTransaction { try database.execute(sql: "ROLLBACK") }
+                    throw error
+                }
+            }
+        }
     }
 
     /// The connection of the thread that asks; nil where it has none.

@@ -33,8 +33,8 @@ public final class SQLiteDatabase: Database {
 
     /// Memory for the pages that the writer uses again and again: SQLite's own 2 MB would read most of them anew for each item.
     private static let writerCacheBytes = 64 << 20
-    /// What holds for all databases of the process is set before the first is opened. Where something else was first, it only costs time.
-    private static let configured: Void = { _ = apus_sqlite_configure() }()
+    /// Whether what holds for all databases of the process is set: before the first is opened.
+    private static let isConfigured = apus_sqlite_configure() == SQLITE_OK
 
     /// Memory for the pages of a temporary database; what does not fit goes to the disk.
     private static let temporaryCacheBytes = 64 << 20
@@ -55,7 +55,7 @@ public final class SQLiteDatabase: Database {
     ///
     /// - Throws: ``DatabaseFault`` when the file cannot be opened or is no database.
     public init(path: String, as access: Access = .own) throws(DatabaseFault) {
-        Self.configured
+        guard Self.isConfigured else { throw DatabaseFault(.corrupt, "SQLite was in use before it was set up") }
         var configuration = Configuration()
         configuration.maximumReaderCount = Self.readers
         configuration.busyMode = .timeout(Self.busySeconds)
@@ -154,7 +154,7 @@ public final class SQLiteDatabase: Database {
     ///
     /// - Throws: ``DatabaseFault`` when there is no place for temporary files.
     public init() throws(DatabaseFault) {
-        Self.configured
+        guard Self.isConfigured else { throw DatabaseFault(.corrupt, "SQLite was in use before it was set up") }
         var configuration = Configuration()
         configuration.label = "apus.sqlite.temporary"
         configuration.foreignKeysEnabled = false

@@ -2,6 +2,7 @@ import Logging
 import NIOCore
 import NIOEmbedded
 import NIOHTTP1
+import Synchronization
 import Testing
 
 @testable import API
@@ -111,7 +112,10 @@ private final class Peer {
     func send(_ bytes: [UInt8]) throws { try channel.writeInbound(ByteBuffer(bytes: bytes)) }
 
     /// What the server answers.
-    func write(_ parts: HTTPServerResponsePart...) throws { for part in parts { try channel.writeOutbound(part) } }
+    func write(_ parts: HTTPServerResponsePart...) throws {
+        for part in parts { try channel.writeOutbound(part) }
+        channel.embeddedEventLoop.run()  // what waited for the answer goes on at the event loop's next turn
+    }
 
     /// What has come since the last time.
     func toldBytes() throws -> [UInt8] {
@@ -128,7 +132,9 @@ private final class Peer {
         try channel.pipeline.syncOperations.handler(type: UpgradeHandler.self).offer(socket)
         try write(.head(.init(version: .http1_1, status: .switchingProtocols)))
         try #require(try told().hasPrefix("HTTP/1.1 101 Switching Protocols\r\n"))
-        try socket.opened.futureResult.wait()
+        let isOpened = Mutex(false)
+        socket.opened.futureResult.whenSuccess { isOpened.withLock { $0 = true } }
+        try #require(isOpened.withLock { $0 })
         channel.embeddedEventLoop.run()  // what decodes requests goes at the event loop's next turn
         try send([0x89, 0x80, 0, 0, 0, 0])
         #expect(try toldBytes() == [0x8a, 0])
