@@ -257,6 +257,7 @@ import Testing
                 .init("b", "b-1", version: 32768),
                 .init(field: "version", code: "max_value", detail: "Ensure this value is less than or equal to 32767.")
             ),
+            (.init("b", "b-1", .sent("../k")), .init(field: "content.chunks", code: "invalid", detail: "Not a valid UID")),
             (
                 .init("b", "b-1", .sent(ChunkUID(String(repeating: "x", count: 61)))),
                 .init(field: "content.chunks", code: "max_length", detail: "Ensure this value has at most 60 characters (it has 61).")

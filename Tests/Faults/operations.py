@@ -20,7 +20,7 @@ import nacl.signing
 
 import support
 from support import (
-    Client, Server, apus, equal, expected, fault_in_form, free_port, offered, person, request_bytes, shown, test, true, uid)
+    Client, Server, apus, equal, expected, fault_in_form, free_port, offered, person, request_bytes, shown, succeeds, test, true, uid)
 
 NOTES = "/api/v1/collection/notes"
 FIELD = r' ([\w.-]+)=("(?:[^"\\]|\\.)*"|\S+)'  # of a line of the log
@@ -151,6 +151,26 @@ def fails(done: subprocess.CompletedProcess, what: str, reason: str) -> None:
 
 
 # --- settings -------------------------------------------------------------------------------------
+
+
+@test("what strangers wrote reaches the operator's terminal as text on its line, and as nothing else")
+def strangers_texts(options: argparse.Namespace) -> None:
+    with Server(options.apus, "--signup", "open") as server:
+        mallory = Client(server, "mallory")
+        # Django's rules let controls into the quoted part of an address.
+        expected(mallory.sign_up(email='"a\x1b[2Jb"@example.com'), 200)
+        device = "phone\u202e\u009b2J".encode().decode("latin-1")
+        expected(mallory.log_in(headers=[("User-Agent", device)]), 200)
+        expected(mallory.create_collection("notes"), 201)
+        listed = succeeds(server.apus("user", "list"), "user list")
+        true(r"a\u{1b}[2J" in listed, f"the address is to be seen in {listed!r}")
+        for command in (("user", "list"), ("log", "tail"), ("audit", "--user", "mallory"), ("audit", "--user", "mallory", "--json"),
+                        ("user", "erase", "mallory", "--dry-run"), ("verify",)):
+            said = succeeds(server.apus(*command), " ".join(command))
+            odd = [character for character in said if character not in "\n\t" and not character.isprintable()]
+            equal(odd, [], f"what {command} prints that is not seen")
+            if command == ("user", "list"):
+                equal(said.count("\t"), 2, "columns")
 
 
 @test("what is no setting, or not a value of one, keeps the server from starting, and it says why")
