@@ -74,7 +74,9 @@ final class ArrivingBytes: ChannelDuplexHandler {
         defer { isFeeding = false }
         while held.readableBytes > 0, !handler.isBusy {
             let length = min(max(1, handler.nextPiece(of: held.readableBytesView)), held.readableBytes)
-            guard let piece = held.readSlice(length: length), handler.bytesCame(length, at: context.eventLoop.now) else { return refuse(context) }
+            guard let piece = held.readSlice(length: length), handler.bytesCame(length, at: context.eventLoop.now) else {
+                return refuse(context)
+            }
             context.fireChannelRead(wrapInboundOut(piece))
         }
         guard admission.strangers.take(held.readableBytes) else { return refuse(context) }
@@ -104,20 +106,17 @@ enum HeadEnd {
     /// How many bytes there are up to the end of the first head: the line without anything in it that follows others.
     ///
     /// - Returns: all of them where no head ends.
-    static func count(in bytes: some Collection<UInt8>) -> Int {
-        let (lf, cr) = (UInt8(ascii: "\n"), UInt8(ascii: "\r"))
-        var count = 0
-        // Whether a line has ended, and nothing but a CR came after that.
-        var isBlank = false
-        for byte in bytes {
-            count += 1
-            if byte == lf {
-                if isBlank { return count }
-                isBlank = true
-            } else if byte != cr {
-                isBlank = false
-            }
+    static func count(in bytes: ByteBufferView) -> Int {
+        var rest = bytes
+        var isFirst = true
+        // Looking for one byte is fast, however long a line is.
+        while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
+            let line = rest[rest.startIndex..<end]
+            rest = rest[rest.index(after: end)...]
+            let isBlank = line.isEmpty || (line.count == 1 && line.first == UInt8(ascii: "\r"))
+            if isBlank, !isFirst { return bytes.count - rest.count }
+            isFirst = false
         }
-        return count
+        return bytes.count
     }
 }

@@ -2,7 +2,8 @@ internal import Database
 internal import Dispatch
 internal import Glibc
 
-/// Ctrl-C and SIGTERM in the middle of a command that makes files: what is unfinished goes, and the process ends as it would have.
+/// Ctrl-C and SIGTERM in the middle of a command that makes files: what is unfinished goes, and the process ends by
+/// that signal, or by the fault of missing it.
 enum Interruption {
     /// Has it so from now on. To be called once in a process, by commands that do not serve.
     static func removesWhatIsUnfinished() {

@@ -46,13 +46,14 @@ import Testing
 
     @Test("what comes of requests sent at once goes on as far as the end of a head")
     func heads() {
+        func count(_ bytes: [UInt8]) -> Int { HeadEnd.count(in: ByteBuffer(bytes: bytes).readableBytesView) }
         let one = Array("GET / HTTP/1.1\r\nHost: a\r\n\r\n".utf8)
-        #expect(HeadEnd.count(in: one + one) == one.count)
-        #expect(HeadEnd.count(in: one.dropLast()) == one.count - 1)
+        #expect(count(one + one) == one.count)
+        #expect(count(one.dropLast()) == one.count - 1)
         let bare = Array("GET / HTTP/1.1\nHost: a\n\n".utf8)
-        #expect(HeadEnd.count(in: bare + bare) == bare.count)
-        #expect(HeadEnd.count(in: Array("\r\n".utf8) + one) == one.count + 2)
-        #expect(HeadEnd.count(in: []) == 0)
+        #expect(count(bare + bare) == bare.count)
+        #expect(count(Array("\r\n".utf8) + one + one) == one.count + 2)
+        #expect(count([]) == 0)
     }
 
     @Test("a budget gives what it has, and a share gives it back")

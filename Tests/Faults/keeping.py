@@ -245,7 +245,6 @@ def told_to_end(options: argparse.Namespace) -> None:
             time.sleep(0.0005)
         process.send_signal(number)
         process.wait(30)
-        equal(process.returncode in (0, -number), True, f"the end of it, {process.returncode}, is a good one")
         return process.returncode != 0
 
     with Server(options.apus, "--signup", "open", "--chunks", "files") as server:
