@@ -33,6 +33,10 @@ public enum Schema {
                 PackageResources.apus_secret_postgres_sql, PackageResources.apus_resigned_postgres_sql,
                 PackageResources.apus_adopted_postgres_sql,
             ].map(text)),
+        Upgrade(
+            version: 6,
+            sqlite: [PackageResources.apus_process_sqlite_sql, PackageResources.apus_last_backup_sqlite_sql].map(text),
+            postgres: [PackageResources.apus_process_postgres_sql, PackageResources.apus_last_backup_postgres_sql].map(text)),
     ]
 
     private static let sessionsByUser = "CREATE INDEX apus_session_user ON apus_session (user_id)"
@@ -247,6 +251,7 @@ enum ApusTables {
             PackageResources.apus_session_sqlite_sql, PackageResources.apus_seal_sqlite_sql,
             PackageResources.apus_redaction_sqlite_sql, PackageResources.apus_secret_sqlite_sql,
             PackageResources.apus_resigned_sqlite_sql, PackageResources.apus_adopted_sqlite_sql,
+            PackageResources.apus_process_sqlite_sql, PackageResources.apus_last_backup_sqlite_sql,
             PackageResources.apus_projection_sqlite_sql,
             PackageResources.apus_collection_sqlite_sql, PackageResources.apus_item_sqlite_sql,
             PackageResources.apus_user_email_sqlite_sql,
@@ -261,6 +266,7 @@ enum ApusTables {
             PackageResources.apus_session_postgres_sql, PackageResources.apus_seal_postgres_sql,
             PackageResources.apus_redaction_postgres_sql, PackageResources.apus_secret_postgres_sql,
             PackageResources.apus_resigned_postgres_sql, PackageResources.apus_adopted_postgres_sql,
+            PackageResources.apus_process_postgres_sql, PackageResources.apus_last_backup_postgres_sql,
             PackageResources.apus_projection_postgres_sql,
             PackageResources.apus_collection_postgres_sql, PackageResources.apus_item_postgres_sql,
             PackageResources.apus_user_email_postgres_sql,

@@ -5,6 +5,7 @@ internal import Domain
 internal import EventLog
 internal import Foundation
 internal import Logging
+internal import ReadModel
 internal import Server
 internal import Sodium
 
@@ -26,7 +27,13 @@ struct BackupCommand: AsyncParsableCommand {
         Interruption.removesWhatIsUnfinished()
         let environment = try dataOptions.environment()
         let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
-        let report = try await Backup(of: node.database, chunks: node.chunks, secret: node.secret.value).write(to: file, at: Node.clock())
+        let time = Node.clock()
+        let report = try await Backup(of: node.database, chunks: node.chunks, secret: node.secret.value).write(to: file, at: time)
+        let last = LastBackup(madeAt: time, position: report.head.position)
+        // The backup is there, whether or not the database can be written.
+        do { try await node.database.write { try last.note($0) } } catch {
+            print("That this backup was taken could not be noted for apus status: \(error)")
+        }
         try node.close()
         print("\(file) has everything up to position \(report.head.position.rawValue), and \(report.files) files of chunks.")
         if report.missing > 0 { print("\(report.missing) contents of chunks were not where they should be: apus verify names them.") }

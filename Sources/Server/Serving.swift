@@ -70,7 +70,7 @@ package struct Serving: Sendable {
             services.append(Watchdog(manager: manager, interval: interval, eventLoops: MultiThreadedEventLoopGroup.singleton))
         }
         if let opsAddress = settings.opsAddress { services.append(OpsListener(opsAddress, logger: logger, wiring.api)) }
-        services.append(watching)
+        services += [watching, Presence(node.database, settings, logger: logger)] as [any Service]
         if settings.roles.contains(.projector), let interval = settings.sealInterval {
             let sealer = Sealer(database: node.database, key: SealKey(secret: node.secret.value))
             services.append(Sealing(sealer: sealer, interval: interval, logger: logger))

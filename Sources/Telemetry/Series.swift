@@ -65,7 +65,8 @@ public final class Tally: Sendable {
     /// One less, of what comes and goes.
     public func decrement() { add(-1) }
 
-    var value: Int { cells.sum(at: 0) }
+    /// What it is now.
+    public var value: Int { cells.sum(at: 0) }
 }
 
 /// What was measured last.

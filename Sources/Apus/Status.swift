@@ -1,0 +1,209 @@
+internal import Database
+internal import Domain
+internal import EventLog
+internal import Foundation
+internal import ReadModel
+internal import Replay
+internal import Server
+
+/// How a server is, as its databases tell: for `apus status`.
+struct Status: Encodable {
+    struct ReadModelStatus: Encodable {
+        let name: String
+        let position: Int64
+        let lagEvents: Int64
+        let lagSeconds: Int64
+        /// Whether a projector has the lease; nil where appends bring events into the tables.
+        let isLeased: Bool?
+    }
+
+    struct ProcessStatus: Encodable {
+        let roles: String
+        let address: String?
+        let version: String
+        let sockets: Int64
+        let since: String
+        let lastSeen: String
+    }
+
+    struct BackupStatus: Encodable {
+        let time: String
+        let position: Int64
+    }
+
+    struct SealStatus: Encodable {
+        let position: Int64
+        /// How long the oldest event has had no seal that is in none.
+        let lagSeconds: Int64
+    }
+
+    let engine: String
+    let version: String
+    let epoch: Int64
+    let head: Int64
+    let isWritable: Bool
+    let readModels: [ReadModelStatus]
+    let processes: [ProcessStatus]
+    let users: Int64
+    let disabledUsers: Int64
+    let collections: Int64
+    let items: Int64
+    let databaseBytes: Int64
+    /// What the files of chunks have.
+    let chunkFileBytes: Int64
+    /// Sessions that end within a week unless they are used.
+    let sessionsExpiring: Int64
+    /// Nil where none was ever taken.
+    let backup: BackupStatus?
+    let seal: SealStatus
+    /// What should be seen to, each with what to do.
+    let warnings: [String]
+}
+
+extension Status {
+    /// What was read at one moment.
+    private struct Found: Sendable {
+        let extent: Extent
+        let processes: [ServingProcess]
+        let backup: LastBackup?
+        let foreign: String?
+    }
+
+    /// Asks the databases of a node.
+    ///
+    /// - Parameter folder: where the server keeps what it keeps.
+    /// - Throws: `DatabaseFault`.
+    static func find(_ node: Node, folder: String, chunkFolder: String, at now: Timestamp) async throws -> Status {
+        var warnings: [String] = []
+        var replica: TablesStanding?
+        do { replica = try await node.readModel.replicaStanding() } catch let fault as DatabaseFault {
+            warnings.append("the database to read from does not answer (\(fault)): look whether it runs, and at APUS_READ_DATABASE_URL")
+        }
+        let standing = try await node.readModel.standing(at: now, after: nil, elsewhere: replica?.checkpoint)
+        let found = try await node.database.read { connection in
+            Found(
+                extent: try .measure(connection), processes: try Processes.alive(at: now, connection),
+                backup: try .find(connection), foreign: try ForeignRows.find(connection))
+        }
+        var readModels = [Self.readModel("main", standing.tables, standing, since: standing.unprojectedSince, now)]
+        if let replica {
+            readModels.append(Self.readModel("replica", replica, standing, since: standing.unprojectedElsewhereSince, now))
+        }
+        if let postgres = node.database as? PostgresDatabase { warnings += try await postgres.durabilityFaults() }
+        let judged = Warnings(
+            standing: standing, readModels: readModels, processes: found.processes, backup: found.backup,
+            isForeign: found.foreign != nil, freeBytes: freeBytes(folder), now: now)
+        warnings += judged.all
+        return Status(
+            engine: found.extent.engine, version: Apus.version, epoch: standing.head.epoch, head: standing.head.position.rawValue,
+            isWritable: standing.isWritable, readModels: readModels, processes: found.processes.map(Self.process),
+            users: found.extent.users, disabledUsers: found.extent.disabledUsers, collections: found.extent.collections,
+            items: found.extent.items, databaseBytes: found.extent.databaseBytes, chunkFileBytes: bytes(below: chunkFolder),
+            sessionsExpiring: standing.expiring.count,
+            backup: found.backup.map { .init(time: time($0.madeAt), position: $0.position.rawValue) },
+            seal: .init(position: standing.seal.rawValue, lagSeconds: seconds(since: standing.unsealedSince, now)), warnings: warnings)
+    }
+
+    private static func readModel(
+        _ name: String, _ tables: TablesStanding, _ standing: Standing, since: Timestamp?, _ now: Timestamp
+    ) -> ReadModelStatus {
+        let lag = max(0, standing.head.position.rawValue - tables.checkpoint.rawValue)
+        return ReadModelStatus(
+            name: name, position: tables.checkpoint.rawValue, lagEvents: lag, lagSeconds: lag == 0 ? 0 : seconds(since: since, now),
+            isLeased: tables.lease?.isHeld)
+    }
+
+    private static func process(_ process: ServingProcess) -> ProcessStatus {
+        ProcessStatus(
+            roles: process.roles, address: process.address, version: process.version, sockets: process.sockets,
+            since: time(process.startedAt), lastSeen: time(process.seenAt))
+    }
+
+    private static func seconds(since time: Timestamp?, _ now: Timestamp) -> Int64 {
+        time.map { max(0, (now.rawValue - $0.rawValue) / 1_000_000) } ?? 0
+    }
+
+    private static func time(_ time: Timestamp) -> String { time.text.replacing(" ", with: "T") + "Z" }
+
+    /// Nil where there is no folder, as where everything is in PostgreSQL.
+    private static func freeBytes(_ folder: String) -> Int64? {
+        do { return try (FileManager.default.attributesOfFileSystem(forPath: folder)[.systemFreeSize] as? NSNumber)?.int64Value } catch {
+            return nil
+        }
+    }
+
+    private static func bytes(below folder: String) -> Int64 {
+        guard let files = FileManager.default.enumerator(atPath: folder) else { return 0 }
+        var sum: Int64 = 0
+        while files.nextObject() != nil {
+            if let file = files.fileAttributes, file[.type] as? FileAttributeType == .typeRegular {
+                sum += (file[.size] as? NSNumber)?.int64Value ?? 0
+            }
+        }
+        return sum
+    }
+}
+
+/// What should be seen to, and what to do. Only judges.
+private struct Warnings {
+    let standing: Standing
+    let readModels: [Status.ReadModelStatus]
+    let processes: [ServingProcess]
+    let backup: LastBackup?
+    let isForeign: Bool
+    let freeBytes: Int64?
+    let now: Timestamp
+
+    /// In microseconds.
+    private static let (second, day): (Int64, Int64) = (1_000_000, 86_400_000_000)
+    /// What is no worry yet.
+    private static let (lagSeconds, sealSeconds, backupAge, freeBytes): (Int64, Int64, Int64, Int64) = (10, 600, 7 * day, 1 << 30)
+
+    var all: [String] { database + tables + servers + keeping }
+
+    private var database: [String] {
+        var found: [String] = []
+        if !standing.isWritable {
+            found.append("the database takes no writes: promote it, or let APUS_DATABASE_URL name the one that does")
+        }
+        if isForeign { found.append("another program has written into this database besides apus: \(ForeignRows.remedy)") }
+        if let freeBytes, freeBytes < Self.freeBytes {
+            found.append("the disk of the data folder has \(freeBytes >> 20) MiB left: make room, or move the folder")
+        }
+        return found
+    }
+
+    private var tables: [String] {
+        readModels.filter { $0.lagSeconds >= Self.lagSeconds }.map { model in
+            let behind = "the \(model.name) read model is \(model.lagEvents) events and \(model.lagSeconds) s behind"
+            return model.isLeased == false
+                ? "\(behind), and nobody projects: start a process with the role projector"
+                : "\(behind): look at the projector's log; apus verify names an event that cannot be projected"
+        }
+    }
+
+    private var servers: [String] {
+        guard !processes.isEmpty else { return ["no server has this database open: start one with apus serve"] }
+        let versions = Set(processes.map { ExactText($0.version) })
+        guard versions.count > 1 else { return [] }
+        return ["processes of several versions serve this log: bring all to the newest"]
+    }
+
+    private var keeping: [String] {
+        var found: [String] = []
+        let head = standing.head.position
+        if let since = standing.unsealedSince, now.rawValue - since.rawValue > Self.sealSeconds * Self.second {
+            found.append("the log is sealed up to \(standing.seal.rawValue) only: apus log seal, and look at --seal-interval")
+        }
+        guard head != .none else { return found }
+        if let backup {
+            if backup.position < head, now.rawValue - backup.madeAt.rawValue > Self.backupAge {
+                let days = (now.rawValue - backup.madeAt.rawValue) / Self.day
+                found.append("the newest backup is \(days) days old: apus backup FILE takes one")
+            }
+        } else {
+            found.append("no backup was ever taken with apus backup: apus backup FILE takes one, while the server runs")
+        }
+        return found
+    }
+}

@@ -1,0 +1,95 @@
+public import Database
+public import Domain
+
+/// A process that serves the log, as it tells of itself.
+public struct ServingProcess: Sendable {
+    /// Made at its start, and nobody else's.
+    public let name: String
+    /// As in `api,gateway,projector`.
+    public let roles: String
+    /// Where clients reach it; nil where it has no port.
+    public let address: String?
+    public let version: String
+    /// How many WebSockets are open.
+    public let sockets: Int64
+    public let startedAt: Timestamp
+    public let seenAt: Timestamp
+
+    public init(
+        name: String, roles: String, address: String?, version: String, sockets: Int64, startedAt: Timestamp, seenAt: Timestamp
+    ) {
+        self.name = name
+        self.roles = roles
+        self.address = address
+        self.version = version
+        self.sockets = sockets
+        self.startedAt = startedAt
+        self.seenAt = seenAt
+    }
+}
+
+/// Who serves the log: rows in its database, each of which its process writes again before it expires.
+public struct Processes: Sendable {
+    private let database: any Database
+
+    public init(_ database: any Database) { self.database = database }
+
+    /// Notes a process, and forgets those that have expired.
+    ///
+    /// - Throws: `DatabaseFault`, within seconds.
+    public func note(_ process: ServingProcess, until expiry: Timestamp) async throws {
+        try await database.write { [dialect = database.dialect] connection in
+            try Self.lighten(connection, dialect)
+            try connection.execute(Self.deleteExpired, [.integer(process.seenAt.rawValue)])
+            try connection.execute(
+                Self.upsert,
+                [
+                    .text(process.name), .text(process.roles), .text(orNull: process.address), .text(process.version),
+                    .integer(process.sockets), .integer(process.startedAt.rawValue), .integer(process.seenAt.rawValue),
+                    .integer(expiry.rawValue),
+                ])
+        }
+    }
+
+    /// Forgets one that ends.
+    public func remove(_ name: String) async throws {
+        try await database.write { [dialect = database.dialect] connection in
+            try Self.lighten(connection, dialect)
+            try connection.execute(Statement("DELETE FROM apus_process WHERE process = $1"), [.text(name)])
+        }
+    }
+
+    /// Those that are there, in the order of their starts.
+    public static func alive(at now: Timestamp, _ connection: any Connection) throws -> [ServingProcess] {
+        try connection.query(select, [.integer(now.rawValue)]) { row in
+            ServingProcess(
+                name: row.text(0), roles: row.text(1), address: row.textOrNil(2), version: row.text(3), sockets: row.integer(4),
+                startedAt: Timestamp(rawValue: row.integer(5)), seenAt: Timestamp(rawValue: row.integer(6)))
+        }
+    }
+
+    /// Nobody relies on such a row: it waits neither for standbys nor for a database that has too much to do.
+    private static func lighten(_ connection: any Connection, _ dialect: Dialect) throws {
+        guard dialect == .postgres else { return }
+        try connection.enqueue(Statement("SET LOCAL synchronous_commit = off"), [])
+        try connection.enqueue(Statement("SET LOCAL statement_timeout = '2s'"), [])
+    }
+
+    private static let deleteExpired = Statement("DELETE FROM apus_process WHERE expires_at <= $1")
+
+    private static let upsert = Statement(
+        """
+        INSERT INTO apus_process (process, roles, address, version, sockets, started_at, seen_at, expires_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        ON CONFLICT (process) DO UPDATE
+        SET    sockets = excluded.sockets, seen_at = excluded.seen_at, expires_at = excluded.expires_at
+        """)
+
+    private static let select = Statement(
+        """
+        SELECT process, roles, address, version, sockets, started_at, seen_at
+        FROM   apus_process
+        WHERE  expires_at > $1
+        ORDER  BY started_at, process
+        """)
+}

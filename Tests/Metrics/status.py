@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""`apus status`, beside a running server and without one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from typing import Any
+
+from common import PATIENCE_SECONDS, Server, equal, expected, offered, options, person, support, true, uid
+from support import meddle, succeeds, test
+
+NOTES = uid("notes")
+
+
+def status(server: Server) -> dict[str, Any]:
+    return json.loads(succeeds(server.apus("status", "--json"), "status"))
+
+
+def warned(found: dict[str, Any], *words: str) -> None:
+    for word in words:
+        true(any(word in warning for warning in found["warnings"]), f"'{word}' in {found['warnings']}")
+
+
+def until(server: Server, what: str, condition: Any) -> dict[str, Any]:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not condition(found := status(server)):
+        true(time.monotonic() < end, f"{what}: {found}")
+        time.sleep(0.1)
+    return found
+
+
+@test("what is kept and who serves it is told, in words and in JSON")
+def kept(options: argparse.Namespace) -> None:
+    with Server(options.apus, "--signup", "open", "--seal-interval", "0") as server:
+        alice = person(server, "alice")
+        expected(alice.create_collection(NOTES), 201)
+        expected(alice.commit(NOTES, [offered(uid(number), uid(number, "a"), b"meta") for number in range(3)]), 200)
+        person(server, "bob")
+        succeeds(server.apus("user", "disable", "bob"), "user disable")
+        found = until(server, "the process is noted and all is projected",
+                      lambda found: found["processes"] and not found["readModels"][0]["lagEvents"] and found["disabledUsers"])
+        counted = {key: found[key] for key in ("users", "disabledUsers", "collections", "items", "epoch", "chunkFileBytes")}
+        equal(counted, {"users": 2, "disabledUsers": 1, "collections": 1, "items": 4, "epoch": 1, "chunkFileBytes": 0}, "what is kept")
+        equal(found["head"], support.head(server), "head")
+        equal([model["name"] for model in found["readModels"]], ["main"], "read models")
+        equal(found["engine"].split()[0], "PostgreSQL" if options.postgres else "SQLite", "engine")
+        true(found["databaseBytes"] > 100_000 and found["isWritable"], "size")
+        process, = found["processes"]
+        equal((process["roles"], process["address"], process["sockets"]), ("api,gateway,projector", server.authority, 0), "process")
+        equal(process["version"], found["version"], "version")
+        words = succeeds(server.apus("status"), "status")
+        for word in (found["engine"], server.authority, "1 collections, 4 items", "2 users (1 disabled)", "main: up to date"):
+            true(word in words, f"'{word}' in {words}")
+
+
+@test("a process is there while it runs; one that was killed expires")
+def processes(options: argparse.Namespace) -> None:
+    with Server(options.apus) as server:
+        until(server, "it is noted", lambda found: found["processes"])
+        server.stop()
+        found = status(server)
+        equal(found["processes"], [], "processes after the end")
+        warned(found, "no server has this database open")
+        server.start()
+        until(server, "it is noted again", lambda found: found["processes"])
+        server.kill()
+        equal(len(status(server)["processes"]), 1, "processes after a kill")
+        meddle(server, "UPDATE apus_process SET expires_at = seen_at")  # as if its time were over
+        equal(status(server)["processes"], [], "processes whose rows have expired")
+
+
+@test("what should be seen to is told, with what to do: backups, seals, versions")
+def warnings(options: argparse.Namespace) -> None:
+    with Server(options.apus, "--signup", "open", "--seal-interval", "0") as server:
+        person(server, "alice")
+        until(server, "it is noted", lambda found: found["processes"])
+        found = status(server)
+        true("backup" not in found, "no backup")
+        warned(found, "apus backup FILE")
+        succeeds(server.apus("backup", str(server.scratch / "backup")), "backup")
+        found = status(server)
+        equal(found["backup"]["position"], support.head(server), "what the backup has")
+        equal([warning for warning in found["warnings"] if "backup" in warning or "seal" in warning], [], "warnings")
+        day = 86_400_000_000
+        meddle(server, f"UPDATE apus_last_backup SET made_at = made_at - {8 * day};"
+                       f"UPDATE apus_event SET occurred_at = occurred_at - {day};"
+                       "INSERT INTO apus_process SELECT 'other', roles, address, 'older', 0, started_at, seen_at, expires_at FROM apus_process")
+        equal([warning for warning in status(server)["warnings"] if "backup" in warning], [], "an old backup of all there is will do")
+        person(server, "bob")
+        found = until(server, "the event is there", lambda found: found["head"] > found["backup"]["position"])
+        warned(found, "8 days old", "apus log seal", "several versions")
+        true(found["seal"]["lagSeconds"] > 80_000, "how long events are not sealed")
+
+
+@test("events that nobody projects are told, with their number and age")
+def lag(options: argparse.Namespace) -> str | None:
+    if not options.postgres:
+        return "on PostgreSQL only"
+    with Server(options.apus, "--signup", "open") as server:
+        expected(person(server, "alice").create_collection(NOTES), 201)
+        until(server, "it projects", lambda found: not found["readModels"][0]["lagEvents"] and found["readModels"][0]["isLeased"])
+        server.stop()
+        meddle(server, "UPDATE apus_event SET occurred_at = occurred_at - 60000000; UPDATE apus_projection SET position = position - 1")
+        found = until(server, "the lease is over", lambda found: not found["readModels"][0]["isLeased"])
+        model, = found["readModels"]
+        true(model["lagEvents"] == 1 and model["lagSeconds"] >= 60, model)
+        warned(found, "start a process with the role projector")
+    return None
+
+
+if __name__ == "__main__":
+    support.main(__doc__, options)
