@@ -11,7 +11,7 @@ internal import Sodium
 struct UserCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "user", abstract: "Manages accounts.",
-        subcommands: [Create.self, List.self, Disable.self, Enable.self, EraseCommand.self])
+        subcommands: [Create.self, List.self, Disable.self, Enable.self, SessionsCommand.self, EraseCommand.self])
 
     /// `apus user create`
     struct Create: AsyncParsableCommand {

@@ -29,7 +29,7 @@ public struct Sessions: Sendable {
     /// How often renewals are written, at most; short lives are prolonged more often.
     private static let longestInterval: Int64 = 60_000_000
 
-    private let database: any Database
+    let database: any Database
     /// In microseconds; nil for tokens that live for ever.
     private let lifetime: Int64?
 
@@ -190,7 +190,7 @@ public struct Sessions: Sendable {
         return Timestamp(rawValue: now.rawValue + lifetime - lifetime / Self.renewalPart)
     }
 
-    private static func shortID(of token: String) -> String {
+    static func shortID(of token: String) -> String {
         let hash = Sodium.blake2b(Array(token.utf8), personalization: "apus-session", length: 16)
         return hash.prefix(6).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
