@@ -5,6 +5,7 @@ internal import Domain
 internal import EventLog
 internal import Logging
 internal import ReadModel
+internal import Replay
 internal import Server
 internal import Sodium
 
@@ -19,7 +20,7 @@ struct EraseCommand: AsyncParsableCommand {
 
             There is no way back, but a backup: backups that were made before hold everything until they are deleted, and so do \
             archived write-ahead logs of PostgreSQL. A server may run; on SQLite the file is written anew in the end, and whoever writes \
-            waits for it.
+            waits for it. An erasure that was interrupted is finished by giving the same command again.
             """)
 
     /// How often it is tried again when others write to the same collections at the same moment.
@@ -43,26 +44,34 @@ struct EraseCommand: AsyncParsableCommand {
                 "an erasure cannot be undone and there is no terminal to ask on: give --yes, or --dry-run to see what would go")
         }
         let node = try await Node(dataOptions, environment, logger: .ofCommand)
-        let erased = try await node.committing {
+        let outcome = try await node.committing {
             let (found, going) = try await node.readModel.snapshot { snapshot in
                 let (state, files) = try snapshot.erasure(named: CanonicalName(name))
                 return (state, try snapshot.extent(of: state, files: files))
             }
             guard let erasure = found.erasure, !Username.isErased(found.user.username) else {
-                throw ValidationError("there is no account \(name): `apus user list` lists them")
+                guard !dryRun, try await finish(node) > 0 else {
+                    throw ValidationError("there is no account \(name): `apus user list` lists them")
+                }
+                return Outcome.finished
             }
             tell(found, erasure, going)
-            guard !dryRun, yes || Terminal.agrees("Erase \(name) for good?") else { return nil as (RedactionProof, files: [String])? }
+            guard !dryRun, yes || Terminal.agrees("Erase \(name) for good?") else { return .unchanged }
             // Whoever goes on writing would be in the way.
             if found.user.isActive { try await disable(node) }
-            let erased = try await erase(node)
+            let (proof, files) = try await erase(node)
             // What is not projected yet is still there.
             _ = try await node.readModel.snapshot { try $0.account(erasure.user) }
-            return erased
+            // From here on nothing is lost when the process ends: whoever is told to erase somebody again finishes it.
+            try await remove(files, node)
+            _ = try await finish(node)
+            return .erased(proof)
         }
-        guard let (proof, files) = erased else { return print("Nothing was changed.") }
-        try await remove(files, node)
-        print("\(name) is erased: \(proof.count) events were rewritten.")
+        switch outcome {
+        case .unchanged: return print("Nothing was changed.")
+        case .erased(let proof): print("\(name) is erased: \(proof.count) events were rewritten.")
+        case .finished: print("There is no account \(name). An earlier erasure was interrupted; the files that it has left are removed now.")
+        }
         do {
             if try await !node.compact() {
                 print("PostgreSQL lets go of the old rows with its next vacuum; VACUUM FULL does so at once, but keeps everybody waiting.")
@@ -73,6 +82,23 @@ struct EraseCommand: AsyncParsableCommand {
                     + "run `VACUUM` on it when there is time and space")
         }
         try node.close()
+    }
+
+    private enum Outcome: Sendable {
+        case unchanged
+        case erased(RedactionProof)
+        /// There was no such account, and an earlier erasure was finished.
+        case finished
+    }
+
+    /// Removes the files that earlier erasures have left.
+    ///
+    /// - Returns: how many there were.
+    private func finish(_ node: Node) async throws -> Int {
+        let waste = Waste(database: node.database, chunks: node.chunks) { position in
+            try await node.readModel.snapshot { try $0.require(position) }
+        }
+        return try await waste.finishErasures().files.count
     }
 
     /// Removes the files of what was erased, but for those that rows of others name too: such rows are adopted ones.

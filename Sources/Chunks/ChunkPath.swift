@@ -17,11 +17,18 @@ public struct ChunkPath: Hashable, Sendable {
     /// of two characters). New uids of collections are good names (QUIRKS.md 33), so that is for adopted ones and short
     /// chunks. No name of another content has a tilde, and none is longer than the table's column.
     public init(of chunk: ChunkUID, in collection: CollectionUID, ownedBy owner: UserID) {
-        let folder = Self.isName(collection.rawValue, longest: 43) ? collection.rawValue : "~" + Self.hash(collection.rawValue)
         let uid = chunk.rawValue
         let file =
             Self.isName(uid, longest: 60) && uid.utf8.count > 2 ? "\(uid.prefix(2))/\(uid.dropFirst(2))" : "~/" + Self.hash(uid)
-        exact = ExactText("user_\(owner.rawValue)/\(folder)/\(file)")
+        exact = ExactText("\(Self.owner)\(owner.rawValue)/\(Self.folder(of: collection))/\(file)")
+    }
+
+    /// How the folder of an owner begins.
+    static let owner = "user_"
+
+    /// The folder of a collection's contents in that of its owner.
+    static func folder(of collection: CollectionUID) -> String {
+        isName(collection.rawValue, longest: 43) ? collection.rawValue : "~" + hash(collection.rawValue)
     }
 
     /// The place that a text names, or nil when it is none below the folder: what an adopted row says is not to be trusted.

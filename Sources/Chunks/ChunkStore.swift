@@ -182,15 +182,30 @@ public struct ChunkStore: Sendable {
 
     /// The files that nobody has touched since `time`, named relative to the folder of all chunks, and how long each is: those
     /// that have a chunk's name, and those that a writer has left unfinished.
-    public func files(before time: Timestamp) throws -> [(path: String, bytes: Int, isUnfinished: Bool)] {
-        guard let names = FileManager.default.enumerator(atPath: folder) else { return [] }
-        var files: [(path: String, bytes: Int, isUnfinished: Bool)] = []
+    public func files(before time: Timestamp) throws -> [(path: String, bytes: Int)] { files(in: "", before: time) }
+
+    /// All files where contents of these collections are put, whoever owned them, as ``files(before:)`` has them.
+    ///
+    /// - Throws: `DatabaseFault` when the folder cannot be read.
+    public func files(of collections: Set<CollectionUID>) throws -> [(path: String, bytes: Int)] {
+        guard !collections.isEmpty, Self.kind(of: URL(filePath: folder)) != nil else { return [] }
+        let owners: [String]
+        do { owners = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasPrefix(ChunkPath.owner) } } catch {
+            throw Self.fault(error, "read")
+        }
+        let folders = owners.flatMap { owner in collections.map { "\(owner)/\(ChunkPath.folder(of: $0))/" } }
+        return folders.flatMap { files(in: $0, before: .always.upperBound) }
+    }
+
+    /// - Parameter below: a folder, ended by a slash, or empty for all.
+    private func files(in below: String, before time: Timestamp) -> [(path: String, bytes: Int)] {
+        guard let names = FileManager.default.enumerator(atPath: below.isEmpty ? folder : "\(folder)/\(below)") else { return [] }
+        var files: [(path: String, bytes: Int)] = []
         while let path = names.nextObject() as? String {
             guard let attributes = names.fileAttributes, attributes[.type] as? FileAttributeType == .typeRegular,
                 let touched = attributes[.modificationDate] as? Date, touched.timeIntervalSince1970 < time.seconds
             else { continue }
-            let isUnfinished = URL(filePath: path).lastPathComponent.hasPrefix(Self.unfinished)
-            files.append((path, attributes[.size] as? Int ?? 0, isUnfinished))
+            files.append((below + path, attributes[.size] as? Int ?? 0))
         }
         return files
     }

@@ -59,8 +59,38 @@ public struct Waste: Sendable {
             report.rows.append("\(row.collection)/\(row.uid)")
             report.bytes += Int(row.bytes)
         }
+        try await sweep(files, before: time, removes: removes, &report)
+        return report
+    }
+
+    /// Removes the files of collections that were erased, however new they are: an erasure removes them once it is in the log, and may
+    /// have been interrupted before it had.
+    ///
+    /// - Throws: as ``run(before:removes:)`` does, and where a file cannot be removed, once the others are.
+    public func finishErasures() async throws -> Report {
+        let head = try await database.read { try EventLog.head($0) }
+        try await caughtUp(head.position)
+        let erased = try await database.read { connection in
+            let positions = try connection.query(Self.selectErasures, [.text(EventType.userErased.rawValue), .text(Erasure.mark + "%")]) {
+                Position(rawValue: $0.integer(0))
+            }
+            return try EventLog.history(at: positions, connection).flatMap { record -> [CollectionUID] in
+                if case .userErased(let event) = record.event { event.collections } else { [] }
+            }
+        }
+        var report = Report()
+        try await sweep(try chunks.files(of: Set(erased)), before: .always.upperBound, removes: true, &report)
+        return report
+    }
+
+    /// Removes those of some files that no row names.
+    private func sweep(
+        _ files: [(path: String, bytes: Int)], before time: Timestamp, removes: Bool, _ report: inout Report
+    ) async throws {
+        guard !files.isEmpty else { return }
         let oddly = Set(
             try await database.read { connection in try connection.query(Self.selectOdd, []) { $0.text(0) } }.compactMap(Self.place))
+        var fault: (any Error)?
         var rest = files[...]
         while !rest.isEmpty {
             let page = Array(rest.prefix(Self.pageFiles))
@@ -69,12 +99,18 @@ public struct Waste: Sendable {
                 Set(try connection.query(Self.selectNamed, [.texts(page.map(\.path))]) { ExactText($0.text(0)) })
             }
             for file in page where !named.contains(ExactText(file.path)) && !oddly.contains(ExactText(file.path)) {
-                if removes { guard try chunks.remove(file.path, before: time) else { continue } }
+                if removes {
+                    do { guard try chunks.remove(file.path, before: time) else { continue } } catch {
+                        // One that cannot be removed keeps no other.
+                        fault = fault ?? error
+                        continue
+                    }
+                }
                 report.files.append(file.path)
                 report.bytes += file.bytes
             }
         }
-        return report
+        if let fault { throw fault }
     }
 
     /// A content in the table that the other tables do not name.
@@ -104,6 +140,16 @@ public struct Waste: Sendable {
         "SELECT collection, uid, length(content) FROM apus_chunk WHERE \(ChunkTable.isUnnamed)")
 
     private static let deleteRow = Statement("DELETE FROM apus_chunk WHERE collection = $1 AND uid = $2")
+
+    private static let selectErasures = Statement(
+        """
+        SELECT event.position
+        FROM   myauth_user account
+        JOIN   apus_stream_event touched ON touched.stream = 'user/' || account.id
+        JOIN   apus_event event ON event.position = touched.position AND event.type = $1
+        WHERE  account.username LIKE $2
+        ORDER  BY event.position
+        """)
 
     private static let selectOdd = Statement(
         """

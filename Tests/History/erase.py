@@ -197,6 +197,28 @@ def without_a_server(options: argparse.Namespace) -> None:
         equal(len(Client(server, "bob", bob.token).changes(TEAM, None, 50)[0]), 2, "items of the team")
 
 
+@test("an erasure that was interrupted before its files were removed is finished by the next, which says so")
+def interrupted(options: argparse.Namespace) -> None:
+    with given(options, "--chunks", "files") as (server, alice, bob):
+        server.stop()
+        folder = server.folder.joinpath("chunks")
+        before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        done(server, "user", "erase", "alice", "--yes")
+        after = {path for path in folder.rglob("*") if path.is_file()}
+        gone = set(before) - after
+        true(gone and after, f"{len(gone)} files went, {len(after)} stayed")
+        # As if the process had ended when the erasure was in the log.
+        for path in gone:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(before[path])
+        answer = done(server, "user", "erase", "alice", "--yes")
+        true("interrupted" in answer, answer)
+        equal({path for path in folder.rglob("*") if path.is_file()}, after, "files")
+        ended = server.apus("user", "erase", "alice", "--yes")
+        true(ended.returncode != 0 and "no account alice" in ended.stderr, ended)
+        well(server)
+
+
 # --- what is refused ------------------------------------------------------------------------------
 
 

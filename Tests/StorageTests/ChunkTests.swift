@@ -229,6 +229,27 @@ import Testing
         }
     }
 
+    @Test("of an erased user that an interrupted erasure has left go with the next, and nobody else's", arguments: Engine.all)
+    func interruptedErasure(engine: Engine) async throws {
+        try await node(engine) { node, file in
+            _ = try await given(node)
+            let ben = try await node.user("ben")
+            try await node.create("other", by: ben)
+            try await node.commit(OfferedItem("b", "b-1", chunks: "abcdef"), to: "other", by: ben)
+            // What a writer has left that ended before it was done.
+            try Data(content).write(to: file("user_1/notes/ab/.new-abcdef"))
+            let waste = Waste(database: node.database, chunks: node.chunks) { _ in try await node.caughtUp() }
+            #expect(try await waste.finishErasures().files == [], "nobody is erased")
+            // The operator's process ends when the erasure is in the log.
+            try await node.erase("ada")
+            try await node.caughtUp()
+            #expect(FileManager.default.fileExists(atPath: file(path).path(percentEncoded: false)))
+            #expect(try await waste.finishErasures().files.sorted() == ["user_1/notes/ab/.new-abcdef", path])
+            #expect(try node.chunks.files(before: .always.upperBound).map(\.path) == ["user_\(ben.rawValue)/other/ab/cdef"])
+            #expect(try await waste.finishErasures().files == [])
+        }
+    }
+
     @Test("are not written for a command that is refused", arguments: Engine.all)
     func refused(engine: Engine) async throws {
         try await node(engine) { node, file in
