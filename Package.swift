@@ -68,21 +68,21 @@ let package = Package(
         .target(
             name: "EventLog", dependencies: ["Telemetry", "Sodium", "MessagePack", "Domain", "Database", .nioCore, .serviceLifecycle],
             swiftSettings: strict),
-        .target(name: "Chunks", dependencies: ["Sodium", "Domain", "Database", "EventLog", .nioPosix], swiftSettings: strict),
+        .target(name: "Contents", dependencies: ["Sodium", "Domain", "Database", "EventLog", .nioPosix], swiftSettings: strict),
         .target(
             name: "Projections",
-            dependencies: ["Telemetry", "Sodium", "Domain", "Database", "EventLog", "Chunks", .logging, .serviceLifecycle],
+            dependencies: ["Telemetry", "Sodium", "Domain", "Database", "EventLog", "Contents", .logging, .serviceLifecycle],
             path: "Projections", swiftSettings: strict),
         .target(
-            name: "Replay", dependencies: ["Domain", "Database", "EventLog", "Chunks", "Projections"], swiftSettings: strict),
+            name: "Replay", dependencies: ["Domain", "Database", "EventLog", "Contents", "Projections"], swiftSettings: strict),
         .target(
-            name: "Moving", dependencies: ["Sodium", "Domain", "Database", "EventLog", "Chunks", "Projections", "Replay"],
+            name: "Moving", dependencies: ["Sodium", "Domain", "Database", "EventLog", "Contents", "Projections", "Replay"],
             swiftSettings: strict),
         .target(
             name: "Backup",
-            dependencies: ["Sodium", "Domain", "Database", "Schemas", "EventLog", "Chunks", "Projections", "Replay"], swiftSettings: strict),
+            dependencies: ["Sodium", "Domain", "Database", "Schemas", "EventLog", "Contents", "Projections", "Replay"], swiftSettings: strict),
         .target(
-            name: "ReadModel", dependencies: ["Telemetry", "Sodium", "Domain", "Database", "EventLog", "Chunks"], swiftSettings: strict),
+            name: "ReadModel", dependencies: ["Telemetry", "Sodium", "Domain", "Database", "EventLog", "Contents"], swiftSettings: strict),
         .target(
             name: "Redis", dependencies: ["Telemetry", "CHiredis", "Sodium", .logging, .nioCore, .nioPosix, .nioSSL, .serviceLifecycle],
             swiftSettings: strict),
@@ -95,20 +95,20 @@ let package = Package(
         .target(
             name: "API",
             dependencies: [
-                "Telemetry", "Sodium", "MessagePack", "Domain", "Database", "EventLog", "Chunks", "ReadModel", "Gateway",
+                "Telemetry", "Sodium", "MessagePack", "Domain", "Database", "EventLog", "Contents", "ReadModel", "Gateway",
                 .hummingbird, .hummingbirdCore, .httpTypes, .logging, .nioCore, .nioHTTP1, .nioPosix, .serviceLifecycle,
             ], swiftSettings: strict),
         .target(
             name: "Server",
             dependencies: [
-                "Telemetry", "Sodium", "Domain", "Database", "Schemas", "EventLog", "Chunks", "Projections", "Replay", "Backup",
+                "Telemetry", "Sodium", "Domain", "Database", "Schemas", "EventLog", "Contents", "Projections", "Replay", "Backup",
                 "ReadModel",
                 "Redis", "Gateway", "API", .coreMetrics, .hummingbird, .logging, .nioCore, .nioPosix, .serviceLifecycle, .unixSignals,
             ], swiftSettings: strict),
         .executableTarget(
             name: "Apus",
             dependencies: [
-                "Sodium", "Domain", "Database", "Schemas", "EventLog", "Chunks", "Projections", "Replay", "Moving", "Backup", "ReadModel",
+                "Sodium", "Domain", "Database", "Schemas", "EventLog", "Contents", "Projections", "Replay", "Moving", "Backup", "ReadModel",
                 "Redis", "Gateway", "API", "Server", "CBuild", "CICU", .argumentParser, .logging, .nioCore, .nioPosix,
             ], swiftSettings: strict),
         .target(name: "TestSupport", dependencies: ["Domain"], path: "Tests/TestSupport", swiftSettings: strict),
@@ -126,7 +126,7 @@ let package = Package(
         .testTarget(
             name: "StorageTests",
             dependencies: [
-                "Domain", "Database", "Schemas", "EventLog", "Chunks", "Projections", "Replay", "Moving", "ReadModel", "TestSupport",
+                "Domain", "Database", "Schemas", "EventLog", "Contents", "Projections", "Replay", "Moving", "ReadModel", "TestSupport",
                 .logging,
             ],
             swiftSettings: strict),

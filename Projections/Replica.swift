@@ -1,4 +1,4 @@
-internal import Chunks
+internal import Contents
 internal import Database
 internal import Domain
 internal import EventLog
@@ -16,7 +16,7 @@ struct Replica: Sendable {
         var isFull: Bool
         /// How long the events' payloads are together.
         let bytes: Int
-        fileprivate var contents: [[Value]] = []
+        fileprivate var contents = TableContents.Copies()
 
         init(events: [RecordedEvent], bytes: Int, isFull: Bool) {
             self.events = events
@@ -43,26 +43,21 @@ struct Replica: Sendable {
             guard case .collection(let collection) = record.stream else { continue }
             wanted[collection, default: []].formUnion(record.event.storedChunks.map(\.uid))
         }
-        let pairs = wanted.flatMap { collection, chunks in chunks.map { (collection.rawValue, $0.rawValue) } }
-        guard !pairs.isEmpty else { return completed }
-        completed.contents = try log.query(Self.selectContents, [.texts(pairs.map(\.0)), .texts(pairs.map(\.1))]) { row in
-            [.text(row.text(0)), .text(row.text(1)), .blob(row.blob(2))]
-        }
+        completed.contents = try TableContents.copies(wanted, log)
         return completed
     }
 
     /// Writes what the projection does not, in its transaction.
     func write(_ batch: Batch, _ connection: any Connection) throws {
         guard let last = batch.events.last else { return }
-        try connection.enqueue(ChunkTable.replace, rows: batch.contents)
+        try TableContents.write(batch.contents, connection)
         try connection.enqueue(Self.updateMark, [.integer(last.position.rawValue), .integer(last.epoch)])
     }
 
     /// Deletes the contents that were pruned, once the rows are there: one may have come again since.
     func clean(after batch: Batch, _ connection: any Connection) throws {
         for case .revisionsPruned(let event) in batch.events.map(\.event) where !event.chunks.isEmpty {
-            try connection.enqueue(
-                Self.deleteContents, [.text(event.collection.rawValue), .texts(event.chunks.map(\.rawValue))])
+            try TableContents.deleteUnnamed(Set(event.chunks), of: event.collection, connection)
         }
     }
 
@@ -91,17 +86,7 @@ struct Replica: Sendable {
         return Position(rawValue: base)
     }
 
-    private static let deleteContents = Statement(
-        list: "DELETE FROM apus_chunk WHERE collection = $1 AND uid IN [$2 text] AND \(ChunkTable.isUnnamed)")
-
     private static let selectStoken = Statement("SELECT id, uid FROM django_etebase_stoken ORDER BY id DESC LIMIT 1")
 
     private static let updateMark = Statement("UPDATE apus_log SET position = $1, epoch = $2")
-
-    private static let selectContents = Statement(
-        """
-        SELECT stored.collection, stored.uid, stored.content
-        FROM   unnest($1::text[], $2::text[]) AS wanted (collection, uid)
-        JOIN   apus_chunk stored ON stored.collection = wanted.collection AND stored.uid = wanted.uid
-        """)
 }

@@ -1,3 +1,4 @@
+internal import Contents
 internal import Database
 internal import Domain
 internal import EventLog
@@ -67,15 +68,13 @@ extension Batch {
         for collection in try collections(Set(event.collections)).values.sorted(by: { $0.id < $1.id }) {
             try delete(collection: collection.id)
         }
-        try connection.enqueue(Self.deleteContents, [.texts(event.collections.map(\.rawValue))])
+        try TableContents.delete(allOf: event.collections, connection)
         let user = Value.integer(event.user.rawValue)
         for statement in Self.deleteUser { try connection.enqueue(statement, [user]) }
         // The original lets somebody else's membership name a user's type: an adopted one may still be needed.
         try connection.enqueue(Self.eraseTypes, [user, .text(Erasure.mark)])
         try connection.enqueue(Self.eraseUser, [user, .text(Username.ofErased(event.user)), .text(Erasure.password)])
     }
-
-    private static let deleteContents = Statement(list: "DELETE FROM apus_chunk WHERE collection IN [$1 text]")
 
     private static let deleteUser = [
         "DELETE FROM django_etebase_collectioninvitation WHERE user_id = $1",

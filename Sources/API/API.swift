@@ -9,7 +9,7 @@
 /// token was found good (``BodyReader``).
 ///
 /// Where to add an endpoint: a handler in the file of its subject, and a line in ``Routes``.
-public import Chunks
+public import Contents
 public import Domain
 public import EventLog
 public import Gateway
@@ -53,7 +53,7 @@ public struct APISettings: Sendable {
 public struct API: Sendable {
     let readModel: ReadModel
     let committer: Committer
-    let chunks: ChunkStore
+    let chunks: ContentStores
     let sessions: Sessions
     let renewals: TokenRenewals
     let realTime: RealTime
@@ -72,7 +72,7 @@ public struct API: Sendable {
     ///   - clock: the present moment.
     ///   - readings: what stands beside the metrics that are kept, asked for when somebody looks.
     public init(
-        readModel: ReadModel, committer: Committer, chunks: ChunkStore, sessions: Sessions, renewals: TokenRenewals,
+        readModel: ReadModel, committer: Committer, chunks: ContentStores, sessions: Sessions, renewals: TokenRenewals,
         realTime: RealTime, readiness: Readiness, settings: APISettings, admission: Admission, secret: [UInt8],
         clock: @escaping @Sendable () -> Timestamp, readings: @escaping @Sendable () async -> [Reading]
     ) {

@@ -32,7 +32,7 @@ extension API {
             writer.pair("done", page.isDone)
             return writer.buffer
         }
-        return try answer([.bytes(page)], to: call)
+        return try await answer([.bytes(page)], to: call)
     }
 }
 

@@ -1,4 +1,4 @@
-internal import Chunks
+internal import Contents
 internal import Database
 internal import Domain
 internal import HTTPTypes
@@ -41,6 +41,6 @@ extension API {
             case .bytes(let bytes): .bytes(ByteBuffer(bytes: bytes))
             case .stored(let stored): .stored(stored)
             }
-        return try answer([part], to: call, type: MediaType.binary)
+        return try await answer([part], to: call, type: MediaType.binary)
     }
 }

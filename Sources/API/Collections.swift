@@ -15,7 +15,7 @@ extension API {
         let page = try await read(call) { snapshot, user in
             try snapshot.collectionPage(of: user.user, types: nil, try query.get())
         }
-        return try answer(page, to: call)
+        return try await answer(page, to: call)
     }
 
     /// `POST collection/list_multi/`
@@ -33,7 +33,7 @@ extension API {
         let page = try await read(call) { snapshot, user in
             try snapshot.collectionPage(of: user.user, types: try types.get(), query)
         }
-        return try answer(page, to: call)
+        return try await answer(page, to: call)
     }
 
     /// `GET collection/UID/`
@@ -47,7 +47,7 @@ extension API {
             try writer.collection(collection, snapshot, prefetch)
             return writer.finish()
         }
-        return try answer(collection, to: call)
+        return try await answer(collection, to: call)
     }
 
     /// `POST collection/`

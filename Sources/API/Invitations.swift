@@ -23,7 +23,7 @@ extension API {
             answer.writer.pair("done", page.isDone)
             return answer.finish()
         }
-        return try answer(page, to: call)
+        return try await answer(page, to: call)
     }
 
     /// `GET invitation/incoming/UID/`
@@ -33,7 +33,7 @@ extension API {
             writer.invitation(try snapshot.invitation(call.invitation, .incoming, of: user.user))
             return writer.finish()
         }
-        return try answer(invitation, to: call)
+        return try await answer(invitation, to: call)
     }
 
     /// `POST invitation/outgoing/`

@@ -23,7 +23,7 @@ extension API {
                 of: collection, after: start, limit: try query.limit.get(), includesMain: includesMain, query.prefetch)
             return try snapshot.itemList(page, from: query.stoken, query.prefetch)
         }
-        return try answer(page, to: call)
+        return try await answer(page, to: call)
     }
 
     /// `GET collection/UID/item/UID/`
@@ -40,7 +40,7 @@ extension API {
             writer.item(item, prefetch)
             return writer.finish()
         }
-        return try answer(item, to: call)
+        return try await answer(item, to: call)
     }
 
     /// `GET collection/UID/item/UID/revision/`
@@ -61,7 +61,7 @@ extension API {
             answer.writer.pair("done", page.isDone)
             return answer.finish()
         }
-        return try answer(page, to: call)
+        return try await answer(page, to: call)
     }
 
     /// `POST collection/UID/item/fetch_updates/`
@@ -79,7 +79,7 @@ extension API {
             let page = try snapshot.updates(of: collection, to: etags, after: start, prefetch)
             return try snapshot.itemList(page, from: stoken, prefetch)
         }
-        return try answer(page, to: call)
+        return try await answer(page, to: call)
     }
 
     /// `POST collection/UID/item/batch/` and `…/transaction/`

@@ -29,7 +29,7 @@ extension API {
             writer.pair("done", page.isDone)
             return writer.buffer
         }
-        return try answer([.bytes(page)], to: call)
+        return try await answer([.bytes(page)], to: call)
     }
 
     /// `PATCH collection/UID/member/NAME/`

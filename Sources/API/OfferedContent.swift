@@ -1,4 +1,4 @@
-internal import Chunks
+internal import Contents
 internal import Domain
 internal import MessagePack
 

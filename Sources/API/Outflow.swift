@@ -22,12 +22,17 @@ struct Outflow: Sendable {
     let readModel: ReadModel
     let memory: MemoryBudget
 
-    /// The answer of these parts.
+    /// The answer of these parts. Where that is one piece, it is made before anything is sent.
     ///
-    /// - Throws: ``APIError/unavailable`` when too many bytes are in flight.
-    func response(_ parts: [AnswerPart], type: String = MediaType.messagePack) throws(APIError) -> Response {
+    /// - Throws: ``APIError/unavailable`` when too many bytes are in flight; `DatabaseFault` when a content cannot be read.
+    func response(_ parts: [AnswerPart], type: String = MediaType.messagePack) async throws -> Response {
         if let buffer = parts.buffer { return try metered(Answer.data(buffer, type: type)) }
         let share = MemoryShare(of: memory)
+        if let length = parts.length, length <= Self.pieceBytes {
+            try share.grow(by: Self.pieceCopies * length)
+            defer { share.giveBack() }
+            return try metered(Answer.data(try await joined(parts, length), type: type))
+        }
         try share.grow(by: Self.pieceCopies * Self.pieceBytes)
         // What is at hand already, beside the piece that is on its way.
         for case .bytes(let buffer) in parts { try share.grow(by: buffer.readableBytes) }
@@ -107,19 +112,26 @@ struct Outflow: Sendable {
     @concurrent
     private func flush(_ pieces: inout Pieces, _ writer: inout any ResponseBodyWriter) async throws {
         guard !pieces.parts.isEmpty else { return }
-        let stored = pieces.parts.compactMap { part in if case .stored(let stored) = part { stored } else { nil } }
+        let buffer = try await joined(pieces.parts, pieces.bytes)
+        pieces = Pieces()
+        try await send(buffer, &writer)
+    }
+
+    /// The parts in one, with what was left where it lies.
+    @concurrent
+    private func joined(_ parts: [AnswerPart], _ length: Int) async throws -> ByteBuffer {
+        let stored = parts.compactMap { part in if case .stored(let stored) = part { stored } else { nil } }
         let contents = stored.isEmpty ? [:] : try await readModel.read(stored)
         var buffer = ByteBuffer()
-        buffer.reserveCapacity(pieces.bytes)
-        for part in pieces.parts {
+        buffer.reserveCapacity(length)
+        for part in parts {
             switch part {
             case .bytes(let bytes): buffer.writeImmutableBuffer(bytes)
             case .stored(let stored): buffer.writeBytes(contents[stored] ?? [])
             case .mentions: preconditionFailure("mentions are sent part by part")
             }
         }
-        pieces = Pieces()
-        try await send(buffer, &writer)
+        return buffer
     }
 
     @concurrent
@@ -181,7 +193,7 @@ extension API {
     /// An answer whose parts are sent as the client takes them.
     ///
     /// - Throws: ``APIError/unavailable`` when too many bytes are in flight.
-    func answer(_ parts: [AnswerPart], to call: Call, type: String = MediaType.messagePack) throws(APIError) -> Response {
-        try Outflow(channel: call.channel, readModel: readModel, memory: memory).response(parts, type: type)
+    func answer(_ parts: [AnswerPart], to call: Call, type: String = MediaType.messagePack) async throws -> Response {
+        try await Outflow(channel: call.channel, readModel: readModel, memory: memory).response(parts, type: type)
     }
 }

@@ -1,5 +1,5 @@
 internal import ArgumentParser
-internal import Chunks
+internal import Contents
 internal import Database
 internal import EventLog
 internal import Foundation
@@ -40,7 +40,7 @@ struct AdoptCommand: AsyncParsableCommand {
         let place = try dataOptions.databasePlace(environment)
         // Whoever cannot serve afterwards is told before.
         _ = try environment.secret("APUS_SECRET")
-        let chunks = ChunkStore(folder: dataOptions.chunkFolder(environment), place: .database)
+        let chunks = FileContents(folder: dataOptions.chunkFolder(environment))
         do {
             if case .sqlite(let path) = place, !dryRun { try await look(at: path) }
             let others = ignoreOthers ? [] : try await Others.names(place)
@@ -70,7 +70,7 @@ struct AdoptCommand: AsyncParsableCommand {
         }
     }
 
-    private func survey(_ database: any Database, _ chunks: ChunkStore, _ others: [String]) async throws {
+    private func survey(_ database: any Database, _ chunks: FileContents, _ others: [String]) async throws {
         let (owner, survey) = try await database.read { [dialect = database.dialect] connection in
             (try Schema.owner(connection), try Survey(connection, dialect, chunks: chunks))
         }
@@ -88,7 +88,7 @@ struct AdoptCommand: AsyncParsableCommand {
         if owner != .apus { print("\(survey.words) can be adopted. Nothing was changed.") }
     }
 
-    private func adopt(_ database: any Database, _ chunks: ChunkStore, _ environment: Environment) async throws {
+    private func adopt(_ database: any Database, _ chunks: FileContents, _ environment: Environment) async throws {
         let folder = DataFolder(path: dataOptions.folder(environment))
         let kept = try folder.secret(environment)
         let events: Int
@@ -104,7 +104,7 @@ struct AdoptCommand: AsyncParsableCommand {
         for words in survey.missingFiles { print("\(words) (is the folder that of --media-root?)") }
     }
 
-    private func adoptFirst(_ database: any Database, _ chunks: ChunkStore, _ kept: Hidden<[UInt8]>?, _ folder: DataFolder) async throws
+    private func adoptFirst(_ database: any Database, _ chunks: FileContents, _ kept: Hidden<[UInt8]>?, _ folder: DataFolder) async throws
         -> Int
     {
         // The log is made here, and its secret with it.
@@ -125,7 +125,7 @@ struct AdoptCommand: AsyncParsableCommand {
         }
     }
 
-    private func adoptAgain(_ database: any Database, _ chunks: ChunkStore, _ kept: Hidden<[UInt8]>?, _ folder: DataFolder) async throws
+    private func adoptAgain(_ database: any Database, _ chunks: FileContents, _ kept: Hidden<[UInt8]>?, _ folder: DataFolder) async throws
         -> Int
     {
         guard let secret = kept else { throw folder.missingSecret }
@@ -141,7 +141,7 @@ struct AdoptCommand: AsyncParsableCommand {
     /// Takes over what an EteSync server has written since this database was adopted.
     ///
     /// - Returns: how many events it came to; nil where there was nothing to adopt, which is told.
-    private func adoptBeside(_ database: any Database, _ chunks: ChunkStore, _ kept: Hidden<[UInt8]>?, _ folder: DataFolder) async throws
+    private func adoptBeside(_ database: any Database, _ chunks: FileContents, _ kept: Hidden<[UInt8]>?, _ folder: DataFolder) async throws
         -> Int?
     {
         guard let secret = kept else { throw folder.missingSecret }

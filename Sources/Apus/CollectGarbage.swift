@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Contents
 internal import Database
 internal import Domain
 internal import EventLog
@@ -138,7 +139,8 @@ private struct Pruner: Sendable {
             do {
                 _ = try await node.appender.prune(
                     pruning.revisions, chunks: pruning.chunks, on: pruning.state, asOf: head, at: Node.clock(),
-                    key: SealKey(secret: node.secret.value))
+                    key: SealKey(secret: node.secret.value)
+                ) { try TableContents.delete($0, of: uid, $1) }
                 return (pruning.chunks.count, pruning.files)
             } catch let fault as DatabaseFault {
                 guard case .conflict = fault.kind, attempt < Self.attempts else { throw fault }

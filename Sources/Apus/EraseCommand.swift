@@ -1,5 +1,5 @@
 internal import ArgumentParser
-internal import Chunks
+internal import Contents
 internal import Database
 internal import Domain
 internal import EventLog
@@ -105,7 +105,7 @@ struct EraseCommand: AsyncParsableCommand {
     private func remove(_ files: [String], _ node: Node) async throws {
         let named = Set(try await node.readModel.snapshot { try $0.named(files) }.map { ExactText($0) })
         for file in files where !named.contains(ExactText(file)) {
-            _ = try node.chunks.remove(file, before: Timestamp.always.upperBound)
+            _ = try node.chunks.files.remove(file, before: Timestamp.always.upperBound)
         }
     }
 

@@ -1,5 +1,5 @@
 internal import ArgumentParser
-internal import Chunks
+internal import Contents
 internal import Logging
 internal import Redis
 internal import Server
@@ -8,7 +8,7 @@ internal import Sodium
 extension Node {
     /// Opens the database that the options name.
     init(
-        _ options: DataOptions, _ environment: Environment, makesDatabase: Bool = false, chunks place: ChunkStore.Place = .database,
+        _ options: DataOptions, _ environment: Environment, makesDatabase: Bool = false, chunks place: ContentPlace = .database,
         redis: Redis? = nil, logger: Logger
     ) async throws {
         let settings = try options.settings(environment)

@@ -1,6 +1,6 @@
 internal import API
 internal import ArgumentParser
-internal import Chunks
+internal import Contents
 internal import Foundation
 internal import Gateway
 internal import Logging
@@ -60,10 +60,10 @@ extension ServeOptions {
         return Set(roles)
     }
 
-    func chunkPlace(_ environment: Environment) throws -> ChunkStore.Place {
-        let text = environment.text("APUS_CHUNKS", flag: chunks, default: ChunkStore.Place.database.rawValue)
-        guard let place = ChunkStore.Place(rawValue: text) else {
-            let choices = ChunkStore.Place.allCases.map(\.rawValue).joined(separator: " or ")
+    func chunkPlace(_ environment: Environment) throws -> ContentPlace {
+        let text = environment.text("APUS_CHUNKS", flag: chunks, default: ContentPlace.database.rawValue)
+        guard let place = ContentPlace(rawValue: text) else {
+            let choices = ContentPlace.allCases.map(\.rawValue).joined(separator: " or ")
             guard !text.hasPrefix("s3://") else {
                 throw ValidationError("this version of apus keeps no chunks in an S3 store: APUS_CHUNKS is \(choices)")
             }

@@ -11,7 +11,7 @@
 ///
 /// A restored log begins a new epoch: clients that have seen what came after the backup are told so (`bad_stoken`), the
 /// others go on.
-public import Chunks
+public import Contents
 public import Database
 public import Domain
 public import EventLog
@@ -37,10 +37,10 @@ public struct Backup: Sendable {
     static let format: Int64 = 1
 
     private let database: any Database
-    private let chunks: ChunkStore
+    private let chunks: ContentStores
     private let secret: Hidden<[UInt8]>
 
-    public init(of database: any Database, chunks: ChunkStore, secret: [UInt8]) {
+    public init(of database: any Database, chunks: ContentStores, secret: [UInt8]) {
         self.database = database
         self.chunks = chunks
         self.secret = Hidden(secret)
@@ -104,7 +104,7 @@ public struct Backup: Sendable {
     }
 
     private static func finish(
-        _ connection: any Connection, _ chunks: ChunkStore, _ secret: [UInt8], _ time: Timestamp
+        _ connection: any Connection, _ chunks: ContentStores, _ secret: [UInt8], _ time: Timestamp
     ) throws -> Report {
         try connection.run(script: tables)
         let head = try EventLog.head(connection)
@@ -115,7 +115,7 @@ public struct Backup: Sendable {
         let digests = try wanted.isEmpty ? [:] : Self.digests(connection)
         var written: Set<ExactText> = []
         for (path, chunk) in wanted where written.insert(ExactText(path)).inserted {
-            guard let content = try chunks.read(path) else {
+            guard let content = try chunks.files.read(path) else {
                 report.missing += 1
                 continue
             }
@@ -183,7 +183,7 @@ public struct Backup: Sendable {
         SELECT chunk."chunkFile", collection.uid, chunk.uid
         FROM   django_etebase_collectionitemchunk chunk
         JOIN   django_etebase_collection collection ON collection.id = chunk.collection_id
-        LEFT   JOIN apus_chunk stored ON stored.collection = collection.uid AND stored.uid = chunk.uid
+        \(ContentStores.join())
         WHERE  stored.uid IS NULL
         """)
 

@@ -1,4 +1,4 @@
-internal import Chunks
+internal import Contents
 public import Database
 public import Domain
 internal import EventLog
@@ -81,7 +81,7 @@ public struct Restore: Sendable {
         let copy = try SQLiteDatabase(path: work + "/copy")
         let shape = try await scratch.read { try Shape(of: $0) }
         let header = try await check(copy, shape)
-        let chunks = ChunkStore(folder: work + "/chunks", place: .files)
+        let chunks = FileContents(folder: work + "/chunks")
         var report = Report(madeAt: header.madeAt)
         report.files = try await copy.write { connection in
             let files = try Self.unpack(connection, into: chunks)
@@ -91,7 +91,8 @@ public struct Restore: Sendable {
             return files
         }
         let verified = try await Verification(
-            database: copy, scratch: scratch, stokens: StokenSealer(secret: header.secret), chunks: chunks
+            database: copy, scratch: scratch, stokens: StokenSealer(secret: header.secret),
+            chunks: ContentStores(table: TableContents(copy), files: chunks)
         ).run()
         report.events = verified.events
         report.faults = verified.faults
@@ -166,7 +167,7 @@ public struct Restore: Sendable {
 
     // MARK: What is made
 
-    private static func unpack(_ connection: any Connection, into chunks: ChunkStore) throws -> Int {
+    private static func unpack(_ connection: any Connection, into chunks: FileContents) throws -> Int {
         var count = 0
         _ = try connection.query(Statement("SELECT path, content, digest FROM apus_backup_file"), []) { row in
             let content = row.blob(1)

@@ -1,3 +1,4 @@
+internal import Contents
 internal import Database
 internal import Sodium
 
@@ -78,7 +79,7 @@ struct Table {
         }
         let cursor = Shape.quoted("backup_of_\(name)")
         try connection.run(script: "DECLARE \(cursor) CURSOR FOR SELECT \(wanted.joined(separator: ", ")) FROM \(quotedName)")
-        let fetch = Statement("FETCH \(name == "apus_chunk" ? Self.chunks : Self.page) FROM \(cursor)")
+        let fetch = Statement("FETCH \(TableContents.isTable(name) ? Self.chunks : Self.page) FROM \(cursor)")
         while true {
             let page = try connection.query(fetch, [], values)
             guard !page.isEmpty else { break }

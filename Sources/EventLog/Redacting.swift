@@ -1,4 +1,4 @@
-internal import Database
+public import Database
 public import Domain
 
 extension Appender {
@@ -35,11 +35,12 @@ extension Appender {
     ///   - state: what was read as of `head`, with the revisions and their items.
     ///   - time: when it was asked for.
     ///   - key: what the log is sealed with.
+    ///   - remove: deletes contents in the transaction.
     /// - Throws: ``Refusal/doesNotExist(model:)`` where one of them has become current meanwhile, or has gone; else as
     ///   ``erase(_:asOf:at:key:)`` does.
     public func prune(
         _ revisions: [OldRevision], chunks: Set<ChunkUID>, on state: CollectionState, asOf head: LogHead, at time: Timestamp,
-        key: SealKey
+        key: SealKey, removing remove: @escaping @Sendable (Set<ChunkUID>, any Connection) throws -> Void
     ) async throws -> [RecordedEvent] {
         let pruning = Pruning(of: Set(revisions.map(\.revision)), in: state.uid)
         let stream = StreamID.collection(state.uid)
@@ -50,7 +51,7 @@ extension Appender {
             // What has been named since stays. A content that comes again later comes with an event that is not there yet.
             let since = try EventLog.events(touching: stream, after: head.position, connection)
             let chunks = chunks.subtracting(since.flatMap(\.event.namedChunks))
-            try connection.execute(Self.deleteContents, [.text(state.uid.rawValue), .texts(chunks.map(\.rawValue))])
+            try remove(chunks, connection)
             let command = PruneRevisions(
                 collection: state.uid, revisions: Dictionary(revisions.map { ($0.revision, $0.item) }) { first, _ in first },
                 chunks: chunks, redaction: redaction.proof(signedWith: key))
@@ -59,6 +60,4 @@ extension Appender {
             }
         }
     }
-
-    private static var deleteContents: Statement { Statement(list: "DELETE FROM apus_chunk WHERE collection = $1 AND uid IN [$2 text]") }
 }

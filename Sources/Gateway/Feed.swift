@@ -142,35 +142,47 @@ struct Source: Sendable {
 
     /// Answers a look from one snapshot, so that who is admitted and what is sent are of the same moment.
     func find(_ look: FeedState.Look, in collection: CollectionUID) async throws -> FeedState.Finding {
-        try await readModel.snapshot { [self] snapshot in
-            guard let audience = try snapshot.audience(of: collection) else { return .init(admitted: [], changed: nil, page: nil) }
+        let (admitted, changed, draft) = try await readModel.snapshot { [self] snapshot in
+            guard let audience = try snapshot.audience(of: collection) else { return (Set<ListenerID>(), Position?.none, Draft?.none) }
             let users = try sessions.users(of: Set(look.listeners.values.map { ExactText($0.token) }), at: clock(), snapshot)
             let admitted = look.listeners.filter {
                 users[ExactText($0.value.token)] == $0.value.user && audience.members.contains($0.value.user)
             }
-            var page: FeedState.Page?
+            var draft: Draft?
             if let after = look.after, !admitted.isEmpty {
-                page = try self.page(after: after, audience.collection, snapshot)
+                draft = try self.draft(after: after, audience.collection, snapshot)
             }
-            return .init(admitted: Set(admitted.keys), changed: audience.collection.revisionStoken, page: page)
+            return (Set(admitted.keys), audience.collection.revisionStoken, draft)
         }
+        return .init(admitted: admitted, changed: changed, page: try await page(draft))
     }
 
     /// The next page for one whose session has ended since the ticket was issued: it gets what had happened by then. Nil when
     /// that is all, or the user may not listen any more.
     func remainder(after place: Place, for grant: Grant) async throws -> FeedState.Page? {
-        try await readModel.snapshot { [self] snapshot in
+        let draft = try await readModel.snapshot { [self] snapshot in
             try snapshot.require(grant.position)
             guard let audience = try snapshot.audience(of: grant.collection), audience.members.contains(grant.user),
                 try snapshot.account(grant.user)?.isActive == true
-            else { return nil }
-            return try page(after: place, upTo: grant.position, audience.collection, snapshot)
+            else { return Draft?.none }
+            return try self.draft(after: place, upTo: grant.position, audience.collection, snapshot)
         }
+        return try await page(draft)
     }
 
-    private func page(
+    /// A page as the snapshot has it. Some of its contents may lie elsewhere.
+    private struct Draft: Sendable {
+        let items: [ItemContent]
+        let stoken: String
+        let isDone: Bool
+        let end: Place
+        /// The room for it.
+        let held: (any FrameRoom)?
+    }
+
+    private func draft(
         after place: Place, upTo limit: Position? = nil, _ collection: CollectionAccess, _ snapshot: Snapshot
-    ) throws -> FeedState.Page? {
+    ) throws -> Draft? {
         var held: (any FrameRoom)?
         let found = try snapshot.changes(
             of: collection, after: place.position, knownAt: place.base, upTo: limit, limit: Self.pageItems
@@ -178,8 +190,14 @@ struct Source: Sendable {
         guard let last = found.elements.last else { return nil }
         var end = Place(at: last.changed)
         if !found.isDone { end.base = place.base }
-        let message = encode(found.elements, try snapshot.stoken(at: last.changed), found.isDone)
-        held?.shrink(to: message.readableBytes)
-        return FeedState.Page(message: Message(message, held: held), end: end)
+        return Draft(
+            items: found.elements, stoken: try snapshot.stoken(at: last.changed), isDone: found.isDone, end: end, held: held)
+    }
+
+    private func page(_ draft: Draft?) async throws -> FeedState.Page? {
+        guard let draft else { return nil }
+        let message = encode(try await readModel.completed(draft.items), draft.stoken, draft.isDone)
+        draft.held?.shrink(to: message.readableBytes)
+        return FeedState.Page(message: Message(message, held: draft.held), end: draft.end)
     }
 }

@@ -14,7 +14,7 @@
 /// Of each content that is there a digest goes into the log, so that `apus verify` finds one that was changed since.
 ///
 /// Login tokens are not events; they stay as they are, like everything of Django's that no client sees.
-public import Chunks
+public import Contents
 public import Database
 public import Domain
 internal import EventLog
@@ -27,7 +27,7 @@ public struct Adoption {
     private static let pageRows = 500
 
     private let connection: any Connection
-    private let contents: ChunkStore
+    private let contents: FileContents
     private let told: (Int) -> Void
     private var log: AdoptionAppend
     private var nextTold = 10_000
@@ -41,7 +41,7 @@ public struct Adoption {
     /// - Returns: how many events it came to.
     /// - Throws: `DatabaseFault`; then the transaction must be given up.
     public static func run(
-        _ connection: any Connection, contents: ChunkStore, at time: Timestamp, told: @escaping (Int) -> Void
+        _ connection: any Connection, contents: FileContents, at time: Timestamp, told: @escaping (Int) -> Void
     ) throws -> Int {
         let base = try connection.first(highestID, []) { $0.integer(0) } ?? 0
         try AdoptionAppend.begin(after: Position(rawValue: base), connection)
@@ -316,7 +316,7 @@ public struct Adoption {
 
 extension AdoptedRecord {
     /// A chunk's record with what its content is, where there is one; any other as it is.
-    func withContent(in contents: ChunkStore) throws -> AdoptedRecord {
+    func withContent(in contents: FileContents) throws -> AdoptedRecord {
         guard kind == .chunk, let uid = text("uid"), let path = text("chunkFile"), let content = try contents.read(path) else {
             return self
         }

@@ -1,4 +1,4 @@
-public import Chunks
+public import Contents
 public import Database
 public import Domain
 public import EventLog
@@ -16,12 +16,12 @@ public struct AdoptionAgain: Sendable {
 
     let replay: Replay
     let database: any Database
-    private let contents: ChunkStore
+    private let contents: FileContents
 
     /// - Parameters:
     ///   - scratch: an empty database with the schema, which is filled.
     ///   - contents: where the files of chunks lie.
-    public init(database: any Database, scratch: SQLiteDatabase, stokens: StokenSealer, contents: ChunkStore) throws {
+    public init(database: any Database, scratch: SQLiteDatabase, stokens: StokenSealer, contents: FileContents) throws {
         self.database = database
         self.contents = contents
         replay = try Replay(scratch: scratch, projection: DjangoProjection(stokens: stokens))
@@ -101,7 +101,7 @@ extension Replay {
 
     /// The noted rows of a kind as they are in the live tables. A collection comes with its main item: they refer to each other.
     fileprivate func eachChanged(
-        _ kind: AdoptedRecord.Kind, _ live: any Connection, _ contents: ChunkStore, _ body: (RecordsAdopted) throws -> Void
+        _ kind: AdoptedRecord.Kind, _ live: any Connection, _ contents: FileContents, _ body: (RecordsAdopted) throws -> Void
     ) throws {
         let table = ReadModelTable.of(kind)
         try eachNoted(table) { keys, _ in

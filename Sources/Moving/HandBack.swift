@@ -3,7 +3,7 @@
 /// The original reads its own tables only, and those are always what the log says. What it needs besides: contents in files,
 /// sequences above all ids, and, since Apus may come back, above all positions too: stokens that the original makes are then
 /// above every stoken that clients hold, and the log can go on above them.
-public import Chunks
+public import Contents
 public import Database
 internal import Domain
 internal import EventLog
@@ -17,7 +17,7 @@ public struct HandBack: Sendable {
 
     private let database: any Database
     private let projection: DjangoProjection
-    private let chunks: ChunkStore
+    private let chunks: FileContents
 
     /// What was done and found.
     public struct Report: Sendable {
@@ -30,7 +30,7 @@ public struct HandBack: Sendable {
     }
 
     /// - Parameter chunks: in whose folder the files are put.
-    public init(database: any Database, projection: DjangoProjection, chunks: ChunkStore) {
+    public init(database: any Database, projection: DjangoProjection, chunks: FileContents) {
         self.database = database
         self.projection = projection
         self.chunks = chunks
@@ -196,7 +196,7 @@ public struct HandBack: Sendable {
     private static let stored = """
         FROM   django_etebase_collectionitemchunk chunk
         JOIN   django_etebase_collection collection ON collection.id = chunk.collection_id
-        JOIN   apus_chunk stored ON stored.collection = collection.uid AND stored.uid = chunk.uid
+        \(TableContents.join)
         WHERE  TRUE
         """
 }

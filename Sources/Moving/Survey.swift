@@ -1,4 +1,4 @@
-public import Chunks
+public import Contents
 public import Database
 internal import Domain
 
@@ -27,7 +27,7 @@ public struct Survey: Sendable {
     /// Looks, and changes nothing.
     ///
     /// - Throws: `DatabaseFault` when a table or column is not there.
-    public init(_ connection: any Connection, _ dialect: Dialect, chunks: ChunkStore) throws {
+    public init(_ connection: any Connection, _ dialect: Dialect, chunks: FileContents) throws {
         faults = try Soundness.faults(connection, dialect)
         try Soundness.withWholeTables(connection, dialect) {
             for (what, table) in Self.tables {
@@ -44,9 +44,9 @@ public struct Survey: Sendable {
     /// Looks only whether files of chunks are missing, whose contents are not in the database either.
     ///
     /// - Throws: `DatabaseFault`.
-    public init(filesOf connection: any Connection, in chunks: ChunkStore) throws { try lookForFiles(connection, chunks) }
+    public init(filesOf connection: any Connection, in chunks: FileContents) throws { try lookForFiles(connection, chunks) }
 
-    private mutating func lookForFiles(_ connection: any Connection, _ chunks: ChunkStore) throws {
+    private mutating func lookForFiles(_ connection: any Connection, _ chunks: FileContents) throws {
         var last = Int64.min
         while true {
             let page = try connection.query(Self.selectFiles, [.integer(last), .integer(Int64(Self.pageRows))]) {

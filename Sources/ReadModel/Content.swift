@@ -1,4 +1,4 @@
-internal import Chunks
+internal import Contents
 internal import Database
 public import Domain
 
@@ -23,16 +23,26 @@ public struct StoredBytes: Hashable, Sendable {
     }
 
     enum Place: Hashable, Sendable {
-        /// A chunk's row beside the log.
-        case row(collection: ExactText, chunk: ExactText)
-        /// A chunk's file, by its path.
-        case file(ExactText)
+        /// Of a chunk.
+        case content(ContentReference)
         /// A column of the row with a number.
         case column(Column, of: Int64)
     }
 
     let place: Place
     public let count: Int
+
+    /// Whether the snapshot that names them has them too.
+    fileprivate var isInSnapshot: Bool {
+        switch place {
+        case .content(let content): content.place == .database
+        case .column: true
+        }
+    }
+}
+
+extension StoredBytes {
+    init(_ content: ContentReference) { self.init(place: .content(content), count: content.count) }
 }
 
 /// Bytes of an answer: at hand, or still where they lie because there are many of them.
@@ -125,89 +135,59 @@ extension Row {
 extension Snapshot {
     /// The content of a chunk of a collection; nil when there is no such chunk.
     public func chunk(_ uid: ChunkUID, in collection: CollectionAccess) throws -> Content? {
-        let found = try connection.first(
-            Statement(
-                """
-                SELECT length(stored.content), chunk."chunkFile"
-                FROM   django_etebase_collectionitemchunk chunk
-                LEFT   JOIN apus_chunk stored ON stored.collection = $2 AND stored.uid = chunk.uid
-                WHERE  chunk.uid = $3 AND chunk.collection_id + 0 = $1
-                """), [.integer(collection.id), .text(collection.uid.rawValue), .text(uid.rawValue)]
-        ) { row in (bytes: row.integerOrNil(0), path: row.text(1)) }
-        guard let found else { return nil }
-        let stored = try stored(
-            uid.rawValue, of: collection.uid.rawValue, bytes: found.bytes.map { Int($0) }, path: found.path)
-        if stored.count > bounds.inlineBytes { return .stored(stored) }
+        let found = try connection.first(Self.selectChunk, [.integer(collection.id), .text(uid.rawValue)]) { try content($0, from: 0) }
+        guard case .stored(let stored)? = found, stored.count <= bounds.inlineBytes, stored.isInSnapshot else { return found }
         return try read([stored])[stored].map { .bytes($0) }
     }
 
-    /// Where a chunk's content lies: in its row, whose length is known then, or else in its file.
-    func stored(_ chunk: String, of collection: String, bytes: Int?, path: String) throws -> StoredBytes {
-        if let bytes { return StoredBytes(place: .row(collection: ExactText(collection), chunk: ExactText(chunk)), count: bytes) }
-        guard let count = try chunks.length(path) else { throw Self.missingContent }
-        return StoredBytes(place: .file(ExactText(path)), count: count)
+    private static let selectChunk = Statement(
+        """
+        SELECT \(ContentStores.columns)
+        FROM   django_etebase_collectionitemchunk chunk
+        JOIN   django_etebase_collection collection ON collection.id = $1
+        \(ContentStores.join())
+        WHERE  chunk.uid = $2 AND chunk.collection_id + 0 = $1
+        """)
+
+    /// Where the content lies that a row names with `ContentStores.columns`.
+    func content(_ row: any Row, from column: Int) throws -> Content {
+        guard let reference = try contents.reference(row, from: column) else { throw Self.missingContent }
+        return .stored(StoredBytes(reference))
     }
 
     static let missingContent = DatabaseFault(.corrupt, "a chunk is named whose content is not stored")
 
-    /// Reads what was left where it lies, each once.
+    /// The elements with those of their contents that the snapshot has: the others are fetched afterwards.
+    func inlined<Element: PageElement>(_ elements: [Element]) throws -> [Element] {
+        let stored = elements.stored.filter(\.isInSnapshot)
+        return stored.isEmpty ? elements : elements.with(try read(stored))
+    }
+
+    /// Reads what lies in the database.
     ///
     /// - Throws: `DatabaseFault` where something is not there any more, or has another length.
-    func read(_ wanted: some Sequence<StoredBytes>) throws -> [StoredBytes: [UInt8]] {
+    fileprivate func read(_ wanted: Set<StoredBytes>) throws -> [StoredBytes: [UInt8]] {
         var found: [StoredBytes: [UInt8]] = [:]
-        var rows: [(collection: String, chunk: String)] = []
-        var columns: [StoredBytes.Column: [Int64]] = [:]
-        var places: [StoredBytes.Place: StoredBytes] = [:]
-        for stored in Set(wanted) {
-            places[stored.place] = stored
+        var rows: [ContentReference] = []
+        var columns: [StoredBytes.Column: [Int64: StoredBytes]] = [:]
+        for stored in wanted {
             switch stored.place {
-            case .row(let collection, let chunk): rows.append((collection.rawValue, chunk.rawValue))
-            case .file(let path): found[stored] = try chunks.read(path.rawValue)
-            case .column(let column, let id): columns[column, default: []].append(id)
+            case .content(let content): rows.append(content)
+            case .column(let column, let id): columns[column, default: [:]][id] = stored
             }
         }
-        if !rows.isEmpty {
-            let contents = try connection.query(
-                Self.selectRows, [.texts(rows.map(\.collection)), .texts(rows.map(\.chunk))]
-            ) { row in
-                (StoredBytes.Place.row(collection: ExactText(row.text(0)), chunk: ExactText(row.text(1))), row.blob(2))
-            }
-            for (place, bytes) in contents { places[place].map { found[$0] = bytes } }
+        for (content, bytes) in try TableContents.get(rows, connection) { found[StoredBytes(content)] = bytes }
+        for (column, wanted) in columns {
+            let values = try connection.query(column.selectWhole, [.integers(Array(wanted.keys))]) { ($0.integer(0), $0.blob(1)) }
+            for (id, bytes) in values { wanted[id].map { found[$0] = bytes } }
         }
-        for (column, ids) in columns {
-            let values = try connection.query(column.selectWhole, [.integers(ids)]) { row in
-                (StoredBytes.Place.column(column, of: row.integer(0)), row.blob(1))
-            }
-            for (place, bytes) in values { places[place].map { found[$0] = bytes } }
-        }
-        guard places.values.allSatisfy({ found[$0]?.count == $0.count }) else { throw Self.missingContent }
+        guard wanted.allSatisfy({ found[$0]?.count == $0.count }) else { throw Self.missingContent }
         return found
     }
 
-    /// Reads a part of what was left where it lies.
-    func read(_ stored: StoredBytes, from start: Int, count: Int) throws -> [UInt8] {
-        let slice: [Value] = [.integer(Int64(start + 1)), .integer(Int64(count))]
-        let bytes: [UInt8]? =
-            switch stored.place {
-            case .row(let collection, let chunk):
-                try connection.first(Self.selectSlice, [.text(collection.rawValue), .text(chunk.rawValue)] + slice) { $0.blob(0) }
-            case .file(let path): try chunks.read(path.rawValue, from: start, count: count)
-            case .column(let column, let id): try connection.first(column.selectSlice, [.integer(id)] + slice) { $0.blob(0) }
-            }
-        guard let bytes, bytes.count == count else { throw Self.missingContent }
-        return bytes
+    fileprivate func read(_ column: StoredBytes.Column, of id: Int64, from start: Int, count: Int) throws -> [UInt8]? {
+        try connection.first(column.selectSlice, [.integer(id), .integer(Int64(start + 1)), .integer(Int64(count))]) { $0.blob(0) }
     }
-
-    // Collections and uids come as two lists of the same length.
-    private static let selectRows = Statement(
-        pairs: """
-            SELECT stored.collection, stored.uid, stored.content
-            FROM   PAIRS [$1 text, $2 text] AS wanted
-            THEN JOIN apus_chunk stored ON stored.collection = wanted.first AND stored.uid = wanted.second
-            """)
-
-    private static let selectSlice = Statement(
-        "SELECT substr(content, $3, $4) FROM apus_chunk WHERE collection = $1 AND uid = $2")
 }
 
 extension ReadModel {
@@ -215,13 +195,38 @@ extension ReadModel {
     ///
     /// - Throws: `DatabaseFault` where something is not there any more: what was erased meanwhile is not told.
     public func read(_ stored: [StoredBytes]) async throws -> [StoredBytes: [UInt8]] {
-        try await contents { try $0.read(stored) }
+        let near = Set(stored.filter(\.isInSnapshot))
+        var found = near.isEmpty ? [:] : try await answers { try $0.read(near) }
+        let far = Set(stored).subtracting(near).compactMap { stored in
+            if case .content(let content) = stored.place { content } else { nil }
+        }
+        guard !far.isEmpty else { return found }
+        let fetched = try await contents.get(far)
+        for content in far {
+            guard let bytes = fetched[content], bytes.count == content.count else { throw Snapshot.missingContent }
+            found[StoredBytes(content)] = bytes
+        }
+        return found
     }
 
     /// Reads a part of what an answer has left where it lies.
     ///
     /// - Throws: as ``read(_:)`` does.
     public func read(_ stored: StoredBytes, from start: Int, count: Int) async throws -> [UInt8] {
-        try await contents { try $0.read(stored, from: start, count: count) }
+        let bytes: [UInt8]? =
+            switch stored.place {
+            case .content(let content): try await contents.get(content, from: start, count: count)
+            case .column(let column, let id): try await answers { try $0.read(column, of: id, from: start, count: count) }
+            }
+        guard let bytes, bytes.count == count else { throw Snapshot.missingContent }
+        return bytes
+    }
+
+    /// The items with all their contents at hand.
+    ///
+    /// - Throws: as ``read(_:)`` does.
+    public func completed(_ items: [ItemContent]) async throws -> [ItemContent] {
+        let stored = items.stored
+        return stored.isEmpty ? items : items.with(try await read(Array(stored)))
     }
 }

@@ -1,4 +1,4 @@
-internal import Chunks
+internal import Contents
 internal import Database
 public import Domain
 
@@ -33,7 +33,7 @@ extension Snapshot {
         let user = Value.integer(state.user.user?.rawValue ?? 0)
         let sessions = try connection.first(Self.selectSessions, [user]) { $0.integer(0) } ?? 0
         let email = try connection.first(Self.selectEmail, [user]) { $0.text(0) } ?? ""
-        return ErasureExtent(email: email, sessions: sessions, collections: collections, files: files.count { chunks.hasFile($0) })
+        return ErasureExtent(email: email, sessions: sessions, collections: collections, files: files.count { contents.files.hasFile($0) })
     }
 
     private static let selectSessions = Statement("SELECT count(*) FROM token_auth_authtoken WHERE user_id = $1")

@@ -1,3 +1,4 @@
+internal import Contents
 internal import Database
 public import Domain
 internal import EventLog
@@ -33,8 +34,8 @@ extension Snapshot {
     /// The items that changed after a position, oldest change first and the collection's own among them, for somebody who had
     /// everything at `base`: chunks that an item had there come without their contents, all others with them.
     ///
-    /// The page is made in one piece. It ends where it holds enough (``ContentBounds/frameBytes``), and contents that would make an
-    /// item too long are left out, to be fetched.
+    /// The page is sent in one piece, once it is completed (``ReadModel/completed(_:)``). It ends where it holds enough
+    /// (``ContentBounds/frameBytes``), and contents that would make an item too long are left out, to be fetched.
     ///
     /// - Parameters:
     ///   - base: ``Position/none`` for somebody who had nothing.
@@ -71,12 +72,8 @@ extension Snapshot {
     private func newMentions(of revisions: [Int64], knownAt base: Position, limit: Int) throws -> [Mention] {
         let values: [Value] = [.integers(revisions), .integer(base.rawValue), .integer(Int64(limit))]
         return try connection.query(Self.selectNewContents, values) { row in
-            let uid = row.text(1)
-            let content =
-                row.flag(2)
-                ? nil
-                : Content.stored(try stored(uid, of: row.text(3), bytes: row.integerOrNil(4).map { Int($0) }, path: row.text(5)))
-            return Mention(revision: row.integer(0), chunk: ChunkContent(uid: uid, content: content), id: row.integer(6))
+            let content = row.flag(3) ? nil : try content(row, from: 4)
+            return Mention(revision: row.integer(0), chunk: ChunkContent(uid: row.text(2), content: content), id: row.integer(1))
         }
     }
 
@@ -108,7 +105,7 @@ extension Snapshot {
                                         LIMIT    1) AS known
                    FROM   django_etebase_collectionitemrevision revision
                    WHERE  revision.id IN [$1 bigint])
-            SELECT paged_mention.revision_id, chunk.uid, paged_mention.is_known, collection.uid, length(stored.content), chunk."chunkFile", paged_mention.id
+            SELECT paged_mention.revision_id, paged_mention.id, chunk.uid, paged_mention.is_known, \(ContentStores.columns)
             FROM   (SELECT relation.id, relation.revision_id, relation.chunk_id,
                            CASE WHEN EXISTS (SELECT 1
                                              FROM   django_etebase_revisionchunkrelation earlier
@@ -120,8 +117,7 @@ extension Snapshot {
                     LIMIT  $3) paged_mention
             JOIN   django_etebase_collectionitemchunk chunk ON chunk.id = paged_mention.chunk_id
             JOIN   django_etebase_collection collection ON collection.id = chunk.collection_id
-            LEFT   JOIN apus_chunk stored
-                   ON paged_mention.is_known = 0 AND stored.collection = collection.uid AND stored.uid = chunk.uid
+            \(ContentStores.join(where: "paged_mention.is_known = 0"))
             ORDER  BY paged_mention.id
             """)
 }

@@ -1,4 +1,4 @@
-internal import Chunks
+internal import Contents
 internal import Database
 public import Domain
 
@@ -28,7 +28,7 @@ extension Snapshot {
             (uid: ChunkUID(row.text(0)), path: row.text(1))
         }
         return Pruning(
-            state: state, revisions: old, chunks: Set(chunks.map(\.uid)), files: chunks.count { self.chunks.hasFile($0.path) })
+            state: state, revisions: old, chunks: Set(chunks.map(\.uid)), files: chunks.count { contents.files.hasFile($0.path) })
     }
 
     private static let selectAged = Statement(

@@ -1,3 +1,4 @@
+internal import Contents
 internal import Database
 internal import Domain
 
@@ -150,36 +151,14 @@ extension Snapshot {
         }
     }
 
-    /// The elements with all their contents.
-    func inlined<Element: PageElement>(_ elements: [Element]) throws -> [Element] {
-        var stored: Set<StoredBytes> = []
-        for var element in elements {
-            element.eachContent { content in if case .stored(let bytes) = content { stored.insert(bytes) } }
-        }
-        guard !stored.isEmpty else { return elements }
-        let found = try read(stored)
-        return elements.map { element in
-            var element = element
-            element.eachContent { content in
-                if case .stored(let stored) = content, let bytes = found[stored] { content = .bytes(bytes) }
-            }
-            return element
-        }
-    }
-
     /// Where revisions name chunks, in order.
     ///
     /// - Parameter last: only mentions after this one.
     func mentions(of revisions: [Int64], after last: Int64 = 0, _ prefetch: Prefetch, limit: Int) throws -> [Mention] {
         let values: [Value] = [.integers(revisions), .integer(last), .integer(Int64(limit))]
         return try connection.query(Self.selectMentions, values) { row in
-            let uid = row.text(1)
-            let content =
-                prefetch == .medium
-                ? nil
-                : Content.stored(
-                    try stored(uid, of: row.text(2), bytes: row.integerOrNil(3).map { Int($0) }, path: row.text(4)))
-            return Mention(revision: row.integer(0), chunk: ChunkContent(uid: uid, content: content), id: row.integer(5))
+            let content = prefetch == .medium ? nil : try content(row, from: 3)
+            return Mention(revision: row.integer(0), chunk: ChunkContent(uid: row.text(2), content: content), id: row.integer(1))
         }
     }
 
@@ -191,7 +170,7 @@ extension Snapshot {
     // `+ 0` keeps SQLite from going through all mentions that there are, which are in this order.
     private static let selectMentions = Statement(
         list: """
-            SELECT paged_mention.revision_id, chunk.uid, collection.uid, length(stored.content), chunk."chunkFile", paged_mention.id
+            SELECT paged_mention.revision_id, paged_mention.id, chunk.uid, \(ContentStores.columns)
             FROM   (SELECT relation.id, relation.revision_id, relation.chunk_id
                     FROM   django_etebase_revisionchunkrelation relation
                     WHERE  relation.revision_id IN [$1 bigint] AND relation.id + 0 > $2
@@ -199,7 +178,7 @@ extension Snapshot {
                     LIMIT  $3) paged_mention
             JOIN   django_etebase_collectionitemchunk chunk ON chunk.id = paged_mention.chunk_id
             JOIN   django_etebase_collection collection ON collection.id = chunk.collection_id
-            LEFT   JOIN apus_chunk stored ON stored.collection = collection.uid AND stored.uid = chunk.uid
+            \(ContentStores.join())
             ORDER  BY paged_mention.id
             """)
 
@@ -220,7 +199,7 @@ extension ReadModel {
     public func mentions(
         of revision: RevisionContent, after last: Int64, _ prefetch: Prefetch
     ) async throws -> (chunks: [ChunkContent], last: Int64) {
-        try await contents { snapshot in
+        try await answers { snapshot in
             let found = try snapshot.mentions(of: [revision.id], after: last, prefetch, limit: snapshot.bounds.mentions)
             return (found.map(\.chunk), found.last?.id ?? last)
         }
@@ -228,6 +207,26 @@ extension ReadModel {
 }
 
 extension Array where Element: PageElement {
+    /// What their contents have left where it lies.
+    var stored: Set<StoredBytes> {
+        var stored: Set<StoredBytes> = []
+        for var element in self {
+            element.eachContent { content in if case .stored(let bytes) = content { stored.insert(bytes) } }
+        }
+        return stored
+    }
+
+    /// The elements with contents that were read.
+    func with(_ found: [StoredBytes: [UInt8]]) -> [Element] {
+        map { element in
+            var element = element
+            element.eachContent { content in
+                if case .stored(let stored) = content, let bytes = found[stored] { content = .bytes(bytes) }
+            }
+            return element
+        }
+    }
+
     /// Those that fit into a page without the contents of chunks, but one at least.
     fileprivate func fitting(into pageBytes: Int) -> [Element] {
         var bytes = 0

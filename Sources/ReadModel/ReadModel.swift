@@ -8,7 +8,7 @@
 /// the append's transaction that is so by itself. Where a projector follows the log, each question names the streams that
 /// it depends on; one that is behind makes the snapshot be given up, waited for and opened again, so bodies may run several
 /// times. State for commands does not wait: it is what the read model says and the events after that.
-public import Chunks
+public import Contents
 public import Database
 public import Domain
 public import EventLog
@@ -25,7 +25,7 @@ public struct ReadModel: Sendable {
     public let stokens: StokenSealer
     /// Nil where the projection is part of the append's transaction.
     private let progress: Progress?
-    private let chunks: ChunkStore
+    let contents: ContentStores
     let replica: Replica?
     private let bounds: ContentBounds
 
@@ -42,17 +42,17 @@ public struct ReadModel: Sendable {
     }
 
     /// - Parameters:
-    ///   - chunks: where contents lie that have no row.
+    ///   - contents: where contents lie.
     ///   - progress: what tells how far a projector is; nil where the append projects.
     ///   - replica: where ``replicaSnapshot(_:)`` reads; nil for the same database.
     ///   - bounds: how much pages may hold.
     public init(
-        database: any Database, stokens: StokenSealer, chunks: ChunkStore, progress: Progress?, replica: Replica? = nil,
+        database: any Database, stokens: StokenSealer, contents: ContentStores, progress: Progress?, replica: Replica? = nil,
         bounds: ContentBounds = ContentBounds()
     ) {
         self.database = database
         self.stokens = stokens
-        self.chunks = chunks
+        self.contents = replica.map { contents.reading(from: $0.database) } ?? contents
         self.progress = progress
         self.replica = replica
         self.bounds = bounds
@@ -79,10 +79,10 @@ public struct ReadModel: Sendable {
         while true {
             let steps = progress?.steps ?? 0
             do {
-                return try await database.read(extent) { [stokens, chunks, bounds, progress] connection in
+                return try await database.read(extent) { [stokens, contents, bounds, progress] connection in
                     let log = progress == nil ? Snapshot.Log.inline : .beside(first)
                     return try body(
-                        Snapshot(connection: connection, stokens: stokens, chunks: chunks, bounds: bounds, log: log))
+                        Snapshot(connection: connection, stokens: stokens, contents: contents, bounds: bounds, log: log))
                 }
             } catch let behind as Behind {
                 waitingSince = waitingSince ?? .now
@@ -109,9 +109,9 @@ public struct ReadModel: Sendable {
         while true {
             let steps = replica.progress.steps
             do {
-                let (answer, mark) = try await replica.database.read(extent) { [stokens, chunks, bounds, facts] connection in
+                let (answer, mark) = try await replica.database.read(extent) { [stokens, contents, bounds, facts] connection in
                     let snapshot = Snapshot(
-                        connection: connection, stokens: stokens, chunks: chunks, bounds: bounds, log: .elsewhere(facts))
+                        connection: connection, stokens: stokens, contents: contents, bounds: bounds, log: .elsewhere(facts))
                     do { return (Result<T, any Error>.success(try body(snapshot)), snapshot.unknownMark) } catch {
                         // What is refused may be refused for what another history says.
                         guard let mark = snapshot.unknownMark, !Self.isAskedAgain(error) else { throw error }
@@ -146,10 +146,10 @@ public struct ReadModel: Sendable {
 
     private static func isAskedAgain(_ error: any Error) -> Bool { error is LogFacts.Missing || error is Behind || error is DatabaseFault }
 
-    /// Reads contents that a snapshot of answers has left where they lie. They never change, so no moment is looked for.
-    func contents<T: Sendable>(_ body: @escaping @Sendable (Snapshot) throws -> T) async throws -> T {
-        try await (replica?.database ?? database).read { [stokens, chunks, bounds] connection in
-            try body(Snapshot(connection: connection, stokens: stokens, chunks: chunks, bounds: bounds, log: .inline))
+    /// Reads on what a snapshot of answers has left where it lies. That never changes, so no moment is looked for.
+    func answers<T: Sendable>(_ body: @escaping @Sendable (Snapshot) throws -> T) async throws -> T {
+        try await (replica?.database ?? database).read { [stokens, contents, bounds] connection in
+            try body(Snapshot(connection: connection, stokens: stokens, contents: contents, bounds: bounds, log: .inline))
         }
     }
 
@@ -210,7 +210,7 @@ public struct Snapshot {
 
     let connection: any Connection
     let stokens: StokenSealer
-    let chunks: ChunkStore
+    let contents: ContentStores
     let bounds: ContentBounds
     let log: Log
     private let moment = Moment()
@@ -225,10 +225,10 @@ public struct Snapshot {
     /// Up to where the replica says that its rows come from the log, where what is known of the log cannot tell.
     var unknownMark: LogHead? { moment.unknownMark }
 
-    init(connection: any Connection, stokens: StokenSealer, chunks: ChunkStore, bounds: ContentBounds, log: Log) {
+    init(connection: any Connection, stokens: StokenSealer, contents: ContentStores, bounds: ContentBounds, log: Log) {
         self.connection = connection
         self.stokens = stokens
-        self.chunks = chunks
+        self.contents = contents
         self.bounds = bounds
         self.log = log
     }

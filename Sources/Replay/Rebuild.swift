@@ -1,4 +1,4 @@
-public import Chunks
+public import Contents
 public import Database
 internal import Domain
 public import EventLog
@@ -30,7 +30,7 @@ public struct Rebuild: Sendable {
     /// - Parameters:
     ///   - scratch: an empty database with the schema, which is filled.
     ///   - chunks: where contents lie that have no row.
-    public init(database: any Database, scratch: SQLiteDatabase, stokens: StokenSealer, chunks: ChunkStore) throws {
+    public init(database: any Database, scratch: SQLiteDatabase, stokens: StokenSealer, chunks: ContentStores) throws {
         verification = try Verification(database: database, scratch: scratch, stokens: stokens, chunks: chunks)
     }
 

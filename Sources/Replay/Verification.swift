@@ -1,4 +1,4 @@
-public import Chunks
+public import Contents
 public import Database
 internal import Domain
 public import EventLog
@@ -10,7 +10,7 @@ internal import Projections
 public struct Verification: Sendable {
     let database: any Database
     var replay: Replay
-    private let chunks: ChunkStore
+    private let chunks: ContentStores
 
     /// What was found.
     public struct Report: Sendable {
@@ -24,8 +24,8 @@ public struct Verification: Sendable {
 
     /// - Parameters:
     ///   - scratch: an empty database with the schema, which is filled.
-    ///   - chunks: where contents lie that have no row.
-    public init(database: any Database, scratch: SQLiteDatabase, stokens: StokenSealer, chunks: ChunkStore) throws {
+    ///   - chunks: where contents lie.
+    public init(database: any Database, scratch: SQLiteDatabase, stokens: StokenSealer, chunks: ContentStores) throws {
         self.database = database
         self.chunks = chunks
         replay = try Replay(scratch: scratch, projection: DjangoProjection(stokens: stokens))
@@ -90,43 +90,44 @@ public struct Verification: Sendable {
         while found < Self.chunkFaults {
             let page = try await replay.contents(after: last)
             guard let end = page.last?.id else { return }
-            let faults = try await database.read { [chunks] connection in try Self.faults(of: page, chunks, connection) }
+            let faults = try await faults(of: page)
             report.faults += faults
             found += faults.count
             last = end
         }
     }
 
-    private static func faults(
-        of page: [Replay.StoredContent], _ chunks: ChunkStore, _ connection: any Connection
-    ) throws -> [String] {
+    private func faults(of page: [Replay.StoredContent]) async throws -> [String] {
         struct Key: Hashable {
             let collection: CollectionUID
             let uid: ChunkUID
         }
         let lists: [Value] = [.texts(page.map(\.collection.rawValue)), .texts(page.map(\.uid.rawValue))]
-        let places = try connection.query(selectPlaces, lists) { row in
-            (Key(collection: CollectionUID(row.text(0)), uid: ChunkUID(row.text(1))), (isInTable: row.flag(2), path: row.text(3)))
+        // What lies in the table may be pruned just now: it is read where it is named.
+        let (places, near) = try await database.read { [chunks] connection in
+            let found = try connection.query(Self.selectPlaces, lists) { row in
+                let key = Key(collection: CollectionUID(row.text(0)), uid: ChunkUID(row.text(1)))
+                return (key, (path: row.text(2), reference: try chunks.reference(row, from: 0)))
+            }
+            let places = Dictionary(found) { first, _ in first }
+            let references = places.values.compactMap(\.reference).filter { $0.place == .database }
+            return (places, try TableContents.get(references, connection))
         }
-        let placeOf = Dictionary(places) { first, _ in first }
         // An adopted chunk may have no digest.
-        let provable = page.filter { !$0.digest.isEmpty && placeOf[Key(collection: $0.collection, uid: $0.uid)]?.isInTable == true }
-        let contents = try connection.query(
-            selectContents, [.texts(provable.map(\.collection.rawValue)), .texts(provable.map(\.uid.rawValue))]
-        ) { row in (Key(collection: CollectionUID(row.text(0)), uid: ChunkUID(row.text(1))), row.blob(2)) }
-        let contentOf = Dictionary(contents) { first, _ in first }
-        return try page.compactMap { stored in
-            let key = Key(collection: stored.collection, uid: stored.uid)
-            guard let place = placeOf[key] else { return nil }
+        let far = page.compactMap { $0.digest.isEmpty ? nil : places[Key(collection: $0.collection, uid: $0.uid)]?.reference }
+            .filter { near[$0] == nil }
+        let contents = near.merging(try await chunks.get(far)) { first, _ in first }
+        return page.compactMap { stored in
+            guard let place = places[Key(collection: stored.collection, uid: stored.uid)] else { return nil }
             let fault: String?
             if stored.digest.isEmpty {
-                fault = place.isInTable || chunks.hasFile(place.path) ? nil : "is missing"
-            } else if let content = try contentOf[key] ?? chunks.read(place.path) {
+                fault = place.reference == nil ? "is missing" : nil
+            } else if let content = place.reference.flatMap({ contents[$0] }) {
                 fault = StoredChunk(uid: stored.uid, content: content).digest == stored.digest ? nil : "was changed"
             } else {
                 fault = "is missing"
             }
-            let file = place.isInTable ? "" : " (file \(place.path.visible))"
+            let file = place.reference?.place == .database ? "" : " (file \(place.path.visible))"
             return fault.map {
                 "chunks: the content of \(stored.uid.rawValue.visible) of collection \(stored.collection.rawValue.visible) \($0)\(file)"
             }
@@ -139,18 +140,11 @@ public struct Verification: Sendable {
     /// Collections and uids come as two lists of the same length.
     private static let selectPlaces = Statement(
         pairs: """
-            SELECT collection.uid, chunk.uid, CASE WHEN stored.uid IS NULL THEN 0 ELSE 1 END, chunk."chunkFile"
+            SELECT \(ContentStores.columns)
             FROM   PAIRS [$1 text, $2 text] AS wanted
             THEN JOIN django_etebase_collection collection ON collection.uid = wanted.first
             THEN JOIN django_etebase_collectionitemchunk chunk ON chunk.uid = wanted.second AND chunk.collection_id + 0 = collection.id
-            LEFT JOIN apus_chunk stored ON stored.collection = collection.uid AND stored.uid = chunk.uid
-            """)
-
-    private static let selectContents = Statement(
-        pairs: """
-            SELECT stored.collection, stored.uid, stored.content
-            FROM   PAIRS [$1 text, $2 text] AS wanted
-            THEN JOIN apus_chunk stored ON stored.collection = wanted.first AND stored.uid = wanted.second
+            \(ContentStores.join())
             """)
 }
 

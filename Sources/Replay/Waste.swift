@@ -1,4 +1,4 @@
-public import Chunks
+public import Contents
 public import Database
 public import Domain
 internal import EventLog
@@ -9,8 +9,8 @@ internal import EventLog
 /// needs it, and the history keeps every revision. What events name is read from the tables that follow from them, so whoever
 /// calls this has verified those; and what was in the log when contents were looked for must be in them.
 ///
-/// A content in the table comes with its event, in one transaction. A file comes before its event: it is looked at only when it
-/// has not been touched for a while, and a writer touches what it is about to name (``ChunkStore/remove(_:before:)``).
+/// A content in the table comes with its event, in one transaction. Elsewhere one comes before its event: it is looked at only when it
+/// has not been touched for a while, and a writer touches what it is about to name (`ContentStore.remove`).
 public struct Waste: Sendable {
     /// What there is to remove, or was removed.
     public struct Report: Sendable {
@@ -22,15 +22,12 @@ public struct Waste: Sendable {
         public var bytes = 0
     }
 
-    /// How many files are asked about at once.
-    private static let pageFiles = 500
-
     private let database: any Database
-    private let chunks: ChunkStore
+    private let chunks: ContentStores
     private let caughtUp: @Sendable (Position) async throws -> Void
 
     /// - Parameter caughtUp: returns when the tables are as far as a position.
-    public init(database: any Database, chunks: ChunkStore, caughtUp: @escaping @Sendable (Position) async throws -> Void) {
+    public init(database: any Database, chunks: ContentStores, caughtUp: @escaping @Sendable (Position) async throws -> Void) {
         self.database = database
         self.chunks = chunks
         self.caughtUp = caughtUp
@@ -43,28 +40,11 @@ public struct Waste: Sendable {
     ///   - removes: false to change nothing.
     /// - Throws: `DatabaseFault`, or what the wait for the tables throws; then nothing was removed.
     public func run(before time: Timestamp, removes: Bool) async throws -> Report {
-        var report = Report()
-        // What an event names that is not in the tables yet looks like waste.
-        let files = try chunks.files(before: time)
-        let (suspects, head) = try await database.read { connection in (try Self.rows(connection), try EventLog.head(connection)) }
-        try await caughtUp(head.position)
-        let rows = try await database.read(Self.rows).intersection(suspects)
-        for row in rows.sorted(by: { ($0.collection, $0.uid) < ($1.collection, $1.uid) }) {
-            // Nothing can come to name it meanwhile: the uid of a collection that is gone is never used again.
-            if removes {
-                try await database.write { connection in
-                    _ = try connection.execute(Self.deleteRow, [.text(row.collection.rawValue), .text(row.uid.rawValue)])
-                }
-            }
-            report.rows.append("\(row.collection)/\(row.uid)")
-            report.bytes += Int(row.bytes)
-        }
-        try await sweep(files, before: time, removes: removes, &report)
-        return report
+        try await sweep(of: nil, before: time, removes: removes)
     }
 
-    /// Removes the files of collections that were erased, however new they are: an erasure removes them once it is in the log, and may
-    /// have been interrupted before it had.
+    /// Removes the contents of collections that were erased, however new they are: an erasure removes files once it is in the log, and
+    /// may have been interrupted before it had.
     ///
     /// - Throws: as ``run(before:removes:)`` does, and where a file cannot be removed, once the others are.
     public func finishErasures() async throws -> Report {
@@ -78,46 +58,59 @@ public struct Waste: Sendable {
                 if case .userErased(let event) = record.event { event.collections } else { [] }
             }
         }
-        var report = Report()
-        try await sweep(try chunks.files(of: Set(erased)), before: .always.upperBound, removes: true, &report)
-        return report
+        return try await sweep(of: Set(erased), before: .always.upperBound, removes: true)
     }
 
-    /// Removes those of some files that no row names.
-    private func sweep(
-        _ files: [(path: String, bytes: Int)], before time: Timestamp, removes: Bool, _ report: inout Report
-    ) async throws {
-        guard !files.isEmpty else { return }
-        let oddly = Set(
-            try await database.read { connection in try connection.query(Self.selectOdd, []) { $0.text(0) } }.compactMap(Self.place))
+    /// Looks through all stores for what no row names.
+    private func sweep(of collections: Set<CollectionUID>?, before time: Timestamp, removes: Bool) async throws -> Report {
+        var report = Report()
         var fault: (any Error)?
-        var rest = files[...]
-        while !rest.isEmpty {
-            let page = Array(rest.prefix(Self.pageFiles))
-            rest = rest.dropFirst(page.count)
-            let named = try await database.read { connection in
-                Set(try connection.query(Self.selectNamed, [.texts(page.map(\.path))]) { ExactText($0.text(0)) })
-            }
-            for file in page where !named.contains(ExactText(file.path)) && !oddly.contains(ExactText(file.path)) {
-                if removes {
-                    do { guard try chunks.remove(file.path, before: time) else { continue } } catch {
-                        // One that cannot be removed keeps no other.
-                        fault = fault ?? error
-                        continue
+        for store in chunks.all {
+            try await store.list(of: collections, before: time) { page in
+                for content in try await unnamed(page) {
+                    if removes {
+                        do { guard try await store.remove(content, before: time) else { continue } } catch {
+                            // One that cannot be removed keeps no other.
+                            fault = fault ?? error
+                            continue
+                        }
                     }
+                    report.note(content)
                 }
-                report.files.append(file.path)
-                report.bytes += file.bytes
             }
         }
         if let fault { throw fault }
+        report.rows.sort()
+        return report
     }
 
-    /// A content in the table that the other tables do not name.
-    private struct StoredContent: Hashable {
-        let collection: CollectionUID
-        let uid: ChunkUID
-        let bytes: Int64
+    /// Those of some contents that no row names, in order. Nothing can come to name one of the table meanwhile: it comes with its
+    /// event, and the uid of a collection that is gone is never used again.
+    private func unnamed(_ page: [HeldContent]) async throws -> [HeldContent] {
+        // What an event names that is not in the tables yet looks like waste.
+        let head = try await database.read { try EventLog.head($0) }
+        try await caughtUp(head.position)
+        var (chunks, paths): ([(ChunkUID, CollectionUID)], [ExactText]) = ([], [])
+        for content in page {
+            switch content.key {
+            case .chunk(let chunk, let collection): chunks.append((chunk, collection))
+            case .path(let path): paths.append(path)
+            }
+        }
+        let (pairs, files): ([Value], [Value]) = (
+            [.texts(chunks.map(\.1.rawValue)), .texts(chunks.map(\.0.rawValue))], [.texts(paths.map(\.rawValue))]
+        )
+        let asksOdd = !paths.isEmpty
+        let named = try await database.read { connection in
+            let rows = try connection.query(Self.selectNamedChunks, pairs) {
+                HeldContent.Key.chunk(ChunkUID($0.text(1)), of: CollectionUID($0.text(0)))
+            }
+            guard asksOdd else { return Set(rows) }
+            let exactly = try connection.query(Self.selectNamed, files) { HeldContent.Key.path(ExactText($0.text(0))) }
+            let oddly = try connection.query(Self.selectOdd, []) { $0.text(0) }.compactMap(Self.place)
+            return Set(rows + exactly + oddly.map { .path($0) })
+        }
+        return page.filter { !named.contains($0.key) }
     }
 
     /// The file that a row names which is not written as paths of files are found: with blank steps, or with such as lead up.
@@ -129,17 +122,13 @@ public struct Waste: Sendable {
         return names.isEmpty ? nil : ExactText(names.joined(separator: "/"))
     }
 
-    private static func rows(_ connection: any Connection) throws -> Set<StoredContent> {
-        Set(
-            try connection.query(selectRows, []) {
-                StoredContent(collection: CollectionUID($0.text(0)), uid: ChunkUID($0.text(1)), bytes: $0.integer(2))
-            })
-    }
-
-    private static let selectRows = Statement(
-        "SELECT collection, uid, length(content) FROM apus_chunk WHERE \(ChunkTable.isUnnamed)")
-
-    private static let deleteRow = Statement("DELETE FROM apus_chunk WHERE collection = $1 AND uid = $2")
+    private static let selectNamedChunks = Statement(
+        pairs: """
+            SELECT collection.uid, chunk.uid
+            FROM   PAIRS [$1 text, $2 text] AS wanted
+            THEN JOIN django_etebase_collection collection ON collection.uid = wanted.first
+            THEN JOIN django_etebase_collectionitemchunk chunk ON chunk.uid = wanted.second AND chunk.collection_id + 0 = collection.id
+            """)
 
     private static let selectErasures = Statement(
         """
@@ -160,4 +149,14 @@ public struct Waste: Sendable {
 
     private static let selectNamed = Statement(
         list: #"SELECT "chunkFile" FROM django_etebase_collectionitemchunk WHERE "chunkFile" IN [$1 text]"#)
+}
+
+extension Waste.Report {
+    fileprivate mutating func note(_ content: HeldContent) {
+        switch content.key {
+        case .chunk(let chunk, let collection): rows.append("\(collection)/\(chunk)")
+        case .path(let path): files.append(path.rawValue)
+        }
+        bytes += content.bytes
+    }
 }

@@ -1,5 +1,5 @@
 internal import Backup
-package import Chunks
+package import Contents
 package import Database
 package import Domain
 package import EventLog
@@ -21,7 +21,7 @@ package struct Node: Sendable {
     package let readModel: ReadModel
     package let committer: Committer
     package let appender: any Appender
-    package let chunks: ChunkStore
+    package let chunks: ContentStores
     package let secret: Hidden<[UInt8]>
     /// Where it lies.
     let data: DataSettings
@@ -54,7 +54,7 @@ package struct Node: Sendable {
     ///   - redis: through which other processes are woken; its service is run by whoever made it.
     /// - Throws: ``SettingFault``, ``OperatorFault``, `SecretFault` or `DatabaseFault`.
     package init(
-        _ settings: DataSettings, makesDatabase: Bool = false, chunks place: ChunkStore.Place = .database, redis: Redis? = nil,
+        _ settings: DataSettings, makesDatabase: Bool = false, chunks place: ContentPlace = .database, redis: Redis? = nil,
         logger: Logger
     ) async throws {
         let folder = DataFolder(path: settings.folder)
@@ -73,7 +73,7 @@ package struct Node: Sendable {
         let key = secret.value
         let stokens = StokenSealer(secret: key)
         let projection = DjangoProjection(stokens: stokens)
-        chunks = ChunkStore(folder: settings.chunkFolder, place: place)
+        let files = FileContents(folder: settings.chunkFolder)
         if place == .files { KeptFiles.restrict(settings.chunkFolder) }
         switch settings.database {
         case .postgres(let url):
@@ -115,8 +115,9 @@ package struct Node: Sendable {
             self.database = database
             self.projectors = projectors
             waking = telling.map { Waking(telling: $0, projectors: projectors, progress: progress) }
+            chunks = ContentStores(table: TableContents(database), files: files, place: place)
             readModel = ReadModel(
-                database: database, stokens: stokens, chunks: chunks, progress: progress, replica: readDatabase?.replica)
+                database: database, stokens: stokens, contents: chunks, progress: progress, replica: readDatabase?.replica)
             committer = Committer(appender)
             self.appender = appender
         case .sqlite(let path):
@@ -136,7 +137,8 @@ package struct Node: Sendable {
             sharedTickets = nil
             projectors = []
             waking = nil
-            readModel = ReadModel(database: database, stokens: stokens, chunks: chunks, progress: nil)
+            chunks = ContentStores(table: TableContents(database), files: files, place: place)
+            readModel = ReadModel(database: database, stokens: stokens, contents: chunks, progress: nil)
             let appender = LocalAppender(
                 database: database, project: { try projection.apply($1, $0) }, committed: { hints.publish(Notice.about($0)) })
             committer = Committer(appender)

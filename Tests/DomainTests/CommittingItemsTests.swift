@@ -276,7 +276,7 @@ import Testing
     }
 }
 
-@Suite("Chunks") struct ChunkTests {
+@Suite("Contents") struct ChunkTests {
     private let given = CollectionState(
         given: Event.adasNotes + [
             .created("a", Revision("a-1", chunks: ["c1"], stored: [StoredChunk("c1")])),

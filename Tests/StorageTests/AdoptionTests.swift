@@ -1,4 +1,4 @@
-import Chunks
+import Contents
 import Database
 import Domain
 import EventLog
@@ -33,7 +33,7 @@ import Testing
     }
 
     private func adopt(_ database: any Database, in place: Place) async throws {
-        let contents = ChunkStore(folder: place.chunkFolder, place: .database)
+        let contents = FileContents(folder: place.chunkFolder)
         _ = try await database.write { [dialect = database.dialect] connection in
             try Schema.adopt(connection, dialect) { try Adoption.requireSound(connection, dialect) }
             return try Adoption.run(connection, contents: contents, at: Timestamp(rawValue: 1)) { _ in }
@@ -85,7 +85,7 @@ import Testing
     @Test("changes nothing where it fails", arguments: Engine.all)
     func fails(engine: Engine) async throws {
         try await tables(engine) { place, database in
-            let contents = ChunkStore(folder: place.chunkFolder, place: .database)
+            let contents = FileContents(folder: place.chunkFolder)
             await #expect(throws: DatabaseFault.self) {
                 _ = try await database.write { [dialect = database.dialect] connection in
                     try Schema.adopt(connection, dialect) { try Adoption.requireSound(connection, dialect) }
@@ -179,7 +179,7 @@ import Testing
 @Suite("What an EteSync server writes beside Apus") struct AdoptionBesideTests {
     private func adopt(_ node: Node, takesAll: Bool = false) async throws -> AdoptionAgain.Outcome {
         try await withScratch { scratch in
-            try await AdoptionAgain(database: node.database, scratch: scratch, stokens: node.stokens, contents: node.chunks)
+            try await AdoptionAgain(database: node.database, scratch: scratch, stokens: node.stokens, contents: node.chunks.files)
                 .runBeside(at: Timestamp(rawValue: 1), takesAll: takesAll) { _ in }
         }
     }

@@ -1,4 +1,4 @@
-import Chunks
+import Contents
 import Database
 import Domain
 import EventLog
@@ -33,7 +33,26 @@ import Testing
 
     private func served(_ chunk: ChunkUID, of collection: CollectionUID = notes, to user: UserID, _ node: Node) async throws -> [UInt8]? {
         let found = try await node.readModel.snapshot { try $0.chunk(chunk, in: $0.access(to: collection, by: user)) }
-        return if case .bytes(let bytes) = found { bytes } else { nil }
+        switch found {
+        case .bytes(let bytes): return bytes
+        case .stored(let stored): return try await node.readModel.read([stored])[stored]
+        case nil: return nil
+        }
+    }
+
+    /// The contents of an item's chunks.
+    private func contents(of item: ItemUID, to user: UserID, _ node: Node) async throws -> [Content?] {
+        let item = try await node.readModel.snapshot { try $0.item(item, of: $0.access(to: notes, by: user), .auto) }
+        return try await node.readModel.completed([item].compactMap(\.self)).flatMap { $0.revision.chunks.map(\.content) }
+    }
+
+    /// The files that there are, by their paths.
+    private func files(_ node: Node) async throws -> [String] {
+        var paths: [String] = []
+        try await node.chunks.files.list(of: nil, before: .always.upperBound) { page in
+            for case .path(let path) in page.map(\.key) { paths.append(path.rawValue) }
+        }
+        return paths
     }
 
     private func faults(_ node: Node) async throws -> [String] {
@@ -52,8 +71,7 @@ import Testing
             #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["cdef"], "and nothing else")
             #expect(try await rows(node) == 0)
             #expect(try await served("abcdef", to: ada, node) == content)
-            let item = try await node.readModel.snapshot { try $0.item("a", of: $0.access(to: notes, by: ada), .auto) }
-            #expect(item?.revision.chunks.map(\.content) == [.bytes(content)])
+            #expect(try await contents(of: "a", to: ada, node) == [.bytes(content)])
         }
     }
 
@@ -62,12 +80,11 @@ import Testing
         try await engine.place { place in
             try await place.node(chunks: .files).running { node in _ = try await given(node) }
             let ada = UserID(rawValue: 1)
-            for setting in [ChunkStore.Place.database, .files] {
+            for setting in [ContentPlace.database, .files] {
                 try await place.node(chunks: setting).running { node in
                     try await node.commit(
                         OfferedItem("a", RevisionUID("to-\(setting)"), chunks: "abcdef", ChunkUID("other-\(setting)")), by: ada)
-                    let item = try await node.readModel.snapshot { try $0.item("a", of: $0.access(to: notes, by: ada), .auto) }
-                    #expect(item?.revision.chunks.map(\.content) == [.bytes(content), .bytes(content)])
+                    #expect(try await contents(of: "a", to: ada, node) == [.bytes(content), .bytes(content)])
                     #expect(try await rows(node) == 1, "only the chunk that came in between")
                 }
             }
@@ -100,7 +117,7 @@ import Testing
             }
             #expect(try await rows(node) == 0, "all are in files")
             #expect(try await served("abcdef", to: ada, node) == content, "what others have is what it was")
-            #expect(try node.chunks.files(before: .always.upperBound).count == 1 + Self.odd.count * 3)
+            #expect(try await files(node).count == 1 + Self.odd.count * 3)
             #expect(try await faults(node) == [])
         }
     }
@@ -136,11 +153,11 @@ import Testing
             let ada = try await given(node)
             try Data(content).write(to: file("../secret"))
             for row in ["user_1", "user_1/notes", "user_1/notes/ab", "../secret", "user_1/../../secret", "", "/etc/hostname", "nothing"] {
-                #expect(try !node.chunks.remove(row, before: .always.upperBound), "\(row)")
+                #expect(try !node.chunks.files.remove(row, before: .always.upperBound), "\(row)")
             }
             #expect(try [UInt8](Data(contentsOf: file("../secret"))) == content)
             #expect(try await served("abcdef", to: ada, node) == content)
-            #expect(try node.chunks.remove(path, before: .always.upperBound))
+            #expect(try node.chunks.files.remove(path, before: .always.upperBound))
         }
     }
 
@@ -202,10 +219,10 @@ import Testing
             _ = try await given(node)
             let before = try changed(file(path))
             let anHourAgo = Timestamp(rawValue: Int64(Date().timeIntervalSince1970 - 3600) * 1_000_000)
-            #expect(try !node.chunks.remove(path, before: anHourAgo))
+            #expect(try !node.chunks.files.remove(path, before: anHourAgo))
             #expect(try changed(file(path)) == before, "nothing was done to its name, however the process may end")
-            #expect(try node.chunks.remove(path, before: .always.upperBound))
-            #expect(try !node.chunks.remove(path, before: .always.upperBound), "it is gone")
+            #expect(try node.chunks.files.remove(path, before: .always.upperBound))
+            #expect(try !node.chunks.files.remove(path, before: .always.upperBound), "it is gone")
         }
     }
 
@@ -220,11 +237,11 @@ import Testing
                 // An old file, which one finds for its content while another removes it.
                 try FileManager.default.setAttributes(
                     [.modificationDate: anHourAgo], ofItemAtPath: file(path).path(percentEncoded: false))
-                async let removed = node.chunks.remove(path, before: before)
-                let written = try await node.chunks.write(["abcdef": content], of: notes, ownedBy: owner)
+                async let removed = node.chunks.files.remove(path, before: before)
+                let missing = try await node.chunks.files.put(["abcdef": content], of: notes, ownedBy: owner)
                 _ = try await removed
-                try #require(written == ["abcdef"])
-                try #require(try node.chunks.read(path) == content)
+                try #require(missing.isEmpty)
+                try #require(try node.chunks.files.read(path) == content)
             }
         }
     }
@@ -245,7 +262,7 @@ import Testing
             try await node.caughtUp()
             #expect(FileManager.default.fileExists(atPath: file(path).path(percentEncoded: false)))
             #expect(try await waste.finishErasures().files.sorted() == ["user_1/notes/ab/.new-abcdef", path])
-            #expect(try node.chunks.files(before: .always.upperBound).map(\.path) == ["user_\(ben.rawValue)/other/ab/cdef"])
+            #expect(try await files(node) == ["user_\(ben.rawValue)/other/ab/cdef"])
             #expect(try await waste.finishErasures().files == [])
         }
     }

@@ -1,4 +1,4 @@
-import Chunks
+import Contents
 import Database
 import Domain
 import EventLog
@@ -75,7 +75,9 @@ extension Node {
         let (pruning, head) = try await readModel.snapshot { snapshot in
             (try snapshot.pruning(of: snapshot.history(of: uid).revisions(notKeptBy: policy), in: uid), try snapshot.logHead())
         }
-        return try await appender.prune(pruning.revisions, chunks: pruning.chunks, on: pruning.state, asOf: head, at: noon, key: sealKey)
+        return try await appender.prune(
+            pruning.revisions, chunks: pruning.chunks, on: pruning.state, asOf: head, at: noon, key: sealKey
+        ) { try TableContents.delete($0, of: pruning.state.uid, $1) }
     }
 
     /// Erases a user, as the operator does.

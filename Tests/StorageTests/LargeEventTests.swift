@@ -1,4 +1,4 @@
-import Chunks
+import Contents
 import Domain
 import EventLog
 import TestSupport

@@ -1,4 +1,4 @@
-import Chunks
+import Contents
 import Database
 import Domain
 import EventLog
@@ -12,7 +12,8 @@ import Testing
         _ item: ItemUID, _ chunks: [ChunkUID], storing stored: [ChunkUID], inFiles: Bool = false, meta: [UInt8] = [1], by user: UserID,
         _ node: Node
     ) async throws {
-        let writes = (inFiles ? [] : stored).map { Write(ChunkTable.insert, [.text("notes"), .text($0.rawValue), .blob(Self.bytes($0))]) }
+        let contents = Dictionary(uniqueKeysWithValues: (inFiles ? [] : stored).map { ($0, Self.bytes($0)) })
+        let writes = Array(try await node.chunks.table.put(contents, of: notes, ownedBy: user).values)
         let revision = Revision(
             uid: RevisionUID("\(item)-1"), meta: meta, isDeleted: false, chunks: chunks,
             stored: stored.map { StoredChunk(uid: $0, content: Self.bytes($0)) })
@@ -30,7 +31,7 @@ import Testing
         try await node.caughtUp()
         var bounds = ContentBounds()
         change(&bounds)
-        return ReadModel(database: node.database, stokens: node.stokens, chunks: node.chunks, progress: nil, bounds: bounds)
+        return ReadModel(database: node.database, stokens: node.stokens, contents: node.chunks, progress: nil, bounds: bounds)
     }
 
     private func pages(_ readModel: ReadModel, by user: UserID) async throws -> [Page<ItemContent>] {
@@ -101,15 +102,15 @@ import Testing
 
     @Test(
         "contents of a long page stay where they lie until they are sent, whole or in parts", arguments: Engine.all,
-        ChunkStore.Place.allCases)
-    func stored(engine: Engine, place: ChunkStore.Place) async throws {
+        ContentPlace.allCases)
+    func stored(engine: Engine, place: ContentPlace) async throws {
         try await engine.place { location in
             try await location.node(chunks: place).running { node in
                 let ada = try await node.user("ada")
                 try await node.create(notes, by: ada)
                 let meta = [UInt8](repeating: 7, count: 5000)
                 if place == .files {
-                    _ = try await node.chunks.write(["long-chunk": Self.bytes("long-chunk")], of: notes, ownedBy: ada)
+                    _ = try await node.chunks.files.put(["long-chunk": Self.bytes("long-chunk")], of: notes, ownedBy: ada)
                 }
                 try await add("a", ["long-chunk"], storing: ["long-chunk"], inFiles: place == .files, meta: meta, by: ada, node)
                 let model = try await readModel(node) { $0.inlineBytes = 100 }

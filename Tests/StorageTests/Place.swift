@@ -1,4 +1,4 @@
-import Chunks
+import Contents
 import Database
 import Domain
 import EventLog
@@ -30,7 +30,7 @@ struct Place: Sendable {
     ///   - place: where new contents of chunks go.
     ///   - appended: told how many events each append came to.
     func node(
-        _ name: String = "one", watch: (any Database) -> any Database = { $0 }, chunks place: ChunkStore.Place = .database,
+        _ name: String = "one", watch: (any Database) -> any Database = { $0 }, chunks place: ContentPlace = .database,
         appended: @escaping @Sendable (Int) -> Void = { _ in }
     ) async throws -> Node {
         let opened = try await database(name)
@@ -38,7 +38,7 @@ struct Place: Sendable {
         try await database.write { [dialect = database.dialect] connection in try Schema.create(connection, dialect) }
         let stokens = StokenSealer(secret: Array("the secret of the tests".utf8))
         let projection = DjangoProjection(stokens: stokens)
-        let chunks = ChunkStore(folder: chunkFolder, place: place)
+        let chunks = ContentStores(table: TableContents(database), files: FileContents(folder: chunkFolder), place: place)
         let appender: any Appender
         var (progress, projector): (Progress?, Projector?)
         if let opened = opened as? PostgresDatabase {
@@ -57,7 +57,7 @@ struct Place: Sendable {
         let watched = WatchedAppender(base: appender, appended: appended)
         return Node(
             database: database, stokens: stokens, projection: projection,
-            readModel: ReadModel(database: database, stokens: stokens, chunks: chunks, progress: progress),
+            readModel: ReadModel(database: database, stokens: stokens, contents: chunks, progress: progress),
             committer: Committer(watched), appender: watched, chunks: chunks, projector: projector)
     }
 }
@@ -91,7 +91,7 @@ struct Node: Sendable {
     let readModel: ReadModel
     let committer: Committer
     let appender: any Appender
-    let chunks: ChunkStore
+    let chunks: ContentStores
     /// Nil where the append projects.
     var projector: Projector?
 

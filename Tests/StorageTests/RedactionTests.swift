@@ -1,3 +1,4 @@
+import Contents
 import Database
 import Domain
 import ReadModel
@@ -103,7 +104,8 @@ import Testing
             #expect(pruning.revisions.map(\.revision) == ["a-1"] && pruning.chunks == ["k1", "k2"])
             try await node.commit(OfferedItem("b", "b-1", chunks: "k2"), by: ada)
             let events = try await node.appender.prune(
-                pruning.revisions, chunks: pruning.chunks, on: pruning.state, asOf: head, at: noon, key: sealKey)
+                pruning.revisions, chunks: pruning.chunks, on: pruning.state, asOf: head, at: noon, key: sealKey
+            ) { try TableContents.delete($0, of: pruning.state.uid, $1) }
             guard case .revisionsPruned(let event) = try #require(events.last).event else { throw Refusal.userExists }
             #expect(event.chunks == ["k1"])
             let kept = try await node.tables { $0 == "apus_chunk" }
@@ -124,7 +126,7 @@ import Testing
             try await node.restore(["a": "a-1"])
             let before = try await node.tables()
             await #expect(throws: Refusal.doesNotExist(model: "CollectionItemRevision")) {
-                try await node.appender.prune(pruning.revisions, chunks: [], on: pruning.state, asOf: head, at: noon, key: sealKey)
+                try await node.appender.prune(pruning.revisions, chunks: [], on: pruning.state, asOf: head, at: noon, key: sealKey) { _, _ in }
             }
             #expect(try await node.tables() == before)
         }

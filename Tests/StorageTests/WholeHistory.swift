@@ -1,4 +1,4 @@
-import Chunks
+import Contents
 import Database
 import Domain
 import EventLog

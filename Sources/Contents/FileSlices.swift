@@ -1,7 +1,7 @@
 internal import Database
 internal import Foundation
 
-extension ChunkStore {
+extension FileContents {
     /// How long the content in the file at a path is; nil where there is none.
     ///
     /// - Throws: `DatabaseFault` when there is one that cannot be looked at.

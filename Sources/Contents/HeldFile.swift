@@ -15,7 +15,7 @@ struct HeldFile: ~Copyable {
     }
 
     private let descriptor: Int32
-    /// When it was last touched, in microseconds since 1970, rounded up: whoever touches it later is never taken for earlier.
+    /// When it was last touched (``touchedAt(_:)``).
     let touchedAt: Int64
 
     /// Waits for those who hold it, who only read it or look at it.
@@ -40,7 +40,12 @@ struct HeldFile: ~Copyable {
             return nil
         }
         self.descriptor = descriptor
-        touchedAt = Int64(held.st_mtim.tv_sec) * 1_000_000 + (Int64(held.st_mtim.tv_nsec) + 999) / 1000
+        touchedAt = Self.touchedAt(held)
+    }
+
+    /// When a file was last touched, in microseconds since 1970, rounded up: whoever touches it later is never taken for earlier.
+    static func touchedAt(_ status: stat) -> Int64 {
+        Int64(status.st_mtim.tv_sec) * 1_000_000 + (Int64(status.st_mtim.tv_nsec) + 999) / 1000
     }
 
     deinit { close(descriptor) }

@@ -1,56 +1,71 @@
-/// Where encrypted contents lie: in a table beside the log, or in files.
-///
-/// Pattern: what has a row in the table is read from there, everything else from its file, so both kinds live together in
-/// one database and it can be changed at any time where new contents go. Contents never change.
-///
-/// Invariants: a content that an event names is durable before the event is appended, or with it. A file is never
-/// replaced: where another content lies at its path, left over by an append that failed or is being tried just now, the
-/// content goes into the table, whose rows come first. So no order of writers on any number of hosts can give a chunk the
-/// content of another attempt. A file without an event is waste, nothing else.
-///
-/// Concurrency: files are written on threads of their own, and read on those of the database, in the snapshot that asks.
 internal import Database
 public import Domain
+public import EventLog
 internal import Foundation
 internal import NIOPosix
 internal import Sodium
 
-/// Writes contents into files, and reads them.
-public struct ChunkStore: Sendable {
-    /// Where new contents go.
-    public enum Place: String, CaseIterable, Sendable {
-        case database
-        case files
-    }
-
+/// Contents in files, each where the original server would put it. They are written before the events that name them.
+public struct FileContents: ContentStore {
     /// How the names of files begin that are not complete yet. No chunk's name has a dot.
     private static let unfinished = ".new-"
 
     private let folder: String
-    /// Where new contents go.
-    public let place: Place
 
     /// - Parameter folder: of all chunks, the same for all front ends; it is made with its first file.
-    public init(folder: String, place: Place) {
-        self.folder = folder
-        self.place = place
-    }
+    public init(folder: String) { self.folder = folder }
 
-    /// Writes contents into files, where that is their place; they are durable when this returns.
-    ///
-    /// - Returns: those that lie in files now. All others belong into the table, with the event that names them.
-    /// - Throws: `DatabaseFault` when a file cannot be written; then nothing may be appended that names it.
-    public func write(
+    public var place: ContentPlace { .files }
+    public var isBeforeAppend: Bool { true }
+
+    /// Where another content lies at its path, a content goes into the table.
+    public func put(
         _ contents: [ChunkUID: [UInt8]], of collection: CollectionUID, ownedBy owner: UserID
-    ) async throws -> Set<ChunkUID> {
-        guard place == .files, !contents.isEmpty else { return [] }
-        return try await NIOThreadPool.singleton.runIfActive {
+    ) async throws -> [ChunkUID: Write] {
+        guard !contents.isEmpty else { return [:] }
+        let written = try await NIOThreadPool.singleton.runIfActive {
             let files = contents.map { chunk, content in
                 (chunk: chunk, path: ChunkPath(of: chunk, in: collection, ownedBy: owner), content: content)
             }
             let written = try write(files.map { ($0.path, $0.content) })
             return Set(zip(files, written).filter(\.1).map(\.0.chunk))
         }
+        return TableContents.writes(contents.filter { !written.contains($0.key) }, of: collection)
+    }
+
+    public func get(_ contents: [ContentReference]) async throws -> [ContentReference: [UInt8]] {
+        try await NIOThreadPool.singleton.runIfActive {
+            var found: [ContentReference: [UInt8]] = [:]
+            for content in contents { found[content] = try read(content.name.path.rawValue) }
+            return found
+        }
+    }
+
+    public func get(_ content: ContentReference, from start: Int, count: Int) async throws -> [UInt8]? {
+        try await NIOThreadPool.singleton.runIfActive { try read(content.name.path.rawValue, from: start, count: count) }
+    }
+
+    /// Those that have a chunk's name, and those that a writer has left unfinished.
+    public func list(
+        of collections: Set<CollectionUID>?, before time: Timestamp, _ body: ([HeldContent]) async throws -> Void
+    ) async throws {
+        var waiting = try await NIOThreadPool.singleton.runIfActive { try folders(of: collections) }
+        var page: [HeldContent] = []
+        while let next = waiting.popLast() {
+            let (folders, files) = try await NIOThreadPool.singleton.runIfActive { try entries(of: next, before: time) }
+            waiting += folders
+            page += files
+            if page.count >= pageContents {
+                try await body(page)
+                page = []
+            }
+        }
+        if !page.isEmpty { try await body(page) }
+    }
+
+    public func remove(_ content: HeldContent, before time: Timestamp) async throws -> Bool {
+        guard case .path(let path) = content.key else { return false }
+        return try await NIOThreadPool.singleton.runIfActive { try remove(path.rawValue, before: time) }
     }
 
     /// The content in the file that a row names; nil where there is none, or the name is not one.
@@ -180,34 +195,38 @@ public struct ChunkStore: Sendable {
         do { return try HeldFile(file(path).name, hold) } catch { throw Self.fault(error, "held") }
     }
 
-    /// The files that nobody has touched since `time`, named relative to the folder of all chunks, and how long each is: those
-    /// that have a chunk's name, and those that a writer has left unfinished.
-    public func files(before time: Timestamp) throws -> [(path: String, bytes: Int)] { files(in: "", before: time) }
-
-    /// All files where contents of these collections are put, whoever owned them, as ``files(before:)`` has them.
-    ///
-    /// - Throws: `DatabaseFault` when the folder cannot be read.
-    public func files(of collections: Set<CollectionUID>) throws -> [(path: String, bytes: Int)] {
+    /// The folders in which contents of collections are put, whoever owned them; the one folder of all for nil. Each is named relative
+    /// to that.
+    private func folders(of collections: Set<CollectionUID>?) throws -> [String] {
+        guard let collections else { return [""] }
         guard !collections.isEmpty, Self.kind(of: URL(filePath: folder)) != nil else { return [] }
         let owners: [String]
         do { owners = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasPrefix(ChunkPath.owner) } } catch {
             throw Self.fault(error, "read")
         }
-        let folders = owners.flatMap { owner in collections.map { "\(owner)/\(ChunkPath.folder(of: $0))/" } }
-        return folders.flatMap { files(in: $0, before: .always.upperBound) }
+        return owners.flatMap { owner in collections.map { "\(owner)/\(ChunkPath.folder(of: $0))" } }
     }
 
-    /// - Parameter below: a folder, ended by a slash, or empty for all.
-    private func files(in below: String, before time: Timestamp) -> [(path: String, bytes: Int)] {
-        guard let names = FileManager.default.enumerator(atPath: below.isEmpty ? folder : "\(folder)/\(below)") else { return [] }
-        var files: [(path: String, bytes: Int)] = []
-        while let path = names.nextObject() as? String {
-            guard let attributes = names.fileAttributes, attributes[.type] as? FileAttributeType == .typeRegular,
-                let touched = attributes[.modificationDate] as? Date, touched.timeIntervalSince1970 < time.seconds
-            else { continue }
-            files.append((below + path, attributes[.size] as? Int ?? 0))
+    /// What lies in a folder: folders, and files that nobody has touched since `time`.
+    private func entries(of below: String, before time: Timestamp) throws -> (folders: [String], files: [HeldContent]) {
+        let place = below.isEmpty ? folder : "\(folder)/\(below)"
+        guard Self.kind(of: URL(filePath: place)) == S_IFDIR else { return ([], []) }
+        let names: [String]
+        do { names = try FileManager.default.contentsOfDirectory(atPath: place) } catch { throw Self.fault(error, "read") }
+        var (folders, files): ([String], [HeldContent]) = ([], [])
+        for name in names {
+            let path = below.isEmpty ? name : "\(below)/\(name)"
+            var status = stat()
+            // A link is not ours.
+            guard unsafe lstat("\(folder)/\(path)", &status) == 0 else { continue }
+            switch status.st_mode & S_IFMT {
+            case S_IFDIR: folders.append(path)
+            case S_IFREG where HeldFile.touchedAt(status) < time.rawValue:
+                files.append(HeldContent(key: .path(ExactText(path)), bytes: Int(status.st_size)))
+            default: break
+            }
         }
-        return files
+        return (folders, files)
     }
 
     /// Removes a file that no event names, unless a writer has come upon it since `time` and is about to name it. One that stays
@@ -246,8 +265,4 @@ public struct ChunkStore: Sendable {
 extension URL {
     /// The file's name as the system has it: nothing in it is escaped.
     fileprivate var name: String { path(percentEncoded: false) }
-}
-
-extension Timestamp {
-    fileprivate var seconds: Double { Double(rawValue) / 1_000_000 }
 }

@@ -1,0 +1,31 @@
+internal import Database
+public import Domain
+public import EventLog
+
+/// Contents that came with a command, put where they belong: some lie there already, the others are written with the events that name
+/// them.
+public struct PlacedContents: Sendable {
+    /// What stores those that do not.
+    private let missing: [ChunkUID: Write]
+
+    /// Puts what the decision would store, where that comes before the append; a refused one leaves nothing.
+    ///
+    /// - Throws: the decision's refusal, or `DatabaseFault`.
+    public init(
+        _ contents: [ChunkUID: [UInt8]], in stores: ContentStores, on state: CollectionState, by author: UserID,
+        _ decision: (CollectionState) throws(Refusal) -> [Event]
+    ) async throws {
+        let store = stores.new
+        var wanted = contents
+        if store.isBeforeAppend, !contents.isEmpty {
+            let stored = Set(try decision(state).flatMap(\.storedChunks).map(\.uid))
+            wanted = contents.filter { stored.contains($0.key) }
+        }
+        missing = try await store.put(wanted, of: state.uid, ownedBy: state.owner ?? author)
+    }
+
+    /// What belongs into the transaction of these events.
+    public func writes(for events: [Event]) -> [Write] {
+        events.flatMap(\.storedChunks).compactMap { missing[$0.uid] }
+    }
+}
