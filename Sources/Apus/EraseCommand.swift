@@ -70,7 +70,8 @@ struct EraseCommand: AsyncParsableCommand {
         switch outcome {
         case .unchanged: return print("Nothing was changed.")
         case .erased(let proof): print("\(name) is erased: \(proof.count) events were rewritten.")
-        case .finished: print("There is no account \(name). An earlier erasure was interrupted; the files that it has left are removed now.")
+        case .finished:
+            print("There is no account \(name). An earlier erasure was interrupted; the files that it has left are removed now.")
         }
         do {
             if try await !node.compact() {

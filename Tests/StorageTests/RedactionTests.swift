@@ -126,7 +126,9 @@ import Testing
             try await node.restore(["a": "a-1"])
             let before = try await node.tables()
             await #expect(throws: Refusal.doesNotExist(model: "CollectionItemRevision")) {
-                try await node.appender.prune(pruning.revisions, chunks: [], on: pruning.state, asOf: head, at: noon, key: sealKey) { _, _ in }
+                try await node.appender.prune(pruning.revisions, chunks: [], on: pruning.state, asOf: head, at: noon, key: sealKey) {
+                    _, _ in
+                }
             }
             #expect(try await node.tables() == before)
         }

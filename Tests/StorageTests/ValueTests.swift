@@ -27,14 +27,18 @@ import Testing
         await #expect(processExitsWith: .failure) { _ = try await ValueTests.insert(ValueTests.wrong, .sqlite) }
     }
 
-    @Test("of another kind than their column stop the program, on PostgreSQL", .enabled(if: Engine.isPostgresExpected, Engine.withoutPostgres))
+    @Test(
+        "of another kind than their column stop the program, on PostgreSQL",
+        .enabled(if: Engine.isPostgresExpected, Engine.withoutPostgres))
     func wrongOnPostgres() async {
         await #expect(processExitsWith: .failure) { _ = try await ValueTests.insert(ValueTests.wrong, .postgres) }
     }
 
     private static let wrong: [[Value]] = [[.text("1"), .text("a"), .blob([1]), .flag(true)]]
 
-    @Test("of a text are no number when they are read, on PostgreSQL either", .enabled(if: Engine.isPostgresExpected, Engine.withoutPostgres))
+    @Test(
+        "of a text are no number when they are read, on PostgreSQL either",
+        .enabled(if: Engine.isPostgresExpected, Engine.withoutPostgres))
     func readAsNumber() async {
         await #expect(processExitsWith: .failure) {
             try await Engine.postgres.place { place in
