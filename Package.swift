@@ -124,6 +124,12 @@ let package = Package(
             name: "GatewayTests", dependencies: ["Domain", "Gateway", "TestSupport", .nioCore, .nioEmbedded, .nioWebSocket],
             swiftSettings: strict),
         .testTarget(
+            name: "ServerTests",
+            dependencies: [
+                "Sodium", "MessagePack", "Domain", "Database", "EventLog", "ReadModel", "API", "Server", .hummingbird, .httpTypes, .logging,
+                .nioCore, .nioEmbedded, .nioHTTP1, .serviceLifecycle,
+            ], swiftSettings: strict),
+        .testTarget(
             name: "StorageTests",
             dependencies: [
                 "Domain", "Database", "Schemas", "EventLog", "Contents", "Projections", "Replay", "Moving", "ReadModel", "TestSupport",
