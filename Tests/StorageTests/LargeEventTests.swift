@@ -21,8 +21,8 @@ import Testing
         try await engine.node { node in
             let ada = try await node.user("ada")
             try await node.create(notes, by: ada)
-            // More than go into two statements, and what comes after them in the same batch.
-            let named = [ChunkUID](repeating: "k", count: 25_000) + ["l", "k"]
+            // More than any revision may name now, and what comes after them in the same batch.
+            let named = [ChunkUID](repeating: "k", count: 300_000) + ["l", "k"]
             _ = await node.commit(group: [
                 try await node.submission(to: notes, by: ada, chunks: ["k", "l"]) { _ in create("a", chunks: named, stored: ["k", "l"]) },
                 try await node.submission(creating: "others", by: ada),
