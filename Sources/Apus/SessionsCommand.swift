@@ -29,7 +29,8 @@ struct SessionsCommand: AsyncParsableCommand {
         let lifetime = try Lifetime.parse(environment.text("APUS_TOKEN_LIFETIME", flag: nil, default: "365d"))
         let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
         // What was committed last must be projected to be read, whether or not a server runs.
-        let account = try await node.committing { [name] in try await node.readModel.snapshot { try $0.account(named: name) } }
+        let canonical = CanonicalName(name)
+        let account = try await node.committing { try await node.readModel.snapshot { try $0.account(named: canonical) } }
         guard let account else { throw ValidationError("there is no user \(name.visible)") }
         let sessions = Sessions(database: node.database, lifetime: lifetime)
         let found = try await sessions.list(of: account.user, lifetime: lifetime, at: Node.clock())

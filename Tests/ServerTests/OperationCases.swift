@@ -126,7 +126,9 @@ extension TestServer {
 
     private func commit(on name: String, _ decision: @escaping @Sendable (UserState) throws(Refusal) -> [Event]) async throws {
         let (node, now) = (wiring.node, Node.clock())
-        let (state, head) = try await node.readModel.snapshot { (try $0.userState(named: name), try $0.logHead()) }
+        let (state, head) = try await node.readModel.snapshot { [name = CanonicalName(name)] in
+            (try $0.userState(named: name), try $0.logHead())
+        }
         _ = try await node.committer.commit(
             Submission(on: state, asOf: head, streams: state.streams, by: .operator, at: now, decision: decision))
     }

@@ -103,7 +103,7 @@ import Testing
                 var bounds = ContentBounds()
                 change(&bounds)
                 let model = ReadModel(
-                    database: node.database, stokens: node.stokens, chunks: node.chunks, progress: Progress(), bounds: bounds)
+                    database: node.database, stokens: node.stokens, contents: node.chunks, progress: Progress(), bounds: bounds)
                 let state = Task {
                     try await model.snapshot { snapshot in
                         (try snapshot.state(of: notes, items: ["a"]).etags["a"], try snapshot.position(), try snapshot.logHead().position)
