@@ -133,11 +133,11 @@ public enum KeptFiles {
     }
 
     /// What tells a file from every other, also from one that gets its name later. Nil where there is none.
-    struct Identity: Hashable, Sendable {
+    package struct Identity: Hashable, Sendable {
         let device: UInt64
         let number: UInt64
 
-        init?(of path: String) {
+        package init?(of path: String) {
             var status = stat()
             guard unsafe stat(path, &status) == 0 else { return nil }
             device = UInt64(status.st_dev)

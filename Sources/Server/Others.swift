@@ -57,8 +57,7 @@ package enum Others {
 
     /// The processes that have a file open, as far as this user may see.
     private static func holders(of path: String) -> [String] {
-        var file = stat()
-        guard unsafe stat(path, &file) == 0 else { return [] }
+        guard let file = KeptFiles.Identity(of: path) else { return [] }
         let own = getpid()
         let processes: [String]
         do { processes = try FileManager.default.contentsOfDirectory(atPath: "/proc") } catch { return [] }
@@ -68,11 +67,7 @@ package enum Others {
             let descriptors: [String]
             // Of another user, or gone since.
             do { descriptors = try FileManager.default.contentsOfDirectory(atPath: folder) } catch { return nil }
-            let holds = descriptors.contains { descriptor in
-                var open = stat()
-                return unsafe stat("\(folder)/\(descriptor)", &open) == 0 && open.st_dev == file.st_dev && open.st_ino == file.st_ino
-            }
-            guard holds else { return nil }
+            guard descriptors.contains(where: { KeptFiles.Identity(of: "\(folder)/\($0)") == file }) else { return nil }
             let command = FileManager.default.contents(atPath: "/proc/\(process)/comm").map { String(decoding: $0, as: UTF8.self) } ?? ""
             return "process \(process), \(command.trimmingCharacters(in: .whitespacesAndNewlines))"
         }
