@@ -214,11 +214,9 @@ public actor Projector: Service {
         try await database.write { [fence, holder, projection, replica, hasStandbys] connection in
             // The log is durable, and the checkpoint is in this transaction. A holder that stands still in it must not keep
             // the row from a standby for longer than the lease.
-            try connection.enqueue(hasStandbys ? Self.mustLastHere : Self.needNotLast, [])
+            try connection.set(hasStandbys ? .mustLastHere : .needNotLast)
             let patience = Self.stillSeconds + batch.bytes / Self.bytesPerSecond
-            try connection.enqueue(Self.mustNotStandStill, [.text("\(patience)s")])
-            try connection.enqueue(Self.mayTakeLong, [])
-            try connection.enqueue(Self.mustNotOutliveUs, [])
+            try connection.set(.mustNotStandStill(seconds: patience), .mayTakeLong, .mustNotOutliveUs)
             let found = try connection.first(Self.prolong, [.text(holder), .integer(orNull: fence)]) { $0.integer(0) }
             guard let found else { return Step.standby }
             guard found == start.rawValue else { return .moved }
@@ -273,7 +271,7 @@ public actor Projector: Service {
             do {
                 try await Task.sleep(for: Self.prolongInterval)
                 try await database.write { [holder] connection in
-                    try connection.enqueue(Self.mustNotWait, [])
+                    try connection.set(.hardlyWaits)
                     _ = try connection.first(Self.prolong, [.text(holder), .integer(fence)]) { $0.integer(0) }
                 }
             } catch is CancellationError { return } catch {
@@ -287,7 +285,7 @@ public actor Projector: Service {
         if fence != nil { return true }
         forget()
         fence = try await database.write { [holder] connection in
-            try connection.enqueue(Self.mustNotWait, [])
+            try connection.set(.hardlyWaits)
             return try connection.first(Self.acquire, [.text(holder)]) { $0.integer(0) }
         }
         if fence != nil { logger.info("projecting") }
@@ -304,22 +302,11 @@ public actor Projector: Service {
     }
 
     private static let selectStandbys = Statement("SELECT EXISTS (SELECT FROM pg_stat_replication)")
-    private static let mustLastHere = Statement("SET LOCAL synchronous_commit = local")
-    private static let needNotLast = Statement("SET LOCAL synchronous_commit = off")
     private static let selectStart = Statement("SELECT position FROM apus_projection")
 
     /// How long a session may stand still between two statements, and how much it takes meanwhile of one that is long.
     private static let stillSeconds = 2
     private static let bytesPerSecond = 16 << 20
-    private static let mustNotStandStill = Statement("SELECT set_config('idle_in_transaction_session_timeout', $1, TRUE)")
-    private static let mayTakeLong = Statement("SET LOCAL statement_timeout = 0")
-    /// A statement of a process that is gone ends too. PostgreSQL 13 cannot do that.
-    private static let mustNotOutliveUs = Statement(
-        """
-        SELECT set_config('client_connection_check_interval', '1s', TRUE)
-        WHERE  current_setting('client_connection_check_interval', TRUE) IS NOT NULL
-        """)
-    private static let mustNotWait = Statement("SET LOCAL lock_timeout = '500ms'")
 
     private static let acquire = Statement(
         """

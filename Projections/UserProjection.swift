@@ -106,7 +106,7 @@ extension Batch {
 
     /// Deletes a collection's rows, however many: it takes as long as it takes.
     private func delete(collection: Int64) throws {
-        try connection.enqueue(Statement(sqlite: "SELECT 1", postgres: "SET LOCAL statement_timeout = 0"), [])
+        try connection.set(.mayTakeLong)
         for statement in Self.deleteCollection { try connection.enqueue(statement, [.integer(collection)]) }
     }
 

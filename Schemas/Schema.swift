@@ -55,7 +55,7 @@ public enum Schema {
 
     static func create(_ connection: any Connection, _ dialect: Dialect, upgrades: [Upgrade]) throws {
         let newest = upgrades.last?.version ?? 1
-        try connection.run(script: lock(dialect))
+        try lock(connection, dialect)
         if let found = try check(connection, newest: newest) {
             guard found < newest else { return }
             for upgrade in upgrades where upgrade.version > found {
@@ -110,11 +110,11 @@ public enum Schema {
     }
 
     private static func takeOver(_ connection: any Connection, _ dialect: Dialect, from owner: Owner, _ inspect: () throws -> Void) throws {
-        try connection.run(script: lock(dialect))
+        try lock(connection, dialect)
         guard try self.owner(connection) == owner else { throw DatabaseFault(.corrupt, "somebody else adopts this database") }
         if dialect == .postgres {
             // Files are read meanwhile, however many and large they are.
-            try connection.run(script: "SET LOCAL idle_in_transaction_session_timeout = 0")
+            try connection.set(.mayStandStill)
             try connection.run(script: Original.lock)
         }
         try inspect()
@@ -181,17 +181,11 @@ public enum Schema {
     /// SQLite's writer is alone anyway. PostgreSQL has nothing to lock before there are tables, so the lock is on a number,
     /// and goes with the transaction. Whoever comes second waits for as long as an upgrade takes; an upgrade itself waits
     /// for tables no longer than others may have to wait behind it.
-    private static func lock(_ dialect: Dialect) -> String {
-        switch dialect {
-        case .sqlite: ""
-        case .postgres:
-            """
-            SET LOCAL statement_timeout = 0;
-            SET LOCAL lock_timeout = 0;
-            SELECT pg_advisory_xact_lock(4702111234474983745);
-            SET LOCAL lock_timeout = '5s'
-            """
-        }
+    private static func lock(_ connection: any Connection, _ dialect: Dialect) throws {
+        guard dialect == .postgres else { return }
+        try connection.set(.mayTakeLong, .waitsForEver)
+        try connection.run(script: "SELECT pg_advisory_xact_lock(4702111234474983745)")
+        try connection.set(.waitsShortly)
     }
 
     private static func scripts(_ dialect: Dialect) -> [String] {

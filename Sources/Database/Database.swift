@@ -153,6 +153,9 @@ public struct Query {
 
 /// A connection inside a transaction.
 public protocol Connection {
+    /// Which texts of statements it runs.
+    var dialect: Dialect { get }
+
     /// Runs a statement for its effect and answers how many rows it changed.
     @discardableResult
     func execute(_ statement: Statement, _ values: [Value]) throws(DatabaseFault) -> Int

@@ -7,6 +7,8 @@ internal import CPostgres
     /// How many statements are sent before their answers are taken: more could fill both sides' buffers and stop both.
     private static let pipelineLimit = 64
 
+    var dialect: Dialect { .postgres }
+
     /// How often sessions had become suspect when it was opened (``PostgresAddress/suspicions``).
     let suspicions: Int
     private let wire: PostgresWire

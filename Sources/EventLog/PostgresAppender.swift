@@ -90,7 +90,7 @@ public struct PostgresAppender: Appender {
     private func appendLocked(_ group: [Submission], _ taken: TakenClaims) async throws -> (Plan, shift: Int64) {
         Telemetry.log.locked.increment()
         return try await database.write { connection in
-            try connection.enqueue(Self.mustNotStandStill, [])
+            try connection.set(.mustNotStandStill())
             try connection.enqueue(EventLog.selectHeadForUpdate, [])
             let view = try LogView(for: group, connection)
             let plan = Plan(group, view, taken: taken)
@@ -118,8 +118,6 @@ public struct PostgresAppender: Appender {
         if let last = records.last { announce(last.position) }
         return records
     }
-
-    private static let mustNotStandStill = Statement("SET LOCAL idle_in_transaction_session_timeout = '2s'")
 
     /// The claims that the function says are taken, and by whom.
     private static func claims(_ message: String, of plan: Plan) throws -> TakenClaims {

@@ -50,7 +50,7 @@ public struct HandBack: Sendable {
         try await project()
         let unplaced = try await writeFiles(&report)
         let (faults, missing) = try await database.write { [dialect = database.dialect, chunks] connection in
-            try Self.takeTime(connection, dialect)
+            try connection.set(.mayTakeLong)
             if dialect == .postgres { _ = try connection.query(Self.lockHead, []) { $0.integer(0) } }
             let checkpoint = try Checkpoint(connection)?.position
             guard try checkpoint == EventLog.head(connection).position else {
@@ -72,7 +72,7 @@ public struct HandBack: Sendable {
         var isBehind = true
         while isBehind {
             isBehind = try await database.write { [projection, dialect = database.dialect] connection in
-                try Self.takeTime(connection, dialect)
+                try connection.set(.mayTakeLong)
                 if dialect == .postgres {
                     let isLeased = try connection.first(Self.selectLease, []) { $0.flag(0) } ?? false
                     guard !isLeased else { throw DatabaseFault(.unavailable, "a server works on this database: stop it first") }
@@ -110,8 +110,8 @@ public struct HandBack: Sendable {
             let shared: Set<ExactText> =
                 occupied.isEmpty
                 ? []
-                : try await database.read { [dialect = database.dialect] connection in
-                    try Self.takeTime(connection, dialect)
+                : try await database.read { connection in
+                    try connection.set(.mayTakeLong)
                     return Set(try connection.query(Self.selectShared, [.texts(occupied)]) { ExactText($0.text(0)) })
                 }
             let own = page.filter { !shared.contains(ExactText($0.path)) }
@@ -140,11 +140,6 @@ public struct HandBack: Sendable {
             guard count > 0 else { return [] }
             return first + ["\(count) contents are not put into files: apus rebuild gives them places where the log says so"]
         }
-    }
-
-    /// Statements that look at whole tables may take as long as they need.
-    private static func takeTime(_ connection: any Connection, _ dialect: Dialect) throws {
-        if dialect == .postgres { try connection.run(script: "SET LOCAL statement_timeout = 0") }
     }
 
     private static func raiseSequences(_ connection: any Connection, _ dialect: Dialect) throws {

@@ -10,7 +10,7 @@ enum Soundness {
     /// - Throws: ``DatabaseFault`` when a table lacks a column.
     static func faults(_ connection: any Connection, _ dialect: Dialect) throws -> [String] {
         try lookForColumns(connection)
-        return try withWholeTables(connection, dialect) {
+        return try connection.withWholeTables {
             let questions = (dialect == .sqlite ? wrongValues + cutValues : []) + repetitions + references.map(\.question) + rules
             return try questions.compactMap { question in
                 let found = try connection.first(Statement(question.sql), []) { $0.integer(0) } ?? 0
@@ -23,19 +23,6 @@ enum Soundness {
     fileprivate typealias Question = (sql: String, words: String)
 
     private static let tables = AdoptedRecord.Kind.allCases.map { ReadModelTable.of($0) }
-
-    /// Lets questions about whole tables be answered in the way that suits them, and take the time that they need.
-    static func withWholeTables<T>(_ connection: any Connection, _ dialect: Dialect, _ body: () throws -> T) throws -> T {
-        guard dialect == .postgres else { return try body() }
-        let ways = ["enable_seqscan", "enable_hashjoin", "enable_mergejoin", "max_parallel_workers_per_gather"]
-        let before = try ways.map { way in
-            (way, try connection.first(Statement("SELECT current_setting('\(way)')"), []) { $0.text(0) } ?? "")
-        }
-        try connection.run(script: "SET LOCAL statement_timeout = 0; " + ways.map { "SET LOCAL \($0) TO DEFAULT" }.joined(separator: "; "))
-        let result = try body()
-        try connection.run(script: before.map { "SET LOCAL \($0) = \($1)" }.joined(separator: "; "))
-        return result
-    }
 
     // MARK: Columns and what is in them
 

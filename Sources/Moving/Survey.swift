@@ -29,7 +29,7 @@ public struct Survey: Sendable {
     /// - Throws: `DatabaseFault` when a table or column is not there.
     public init(_ connection: any Connection, _ dialect: Dialect, chunks: FileContents) throws {
         faults = try Soundness.faults(connection, dialect)
-        try Soundness.withWholeTables(connection, dialect) {
+        try connection.withWholeTables {
             for (what, table) in Self.tables {
                 counts.append((what, try connection.first(Statement("SELECT count(*) FROM \(table)"), []) { $0.integer(0) } ?? 0))
             }

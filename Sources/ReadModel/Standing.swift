@@ -61,8 +61,8 @@ extension ReadModel {
             .integer(orNull: elsewhere?.rawValue), .flag(known == nil), .text(now.text),
             .text(Timestamp(rawValue: now.rawValue + Self.week).text),
         ]
-        let found = try await database.read { [dialect = database.dialect] connection in
-            try Self.boundTime(connection, dialect)
+        let found = try await database.read { connection in
+            try connection.set(.mustBeShort)
             return try connection.first(Self.select, values) { row in
                 Standing(
                     head: LogHead(position: Position(rawValue: row.integer(0)), epoch: row.integer(1)),
@@ -81,8 +81,8 @@ extension ReadModel {
     /// - Throws: `DatabaseFault`.
     public func replicaStanding() async throws -> TablesStanding? {
         guard let database = replica?.database else { return nil }
-        return try await database.read { [dialect = database.dialect] connection in
-            try Self.boundTime(connection, dialect)
+        return try await database.read { connection in
+            try connection.set(.mustBeShort)
             return try connection.first(Self.selectTables, []) { Self.tables($0, from: 0) }
         }
     }
@@ -92,11 +92,6 @@ extension ReadModel {
         return TablesStanding(
             checkpoint: Position(rawValue: row.integer(column)),
             lease: changes.map { .init(isHeld: row.flag(column + 1), changes: $0) })
-    }
-
-    /// Whoever looks must not burden a database that has too much to do already.
-    private static func boundTime(_ connection: any Connection, _ dialect: Dialect) throws {
-        if dialect == .postgres { try connection.enqueue(Statement("SET LOCAL statement_timeout = '2s'"), []) }
     }
 
     private static let tableColumns = "projection.position, {lease}"

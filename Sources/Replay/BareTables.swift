@@ -34,7 +34,8 @@ struct BareTables {
         parts = found
         guard dialect == .postgres else { return }
         // Nothing of a table can be dropped once rows of it have changed: what they refer to is still to be looked at.
-        try connection.run(script: Self.patience)
+        // Sessions are told to find rows by indexes, and not to be kept long; neither holds for whole tables.
+        try connection.set([.mayTakeLong] + TransactionSetting.readsWholeTables)
         try connection.run(script: "LOCK TABLE \(tables.sorted().joined(separator: ", ")) IN ACCESS EXCLUSIVE MODE")
         for part in parts { try connection.run(script: part.drop) }
     }
@@ -69,14 +70,6 @@ struct BareTables {
             }
         }
     }
-
-    /// Sessions are told to find rows by indexes, and not to be kept long; neither holds for whole tables.
-    private static let patience = """
-        SET LOCAL statement_timeout = 0;
-        SET LOCAL enable_seqscan = on;
-        SET LOCAL enable_hashjoin = on;
-        SET LOCAL enable_mergejoin = on
-        """
 
     /// Foreign keys first: they are made again last. A constraint that a foreign key of another table rests on stays.
     private static let postgresParts = Statement(

@@ -80,7 +80,10 @@ public struct Rebuild: Sendable {
     private func mend(_ comparison: Replay.Comparison, _ report: inout Verification.Report) async throws -> Int {
         let (faults, changed) = try await verification.database.write {
             [replay = verification.replay, dialect = verification.database.dialect, leastRows] connection in
-            if dialect == .postgres { try connection.run(script: Self.lock) }
+            if dialect == .postgres {
+                try connection.set(.waitsLong)
+                try connection.run(script: Self.lock)
+            }
             let faults = try replay.advance(upTo: EventLog.head(connection).position, connection)
             return (faults, try replay.mend(connection, dialect, after: comparison, leastRows: leastRows))
         }
@@ -89,8 +92,5 @@ public struct Rebuild: Sendable {
     }
 
     /// Keeps projectors out, whether or not there is a row to lock. Readers are not disturbed.
-    private static let lock = """
-        SET LOCAL lock_timeout = '30s';
-        LOCK TABLE apus_projection IN SHARE ROW EXCLUSIVE MODE
-        """
+    private static let lock = "LOCK TABLE apus_projection IN SHARE ROW EXCLUSIVE MODE"
 }
