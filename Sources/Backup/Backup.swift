@@ -74,11 +74,16 @@ public struct Backup: Sendable {
                 try copy.writeWithin { try Self.copyRows(from: live, to: $0) }
             }
         }
-        let report = try await copy.write { [chunks, secret = secret.value] connection in
+        let (head, wanted, digests) = try await copy.write { [chunks, secret = secret.value] connection in
             // A projector may have been on its way.
             try DjangoProjection(stokens: StokenSealer(secret: secret)).applyRest(connection)
-            return try Self.finish(connection, chunks, secret, time)
+            try connection.run(script: Self.tables)
+            let wanted = try Self.elsewhere(connection, chunks)
+            return (try EventLog.head(connection), wanted, try wanted.isEmpty ? [:] : Self.digests(connection))
         }
+        var report = Report(head: head)
+        try await add(wanted, digests, to: copy, &report)
+        try await copy.write { [secret = secret.value] connection in try Self.finish(connection, head, secret, time) }
         try copy.close()
         return report
     }
@@ -103,26 +108,53 @@ public struct Backup: Sendable {
         for table in tables { try table.rowsOfPostgres(live) { try table.insert($0, copy) } }
     }
 
-    private static func finish(
-        _ connection: any Connection, _ chunks: ContentStores, _ secret: [UInt8], _ time: Timestamp
-    ) throws -> Report {
-        try connection.run(script: tables)
-        let head = try EventLog.head(connection)
-        var report = Report(head: head)
-        let wanted = try connection.query(selectFiles, []) {
-            (path: $0.text(0), chunk: Chunk(collection: CollectionUID($0.text(1)), uid: ChunkUID($0.text(2))))
+    /// A content that does not lie in the database.
+    private struct Wanted: Sendable {
+        let chunk: Chunk
+        let path: String
+        /// Nil where it is missing.
+        let reference: ContentReference?
+    }
+
+    /// The contents that lie elsewhere, each path once.
+    private static func elsewhere(_ connection: any Connection, _ chunks: ContentStores) throws -> [Wanted] {
+        let wanted = try connection.query(selectElsewhere, []) { row in
+            Wanted(
+                chunk: Chunk(collection: CollectionUID(row.text(0)), uid: ChunkUID(row.text(1))), path: row.text(2),
+                reference: try chunks.reference(row, from: 0))
         }
-        let digests = try wanted.isEmpty ? [:] : Self.digests(connection)
-        var written: Set<ExactText> = []
-        for (path, chunk) in wanted where written.insert(ExactText(path)).inserted {
-            guard let content = try chunks.files.read(path) else {
+        var seen: Set<ExactText> = []
+        return wanted.filter { seen.insert(ExactText($0.path)).inserted }
+    }
+
+    /// Fetches contents that lie elsewhere, one after the other, and adds them to the copy.
+    private func add(
+        _ wanted: [Wanted], _ digests: [Chunk: [UInt8]], to copy: SQLiteDatabase, _ report: inout Report
+    ) async throws {
+        var (rows, bytes): ([[Value]], Int) = ([], 0)
+        for content in wanted {
+            guard let reference = content.reference, let found = try await chunks.get([reference])[reference] else {
                 report.missing += 1
                 continue
             }
-            if let digest = digests[chunk], StoredChunk(uid: chunk.uid, content: content).digest != digest { report.changed += 1 }
-            try connection.execute(insertFile, [.text(path), .blob(content), .blob(Sodium.blake2b(content))])
+            if let digest = digests[content.chunk], StoredChunk(uid: content.chunk.uid, content: found).digest != digest {
+                report.changed += 1
+            }
             report.files += 1
+            rows.append([.text(content.path), .blob(found), .blob(Sodium.blake2b(found))])
+            bytes += found.count
+            guard rows.count == Self.pageFiles || bytes >= Self.pageBytes else { continue }
+            try await copy.write { [rows] connection in try connection.enqueue(Self.insertFiles, rows: rows) }
+            (rows, bytes) = ([], 0)
         }
+        try await copy.write { [rows] connection in try connection.enqueue(Self.insertFiles, rows: rows) }
+    }
+
+    /// How many files are written in one transaction, and roughly how many bytes.
+    private static let pageFiles = 500
+    private static let pageBytes = 16 << 20
+
+    private static func finish(_ connection: any Connection, _ head: LogHead, _ secret: [UInt8], _ time: Timestamp) throws {
         for table in try Table.all(connection) {
             let sum = try table.sum(connection)
             try connection.execute(insertTable, [.text(table.name), .integer(sum.rows), .blob(sum.digest)])
@@ -130,7 +162,6 @@ public struct Backup: Sendable {
         try connection.execute(
             insertBackup,
             [.integer(format), .integer(time.rawValue), .integer(head.position.rawValue), .integer(head.epoch), .blob(secret)])
-        return report
     }
 
     private struct Chunk: Hashable {
@@ -177,17 +208,18 @@ public struct Backup: Sendable {
         ) STRICT
         """
 
-    /// The files that are read for want of a row.
-    private static let selectFiles = Statement(
+    /// The contents that have no row.
+    private static let selectElsewhere = Statement(
         """
-        SELECT chunk."chunkFile", collection.uid, chunk.uid
+        SELECT \(ContentStores.columns)
         FROM   django_etebase_collectionitemchunk chunk
         JOIN   django_etebase_collection collection ON collection.id = chunk.collection_id
         \(ContentStores.join())
         WHERE  stored.uid IS NULL
         """)
 
-    private static let insertFile = Statement("INSERT INTO apus_backup_file (path, content, digest) VALUES ($1, $2, $3)")
+    private static let insertFiles = SetStatement(
+        insertInto: "apus_backup_file", ["path": .text, "content": .bytes, "digest": .bytes])
     private static let insertTable = Statement("INSERT INTO apus_backup_table (name, rows, digest) VALUES ($1, $2, $3)")
     private static let insertBackup = Statement(
         "INSERT INTO apus_backup (format, made_at, position, epoch, secret) VALUES ($1, $2, $3, $4, $5)")
