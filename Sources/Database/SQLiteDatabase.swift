@@ -32,7 +32,7 @@ public final class SQLiteDatabase: Database {
     private static let checkpointPages = 8000
 
     /// Memory for the pages that the writer uses again and again: SQLite's own 2 MB would read most of them anew for each item.
-    private static let writerCacheBytes = 64 << 20
+    private static let writerCacheBytes = 8 << 20
     /// Whether what holds for all databases of the process is set: before the first is opened.
     private static let isConfigured = apus_sqlite_configure() == SQLITE_OK
 
