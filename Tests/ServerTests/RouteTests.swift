@@ -42,7 +42,12 @@ struct RouteCase: Sendable, CustomTestStringConvertible {
         "tell who shows no token, or a bad one, and nothing else", arguments: routes.filter { $0.audience == .users }.map(\.name),
         Engine.all)
     func strangers(route: String, engine: Engine) async throws {
-        let client = try await Client(#require(TestServer.running[engine]))
+        let server = try #require(TestServer.running[engine])
+        try await server.inTurn { try await turnsAway(route, server) }
+    }
+
+    private func turnsAway(_ route: String, _ server: TestServer) async throws {
+        let client = try await Client(server)
         let words = route.split(separator: " ")
         let method = try #require(HTTPRequest.Method(String(words[0])))
         let path = String(words[1].replacing(/{[a-z_]+}/, with: "x"))

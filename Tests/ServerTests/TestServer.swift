@@ -39,7 +39,7 @@ final class TestServer: Sendable {
     let wiring: Wiring
     /// As a server is that was told nothing.
     let plain: Wiring
-    private let turns = Turns(4)
+    private let turns = Turns(2)
 
     private init(_ node: Node, _ logger: Logger) throws {
         self.logger = logger
