@@ -13,9 +13,11 @@ enum Interruption {
             // It is there as long as the process: its handler holds it.
             source.setEventHandler {
                 defer { withExtendedLifetime(source) {} }
-                TemporaryFiles.removeAll()
-                signal(number, SIG_DFL)
-                kill(getpid(), number)
+                TemporaryFiles.removeAll {
+                    signal(number, SIG_DFL)
+                    kill(getpid(), number)
+                    while true { pause() }
+                }
             }
             source.resume()
         }

@@ -14,8 +14,8 @@ struct NewFile {
             .appending(path: ".\(url.lastPathComponent).\(Sodium.randomAlphanumerics(8))").path(percentEncoded: false)
         do {
             guard !FileManager.default.fileExists(atPath: path) else { throw Self.isThere(path) }
-            for end in Self.ends { TemporaryFiles.note(temporaryPath + end) }
-            guard try KeptFiles.create(temporaryPath) else { throw BackupFault("\(temporaryPath) is there already") }
+            let isMade = try TemporaryFiles.note(Self.ends.map { temporaryPath + $0 }) { [temporaryPath] in try KeptFiles.create(temporaryPath) }
+            guard isMade else { throw BackupFault("\(temporaryPath) is there already") }
         } catch let fault as KeptFiles.Fault { throw BackupFault(fault.description) }
     }
 

@@ -100,7 +100,10 @@ public struct Restore: Sendable {
             throw BackupFault("the backup is not sound, and nothing is restored: \(verified.faults.prefix(5).joined(separator: "; "))")
         }
         try keep(header.secret, in: work)
-        if server == nil { try await copy.copy(to: work + "/apus.sqlite") }
+        if server == nil {
+            _ = try KeptFiles.create(work + "/apus.sqlite")
+            try await copy.copy(to: work + "/apus.sqlite")
+        }
         try publish(work)
         // From here on PostgreSQL may have all of it, and what is here belongs to that.
         for path in [work] + Self.made.map({ folder + "/" + $0 }) { TemporaryFiles.forget(path) }

@@ -91,7 +91,8 @@ public final class SQLiteDatabase: Database {
                 self.checkpointer = checkpointer
                 localReaders = LocalReaders(path: path, configuration: configuration)
             case .foreign:
-                pool = try DatabaseQueue(path: path, configuration: configuration)
+                // Not made where it is missing, also when it was there a moment ago.
+                pool = try DatabaseQueue(path: URL(filePath: path).absoluteString + "?mode=rw", configuration: configuration)
                 checkpointer = nil
                 localReaders = nil
                 files = KeptFiles.Identity(of: path).map { [(path, $0)] } ?? []
@@ -226,13 +227,14 @@ public final class SQLiteDatabase: Database {
     /// The connection for what takes long, where there is one.
     private var beside: any DatabaseWriter { checkpointer ?? pool }
 
-    /// Writes what the database holds at one moment into a file that is empty or not there. Nobody waits meanwhile, and what
+    /// Writes what the database holds at one moment into a file that is there and empty. Nobody waits meanwhile, and what
     /// was deleted is not in the copy.
     public func copy(to path: String) async throws(DatabaseFault) {
         do {
-            _ = try KeptFiles.create(path)
+            // One that has been removed since is not made again.
+            let existing = URL(filePath: path).absoluteString + "?mode=rw"
             try await beside.writeWithoutTransaction { database in
-                try database.execute(sql: "VACUUM INTO ?", arguments: [path])
+                try database.execute(sql: "VACUUM INTO ?", arguments: [existing])
             }
         } catch { throw DatabaseFault(error) }
     }

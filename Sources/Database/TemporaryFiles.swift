@@ -2,7 +2,7 @@ internal import Foundation
 internal import Synchronization
 
 /// What is on the disk only while something else is made of it: removed when it is done with, and also when the process is told
-/// to end in the middle (``removeAll()``).
+/// to end in the middle (``removeAll(_:)``).
 public enum TemporaryFiles {
     private static let noted = Mutex<[String]>([])
 
@@ -16,16 +16,25 @@ public enum TemporaryFiles {
         }
     }
 
-    /// Removes everything that is noted, what was noted last first. Whoever writes it goes on, so the process is to end at once.
+    /// Notes a file and what lies beside it, and makes it, so that it is not made once the noted ones are being removed.
+    package static func note<T>(_ paths: [String], making body: () throws -> T) rethrows -> T {
+        try noted.withLock { noted in
+            noted += paths
+            return try body()
+        }
+    }
+
+    /// Removes everything that is noted, what was noted last first, and ends the process. Meanwhile nothing new is noted, nor made.
     ///
     /// What cannot be removed stays: nobody is left to be told.
-    public static func removeAll() {
-        let paths = noted.withLock { noted in
-            defer { noted = [] }
-            return noted
-        }
-        for path in paths.reversed() where FileManager.default.fileExists(atPath: path) {
-            do { try FileManager.default.removeItem(atPath: path) } catch {}
+    ///
+    /// - Parameter end: ends the process.
+    public static func removeAll(_ end: () -> Never) -> Never {
+        noted.withLock { noted in
+            for path in noted.reversed() where FileManager.default.fileExists(atPath: path) {
+                do { try FileManager.default.removeItem(atPath: path) } catch {}
+            }
+            end()
         }
     }
 }
