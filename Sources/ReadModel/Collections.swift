@@ -14,9 +14,9 @@ public struct CollectionAccess: Sendable {
 /// not on a thread of a database.
 public struct CollectionTypes: Sendable {
     /// How many may be asked for. People have a handful.
-    public static let limit = 1000
+    public static let limit = 10_000
     /// Longer than any that there is: new ones have 2,000 bytes at most, and no client of old has made one that comes near.
-    private static let longestBytes = 16 << 10
+    private static let longestBytes = 4 << 10
 
     fileprivate let digits: [String]
 

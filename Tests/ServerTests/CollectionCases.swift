@@ -120,6 +120,9 @@ extension RouteCase {
             #expect(answer.value["data"]?.list?.map { $0["item"]?["uid"] } == [.text(uid)])
             #expect(answer.value.keys == ["data", "stoken", "done"])
             #expect(try await ask(["collectionTypes": []]).value["data"]?.list?.count == 0)
+            func many(_ count: Int) -> Value { .list((0..<count).map { Value.text("other \($0)") } + [client.type]) }
+            #expect(try await ask(["collectionTypes": many(2000)]).value["data"]?.list?.count == 1)
+            #expect(try await ask(["collectionTypes": many(10_000)]).status == 422)
             #expect(try await "\(ask(["collectionTypes": 7]))" == "422 list_type body.collectionTypes")
             #expect(try await "\(ask([:], "?limit=x"))" == "422 int_parsing query.limit, missing body")
             #expect(try await "\(ask(["collectionTypes": [client.type]], "?stoken=unknown"))" == "400 bad_stoken")
