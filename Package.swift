@@ -60,7 +60,9 @@ let package = Package(
         .target(name: "Sodium", dependencies: ["CSodium"], swiftSettings: strict),
         .target(name: "MessagePack", dependencies: [.nioCore], swiftSettings: strict),
         .target(name: "Domain", swiftSettings: strict),
-        .target(name: "Database", dependencies: ["Telemetry", "CPostgres", "CSQLite", "Sodium", .grdb, .sqlite, .logging], swiftSettings: strict),
+        .target(
+            name: "Database", dependencies: ["Telemetry", "CPostgres", "CSQLite", "Sodium", .grdb, .sqlite, .logging], swiftSettings: strict
+        ),
         .target(
             name: "Schemas", dependencies: ["Database"], path: "Schemas",
             resources: [.embedInCode("django"), .embedInCode("log"), .embedInCode("readmodel"), .embedInCode("upgrades")],
@@ -80,7 +82,8 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Backup",
-            dependencies: ["Sodium", "Domain", "Database", "Schemas", "EventLog", "Contents", "Projections", "Replay"], swiftSettings: strict),
+            dependencies: ["Sodium", "Domain", "Database", "Schemas", "EventLog", "Contents", "Projections", "Replay"],
+            swiftSettings: strict),
         .target(
             name: "ReadModel", dependencies: ["Telemetry", "Sodium", "Domain", "Database", "EventLog", "Contents"], swiftSettings: strict),
         .target(

@@ -14,7 +14,9 @@ struct NewFile {
             .appending(path: ".\(url.lastPathComponent).\(Sodium.randomAlphanumerics(8))").path(percentEncoded: false)
         do {
             guard !FileManager.default.fileExists(atPath: path) else { throw Self.isThere(path) }
-            let isMade = try TemporaryFiles.note(Self.ends.map { temporaryPath + $0 }) { [temporaryPath] in try KeptFiles.create(temporaryPath) }
+            let isMade = try TemporaryFiles.note(Self.ends.map { temporaryPath + $0 }) { [temporaryPath] in
+                try KeptFiles.create(temporaryPath)
+            }
             guard isMade else { throw BackupFault("\(temporaryPath) is there already") }
         } catch let fault as KeptFiles.Fault { throw BackupFault(fault.description) }
     }

@@ -224,7 +224,9 @@ public enum ReadExtent: Sendable {
 
 extension Database {
     /// Runs `body`, which may take its time, in a snapshot that no writer changes.
-    public func read<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T { try await read(.large, body) }
+    public func read<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
+        try await read(.large, body)
+    }
 
     /// Whoever serves a database over a connection looks after its files.
     public func check() throws(DatabaseFault) {}
