@@ -29,18 +29,21 @@ enum ChangesLog {
         guard end == 0 || fsync(descriptor) == 0 else { throw KeptFiles.Fault(path, "cannot be synced") }
     }
 
-    /// Where the frames end that belong to the header: what lies behind them is of an earlier use of the file.
+    /// Where the whole frames end that belong to the header: what lies behind them is of an earlier use of the file, or of a process
+    /// that was killed while it wrote a frame.
     private static func end(_ descriptor: Int32) -> Int64 {
         let header = read(descriptor, Int(headerBytes), at: 0)
         guard header.count == headerBytes else { return 0 }
         let frameBytes = frameHeaderBytes + header[8..<12].reduce(0) { $0 << 8 | Int64($1) }
         let salt = header[16..<24]
+        let size = Int64(lseek(descriptor, 0, SEEK_END))
         var end = headerBytes
-        while true {
+        while end + frameBytes <= size {
             let frame = read(descriptor, Int(frameHeaderBytes), at: end)
             guard frame.count == frameHeaderBytes, frame[8..<16].elementsEqual(salt) else { return end }
             end += frameBytes
         }
+        return end
     }
 
     /// The bytes there; fewer at the file's end.

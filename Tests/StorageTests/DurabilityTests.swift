@@ -22,6 +22,28 @@ import Testing
         }
     }
 
+    @Test(
+        "is there, and can be opened, when a process was killed in the middle of a frame of the log of changes",
+        arguments: [24, 1000, 4119])
+    func cutFrame(bytes: Int) async throws {
+        try await Engine.sqlite.place { place in
+            let database = try SQLiteDatabase(path: place.folder + "/one")
+            try await database.write { try $0.run(script: "CREATE TABLE made (id INTEGER)") }
+            // As the disk has them at the moment of a kill.
+            for end in ["", "-wal"] {
+                try FileManager.default.copyItem(atPath: place.folder + "/one" + end, toPath: place.folder + "/killed" + end)
+            }
+            try database.close()
+            let log = URL(filePath: place.folder + "/killed-wal")
+            let (headerBytes, frameBytes) = (32, 24 + 4096)
+            let content = try Data(contentsOf: log)
+            try (content + content[headerBytes..<headerBytes + frameBytes].prefix(bytes)).write(to: log)
+            let killed = try SQLiteDatabase(path: place.folder + "/killed")
+            #expect(try await killed.read { try $0.first(Statement("SELECT COUNT(*) FROM made"), []) { $0.integer(0) } } == 0)
+            try killed.close()
+        }
+    }
+
     @Test("is for nobody else to read, whatever was there before", arguments: [0o644, 0o666, 0o777])
     func modes(mode: Int) async throws {
         try await Engine.sqlite.place { place in
