@@ -2,6 +2,7 @@ import Database
 import Domain
 import Foundation
 import ReadModel
+import Synchronization
 import TestSupport
 import Testing
 
@@ -14,6 +15,8 @@ import Testing
             let writer = try await database.write { try $0.first(Statement("PRAGMA synchronous"), []) { $0.integer(0) } }
             #expect(try #require(writer) >= 2, "FULL")
             #expect(try await database.read { try $0.first(Statement("PRAGMA journal_mode"), []) { $0.text(0) } } == "wal")
+            let cache = try await database.write { try $0.first(Statement("PRAGMA cache_size"), []) { $0.integer(0) } }
+            #expect(cache == -8192, "KiB of pages that the writer keeps")
             try database.close()
             let foreign = try SQLiteDatabase(path: place.folder + "/one", as: .foreign)
             let itsWriter = try await foreign.write { try $0.first(Statement("PRAGMA synchronous"), []) { $0.integer(0) } }
@@ -41,6 +44,27 @@ import Testing
             let killed = try SQLiteDatabase(path: place.folder + "/killed")
             #expect(try await killed.read { try $0.first(Statement("SELECT COUNT(*) FROM made"), []) { $0.integer(0) } } == 0)
             try killed.close()
+        }
+    }
+
+    @Test("is read on the spot where that is soon done and the thread has a place, and else on a reading thread")
+    func inPlace() async throws {
+        try await Engine.sqlite.place { place in
+            let database = try SQLiteDatabase(path: place.folder + "/one")
+            try await database.write { try $0.run(script: "CREATE TABLE made (id INTEGER)") }
+            for (extent, isHere, looks) in [(ReadExtent.small, true, 1), (.small, false, 1), (.large, true, 0)] {
+                let asked = Mutex(0)
+                let here = ReadingPlace {
+                    asked.withLock { $0 += 1 }
+                    return isHere
+                }
+                let found = try await ReadingPlace.$current.withValue(here) {
+                    try await database.read(extent) { try $0.first(Statement("SELECT COUNT(*) FROM made"), []) { $0.integer(0) } }
+                }
+                #expect(found == 0)
+                #expect(asked.withLock { $0 } == looks)
+            }
+            try database.close()
         }
     }
 
