@@ -118,8 +118,10 @@ let package = Package(
         .testTarget(name: "TelemetryTests", dependencies: ["Telemetry", .coreMetrics], swiftSettings: strict),
         .testTarget(name: "MessagePackTests", dependencies: ["MessagePack", "TestSupport", .nioCore], swiftSettings: strict),
         .testTarget(
-            name: "APITests", dependencies: ["MessagePack", "API", "Gateway", .logging, .nioCore, .nioEmbedded, .nioHTTP1],
-            swiftSettings: strict),
+            name: "APITests",
+            dependencies: [
+                "MessagePack", "Domain", "API", "Gateway", "TestSupport", .httpTypes, .logging, .nioCore, .nioEmbedded, .nioHTTP1,
+            ], swiftSettings: strict),
         .testTarget(name: "DomainTests", dependencies: ["Domain", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "EventLogTests", dependencies: ["Sodium", "Domain", "EventLog", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "RedisTests", dependencies: ["Redis", .logging, .nioCore, .nioPosix], swiftSettings: strict),

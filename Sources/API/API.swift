@@ -2,16 +2,15 @@
 ///
 /// Pattern: ``Responder`` takes a request through the hosts that are served, CORS, the table of routes (``Routes``) and one
 /// exit for errors. A handler reads its body, opens one snapshot in which it authenticates and asks its questions, and
-/// where it writes hands a command with its state to the committer.
+/// where it writes makes a command, which goes through the one ``Door``.
 ///
 /// The order in which faults are told is the original's: a body that cannot be parsed, the token, the collection and the
 /// role, then everything that is wrong with query and body together (QUIRKS.md 28). Of a long body nothing is read before the
 /// token was found good (``BodyReader``).
 ///
 /// Where to add an endpoint: a handler in the file of its subject, and a line in ``Routes``.
-public import Contents
 public import Domain
-public import EventLog
+internal import EventLog
 public import Gateway
 public import ReadModel
 public import Sodium
@@ -52,8 +51,7 @@ public struct APISettings: Sendable {
 /// Everything that handlers work with.
 public struct API: Sendable {
     let readModel: ReadModel
-    let committer: Committer
-    let chunks: ContentStores
+    let door: Door
     let sessions: Sessions
     let renewals: TokenRenewals
     let realTime: RealTime
@@ -72,13 +70,12 @@ public struct API: Sendable {
     ///   - clock: the present moment.
     ///   - readings: what stands beside the metrics that are kept, asked for when somebody looks.
     public init(
-        readModel: ReadModel, committer: Committer, chunks: ContentStores, sessions: Sessions, renewals: TokenRenewals,
+        readModel: ReadModel, door: Door, sessions: Sessions, renewals: TokenRenewals,
         realTime: RealTime, readiness: Readiness, settings: APISettings, admission: Admission, secret: [UInt8],
         clock: @escaping @Sendable () -> Timestamp, readings: @escaping @Sendable () async -> [Reading]
     ) {
         self.readModel = readModel
-        self.committer = committer
-        self.chunks = chunks
+        self.door = door
         self.sessions = sessions
         self.renewals = renewals
         self.realTime = realTime

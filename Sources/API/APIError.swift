@@ -1,5 +1,3 @@
-internal import Domain
-internal import EventLog
 internal import HTTPTypes
 internal import MessagePack
 
@@ -82,28 +80,4 @@ struct APIError: Error, Sendable {
         error.headers[.retryAfter] = "1"
         return error
     }()
-}
-
-extension Refusal {
-    /// The status that belongs to the refusal.
-    var status: HTTPResponse.Status {
-        switch self {
-        case .staleStoken, .dependenciesFailed, .itemsFailed, .collectionExists, .chunkExists, .userExists, .alreadyMember:
-            .conflict
-        case .noWriteAccess, .adminAccessRequired: .forbidden
-        case .doesNotExist: .notFound
-        case .userInactive: .unauthorized
-        case .invalidFields, .etagOfNewCollection, .collectionTypeMissing, .collectionTypeTaken, .chunkWithoutContent, .signupClosed,
-            .usernameMissing, .notATestUser, .selfInvitation, .invitationExists:
-            .badRequest
-        }
-    }
-
-    /// Whether the original tells this one with `code` and `detail` alone.
-    var isPlain: Bool {
-        switch self {
-        case .noWriteAccess, .adminAccessRequired, .userInactive: true
-        default: false
-        }
-    }
 }

@@ -51,20 +51,21 @@ enum Answer {
     }
 
     static func refusal(_ refusal: Refusal) -> Response {
-        messagePack(refusal.status) { writer in
-            writer.map(count: refusal.isPlain ? 2 : 3)
+        let form = refusal.wireForm
+        return messagePack(form.status) { writer in
+            writer.map(count: form.shape == .plain ? 2 : 3)
             writer.string("code")
-            writer.string(refusal.code)
+            writer.string(form.code)
             writer.string("detail")
-            writer.string(refusal.detail)
-            guard !refusal.isPlain else { return }
+            writer.string(form.detail)
+            guard form.shape != .plain else { return }
             writer.string("errors")
             guard let errors = refusal.fieldErrors else { return writer.null() }
             writer.array(count: errors.count)
             for error in errors {
                 writer.map(count: 3)
                 writer.string("field")
-                writer.string(error.field)
+                writer.string(error.path)
                 writer.string("code")
                 writer.string(error.code)
                 writer.string("detail")

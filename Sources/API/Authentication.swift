@@ -51,11 +51,11 @@ extension API {
             let signed = try call.body.decode(SignedResponse.read)
             return (signed, try LoginResponse(signed.response))
         }
-        let (user, signed, response, account, named, head) = try await prepare(call, .small) { snapshot, user in
+        let (user, signed, response, account, named) = try await prepare(call, .small) { snapshot, user in
             let (signed, response) = try offer.get()
             guard let account = try snapshot.account(user.user) else { throw APIError.invalidToken }
             let named = try snapshot.account(of: response.user)
-            return (user, signed, response, account, named, try snapshot.logHead())
+            return (user, signed, response, account, named)
         }
         // A name that nobody has is let through, as recorded in `auth-change-password`; another user's is not.
         if case .found(let other) = named, other.user != account.user { throw APIError.wrongUser }
@@ -64,10 +64,8 @@ extension API {
         guard let loginPubkey = response.loginPubkey, let content = response.encryptedContent else {
             throw APIError.badLogin("A change of password needs loginPubkey and encryptedContent.")
         }
-        let command = ChangePassword(loginPubkey: loginPubkey, encryptedContent: content)
-        try await commit(on: UserState(account), at: head, by: user.actor, call) { state throws(Refusal) in
-            try decide(command, state)
-        }
+        try await door.commit(
+            ChangePassword(user: user.user, loginPubkey: loginPubkey, encryptedContent: content), by: user.actor, at: call.now)
         if settings.endsSessions {
             let ended = try await sessions.deleteOthers(of: user.user, than: user.token)
             realTime.hints.publish(ended.map { .sessionEnded($0) })
@@ -89,18 +87,15 @@ extension API {
     func signUp(_ call: Call) async throws -> Response {
         let signup = try call.body.decode(SignUp.read)
         guard signup.canLogIn else {
-            throw Refusal.invalidFields([FieldError(field: "loginPubkey", code: "invalid", detail: FieldError.badLoginPubkey)])
+            throw Refusal.invalidFields([FieldError(.loginPubkey, .notLoginKey)])
         }
         let command = CreateUser(
             username: signup.username, email: signup.email, keys: signup.keys, passwordSalt: Sodium.randomAlphanumerics(40),
             mayCreate: settings.isSignupOpen)
-        let (state, head) = try await readModel.snapshot(.small) { snapshot in
-            (try snapshot.userState(named: command.name), try snapshot.logHead())
-        }
-        let events = try await commit(on: state, at: head, by: Actor(user: state.user), call) { state throws(Refusal) in
-            try decide(command, state)
-        }
-        let user = state.user ?? events.first.map { UserID(rawValue: $0.position.rawValue) }
+        let prepared = try await readModel.snapshot(.small) { try $0.prepare(command) }
+        let events = try await door.commit(
+            prepared, by: Actor(user: prepared.state.user), at: call.now, holding: call.body.heldBytes)
+        let user = prepared.state.user ?? events.first.map { UserID(rawValue: $0.position.rawValue) }
         let account = try await readModel.snapshot(.small) { snapshot in try user.flatMap { try snapshot.account($0) } }
         guard let account, let keys = account.keys else { throw APIError.unavailable }
         return answer(try await sessions.create(for: account.user, device: device(of: call), at: call.now), for: account, keys)
@@ -109,18 +104,9 @@ extension API {
     /// `POST test/authentication/reset/`, in debug mode only.
     func resetTestUser(_ call: Call) async throws -> Response {
         let signup = try call.body.decode(SignUp.read)
-        let name = CanonicalName(signup.username)
-        let (state, head) = try await readModel.snapshot(.small) { snapshot in
-            var state = try snapshot.userState(named: name)
-            // The original compares with case here.
-            guard state.username.isExactly(signup.username), let user = state.user else { throw Refusal.doesNotExist(model: "User") }
-            state.collections = try snapshot.collections(concerning: user)
-            return (state, try snapshot.logHead())
-        }
-        let command = ResetUser(keys: signup.keys)
-        try await commit(on: state, at: head, by: Actor(user: state.user), call) { state throws(Refusal) in
-            try decide(command, state)
-        }
+        let command = ResetUser(username: signup.username, keys: signup.keys)
+        let prepared = try await readModel.snapshot(.small) { try $0.prepare(command) }
+        try await door.commit(prepared, by: Actor(user: prepared.state.user), at: call.now, holding: call.body.heldBytes)
         return Answer.nothing(.noContent, to: call)
     }
 
@@ -174,15 +160,6 @@ extension Snapshot {
             guard let keys = account.keys else { throw APIError.userNotInitialized }
             return (account, keys)
         }
-    }
-}
-
-extension UserState {
-    fileprivate init(_ account: Account) {
-        self.init(username: account.username)
-        user = account.user
-        isActive = account.isActive
-        isInitialized = account.keys != nil
     }
 }
 

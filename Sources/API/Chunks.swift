@@ -10,19 +10,15 @@ extension API {
     /// `PUT collection/UID/item/UID/chunk/UID/`. The body is the content, whatever its media type; the item need not exist.
     func uploadChunk(_ call: Call, _ body: ByteBuffer) async throws -> Response {
         let uid = ChunkUID(call.parameter("chunk_uid"))
-        let (user, state, head) = try await prepare(call, .small) { snapshot, user in
-            let state = try snapshot.state(of: call.collection, chunks: [uid])
-            guard try state.level(of: user.user).canWrite else { throw Refusal.noWriteAccess }
-            return (user, state, try snapshot.logHead())
+        let offer = Result {
+            try settings.requireChunk(ofBytes: body.readableBytes)
+            let content = Array(body.readableBytesView)
+            return (StoredChunk(uid: uid, content: content), content)
         }
-        guard body.readableBytes <= settings.chunkLimitBytes else {
-            throw APIError.tooLarge("A chunk", limitBytes: settings.chunkLimitBytes)
-        }
-        let content = Array(body.readableBytesView)
-        let command = StoreChunk(
-            collection: call.collection, author: user.user, chunk: StoredChunk(uid: uid, content: content))
-        try await commit(on: state, at: head, by: user, contents: [uid: content], call) { state throws(Refusal) in
-            try decide(command, state)
+        try await commitWithContents(call) { snapshot, user in
+            if case .failure = offer { try snapshot.requireWriteAccess(to: call.collection, by: user.user) }
+            let (chunk, content) = try offer.get()
+            return (StoreChunk(collection: call.collection, author: user.user, chunk: chunk), [uid: content])
         }
         return Answer.nothing(.created, to: call)
     }
@@ -32,7 +28,7 @@ extension API {
         let content = try await read(call) { snapshot, user in
             let collection = try snapshot.access(to: call.collection, by: user.user)
             guard let content = try snapshot.chunk(ChunkUID(call.parameter("chunk_uid")), in: collection) else {
-                throw Refusal.doesNotExist(model: "CollectionItemChunk")
+                throw Refusal.doesNotExist(.chunk)
             }
             return content
         }
@@ -42,5 +38,12 @@ extension API {
             case .stored(let stored): .stored(stored)
             }
         return try await answer([part], to: call, type: MediaType.binary)
+    }
+}
+
+extension APISettings {
+    /// - Throws: ``APIError`` where a chunk's content is longer than it may be.
+    func requireChunk(ofBytes count: Int) throws(APIError) {
+        guard count <= chunkLimitBytes else { throw .tooLarge("A chunk", limitBytes: chunkLimitBytes) }
     }
 }

@@ -52,22 +52,16 @@ extension API {
 
     /// `POST collection/`
     func createCollection(_ call: Call) async throws -> Response {
-        let offer = Result { try call.body.decode(NewCollection.read) }
-        let (user, new, state, head) = try await prepare(call, .small) { snapshot, user in
+        let offer = Result {
+            let new = try call.body.decode(NewCollection.read)
+            try settings.requireChunk(ofBytes: new.longestBytes)
+            return new
+        }
+        try await commitWithContents(call) { _, user in
             let new = try offer.get()
-            let uid = CollectionUID(new.item.uid.rawValue)
-            var claims: [Claim] = [.collection(uid), .revision(new.item.revision.uid)]
-            // One that is too long is refused, whoever has it.
-            if let type = new.collectionType, type.count <= FieldLimits.collectionTypeBytes { claims.append(.collectionType(type)) }
-            return (user, new, try snapshot.state(of: uid, claims: claims), try snapshot.logHead())
-        }
-        guard new.longestBytes <= settings.chunkLimitBytes else {
-            throw APIError.tooLarge("A chunk", limitBytes: settings.chunkLimitBytes)
-        }
-        let command = CreateCollection(
-            author: user.user, item: new.item, collectionType: new.collectionType, collectionKey: new.collectionKey)
-        try await commit(on: state, at: head, by: user, contents: new.contents, call) { state throws(Refusal) in
-            try decide(command, state)
+            let command = CreateCollection(
+                author: user.user, item: new.item, collectionType: new.collectionType, collectionKey: new.collectionKey)
+            return (command, new.contents)
         }
         return Answer.nothing(.created, to: call)
     }

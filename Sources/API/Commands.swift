@@ -1,37 +1,41 @@
-internal import Contents
+internal import Database
 internal import Domain
 internal import EventLog
+internal import ReadModel
 
 extension API {
-    /// Commits a decision about an account.
+    /// Carries out a command of the request's user: in one snapshot the user is authenticated, the command is made, and what it
+    /// needs to know is read.
     ///
-    /// - Parameter head: of the log, in the snapshot from which the state was read.
-    @discardableResult
-    func commit(
-        on state: UserState, at head: LogHead, by actor: Actor, _ call: Call,
-        _ decision: @escaping @Sendable (UserState) throws(Refusal) -> [Event]
-    ) async throws -> [RecordedEvent] {
-        try await committer.commit(
-            Submission(
-                on: state, asOf: head, streams: state.streams, by: actor, at: call.now, bytes: call.body.heldBytes,
-                decision: decision))
+    /// - Parameter make: the command; may run several times.
+    func commit<C: Command>(
+        _ call: Call, _ make: @escaping @Sendable (Snapshot, Authenticated) throws -> C
+    ) async throws where C.Needs: ReadNeeds {
+        let (user, prepared) = try await prepare(call, .small) { snapshot, user in (user, try snapshot.prepare(make(snapshot, user))) }
+        try await door.commit(prepared, by: user.actor, at: call.now, holding: call.body.heldBytes)
     }
 
-    /// Commits a decision about a collection.
+    /// Carries out a command of the request's user that brings contents of chunks; those that it stores are written with it.
     ///
-    /// - Parameters:
-    ///   - head: of the log, in the snapshot from which the state was read.
-    ///   - contents: the contents that came with the request; those that the decision stores are written with it.
-    @discardableResult
-    func commit(
-        on state: CollectionState, at head: LogHead, by user: Authenticated, contents: [ChunkUID: [UInt8]] = [:], _ call: Call,
-        _ decision: @escaping @Sendable (CollectionState) throws(Refusal) -> [Event]
-    ) async throws -> [RecordedEvent] {
-        let placed = try await PlacedContents(contents, in: chunks, on: state, by: user.user, decision)
-        return try await committer.commit(
-            Submission(
-                on: state, asOf: head, streams: [.collection(state.uid), .user(user.user)], by: user.actor, at: call.now,
-                // The body holds all that came; a raw one is not parsed, and is a content itself.
-                bytes: max(call.body.heldBytes, contents.values.reduce(0) { $0 + $1.count }), decision: decision, writes: placed.writes))
+    /// - Parameter make: the command and the contents; may run several times.
+    func commitWithContents<C: Command>(
+        _ call: Call, _ make: @escaping @Sendable (Snapshot, Authenticated) throws -> (C, [ChunkUID: [UInt8]])
+    ) async throws where C.Needs == CollectionNeeds {
+        let (user, prepared, contents) = try await prepare(call, .small) { snapshot, user in
+            let (command, contents) = try make(snapshot, user)
+            return (user, try snapshot.prepare(command), contents)
+        }
+        // The body holds all that came; a raw one is not parsed, and is a content itself.
+        let bytes = max(call.body.heldBytes, contents.values.reduce(0) { $0 + $1.count })
+        try await door.commit(prepared, with: contents, by: user.actor, at: call.now, holding: bytes)
+    }
+}
+
+extension Snapshot {
+    /// Looks whether the user may write: who may not is told so before what is wrong with the rest of the request.
+    ///
+    /// - Throws: `Refusal` where not.
+    func requireWriteAccess(to collection: CollectionUID, by user: UserID) throws {
+        try state(CollectionNeeds(collection)).requireWriteAccess(user)
     }
 }

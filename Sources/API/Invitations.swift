@@ -39,47 +39,39 @@ extension API {
     /// `POST invitation/outgoing/`
     func sendInvitation(_ call: Call) async throws -> Response {
         let offer = Result { try call.body.decode(NewInvitation.read) }
-        let (user, command, state, head) = try await prepare(call, .small) { snapshot, user in
+        try await commit(call) { snapshot, user in
             let new = try offer.get()
-            let state = try snapshot.state(of: new.collection)
-            guard state.owner != nil else { throw Refusal.doesNotExist(model: "Collection") }
+            // That there is no such collection is told before what is wrong with the invitee.
+            guard try snapshot.state(CollectionNeeds(new.collection)).owner != nil else { throw Refusal.doesNotExist(.collection) }
             let invitee = try snapshot.anyAccount(of: new.invitee)
             // By email one may invite oneself, as recorded in `invitation-create`.
             guard invitee.user != user.user || new.invitee.email != nil else { throw Refusal.selfInvitation }
-            let command = SendInvitation(
+            return SendInvitation(
                 collection: new.collection, author: user.user, invitation: new.uid, version: new.version, invitee: invitee.user,
                 level: new.level, signedEncryptionKey: new.signedEncryptionKey)
-            return (user, command, state, try snapshot.logHead())
         }
-        try await commit(on: state, at: head, by: user, call) { state throws(Refusal) in try decide(command, state) }
         return Answer.nothing(.created, to: call)
     }
 
     /// `POST invitation/incoming/UID/accept/`
     func acceptInvitation(_ call: Call) async throws -> Response {
         let offer = Result { try call.body.decode(Acceptance.read) }
-        let (user, command, state, head) = try await prepare(call, .small) { snapshot, user in
+        try await commit(call) { snapshot, user in
             let acceptance = try offer.get()
             let invitation = try snapshot.invitation(call.invitation, .incoming, of: user.user)
-            let command = AcceptInvitation(
+            return AcceptInvitation(
                 collection: invitation.collection, author: user.user, invitation: call.invitation,
                 collectionType: acceptance.collectionType, encryptionKey: acceptance.encryptionKey)
-            let state = try snapshot.state(of: invitation.collection, claims: acceptance.claims)
-            return (user, command, state, try snapshot.logHead())
         }
-        try await commit(on: state, at: head, by: user, call) { state throws(Refusal) in try decide(command, state) }
         return Answer.nothing(.created, to: call)
     }
 
     /// `DELETE invitation/incoming/UID/` rejects, `DELETE invitation/outgoing/UID/` cancels.
     func withdrawInvitation(_ call: Call, _ side: InvitationSide) async throws -> Response {
-        let (user, command, state, head) = try await prepare(call, .small) { snapshot, user in
+        try await commit(call) { snapshot, user in
             let invitation = try snapshot.invitation(call.invitation, side, of: user.user)
-            let command = WithdrawInvitation(
-                collection: invitation.collection, author: user.user, invitation: call.invitation)
-            return (user, command, try snapshot.state(of: invitation.collection), try snapshot.logHead())
+            return WithdrawInvitation(collection: invitation.collection, author: user.user, invitation: call.invitation)
         }
-        try await commit(on: state, at: head, by: user, call) { state throws(Refusal) in try decide(command, state) }
         return Answer.nothing(.noContent, to: call)
     }
 
@@ -89,7 +81,7 @@ extension API {
         let name = call.query.required("username", &validation)
         let checked = Result { [validation] in try AccountName(validation.finish(name)) }
         let pubkey = try await prepare(call, .small) { snapshot, _ in
-            guard let keys = try snapshot.anyAccount(of: try checked.get()).keys else { throw Refusal.doesNotExist(model: "UserInfo") }
+            guard let keys = try snapshot.anyAccount(of: try checked.get()).keys else { throw Refusal.doesNotExist(.userKeys) }
             return keys.pubkey
         }
         return Answer.messagePack { writer in
@@ -108,7 +100,7 @@ extension Snapshot {
     fileprivate func anyAccount(of given: AccountName) throws -> Account {
         switch try account(of: given) {
         case .found(let account): return account
-        case .unknown: throw Refusal.doesNotExist(model: "User")
+        case .unknown: throw Refusal.doesNotExist(.user)
         case .ambiguous: throw APIError(.notFound, code: "does_not_exist", "Several accounts have this email address: use the name")
         }
     }
@@ -142,9 +134,6 @@ private struct NewInvitation: Sendable {
 private struct Acceptance: Sendable {
     let collectionType: [UInt8]
     let encryptionKey: [UInt8]
-
-    /// A type that is too long is refused, whoever has it.
-    var claims: [Claim] { collectionType.count <= FieldLimits.collectionTypeBytes ? [.collectionType(collectionType)] : [] }
 
     static func read(_ validation: inout Validation, _ value: MessagePackValue, _ location: Validation.Location) -> Acceptance? {
         guard let fields = validation.fields(value, location) else { return nil }

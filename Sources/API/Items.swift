@@ -34,7 +34,7 @@ extension API {
             let uid = ItemUID(call.parameter("item_uid"))
             let prefetch = try query.get().prefetch
             guard let item = try snapshot.item(uid, of: collection, prefetch) else {
-                throw Refusal.doesNotExist(model: "CollectionItem")
+                throw Refusal.doesNotExist(.item)
             }
             var writer = AnswerWriter()
             writer.item(item, prefetch)
@@ -84,25 +84,21 @@ extension API {
 
     /// `POST collection/UID/item/batch/` and `…/transaction/`
     func commitItems(_ call: Call, checksEtags: Bool) async throws -> Response {
-        let offer = Result { try call.body.decode(ItemBatch.read) }
-        // What is more than may be sent is not looked up.
-        let fitting = offer.flatMap { [limit = settings.batchLimit] in
-            max($0.items.count, $0.dependencies.count) <= limit ? .success($0) : .failure(APIError.tooManyItems)
+        let offer = Result {
+            let batch = try call.body.decode(ItemBatch.read)
+            // What is more than may be sent is not looked up.
+            guard max(batch.items.count, batch.dependencies.count) <= settings.batchLimit else { throw APIError.tooManyItems }
+            try settings.requireChunk(ofBytes: batch.longestBytes)
+            let needs = CommitItems.needs(of: batch.items, batch.dependencies, in: call.collection, checksEtags: checksEtags)
+            return (batch, needs)
         }
-        let (user, batch, command, state, head) = try await prepare(call, .small) { [settings] snapshot, user in
-            let state = try snapshot.state(of: call.collection, for: fitting, checksEtags: checksEtags)
-            guard try state.level(of: user.user).canWrite else { throw Refusal.noWriteAccess }
-            let batch = try fitting.get()
-            guard batch.longestBytes <= settings.chunkLimitBytes else {
-                throw APIError.tooLarge("A chunk", limitBytes: settings.chunkLimitBytes)
-            }
+        try await commitWithContents(call) { snapshot, user in
+            if case .failure = offer { try snapshot.requireWriteAccess(to: call.collection, by: user.user) }
+            let (batch, needs) = try offer.get()
             let command = CommitItems(
                 collection: call.collection, author: user.user, items: batch.items, dependencies: batch.dependencies,
-                stoken: try snapshot.expectedStoken(call.query["stoken"]), checksEtags: checksEtags)
-            return (user, batch, command, state, try snapshot.logHead())
-        }
-        try await commit(on: state, at: head, by: user, contents: batch.contents, call) { state throws(Refusal) in
-            try decide(command, state)
+                stoken: try snapshot.expectedStoken(call.query["stoken"]), checksEtags: checksEtags, needs: needs)
+            return (command, batch.contents)
         }
         return Answer.data(ByteBuffer())
     }
@@ -141,16 +137,6 @@ extension Snapshot {
         return writer.finish()
     }
 
-    /// The state that a batch is decided on. Who may not write is told so before what is wrong with the batch, so there is one
-    /// for a bad batch too.
-    fileprivate func state(
-        of collection: CollectionUID, for offer: Result<ItemBatch, any Error>, checksEtags: Bool
-    ) throws -> CollectionState {
-        guard case .success(let batch) = offer else { return try state(of: collection) }
-        return try state(
-            of: collection, items: batch.named, chunks: batch.chunks, claims: batch.claims, offered: checksEtags ? [] : batch.items)
-    }
-
     /// The stoken that a commit expects the collection to have. One that is unknown is stale, not bad (`item-transaction`).
     fileprivate func expectedStoken(_ text: String?) throws -> CommitItems.ExpectedStoken {
         guard let text, !text.isEmpty else { return .any }
@@ -164,19 +150,12 @@ private struct ItemBatch: Sendable {
     let dependencies: [CommitItems.Dependency]
     let contents: [ChunkUID: [UInt8]]
     let longestBytes: Int
-    /// What is to be looked up for it: items, chunks, claims.
-    let named: [ItemUID]
-    let chunks: [ChunkUID]
-    let claims: [Claim]
 
     private init(items: [OfferedItem], dependencies: [CommitItems.Dependency], _ reader: OfferReader) {
         self.items = items
         self.dependencies = dependencies
         contents = reader.contents
         longestBytes = reader.longestBytes
-        named = items.map(\.uid) + dependencies.map(\.item)
-        chunks = CommitItems.namesTooMuch(items) ? [] : Array(Set(items.flatMap { $0.revision.chunks.map(\.uid) }))
-        claims = items.map { .revision($0.revision.uid) }
     }
 
     static func read(_ validation: inout Validation, _ value: MessagePackValue, _ location: Validation.Location) -> ItemBatch? {

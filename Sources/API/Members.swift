@@ -40,39 +40,28 @@ extension API {
             }
         }
         let name = CanonicalName(call.parameter("username"))
-        let (user, command, state, head) = try await prepare(call, .small) { snapshot, user in
+        try await commit(call) { snapshot, user in
             let collection = try snapshot.adminAccess(to: call.collection, by: user.user)
             let member = try snapshot.member(named: name, of: collection)
-            let level = try wanted.get()
-            let command = ChangeMemberLevel(collection: call.collection, author: user.user, member: member, level: level)
-            return (user, command, try snapshot.state(of: call.collection), try snapshot.logHead())
+            return ChangeMemberLevel(collection: call.collection, author: user.user, member: member, level: try wanted.get())
         }
-        try await commit(on: state, at: head, by: user, call) { state throws(Refusal) in try decide(command, state) }
         return Answer.nothing(.noContent, to: call)
     }
 
     /// `DELETE collection/UID/member/NAME/`
     func removeMember(_ call: Call) async throws -> Response {
         let name = CanonicalName(call.parameter("username"))
-        let (user, command, state, head) = try await prepare(call, .small) { snapshot, user in
+        try await commit(call) { snapshot, user in
             let collection = try snapshot.adminAccess(to: call.collection, by: user.user)
             let member = try snapshot.member(named: name, of: collection)
-            let command = RemoveMember(collection: call.collection, author: user.user, member: member)
-            return (user, command, try snapshot.state(of: call.collection), try snapshot.logHead())
+            return RemoveMember(collection: call.collection, author: user.user, member: member)
         }
-        try await commit(on: state, at: head, by: user, call) { state throws(Refusal) in try decide(command, state) }
         return Answer.nothing(.noContent, to: call)
     }
 
     /// `POST collection/UID/member/leave/`
     func leave(_ call: Call) async throws -> Response {
-        let (user, state, head) = try await prepare(call, .small) { snapshot, user in
-            let state = try snapshot.state(of: call.collection)
-            _ = try state.level(of: user.user)
-            return (user, state, try snapshot.logHead())
-        }
-        let command = LeaveCollection(collection: call.collection, author: user.user)
-        try await commit(on: state, at: head, by: user, call) { state throws(Refusal) in try decide(command, state) }
+        try await commit(call) { _, user in LeaveCollection(collection: call.collection, author: user.user) }
         return Answer.nothing(.noContent, to: call)
     }
 }
@@ -84,7 +73,7 @@ extension Snapshot {
     func adminAccess(to collection: CollectionUID, by user: UserID) throws -> CollectionAccess {
         let access = try access(to: collection, by: user)
         guard access.level == .admin else {
-            throw Refusal.adminAccessRequired(detail: "Only collection admins can perform this operation.")
+            throw Refusal.adminAccessRequired(for: .members)
         }
         return access
     }

@@ -73,7 +73,7 @@ struct AuditCommand: AsyncParsableCommand {
     }
 
     private func known(_ name: String, _ snapshot: Snapshot) throws -> UserID {
-        guard let user = try snapshot.userState(named: CanonicalName(name)).user else {
+        guard let user = try snapshot.state(AccountNeeds(.name(CanonicalName(name)))).user else {
             throw ValidationError("there is no user \(name): `apus user list` tells which there are")
         }
         return user

@@ -1,3 +1,4 @@
+internal import API
 internal import ArgumentParser
 internal import Contents
 internal import Database
@@ -112,7 +113,7 @@ private struct Pruner: Sendable {
             report.collections.append((uid, old.count))
             guard removes else {
                 let pruning = try await node.readModel.snapshot { try $0.pruning(of: old, in: uid) }
-                report.contents += pruning.chunks.count
+                report.contents += pruning.command.chunks.count
                 report.files += pruning.files
                 continue
             }
@@ -132,21 +133,19 @@ private struct Pruner: Sendable {
     /// - Returns: how many contents went, and how many of those lie in files.
     private func prune(_ revisions: [OldRevision], of uid: CollectionUID) async throws -> (contents: Int, files: Int) {
         for attempt in 1... {
-            let (pruning, head) = try await node.readModel.snapshot { snapshot in
-                (try snapshot.pruning(of: revisions, in: uid), try snapshot.logHead())
+            let (prepared, files) = try await node.readModel.snapshot { snapshot in
+                let pruning = try snapshot.pruning(of: revisions, in: uid)
+                return (try snapshot.prepare(pruning.command), pruning.files)
             }
-            guard !pruning.revisions.isEmpty else { return (0, 0) }
+            guard !prepared.command.revisions.isEmpty else { return (0, 0) }
             do {
-                _ = try await node.appender.prune(
-                    pruning.revisions, chunks: pruning.chunks, on: pruning.state, asOf: head, at: Node.clock(),
-                    key: SealKey(secret: node.secret.value)
-                ) { try TableContents.delete($0, of: uid, $1) }
-                return (pruning.chunks.count, pruning.files)
+                try await node.door.commit(prepared, by: .operator, at: Node.clock(), key: SealKey(secret: node.secret.value))
+                return (prepared.command.chunks.count, files)
             } catch let fault as DatabaseFault {
                 guard case .conflict = fault.kind, attempt < Self.attempts else { throw fault }
             } catch let refusal as Refusal {
                 // One of them has just been brought back.
-                guard attempt < Self.attempts else { throw ValidationError(refusal.detail) }
+                guard attempt < Self.attempts else { throw ValidationError(refusal.words) }
             }
         }
         preconditionFailure("a loop without an end has ended")

@@ -1,3 +1,4 @@
+internal import API
 internal import ArgumentParser
 internal import Contents
 internal import Database
@@ -111,29 +112,25 @@ struct EraseCommand: AsyncParsableCommand {
     }
 
     private func disable(_ node: Node) async throws {
-        let (state, head) = try await node.readModel.snapshot { (try $0.userState(named: CanonicalName(name)), try $0.logHead()) }
-        _ = try await node.committer.commit(
-            Submission(on: state, asOf: head, streams: state.streams, by: .operator, at: Node.clock()) { state throws(Refusal) in
-                try decide(ChangeUserActivity(isActive: false), state)
-            })
+        try await node.door.commit(ChangeUserActivity(username: name, isActive: false), by: .operator, at: Node.clock())
     }
 
     private func erase(_ node: Node) async throws -> (RedactionProof, files: [String]) {
         for attempt in 1... {
-            let (found, files, head) = try await node.readModel.snapshot { snapshot in
-                let (state, files) = try snapshot.erasure(named: CanonicalName(name))
-                return (state, files, try snapshot.logHead())
+            let command = EraseUser(username: name)
+            let (prepared, files) = try await node.readModel.snapshot { snapshot in
+                (try snapshot.prepare(command), try snapshot.erasure(named: command.name).files)
             }
             do {
-                let events = try await node.appender.erase(
-                    found, asOf: head, at: Node.clock(), key: SealKey(secret: node.secret.value))
+                let events = try await node.door.commit(
+                    prepared, by: .operator, at: Node.clock(), key: SealKey(secret: node.secret.value))
                 for case .userErased(let event) in events.map(\.event) { return (event.redaction, files) }
                 preconditionFailure("an erasure is recorded")
             } catch let fault as DatabaseFault {
                 guard case .conflict = fault.kind, attempt < Self.attempts else { throw fault }
             } catch let refusal as Refusal {
                 // Somebody has come to a collection that was to go, or has left one.
-                guard attempt < Self.attempts else { throw ValidationError(refusal.detail) }
+                guard attempt < Self.attempts else { throw ValidationError(refusal.words) }
             }
         }
         preconditionFailure("a loop without an end has ended")

@@ -1,3 +1,4 @@
+internal import API
 internal import ArgumentParser
 internal import Domain
 internal import EventLog
@@ -75,22 +76,16 @@ struct UndeleteCommand: AsyncParsableCommand {
     private func restore(asOf moment: CollectionHistory.Moment?, _ node: Node) async throws -> [RecordedEvent] {
         let uid = CollectionUID(collection)
         for attempt in 1... {
-            let (command, state, head) = try await node.readModel.snapshot { snapshot in
-                let head = try snapshot.logHead()
-                if case .before(let position) = moment, !(Position(rawValue: 1)...head.position).contains(position) {
-                    throw ValidationError("there is no event \(position.rawValue): the log has the events 1 to \(head.position.rawValue)")
-                }
-                let command = RestoreItems(
-                    collection: uid, restorations: try snapshot.history(of: uid).restorations(of: item.map { ItemUID($0) }, asOf: moment))
-                let state = try snapshot.state(
-                    of: uid, items: command.restorations.map(\.item), revisions: command.restorations.map(\.revision))
-                return (command, state, head)
-            }
             do {
-                return try await node.committer.commit(
-                    Submission(on: state, asOf: head, streams: [.collection(uid)], by: .operator, at: Node.clock()) {
-                        state throws(Refusal) in try decide(command, state)
-                    })
+                return try await node.door.commit(by: .operator, at: Node.clock()) { snapshot in
+                    let end = try snapshot.logHead().position
+                    if case .before(let position) = moment, !(Position(rawValue: 1)...end).contains(position) {
+                        throw ValidationError("there is no event \(position.rawValue): the log has the events 1 to \(end.rawValue)")
+                    }
+                    let history = try snapshot.history(of: uid)
+                    return RestoreItems(
+                        collection: uid, restorations: try history.restorations(of: item.map { ItemUID($0) }, asOf: moment))
+                }
             } catch Refusal.itemsFailed where attempt < Self.attempts {
                 // Somebody has changed one of them since it was looked at: look again.
             }
@@ -188,9 +183,12 @@ extension Refusal {
     fileprivate var advice: String {
         switch self {
         case .itemsFailed: "clients change these items just now: try again"
-        case .doesNotExist(model: "CollectionItemRevision"):
+        case .doesNotExist(.revision):
             "the revision that was current then is not kept any more: `apus audit` tells which there were, and --at TIME names another"
-        default: detail
+        case .doesNotExist, .staleStoken, .dependenciesFailed, .invalidFields, .noWriteAccess, .adminAccessRequired, .collectionExists,
+            .etagOfNewCollection, .collectionTypeMissing, .collectionTypeTaken, .chunkWithoutContent, .chunkExists, .userExists,
+            .userInactive, .signupClosed, .usernameMissing, .notATestUser, .selfInvitation, .invitationExists, .alreadyMember:
+            words
         }
     }
 }

@@ -1,3 +1,4 @@
+internal import API
 internal import ArgumentParser
 internal import Database
 internal import Domain
@@ -29,7 +30,7 @@ struct UserCommand: AsyncParsableCommand {
         func run() async throws {
             let command = CreateUser(
                 username: name, email: email, keys: nil, passwordSalt: Sodium.randomAlphanumerics(40), mayCreate: true)
-            try await commit(on: name, dataOptions, makesDatabase: true) { state throws(Refusal) in try decide(command, state) }
+            try await commit(command, dataOptions, makesDatabase: true)
             print("\(CanonicalName(name).text) can now sign up in the app with this name.")
         }
     }
@@ -61,8 +62,7 @@ struct UserCommand: AsyncParsableCommand {
         @OptionGroup var dataOptions: DataOptions
 
         func run() async throws {
-            let command = ChangeUserActivity(isActive: false)
-            try await commit(on: name, dataOptions) { state throws(Refusal) in try decide(command, state) }
+            try await commit(ChangeUserActivity(username: name, isActive: false), dataOptions)
         }
     }
 
@@ -74,29 +74,22 @@ struct UserCommand: AsyncParsableCommand {
         @OptionGroup var dataOptions: DataOptions
 
         func run() async throws {
-            let command = ChangeUserActivity(isActive: true)
-            try await commit(on: name, dataOptions) { state throws(Refusal) in try decide(command, state) }
+            try await commit(ChangeUserActivity(username: name, isActive: true), dataOptions)
         }
     }
 }
 
-/// Commits the operator's decision about an account, also beside a running server.
+/// Carries out the operator's command about an account, also beside a running server.
 ///
 /// - Throws: `ValidationError` with the refusal in words.
-private func commit(
-    on name: String, _ dataOptions: DataOptions, makesDatabase: Bool = false,
-    _ decision: @escaping @Sendable (UserState) throws(Refusal) -> [Event]
-) async throws {
+private func commit<C: Command>(
+    _ command: C, _ dataOptions: DataOptions, makesDatabase: Bool = false
+) async throws where C.Needs: ReadNeeds {
     let environment = try dataOptions.environment()
     let node = try await Node(dataOptions, environment, makesDatabase: makesDatabase, logger: Logger(label: "apus"))
     do {
-        try await node.committing {
-            let (state, head) = try await node.readModel.snapshot { (try $0.userState(named: CanonicalName(name)), try $0.logHead()) }
-            _ = try await node.committer.commit(
-                Submission(
-                    on: state, asOf: head, streams: state.streams, by: .operator, at: Node.clock(), decision: decision))
-        }
+        try await node.committing { _ = try await node.door.commit(command, by: .operator, at: Node.clock()) }
     } catch let refusal as Refusal {
-        throw ValidationError(([refusal.detail] + (refusal.fieldErrors ?? []).map(\.detail)).joined(separator: " "))
+        throw ValidationError(refusal.words)
     }
 }

@@ -10,18 +10,24 @@ public struct PlacedContents: Sendable {
 
     /// Puts what the decision would store, where that comes before the append; a refused one leaves nothing.
     ///
+    /// - Parameter author: who brings them.
     /// - Throws: the decision's refusal, or `DatabaseFault`.
     public init(
-        _ contents: [ChunkUID: [UInt8]], in stores: ContentStores, on state: CollectionState, by author: UserID,
-        _ decision: (CollectionState) throws(Refusal) -> [Event]
+        _ contents: [ChunkUID: [UInt8]], in stores: ContentStores, for decision: some Decision<CollectionState>,
+        on state: CollectionState, by author: UserID?
     ) async throws {
+        // Files lie with their owner's; what is nobody's goes into the table.
+        guard let owner = state.owner ?? author else {
+            missing = TableContents.writes(contents, of: state.uid)
+            return
+        }
         let store = stores.new
         var wanted = contents
         if store.isBeforeAppend, !contents.isEmpty {
-            let stored = Set(try decision(state).flatMap(\.storedChunks).map(\.uid))
+            let stored = Set(try decision.decide(state).flatMap(\.event.storedChunks).map(\.uid))
             wanted = contents.filter { stored.contains($0.key) }
         }
-        missing = try await store.put(wanted, of: state.uid, ownedBy: state.owner ?? author)
+        missing = try await store.put(wanted, of: state.uid, ownedBy: owner)
     }
 
     /// What belongs into the transaction of these events.

@@ -15,29 +15,40 @@ public struct CreateCollection: Sendable {
     }
 }
 
-/// Decides what making a collection means: it comes to be, then its owner joins as admin.
-///
-/// Two events, because the original gives the revision and the membership a stoken each. The main item's own key is
-/// not kept, as recorded in `item-key`. The order in which faults are told is that of `collection-create-get`.
-public func decide(_ command: CreateCollection, _ state: CollectionState) throws(Refusal) -> [Event] {
-    guard command.item.etag == nil else { throw .etagOfNewCollection }
-    guard state.owner == nil, state.taken[.collection(state.uid)] == nil else { throw .collectionExists }
-    if let error = FieldRules.uid(state.uid, field: "uid") ?? FieldRules.version(command.item.version, field: "version") {
-        throw .invalidFields([error])
+extension CreateCollection: Command {
+    /// The collection that it would be.
+    public var collection: CollectionUID { CollectionUID(item.uid.rawValue) }
+
+    public var needs: CollectionNeeds {
+        var claims: [Claim] = [.collection(collection), .revision(item.revision.uid)]
+        // One that is too long is refused, whoever has it.
+        if let collectionType, collectionType.count <= FieldLimits.collectionTypeBytes { claims.append(.collectionType(collectionType)) }
+        return CollectionNeeds(collection, claims: claims)
     }
-    if let error = FieldRules.tooLong(command.collectionKey.count, field: "collectionKey", maximum: FieldLimits.collectionKeyBytes) {
-        throw .invalidFields([error])
+
+    /// Decides what making a collection means: it comes to be, then its owner joins as admin.
+    ///
+    /// Two events, because the original gives the revision and the membership a stoken each. The main item's own key is
+    /// not kept, as recorded in `item-key`. The order in which faults are told is that of `collection-create-get`.
+    public func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
+        guard item.etag == nil else { throw .etagOfNewCollection }
+        guard state.owner == nil, state.taken[.collection(state.uid)] == nil else { throw .collectionExists }
+        if let error = FieldRules.uid(state.uid, field: .uid) ?? FieldRules.version(item.version, field: .version) {
+            throw .invalidFields([error])
+        }
+        if let error = FieldRules.tooLong(collectionKey.count, field: .collectionKey, maximum: FieldLimits.collectionKeyBytes) {
+            throw .invalidFields([error])
+        }
+        guard let revision = try state.accept(item.revision) else { throw .chunkWithoutContent }
+        guard let type = collectionType else { throw .collectionTypeMissing }
+        return [
+            state.decided(CollectionCreated(collection: collection, owner: author, version: item.version, revision: revision)),
+            state.decided(
+                MemberJoined(
+                    collection: collection, user: author, level: .admin, encryptionKey: collectionKey,
+                    collectionType: try state.usable(type, by: author), invitation: nil, inviters: [])),
+        ]
     }
-    guard let revision = try state.accept(command.item.revision) else { throw .chunkWithoutContent }
-    guard let type = command.collectionType else { throw .collectionTypeMissing }
-    return [
-        .collectionCreated(
-            .init(collection: state.uid, owner: command.author, version: command.item.version, revision: revision)),
-        .memberJoined(
-            .init(
-                collection: state.uid, user: command.author, level: .admin, encryptionKey: command.collectionKey,
-                collectionType: try state.usable(type, by: command.author), invitation: nil, inviters: [])),
-    ]
 }
 
 extension CollectionState {
@@ -62,10 +73,14 @@ public struct StoreChunk: Sendable {
     }
 }
 
-/// Decides what uploading a chunk means. A chunk never changes: one that is there is refused, whatever its content.
-public func decide(_ command: StoreChunk, _ state: CollectionState) throws(Refusal) -> [Event] {
-    try state.requireWriteAccess(command.author)
-    guard !state.chunks.contains(command.chunk.uid) else { throw .chunkExists }
-    if let error = FieldRules.uid(command.chunk.uid, field: "uid", maximum: FieldLimits.chunkUID) { throw .invalidFields([error]) }
-    return [.chunkStored(.init(collection: command.collection, chunk: command.chunk))]
+extension StoreChunk: Command {
+    public var needs: CollectionNeeds { CollectionNeeds(collection, chunks: [chunk.uid]) }
+
+    /// Decides what uploading a chunk means. A chunk never changes: one that is there is refused, whatever its content.
+    public func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
+        try state.requireWriteAccess(author)
+        guard !state.chunks.contains(chunk.uid) else { throw .chunkExists }
+        if let error = FieldRules.uid(chunk.uid, field: .uid, maximum: FieldLimits.chunkUID) { throw .invalidFields([error]) }
+        return [state.decided(ChunkStored(collection: collection, chunk: chunk))]
+    }
 }

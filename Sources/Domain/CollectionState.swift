@@ -84,24 +84,27 @@ public struct CollectionState: State {
 
     /// The member's level.
     ///
-    /// - Throws: ``Refusal/doesNotExist(model:)`` for everyone else: strangers are not told that there is a collection.
+    /// - Throws: ``Refusal/doesNotExist(_:)`` for everyone else: strangers are not told that there is a collection.
     public func level(of user: UserID) throws(Refusal) -> AccessLevel {
-        guard owner != nil, let member = members[user] else { throw .doesNotExist(model: "Collection") }
+        guard owner != nil, let member = members[user] else { throw .doesNotExist(.collection) }
         return member.level
     }
 
-    func requireWriteAccess(_ user: UserID) throws(Refusal) {
+    /// - Throws: ``Refusal`` for everyone who may not write.
+    public func requireWriteAccess(_ user: UserID) throws(Refusal) {
         guard try level(of: user).canWrite else { throw .noWriteAccess }
     }
 
     func requireAdmin(_ user: UserID) throws(Refusal) {
         guard try level(of: user) == .admin else {
-            throw .adminAccessRequired(detail: "Only collection admins can perform this operation.")
+            throw .adminAccessRequired(for: .members)
         }
     }
 }
 
 extension CollectionState {
+    public var streams: [StreamID] { [.collection(uid)] }
+
     /// Takes in what happened in the collection, and which types the user of the command came to own elsewhere.
     public mutating func evolve(_ event: Event, at position: Position) {
         switch event {

@@ -71,11 +71,15 @@ public struct CommitItems: Sendable {
     public let stoken: ExpectedStoken
     /// Whether each item's etag must be right: in a transaction, not in a batch.
     public let checksEtags: Bool
+    public let needs: CollectionNeeds
 
+    /// - Parameter needs: what ``needs(of:_:in:checksEtags:)`` says, where that was asked before: with many items it is work that
+    ///   is not done on the thread of a database.
     public init(
         collection: CollectionUID, author: UserID, items: [OfferedItem], dependencies: [Dependency], stoken: ExpectedStoken,
-        checksEtags: Bool
+        checksEtags: Bool, needs: CollectionNeeds? = nil
     ) {
+        self.needs = needs ?? Self.needs(of: items, dependencies, in: collection, checksEtags: checksEtags)
         self.collection = collection
         self.author = author
         self.items = items
@@ -86,60 +90,68 @@ public struct CommitItems: Sendable {
 }
 
 extension CommitItems {
-    /// Whether it names more chunks than may be looked for: nothing needs to be, then.
-    public static func namesTooMuch(_ items: [OfferedItem]) -> Bool {
-        items.reduce(0) { $0 + $1.revision.chunks.count } > FieldLimits.chunksOfCommand
+    /// What must be known to decide about these items.
+    public static func needs(
+        of items: [OfferedItem], _ dependencies: [Dependency], in collection: CollectionUID, checksEtags: Bool
+    ) -> CollectionNeeds {
+        CollectionNeeds(
+            collection, items: items.map(\.uid) + dependencies.map(\.item),
+            chunks: tooManyChunks(in: items) != nil ? [] : Array(Set(items.flatMap { $0.revision.chunks.map(\.uid) })),
+            claims: items.map { .revision($0.revision.uid) }, offered: checksEtags ? [] : items)
     }
 
-    fileprivate var tooManyChunks: FieldError? {
+    /// More chunks than may be looked for: none is, then.
+    private static func tooManyChunks(in items: [OfferedItem]) -> FieldError? {
         let count = items.reduce(0) { $0 + $1.revision.chunks.count }
-        return FieldRules.tooLong(count, field: "content.chunks", maximum: FieldLimits.chunksOfCommand)
+        return FieldRules.tooLong(count, field: .revisionChunks, maximum: FieldLimits.chunksOfCommand)
     }
 }
 
-/// Decides what committing items means for a collection: all of them, or none.
-///
-/// The order in which faults are told is the recorded one (`item-transaction`): access, stoken, dependencies (of the
-/// state before), then the items one after the other, each seeing those before it. An item that stands at the revision
-/// that is sent is a success and no event, and so is, in a batch, a revision that the item has had before with the same
-/// content (QUIRKS.md 46): a client whose answer was lost sends it again, also when others have changed the item since. What
-/// the client believes of the collection's stoken must be true all the same (QUIRKS.md 18).
-///
-/// - Throws: ``Refusal/itemsFailed(_:)`` with every stale etag and every chunk without content;
-///   ``Refusal/invalidFields(_:)`` at the first revision uid that is in use and the first value that is not allowed.
-public func decide(_ command: CommitItems, _ state: CollectionState) throws(Refusal) -> [Event] {
-    try state.requireWriteAccess(command.author)
-    if let error = command.tooManyChunks { throw .invalidFields([error]) }
-    switch command.stoken {
-    case .any: break
-    case .exactly(let stoken): guard stoken == state.stoken else { throw .staleStoken }
-    case .unknown: throw .staleStoken
-    }
-    let failed = command.dependencies.filter { state.etags[$0.item] != $0.etag }
-    guard failed.isEmpty else {
-        throw .dependenciesFailed(failed.map { .wrongEtag(item: $0.item, current: state.etags[$0.item], given: $0.etag) })
-    }
+extension CommitItems: Command {
+    /// Decides what committing items means for a collection: all of them, or none.
+    ///
+    /// The order in which faults are told is the recorded one (`item-transaction`): access, stoken, dependencies (of the
+    /// state before), then the items one after the other, each seeing those before it. An item that stands at the revision
+    /// that is sent is a success and no event, and so is, in a batch, a revision that the item has had before with the same
+    /// content (QUIRKS.md 46): a client whose answer was lost sends it again, also when others have changed the item since. What
+    /// the client believes of the collection's stoken must be true all the same (QUIRKS.md 18).
+    ///
+    /// - Throws: ``Refusal/itemsFailed(_:)`` with every stale etag and every chunk without content;
+    ///   ``Refusal/invalidFields(_:)`` at the first revision uid that is in use and the first value that is not allowed.
+    public func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
+        try state.requireWriteAccess(author)
+        if let error = Self.tooManyChunks(in: items) { throw .invalidFields([error]) }
+        switch stoken {
+        case .any: break
+        case .exactly(let stoken): guard stoken == state.stoken else { throw .staleStoken }
+        case .unknown: throw .staleStoken
+        }
+        let failed = dependencies.filter { state.etags[$0.item] != $0.etag }
+        guard failed.isEmpty else {
+            throw .dependenciesFailed(failed.map { FieldError(.item($0.item), .wrongEtag(current: state.etags[$0.item], given: $0.etag)) })
+        }
 
-    var state = state
-    var events: [Event] = []
-    var errors: [FieldError] = []
-    for item in command.items where state.etags[item.uid] != item.revision.uid {
-        if !command.checksEtags, state.hasHad(item) { continue }
-        let current = state.etags[item.uid]
-        if command.checksEtags, current != item.etag {
-            errors.append(.wrongEtag(item: item.uid, current: current, given: item.etag))
-            continue
+        var state = state
+        var events: [Decided<CollectionState>] = []
+        var errors: [FieldError] = []
+        for item in items where state.etags[item.uid] != item.revision.uid {
+            if !checksEtags, state.hasHad(item) { continue }
+            let current = state.etags[item.uid]
+            if checksEtags, current != item.etag {
+                errors.append(FieldError(.item(item.uid), .wrongEtag(current: current, given: item.etag)))
+                continue
+            }
+            guard let revision = try state.accept(item.revision) else {
+                errors.append(FieldError(.item(item.uid), .chunkWithoutContent))
+                continue
+            }
+            let event = try state.event(for: item, revision)
+            state.evolve(event.event, at: state.stoken)
+            events.append(event)
         }
-        guard let revision = try state.accept(item.revision) else {
-            errors.append(.init(field: item.uid.rawValue, code: "chunk_no_content", detail: FieldError.chunkWithoutContent))
-            continue
-        }
-        let event = try state.event(for: item, revision)
-        state.evolve(event, at: state.stoken)
-        events.append(event)
+        guard errors.isEmpty else { throw .itemsFailed(errors) }
+        return events
     }
-    guard errors.isEmpty else { throw .itemsFailed(errors) }
-    return events
 }
 
 extension CollectionState {
@@ -150,30 +162,31 @@ extension CollectionState {
             && known.chunks == item.revision.chunks.map(\.uid)
     }
 
-    fileprivate func event(for item: OfferedItem, _ revision: Revision) throws(Refusal) -> Event {
+    fileprivate func event(for item: OfferedItem, _ revision: Revision) throws(Refusal) -> Decided<Self> {
         if etags[item.uid] != nil {
-            return .itemRevised(.init(collection: uid, item: item.uid, revision: revision))
+            return decided(ItemRevised(collection: uid, item: item.uid, revision: revision))
         }
         let error =
-            FieldRules.uid(item.uid, field: "uid") ?? FieldRules.version(item.version, field: "version")
-            ?? FieldRules.tooLong(item.encryptionKey?.count ?? 0, field: "encryptionKey", maximum: FieldLimits.itemKeyBytes)
+            FieldRules.uid(item.uid, field: .uid) ?? FieldRules.version(item.version, field: .version)
+            ?? FieldRules.tooLong(item.encryptionKey?.count ?? 0, field: .encryptionKey, maximum: FieldLimits.itemKeyBytes)
         if let error { throw .invalidFields([error]) }
-        return .itemCreated(
-            .init(collection: uid, item: item.uid, version: item.version, encryptionKey: item.encryptionKey, revision: revision))
+        return decided(
+            ItemCreated(
+                collection: uid, item: item.uid, version: item.version, encryptionKey: item.encryptionKey, revision: revision))
     }
 
     /// The revision as it will be recorded, or nil when it names a chunk that is neither there nor sent.
     ///
     /// Chunks belong to their collection (QUIRKS.md 19). Content that is sent for a chunk that is there is ignored.
     func accept(_ offered: OfferedRevision) throws(Refusal) -> Revision? {
-        if taken[.revision(offered.uid)] != nil { throw .invalidFields([.revisionExists]) }
-        if let error = FieldRules.uid(offered.uid, field: "content.uid") ?? FieldRules.content(offered) { throw .invalidFields([error]) }
+        if taken[.revision(offered.uid)] != nil { throw .invalidFields([FieldError(.revisionUID, .revisionExists)]) }
+        if let error = FieldRules.uid(offered.uid, field: .revisionUID) ?? FieldRules.content(offered) { throw .invalidFields([error]) }
         var stored: [StoredChunk] = []
         // Beside those that are there: a copy of them for each revision would take time that grows with the square of what is sent.
         var new: Set<ChunkUID> = []
         for chunk in offered.chunks where !chunks.contains(chunk.uid) && !new.contains(chunk.uid) {
             guard let content = chunk.content else { return nil }
-            if let error = FieldRules.uid(chunk.uid, field: "content.chunks", maximum: FieldLimits.chunkUID) {
+            if let error = FieldRules.uid(chunk.uid, field: .revisionChunks, maximum: FieldLimits.chunkUID) {
                 throw .invalidFields([error])
             }
             stored.append(content)

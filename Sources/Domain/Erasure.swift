@@ -168,7 +168,16 @@ public struct ErasureState: State {
 }
 
 /// The operator's wish to erase a user: `apus user erase`.
-public struct EraseUser: Sendable {
+public struct EraseUser: RedactingCommand {
+    public let name: CanonicalName
+    /// - Parameter username: as it was written.
+    public init(username: String) { name = CanonicalName(username) }
+
+    public var needs: ErasureNeeds { ErasureNeeds(name) }
+}
+
+/// What is decided when what is to go with a user has been rewritten.
+public struct RecordErasure: Sendable {
     /// What has been rewritten already, in the transaction in which this is decided.
     public let erasure: Erasure
     /// What the rewritten events are now.
@@ -180,25 +189,25 @@ public struct EraseUser: Sendable {
     }
 }
 
-/// Decides what erasing a user means. The user leaves the collections of others, and the open invitations from and to the user
-/// are withdrawn; what they wrote in collections that others are members of is theirs too, and stays.
-///
-/// - Throws: ``Refusal/doesNotExist(model:)`` where there is no such account, or no more.
-public func decide(_ command: EraseUser, _ state: ErasureState) throws(Refusal) -> [Event] {
-    guard let erasure = state.erasure, erasure == command.erasure else { throw .doesNotExist(model: "User") }
-    var events: [Event] = []
-    for collection in state.collections {
-        let isErased = erasure.collections.contains(collection.uid)
-        let leaves = !isErased && collection.members[erasure.user] != nil
-        for invitation in collection.invitations
-        where isErased || invitation.invitee == erasure.user || (invitation.inviter == erasure.user && !leaves) {
-            events.append(
-                .invitationWithdrawn(
-                    .init(
-                        collection: collection.uid, invitation: invitation.uid, inviter: invitation.inviter, invitee: invitation.invitee)))
-        }
-        if leaves { events.append(collection.removal(of: erasure.user)) }
+extension RecordErasure: Decision {
+    /// Decides what erasing a user means. The user leaves the collections of others, and the open invitations from and to the
+    /// user are withdrawn; what they wrote in collections that others are members of is theirs too, and stays.
+    ///
+    /// - Throws: ``Refusal/doesNotExist(_:)`` where there is no such account, or no more.
+    public func decide(_ state: ErasureState) throws(Refusal) -> [Decided<ErasureState>] {
+        guard let erasure = state.erasure, erasure == self.erasure else { throw .doesNotExist(.user) }
+        let left = state.decided(inEach: { collection -> [any CollectionEvent] in
+            let isErased = erasure.collections.contains(collection.uid)
+            let leaves = !isErased && collection.members[erasure.user] != nil
+            let withdrawn = collection.invitations.filter { invitation in
+                isErased || invitation.invitee == erasure.user || (invitation.inviter == erasure.user && !leaves)
+            }
+            return withdrawn.map { invitation in
+                InvitationWithdrawn(
+                    collection: collection.uid, invitation: invitation.uid, inviter: invitation.inviter, invitee: invitation.invitee)
+            } + (leaves ? [collection.removal(of: erasure.user)] : [])
+        })
+        let erased = UserErased(user: erasure.user, collections: erasure.collections.sorted(), redaction: redaction)
+        return left + [try state.decided(erased)]
     }
-    let collections = erasure.collections.sorted()
-    return events + [.userErased(.init(user: erasure.user, collections: collections, redaction: command.redaction))]
 }

@@ -1,7 +1,7 @@
 /// What the values of new things may be. Old ones in an adopted database are served as they are.
 enum FieldRules {
     /// Uids go into paths and file names, so new ones are of URL-safe characters (QUIRKS.md 33).
-    static func uid(_ uid: some Identifier, field: String, maximum: Int = FieldLimits.uid) -> FieldError? {
+    static func uid(_ uid: some Identifier, field: FieldError.Field, maximum: Int = FieldLimits.uid) -> FieldError? {
         let isSafe = uid.rawValue.utf8.allSatisfy { byte in
             switch byte {
             case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"): true
@@ -9,53 +9,52 @@ enum FieldRules {
             default: false
             }
         }
-        guard isSafe else { return FieldError(field: field, code: "invalid", detail: "Not a valid UID") }
+        guard isSafe else { return FieldError(field, .notUID) }
         return length(uid, field: field, maximum: maximum)
     }
 
-    private static func length(_ uid: some Identifier, field: String, maximum: Int) -> FieldError? {
+    private static func length(_ uid: some Identifier, field: FieldError.Field, maximum: Int) -> FieldError? {
         let length = uid.rawValue.unicodeScalars.count
-        if length == 0 { return FieldError(field: field, code: "blank", detail: "This field cannot be blank.") }
+        if length == 0 { return FieldError(field, .empty) }
         return tooLong(length, field: field, maximum: maximum)
     }
 
-    /// The error of a text of `length` characters where at most `maximum` fit, in Django's words.
-    static func tooLong(_ length: Int, field: String, maximum: Int) -> FieldError? {
+    /// The error of a text of `length` characters where at most `maximum` fit.
+    static func tooLong(_ length: Int, field: FieldError.Field, maximum: Int) -> FieldError? {
         guard length > maximum else { return nil }
-        return FieldError(
-            field: field, code: "max_length", detail: "Ensure this value has at most \(maximum) characters (it has \(length)).")
+        return FieldError(field, .tooLong(length, maximum: maximum))
     }
 
     /// Versions are kept in columns of 16 bits.
-    static func version(_ version: Int, field: String) -> FieldError? {
+    static func version(_ version: Int, field: FieldError.Field) -> FieldError? {
         if version < 0 {
-            return FieldError(field: field, code: "min_value", detail: "Ensure this value is greater than or equal to 0.")
+            return FieldError(field, .tooSmall(minimum: 0))
         }
         if version > 32767 {
-            return FieldError(field: field, code: "max_value", detail: "Ensure this value is less than or equal to 32767.")
+            return FieldError(field, .tooGreat(maximum: 32767))
         }
         return nil
     }
 
     static func collectionType(_ type: [UInt8]) -> FieldError? {
-        tooLong(type.count, field: "collectionType", maximum: FieldLimits.collectionTypeBytes)
+        tooLong(type.count, field: .collectionType, maximum: FieldLimits.collectionTypeBytes)
     }
 
     /// What is too long of a revision.
     static func content(_ revision: OfferedRevision) -> FieldError? {
-        tooLong(revision.meta.count, field: "content.meta", maximum: FieldLimits.metaBytes)
-            ?? tooLong(revision.chunks.count, field: "content.chunks", maximum: FieldLimits.chunksOfRevision)
+        tooLong(revision.meta.count, field: .revisionMeta, maximum: FieldLimits.metaBytes)
+            ?? tooLong(revision.chunks.count, field: .revisionChunks, maximum: FieldLimits.chunksOfRevision)
     }
 
     /// What is too long of an account's keys.
     static func keys(_ keys: UserKeys) -> FieldError? {
-        tooLong(keys.salt.count, field: "salt", maximum: FieldLimits.saltBytes)
-            ?? tooLong(keys.loginPubkey.count, field: "loginPubkey", maximum: FieldLimits.loginPubkeyBytes)
-            ?? tooLong(keys.pubkey.count, field: "pubkey", maximum: FieldLimits.pubkeyBytes)
+        tooLong(keys.salt.count, field: .salt, maximum: FieldLimits.saltBytes)
+            ?? tooLong(keys.loginPubkey.count, field: .loginPubkey, maximum: FieldLimits.loginPubkeyBytes)
+            ?? tooLong(keys.pubkey.count, field: .pubkey, maximum: FieldLimits.pubkeyBytes)
             ?? encryptedContent(keys.encryptedContent)
     }
 
     static func encryptedContent(_ content: [UInt8]) -> FieldError? {
-        tooLong(content.count, field: "encryptedContent", maximum: FieldLimits.encryptedContentBytes)
+        tooLong(content.count, field: .encryptedContent, maximum: FieldLimits.encryptedContentBytes)
     }
 }

@@ -13,13 +13,17 @@ public struct ChangeMemberLevel: Sendable {
     }
 }
 
-/// Decides what changing a level means. The level that a member has already is a success and no event. The last admin may
-/// demote herself (QUIRKS.md 25).
-public func decide(_ command: ChangeMemberLevel, _ state: CollectionState) throws(Refusal) -> [Event] {
-    try state.requireAdmin(command.author)
-    guard let member = state.members[command.member] else { throw .doesNotExist(model: "CollectionMember") }
-    guard member.level != command.level else { return [] }
-    return [.memberLevelChanged(.init(collection: command.collection, user: command.member, level: command.level))]
+extension ChangeMemberLevel: Command {
+    public var needs: CollectionNeeds { CollectionNeeds(collection) }
+
+    /// Decides what changing a level means. The level that a member has already is a success and no event. The last admin may
+    /// demote herself (QUIRKS.md 25).
+    public func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
+        try state.requireAdmin(author)
+        guard let present = state.members[member] else { throw .doesNotExist(.member) }
+        guard present.level != level else { return [] }
+        return [state.decided(MemberLevelChanged(collection: collection, user: member, level: level))]
+    }
 }
 
 /// The wish of an admin to remove a member: `DELETE …/member/NAME/`.
@@ -35,11 +39,15 @@ public struct RemoveMember: Sendable {
     }
 }
 
-/// Decides what removing a member means. Admins may remove themselves too, even the last one (QUIRKS.md 25).
-public func decide(_ command: RemoveMember, _ state: CollectionState) throws(Refusal) -> [Event] {
-    try state.requireAdmin(command.author)
-    guard state.members[command.member] != nil else { throw .doesNotExist(model: "CollectionMember") }
-    return [state.removal(of: command.member)]
+extension RemoveMember: Command {
+    public var needs: CollectionNeeds { CollectionNeeds(collection) }
+
+    /// Decides what removing a member means. Admins may remove themselves too, even the last one (QUIRKS.md 25).
+    public func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
+        try state.requireAdmin(author)
+        guard state.members[member] != nil else { throw .doesNotExist(.member) }
+        return [state.decided(state.removal(of: member))]
+    }
 }
 
 /// The wish of a member to be one no more: `POST …/member/leave/`.
@@ -53,16 +61,20 @@ public struct LeaveCollection: Sendable {
     }
 }
 
-/// Decides what leaving means. Whoever is a member may leave.
-public func decide(_ command: LeaveCollection, _ state: CollectionState) throws(Refusal) -> [Event] {
-    _ = try state.level(of: command.author)
-    return [state.removal(of: command.author)]
+extension LeaveCollection: Command {
+    public var needs: CollectionNeeds { CollectionNeeds(collection) }
+
+    /// Decides what leaving means. Whoever is a member may leave.
+    public func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
+        _ = try state.level(of: author)
+        return [state.decided(state.removal(of: author))]
+    }
 }
 
 extension CollectionState {
-    func removal(of member: UserID) -> Event {
+    func removal(of member: UserID) -> MemberRemoved {
         let invitees = Set(invitations.filter { $0.inviter == member }.map(\.invitee))
-        return .memberRemoved(.init(collection: uid, user: member, invitees: invitees.sorted { $0.rawValue < $1.rawValue }))
+        return MemberRemoved(collection: uid, user: member, invitees: invitees.sorted { $0.rawValue < $1.rawValue })
     }
 }
 
@@ -90,27 +102,31 @@ public struct SendInvitation: Sendable {
     }
 }
 
-/// Decides what inviting means. An admin may have one open invitation for a user; another admin may send one too. Whether
-/// the user is a member already does not matter until the invitation is accepted, and a uid may be used again
-/// (`invitation-create`).
-public func decide(_ command: SendInvitation, _ state: CollectionState) throws(Refusal) -> [Event] {
-    guard state.owner != nil else { throw .doesNotExist(model: "Collection") }
-    guard state.members[command.author]?.level == .admin else {
-        throw .adminAccessRequired(detail: "User is not an admin of this collection")
+extension SendInvitation: Command {
+    public var needs: CollectionNeeds { CollectionNeeds(collection) }
+
+    /// Decides what inviting means. An admin may have one open invitation for a user; another admin may send one too. Whether
+    /// the user is a member already does not matter until the invitation is accepted, and a uid may be used again
+    /// (`invitation-create`).
+    public func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
+        guard state.owner != nil else { throw .doesNotExist(.collection) }
+        guard state.members[author]?.level == .admin else {
+            throw .adminAccessRequired(for: .invitations)
+        }
+        let isInvited = state.invitations.contains { $0.inviter == author && $0.invitee == invitee }
+        guard !isInvited else { throw .invitationExists }
+        let error =
+            FieldRules.uid(invitation, field: .uid) ?? FieldRules.version(version, field: .version)
+            ?? FieldRules.tooLong(
+                signedEncryptionKey.count, field: .signedEncryptionKey, maximum: FieldLimits.signedEncryptionKeyBytes)
+        if let error { throw .invalidFields([error]) }
+        return [
+            state.decided(
+                InvitationSent(
+                    collection: collection, invitation: invitation, version: version, inviter: author,
+                    invitee: invitee, level: level, signedEncryptionKey: signedEncryptionKey))
+        ]
     }
-    let isInvited = state.invitations.contains { $0.inviter == command.author && $0.invitee == command.invitee }
-    guard !isInvited else { throw .invitationExists }
-    let error =
-        FieldRules.uid(command.invitation, field: "uid") ?? FieldRules.version(command.version, field: "version")
-        ?? FieldRules.tooLong(
-            command.signedEncryptionKey.count, field: "signedEncryptionKey", maximum: FieldLimits.signedEncryptionKeyBytes)
-    if let error { throw .invalidFields([error]) }
-    return [
-        .invitationSent(
-            .init(
-                collection: command.collection, invitation: command.invitation, version: command.version, inviter: command.author,
-                invitee: command.invitee, level: command.level, signedEncryptionKey: command.signedEncryptionKey))
-    ]
 }
 
 /// The wish of the invitee to become a member: `POST invitation/incoming/UID/accept/`.
@@ -132,22 +148,30 @@ public struct AcceptInvitation: Sendable {
     }
 }
 
-/// Decides what accepting means: the invitee joins, and all invitations to this collection are used up.
-public func decide(_ command: AcceptInvitation, _ state: CollectionState) throws(Refusal) -> [Event] {
-    let found = state.invitations.last { $0.uid == command.invitation && $0.invitee == command.author }
-    guard let invitation = found else { throw .doesNotExist(model: "CollectionInvitation") }
-    guard state.members[command.author] == nil else { throw .alreadyMember }
-    if let error = FieldRules.tooLong(command.encryptionKey.count, field: "encryptionKey", maximum: FieldLimits.collectionKeyBytes) {
-        throw .invalidFields([error])
+extension AcceptInvitation: Command {
+    public var needs: CollectionNeeds {
+        // A type that is too long is refused, whoever has it.
+        CollectionNeeds(
+            collection, claims: collectionType.count <= FieldLimits.collectionTypeBytes ? [.collectionType(collectionType)] : [])
     }
-    let inviters = Set(state.invitations.filter { $0.invitee == command.author }.map(\.inviter))
-    return [
-        .memberJoined(
-            .init(
-                collection: command.collection, user: command.author, level: invitation.level,
-                encryptionKey: command.encryptionKey, collectionType: try state.usable(command.collectionType, by: command.author),
-                invitation: command.invitation, inviters: inviters.sorted { $0.rawValue < $1.rawValue }))
-    ]
+
+    /// Decides what accepting means: the invitee joins, and all invitations to this collection are used up.
+    public func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
+        let found = state.invitations.last { $0.uid == invitation && $0.invitee == author }
+        guard let found else { throw .doesNotExist(.invitation) }
+        guard state.members[author] == nil else { throw .alreadyMember }
+        if let error = FieldRules.tooLong(encryptionKey.count, field: .encryptionKey, maximum: FieldLimits.collectionKeyBytes) {
+            throw .invalidFields([error])
+        }
+        let inviters = Set(state.invitations.filter { $0.invitee == author }.map(\.inviter))
+        return [
+            state.decided(
+                MemberJoined(
+                    collection: collection, user: author, level: found.level,
+                    encryptionKey: encryptionKey, collectionType: try state.usable(collectionType, by: author),
+                    invitation: invitation, inviters: inviters.sorted { $0.rawValue < $1.rawValue }))
+        ]
+    }
 }
 
 /// The wish to do away with an invitation: the invitee rejects it, or the inviter cancels it.
@@ -163,16 +187,19 @@ public struct WithdrawInvitation: Sendable {
     }
 }
 
-/// Decides what rejecting and cancelling mean; nobody but the two may do it, or learn that there is such an invitation.
-public func decide(_ command: WithdrawInvitation, _ state: CollectionState) throws(Refusal) -> [Event] {
-    let found = state.invitations.last {
-        $0.uid == command.invitation && [$0.invitee, $0.inviter].contains(command.author)
+extension WithdrawInvitation: Command {
+    public var needs: CollectionNeeds { CollectionNeeds(collection) }
+
+    /// Decides what rejecting and cancelling mean; nobody but the two may do it, or learn that there is such an invitation.
+    public func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
+        let found = state.invitations.last {
+            $0.uid == invitation && [$0.invitee, $0.inviter].contains(author)
+        }
+        guard let found else { throw .doesNotExist(.invitation) }
+        return [
+            state.decided(
+                InvitationWithdrawn(
+                    collection: collection, invitation: invitation, inviter: found.inviter, invitee: found.invitee))
+        ]
     }
-    guard let invitation = found else { throw .doesNotExist(model: "CollectionInvitation") }
-    return [
-        .invitationWithdrawn(
-            .init(
-                collection: command.collection, invitation: command.invitation, inviter: invitation.inviter,
-                invitee: invitation.invitee))
-    ]
 }

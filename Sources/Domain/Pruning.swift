@@ -70,7 +70,25 @@ public struct Pruning: Hashable, Sendable {
 }
 
 /// The operator's wish to do away with earlier revisions: `apus gc` with a policy.
-public struct PruneRevisions: Sendable {
+public struct PruneRevisions: RedactingCommand {
+    public let collection: CollectionUID
+    public let revisions: [OldRevision]
+    /// The chunks that no other revision names, as of when they were looked for.
+    public let chunks: Set<ChunkUID>
+
+    public init(_ revisions: [OldRevision], chunks: Set<ChunkUID>, in collection: CollectionUID) {
+        self.revisions = revisions
+        self.chunks = chunks
+        self.collection = collection
+    }
+
+    public var needs: CollectionNeeds {
+        CollectionNeeds(collection, items: revisions.map(\.item), revisions: revisions.map(\.revision))
+    }
+}
+
+/// What is decided when the events that carry some revisions have been rewritten.
+public struct RecordPruning: Sendable {
     public let collection: CollectionUID
     /// With their items.
     public let revisions: [RevisionUID: ItemUID]
@@ -87,19 +105,21 @@ public struct PruneRevisions: Sendable {
     }
 }
 
-/// Decides what doing away with revisions means.
-///
-/// - Throws: ``Refusal/doesNotExist(model:)`` where one of them is current, or not there any more.
-public func decide(_ command: PruneRevisions, _ state: CollectionState) throws(Refusal) -> [Event] {
-    for (revision, item) in command.revisions {
-        guard state.revisions[revision] == item, let current = state.etags[item], current != revision else {
-            throw .doesNotExist(model: "CollectionItemRevision")
+extension RecordPruning: Decision {
+    /// Decides what doing away with revisions means.
+    ///
+    /// - Throws: ``Refusal/doesNotExist(_:)`` where one of them is current, or not there any more.
+    public func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
+        for (revision, item) in revisions {
+            guard state.revisions[revision] == item, let current = state.etags[item], current != revision else {
+                throw .doesNotExist(.revision)
+            }
         }
+        return [
+            state.decided(
+                RevisionsPruned(
+                    collection: collection, revisions: revisions.keys.sorted(),
+                    chunks: chunks.sorted(), redaction: redaction))
+        ]
     }
-    return [
-        .revisionsPruned(
-            .init(
-                collection: command.collection, revisions: command.revisions.keys.sorted(),
-                chunks: command.chunks.sorted(), redaction: command.redaction))
-    ]
 }

@@ -1,16 +1,17 @@
 /// Why a command is not carried out. Nothing has changed then.
 ///
-/// The code, the detail and the field errors are part of the wire contract: official clients match on the code, some on
-/// the detail. The texts are those of the recorded exchanges.
+/// How each is told to clients, in which words and with which code, is the table of the API.
 public enum Refusal: Error, Hashable, Sendable {
+    /// The collection has changed since the client looked at it.
     case staleStoken
+    /// Items that the request depends on are not at the revisions that it names.
     case dependenciesFailed([FieldError])
     case itemsFailed([FieldError])
     case invalidFields([FieldError])
     case noWriteAccess
-    case adminAccessRequired(detail: String)
-    /// What is named is not there, or not for this user to see; the name is that of the original's model.
-    case doesNotExist(model: String)
+    case adminAccessRequired(for: AdminTask)
+    /// What is named is not there, or not for this user to see.
+    case doesNotExist(Thing)
     case collectionExists
     case etagOfNewCollection
     case collectionTypeMissing
@@ -26,92 +27,67 @@ public enum Refusal: Error, Hashable, Sendable {
     case invitationExists
     case alreadyMember
 
-    /// The code that clients match on.
-    public var code: String {
-        switch self {
-        case .staleStoken: "stale_stoken"
-        case .dependenciesFailed: "dep_failed"
-        case .itemsFailed: "item_failed"
-        case .invalidFields: "field_errors"
-        case .noWriteAccess: "no_write_access"
-        case .adminAccessRequired: "admin_access_required"
-        case .doesNotExist: "does_not_exist"
-        case .collectionExists: "unique_uid"
-        case .etagOfNewCollection: "bad_etag"
-        case .collectionTypeMissing, .collectionTypeTaken: "bad_collection_type"
-        case .chunkWithoutContent: "chunk_no_content"
-        case .chunkExists: "chunk_exists"
-        case .userExists: "user_exists"
-        case .userInactive: "authentication_failed"
-        case .signupClosed, .usernameMissing, .notATestUser: "generic"
-        case .selfInvitation: "no_self_invite"
-        case .invitationExists: "invitation_exists"
-        case .alreadyMember: "already_member"
-        }
+    /// What only admins of a collection do.
+    public enum AdminTask: Hashable, Sendable {
+        /// See, change and remove members.
+        case members
+        case invitations
     }
 
-    /// A sentence for people, in the original's words where it has some.
-    public var detail: String {
-        switch self {
-        case .staleStoken: "Stoken is too old"
-        case .dependenciesFailed: "Dependencies failed to validate"
-        case .itemsFailed: "Items failed to validate"
-        case .invalidFields: "Field validations failed."
-        case .noWriteAccess: "You need write access to write to this collection"
-        case .adminAccessRequired(let detail): detail
-        case .doesNotExist(let model): "\(model) matching query does not exist."
-        case .collectionExists: "Collection with this uid already exists"
-        case .etagOfNewCollection: "etag is not null"
-        case .collectionTypeMissing: "collectionType is null"
-        case .collectionTypeTaken: "collectionType is in use by another user"
-        case .chunkWithoutContent: FieldError.chunkWithoutContent
-        case .chunkExists: "Chunk already exists."
-        case .userExists: "User already exists"
-        case .userInactive: "User inactive or deleted."
-        case .signupClosed: "Signup is disabled for this server. Please refer to the README for more information."
-        case .usernameMissing: "The given username must be set"
-        case .notATestUser: "Endpoint not allowed for user."
-        case .selfInvitation: "Inviting yourself is not allowed"
-        case .invitationExists: "Invitation already exists"
-        case .alreadyMember: "The user is already a member of this collection"
-        }
+    /// What a request can name.
+    public enum Thing: Hashable, Sendable, CaseIterable {
+        case collection, item, revision, chunk, member, invitation, user
+        /// The keys with which a user initializes an account.
+        case userKeys
     }
 
     /// What is wrong with each item or field, where the refusal is made of such.
     public var fieldErrors: [FieldError]? {
         switch self {
         case .dependenciesFailed(let errors), .itemsFailed(let errors), .invalidFields(let errors): errors
-        default: nil
+        case .staleStoken, .noWriteAccess, .adminAccessRequired, .doesNotExist, .collectionExists, .etagOfNewCollection,
+            .collectionTypeMissing, .collectionTypeTaken, .chunkWithoutContent, .chunkExists, .userExists, .userInactive, .signupClosed,
+            .usernameMissing, .notATestUser, .selfInvitation, .invitationExists, .alreadyMember:
+            nil
         }
     }
 }
 
 /// What is wrong with one item or field of a request.
-public struct FieldError: Error, Hashable, Sendable {
-    /// An item's uid, or the path of a field.
-    public let field: String
-    public let code: String
-    public let detail: String
+public struct FieldError: Hashable, Sendable {
+    public let field: Field
+    public let problem: Problem
 
-    public init(field: String, code: String, detail: String) {
+    public init(_ field: Field, _ problem: Problem) {
         self.field = field
-        self.code = code
-        self.detail = detail
+        self.problem = problem
     }
 
-    /// A login key that verifies nothing.
-    public static let badLoginPubkey = "A login key has \(FieldLimits.loginPubkeyBytes) bytes."
-
-    static let chunkWithoutContent = "Tried to create a new chunk without content"
-
-    /// The item is at `current`, not where the client believed.
-    static func wrongEtag(item: ItemUID, current: RevisionUID?, given: RevisionUID?) -> FieldError {
-        FieldError(
-            field: item.rawValue, code: "wrong_etag",
-            detail: "Wrong etag. Expected \(current?.rawValue ?? "None") got \(given?.rawValue ?? "None")")
+    /// What is meant.
+    public enum Field: Hashable, Sendable {
+        /// An item of a batch or transaction, as a whole.
+        case item(ItemUID)
+        case uid, version, encryptionKey
+        case revisionUID, revisionMeta, revisionChunks
+        case collectionType, collectionKey
+        case signedEncryptionKey
+        case username, displayName, email
+        case salt, loginPubkey, pubkey, encryptedContent
     }
 
-    /// The revision's uid names another revision already.
-    static let revisionExists = FieldError(
-        field: "content.uid", code: "unique", detail: "Collection item revision with this Uid already exists.")
+    /// What is wrong with it.
+    public enum Problem: Hashable, Sendable {
+        /// The item is at `current`, not where the client believed.
+        case wrongEtag(current: RevisionUID?, given: RevisionUID?)
+        /// It names a chunk that is neither there nor sent.
+        case chunkWithoutContent
+        /// It names another revision already.
+        case revisionExists
+        case notUID, notUsername, notEmailAddress, notLoginKey
+        case empty
+        /// Characters of a text, bytes of anything else, or how many there are.
+        case tooLong(Int, maximum: Int)
+        case tooSmall(minimum: Int)
+        case tooGreat(maximum: Int)
+    }
 }

@@ -23,32 +23,38 @@ public struct RestoreItems: Sendable {
     }
 }
 
-/// Decides what bringing back earlier revisions means: all of them, or none. Revisions that are current are a success and no
-/// event.
-///
-/// - Throws: ``Refusal/doesNotExist(model:)`` for what the collection has not, or has no more;
-///   ``Refusal/itemsFailed(_:)`` for items that have moved on since the operator looked: what a client wrote in the meantime
-///   is not put aside unseen.
-public func decide(_ command: RestoreItems, _ state: CollectionState) throws(Refusal) -> [Event] {
-    guard state.owner != nil else { throw .doesNotExist(model: "Collection") }
-    var state = state
-    var events: [Event] = []
-    var errors: [FieldError] = []
-    for restoration in command.restorations {
-        guard let current = state.etags[restoration.item] else { throw .doesNotExist(model: "CollectionItem") }
-        guard state.revisions[restoration.revision] == restoration.item else {
-            throw .doesNotExist(model: "CollectionItemRevision")
-        }
-        guard current != restoration.revision else { continue }
-        guard current == restoration.replaced else {
-            errors.append(.wrongEtag(item: restoration.item, current: current, given: restoration.replaced))
-            continue
-        }
-        let event = Event.itemRestored(
-            .init(collection: command.collection, item: restoration.item, revision: restoration.revision))
-        state.evolve(event, at: state.stoken)
-        events.append(event)
+extension RestoreItems: Command {
+    public var needs: CollectionNeeds {
+        CollectionNeeds(collection, items: restorations.map(\.item), revisions: restorations.map(\.revision))
     }
-    guard errors.isEmpty else { throw .itemsFailed(errors) }
-    return events
+
+    /// Decides what bringing back earlier revisions means: all of them, or none. Revisions that are current are a success and no
+    /// event.
+    ///
+    /// - Throws: ``Refusal/doesNotExist(_:)`` for what the collection has not, or has no more;
+    ///   ``Refusal/itemsFailed(_:)`` for items that have moved on since the operator looked: what a client wrote in the meantime
+    ///   is not put aside unseen.
+    public func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
+        guard state.owner != nil else { throw .doesNotExist(.collection) }
+        var state = state
+        var events: [Decided<CollectionState>] = []
+        var errors: [FieldError] = []
+        for restoration in restorations {
+            guard let current = state.etags[restoration.item] else { throw .doesNotExist(.item) }
+            guard state.revisions[restoration.revision] == restoration.item else {
+                throw .doesNotExist(.revision)
+            }
+            guard current != restoration.revision else { continue }
+            guard current == restoration.replaced else {
+                errors.append(FieldError(.item(restoration.item), .wrongEtag(current: current, given: restoration.replaced)))
+                continue
+            }
+            let event = state.decided(
+                ItemRestored(collection: collection, item: restoration.item, revision: restoration.revision))
+            state.evolve(event.event, at: state.stoken)
+            events.append(event)
+        }
+        guard errors.isEmpty else { throw .itemsFailed(errors) }
+        return events
+    }
 }

@@ -95,90 +95,120 @@ public struct CreateUser: Sendable {
     /// In the order in which Django tells them (`auth-signup-long-sqlite`).
     private static func faults(username: String, displayName: String, email: String) -> [FieldError] {
         var errors: [FieldError?] = []
-        errors.append(FieldRules.tooLong(displayName.unicodeScalars.count, field: "user.first_name", maximum: FieldLimits.username))
+        errors.append(FieldRules.tooLong(displayName.unicodeScalars.count, field: .displayName, maximum: FieldLimits.username))
         if !email.isEmpty, !EmailAddress.isValid(email) {
-            errors.append(.init(field: "user.email", code: "invalid", detail: "Enter a valid email address."))
+            errors.append(FieldError(.email, .notEmailAddress))
         }
-        errors.append(FieldRules.tooLong(email.unicodeScalars.count, field: "user.email", maximum: FieldLimits.email))
+        errors.append(FieldRules.tooLong(email.unicodeScalars.count, field: .email, maximum: FieldLimits.email))
         if !Username.isValid(username) {
-            errors.append(
-                .init(
-                    field: "user.username", code: "invalid",
-                    detail: "Enter a valid username. This value may contain only letters, numbers, and @/./+/-/_ characters."))
+            errors.append(FieldError(.username, .notUsername))
         }
-        errors.append(FieldRules.tooLong(username.unicodeScalars.count, field: "user.username", maximum: FieldLimits.username))
+        errors.append(FieldRules.tooLong(username.unicodeScalars.count, field: .username, maximum: FieldLimits.username))
         return errors.compactMap { $0 }
     }
 }
 
-/// Decides what a sign-up means: a new account, or the keys of one that the operator made (whose email stays).
-public func decide(_ command: CreateUser, _ state: UserState) throws(Refusal) -> [Event] {
-    if let user = state.user {
-        guard let keys = command.keys, !state.isInitialized else { throw .userExists }
-        guard state.isActive else { throw .userInactive }
-        if let error = FieldRules.keys(keys) { throw .invalidFields([error]) }
-        return [.userInitialized(.init(user: user, keys: keys))]
+extension CreateUser: Command {
+    public var needs: AccountNeeds { AccountNeeds(.name(name)) }
+
+    /// Decides what a sign-up means: a new account, or the keys of one that the operator made (whose email stays).
+    public func decide(_ state: UserState) throws(Refusal) -> [Decided<UserState>] {
+        if let user = state.user {
+            guard let keys, !state.isInitialized else { throw .userExists }
+            guard state.isActive else { throw .userInactive }
+            if let error = FieldRules.keys(keys) { throw .invalidFields([error]) }
+            return [try state.decided(UserInitialized(user: user, keys: keys))]
+        }
+        guard mayCreate else { throw .signupClosed }
+        guard !displayName.isEmpty else { throw .usernameMissing }
+        guard state.taken[.username(state.username)] == nil else { throw .userExists }
+        let errors = faults + [keys.flatMap { FieldRules.keys($0) }].compactMap { $0 }
+        guard errors.isEmpty else { throw .invalidFields(errors) }
+        return [
+            state.decided(
+                UserCreated(
+                    username: state.username, displayName: displayName, email: email,
+                    unusablePassword: "!" + passwordSalt, keys: keys))
+        ]
     }
-    guard command.mayCreate else { throw .signupClosed }
-    guard !command.displayName.isEmpty else { throw .usernameMissing }
-    guard state.taken[.username(state.username)] == nil else { throw .userExists }
-    let errors = command.faults + [command.keys.flatMap { FieldRules.keys($0) }].compactMap { $0 }
-    guard errors.isEmpty else { throw .invalidFields(errors) }
-    return [
-        .userCreated(
-            .init(
-                username: state.username, displayName: command.displayName, email: command.email,
-                unusablePassword: "!" + command.passwordSalt, keys: command.keys))
-    ]
 }
 
 /// The wish for another password. The caller has checked the signature of the present login key.
 public struct ChangePassword: Sendable {
+    public let user: UserID
     public let loginPubkey: [UInt8]
     public let encryptedContent: [UInt8]
 
-    public init(loginPubkey: [UInt8], encryptedContent: [UInt8]) {
+    public init(user: UserID, loginPubkey: [UInt8], encryptedContent: [UInt8]) {
+        self.user = user
         self.loginPubkey = loginPubkey
         self.encryptedContent = encryptedContent
     }
 }
 
-/// Decides what a change of password means.
-public func decide(_ command: ChangePassword, _ state: UserState) throws(Refusal) -> [Event] {
-    guard let user = state.user, state.isInitialized else { throw .doesNotExist(model: "User") }
-    guard state.isActive else { throw .userInactive }
-    // Another one can never be logged in with.
-    guard command.loginPubkey.count == FieldLimits.loginPubkeyBytes else {
-        throw .invalidFields([FieldError(field: "loginPubkey", code: "invalid", detail: FieldError.badLoginPubkey)])
+extension ChangePassword: Command {
+    public var needs: AccountNeeds { AccountNeeds(.id(user)) }
+
+    /// Decides what a change of password means.
+    public func decide(_ state: UserState) throws(Refusal) -> [Decided<UserState>] {
+        guard state.user != nil, state.isInitialized else { throw .doesNotExist(.user) }
+        guard state.isActive else { throw .userInactive }
+        // Another one can never be logged in with.
+        guard loginPubkey.count == FieldLimits.loginPubkeyBytes else {
+            throw .invalidFields([FieldError(.loginPubkey, .notLoginKey)])
+        }
+        if let error = FieldRules.encryptedContent(encryptedContent) { throw .invalidFields([error]) }
+        return [
+            try state.decided(PasswordChanged(user: user, loginPubkey: loginPubkey, encryptedContent: encryptedContent))
+        ]
     }
-    if let error = FieldRules.encryptedContent(command.encryptedContent) { throw .invalidFields([error]) }
-    return [
-        .passwordChanged(.init(user: user, loginPubkey: command.loginPubkey, encryptedContent: command.encryptedContent))
-    ]
 }
 
 /// The operator's wish to disable or enable an account.
 public struct ChangeUserActivity: Sendable {
+    public let name: CanonicalName
     public let isActive: Bool
-    public init(isActive: Bool) { self.isActive = isActive }
+
+    /// - Parameter username: as it was written.
+    public init(username: String, isActive: Bool) {
+        name = CanonicalName(username)
+        self.isActive = isActive
+    }
 }
 
-/// Decides what disabling and enabling mean; what is so already is a success and no event.
-public func decide(_ command: ChangeUserActivity, _ state: UserState) throws(Refusal) -> [Event] {
-    guard let user = state.user, !Username.isErased(state.username) else { throw .doesNotExist(model: "User") }
-    return state.isActive == command.isActive ? [] : [.userActivityChanged(.init(user: user, isActive: command.isActive))]
+extension ChangeUserActivity: Command {
+    public var needs: AccountNeeds { AccountNeeds(.name(name)) }
+
+    /// Decides what disabling and enabling mean; what is so already is a success and no event.
+    public func decide(_ state: UserState) throws(Refusal) -> [Decided<UserState>] {
+        guard let user = state.user, !Username.isErased(state.username) else { throw .doesNotExist(.user) }
+        return state.isActive == isActive ? [] : [try state.decided(UserActivityChanged(user: user, isActive: isActive))]
+    }
 }
 
 /// The wish of a client's test suite to have an empty account: the test reset route.
 public struct ResetUser: Sendable {
+    /// As it was written: in the form in which the account has it, or it is not found.
+    public let username: String
+    let name: CanonicalName
     public let keys: UserKeys
-    public init(keys: UserKeys) { self.keys = keys }
+
+    public init(username: String, keys: UserKeys) {
+        self.username = username
+        name = CanonicalName(username)
+        self.keys = keys
+    }
 }
 
-/// Decides what a reset means. For extra safety only names that begin with `test_user` are reset, as in the original.
-public func decide(_ command: ResetUser, _ state: UserState) throws(Refusal) -> [Event] {
-    guard let user = state.user else { throw .doesNotExist(model: "User") }
-    guard state.username.after("test_user") != nil else { throw .notATestUser }
-    if let error = FieldRules.keys(command.keys) { throw .invalidFields([error]) }
-    return [.userReset(.init(user: user, keys: command.keys, collections: state.collections))]
+extension ResetUser: Command {
+    public var needs: AccountNeeds { AccountNeeds(.name(name), withCollections: true) }
+
+    /// Decides what a reset means. For extra safety only names that begin with `test_user` are reset, as in the original, which
+    /// compares with case here.
+    public func decide(_ state: UserState) throws(Refusal) -> [Decided<UserState>] {
+        guard let user = state.user, state.username.isExactly(username) else { throw .doesNotExist(.user) }
+        guard state.username.after("test_user") != nil else { throw .notATestUser }
+        if let error = FieldRules.keys(keys) { throw .invalidFields([error]) }
+        return [try state.decided(UserReset(user: user, keys: keys, collections: state.collections))]
+    }
 }

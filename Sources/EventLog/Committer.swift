@@ -1,37 +1,36 @@
-internal import Database
-public import Domain
+package import Database
+package import Domain
 public import ServiceLifecycle
 internal import Synchronization
 internal import Telemetry
 
-/// What a caller wants to happen: a decision, the state it is made on, and what goes with it.
+/// A decision on its way into the log: with the state that it is made on, and what goes with it.
 public struct Submission: Sendable {
     let actor: Actor
     let time: Timestamp
-    let streams: [StreamID]
+    let streams: Set<StreamID>
     let asOf: LogHead
     let bytes: Int
     let decide: @Sendable (_ tail: [RecordedEvent], _ taken: TakenClaims) throws(Refusal) -> [Event]
     let writes: @Sendable ([Event]) -> [Write]
 
     /// - Parameters:
-    ///   - state: what the caller read.
+    ///   - decision: decides on the state, brought up to date with the events since `head` and with claims that turned
+    ///     out to be taken. It may be asked several times.
+    ///   - state: what was read.
     ///   - head: where the log ended when it was read.
-    ///   - streams: those that the decision depends on.
+    ///   - actor: who wants it; the actor's own stream is one of those that the decision depends on.
     ///   - time: when the request was accepted.
     ///   - bytes: how much memory the submission holds while it waits, roughly: contents, meta and keys. It bounds groups and
     ///     the queue.
-    ///   - decision: decides on the state, brought up to date with the events since `head` and with claims that turned
-    ///     out to be taken. May be called several times; must be pure.
     ///   - writes: what belongs into the same transaction as the events that were decided.
-    public init<S: State>(
-        on state: S, asOf head: LogHead, streams: [StreamID], by actor: Actor, at time: Timestamp, bytes: Int = 0,
-        decision: @escaping @Sendable (S) throws(Refusal) -> [Event],
+    package init<D: Decision>(
+        _ decision: D, on state: D.State, asOf head: LogHead, by actor: Actor, at time: Timestamp, bytes: Int = 0,
         writes: @escaping @Sendable ([Event]) -> [Write] = { _ in [] }
     ) {
         self.actor = actor
         self.time = time
-        self.streams = streams
+        streams = Set(state.streams + (actor.user.map { [.user($0)] } ?? []))
         asOf = head
         self.bytes = bytes
         self.writes = writes
@@ -39,7 +38,7 @@ public struct Submission: Sendable {
             var state = state
             state.taken.merge(taken) { $1 }
             for record in tail { state.evolve(record.event, at: record.position) }
-            return try decision(state)
+            return try decision.decide(state).map(\.event)
         }
     }
 }
@@ -81,7 +80,7 @@ public actor Committer: Service {
     ///
     /// - Throws: ``Refusal`` when the rules say no, ``LogFault`` or `DatabaseFault` when it could not be done; nothing has
     ///   changed then.
-    public func commit(_ submission: Submission) async throws -> [RecordedEvent] {
+    package func commit(_ submission: Submission) async throws -> [RecordedEvent] {
         guard !isClosed else { throw LogFault.closed }
         guard queue.count < Self.queueLimit, queue.isEmpty || queuedBytes + submission.bytes <= Self.queueBytes else {
             Telemetry.log.overflows.increment()
@@ -94,6 +93,18 @@ public actor Committer: Service {
             Telemetry.log.waitingBytes.add(submission.bytes)
             wake.yield()
         }
+    }
+
+    /// Carries out a command that rewrites history, in a transaction of its own: it waits for nobody and joins no group.
+    ///
+    /// - Parameters:
+    ///   - key: what the log is sealed with.
+    ///   - remove: deletes contents of a collection, in the transaction.
+    package nonisolated func commit<C: Redacting>(
+        _ command: C, on state: C.Needs.State, asOf head: LogHead, by actor: Actor, at time: Timestamp, key: SealKey,
+        removing remove: @escaping @Sendable (Set<ChunkUID>, CollectionUID, any Connection) throws -> Void
+    ) async throws -> [RecordedEvent] {
+        try await appender.append(command, on: state, asOf: head, by: actor, at: time, key: key, removing: remove)
     }
 
     /// Commits groups until the program shuts down; what has been queued until then is still committed.

@@ -58,20 +58,31 @@ extension Snapshot {
         return try Array(accounts("account.id > $1", .integer(0)).prefix(limit))
     }
 
-    /// What deciding about an account needs.
-    public func userState(named name: CanonicalName) throws -> UserState {
-        var state = UserState(username: name.text)
-        if let account = try account(named: name) {
-            state.user = account.user
-            state.isActive = account.isActive
-            state.isInitialized = account.keys != nil
+    /// What is needed of an account.
+    public func state(_ needs: AccountNeeds) throws -> UserState {
+        var state: UserState
+        switch needs.account {
+        case .name(let name):
+            state = UserState(try account(named: name), called: name.text)
+            state.taken = try taken([.username(name.text)])
+        case .id(let user):
+            let account = try account(user)
+            state = UserState(account, called: account?.username ?? "")
         }
-        state.taken = try taken([.username(name.text)])
+        if needs.withCollections, let user = state.user { state.collections = try collections(concerning: user) }
         return state
     }
 
+    /// What is needed to erase an account.
+    public func state(_ needs: ErasureNeeds) throws -> ErasureState {
+        let user = try state(AccountNeeds(.name(needs.name)))
+        guard let id = user.user else { return ErasureState(of: user, in: []) }
+        try require([.user(id)])
+        return ErasureState(of: user, in: try collections(concerning: id).map { try state(CollectionNeeds($0)) })
+    }
+
     /// The collections in which a reset of the user would change something.
-    public func collections(concerning user: UserID) throws -> [CollectionUID] {
+    private func collections(concerning user: UserID) throws -> [CollectionUID] {
         try connection.query(
             Statement(
                 """
@@ -92,10 +103,7 @@ extension Snapshot {
 
     /// What deciding about an erasure needs, and the files in which contents lie that go with it.
     public func erasure(named name: CanonicalName) throws -> (state: ErasureState, files: [String]) {
-        let user = try userState(named: name)
-        guard let id = user.user else { return (ErasureState(of: user, in: []), []) }
-        try require([.user(id)])
-        let state = ErasureState(of: user, in: try collections(concerning: id).map { try self.state(of: $0) })
+        let state = try state(ErasureNeeds(name))
         let erased = state.erasure?.collections ?? []
         let files = try connection.query(Self.selectFiles, [.texts(erased.map(\.rawValue))]) { $0.text(0) }
         return (state, files)
@@ -135,5 +143,15 @@ extension Snapshot {
                     UserKeys(salt: row.blob(5), loginPubkey: row.blob(6), pubkey: row.blob(7), encryptedContent: row.blob(8))
                 }, keyVersion: version ?? 1)
         }
+    }
+}
+
+extension UserState {
+    fileprivate init(_ account: Account?, called username: String) {
+        self.init(username: username)
+        guard let account else { return }
+        user = account.user
+        isActive = account.isActive
+        isInitialized = account.keys != nil
     }
 }

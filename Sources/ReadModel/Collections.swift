@@ -61,7 +61,7 @@ extension Snapshot {
                 id: row.integer(0), uid: collection, level: AccessLevel(rawValue: row.integer(1)) ?? .readOnly,
                 revisionStoken: Position(rawValue: row.integer(2)))
         }
-        guard let found else { throw Refusal.doesNotExist(model: "Collection") }
+        guard let found else { throw Refusal.doesNotExist(.collection) }
         return found
     }
 
@@ -71,7 +71,7 @@ extension Snapshot {
     public func collection(_ uid: CollectionUID, of user: UserID, _ prefetch: Prefetch) throws -> CollectionContent {
         let found = try connection.query(Self.selectCollection, [.integer(user.rawValue), .text(uid.rawValue)], collection)
         guard let collection = try filled(Page(found, isDone: true), prefetch).elements.first else {
-            throw Refusal.doesNotExist(model: "Collection")
+            throw Refusal.doesNotExist(.collection)
         }
         return collection
     }

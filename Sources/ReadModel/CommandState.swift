@@ -6,19 +6,10 @@ extension Snapshot {
     /// Those of `claims` that are taken.
     public func taken(_ claims: [Claim]) throws -> TakenClaims { try EventLog.taken(claims, connection) }
 
-    /// What deciding about a collection needs, as of the end of the log: what the read model says and the collection's
-    /// events after that.
-    ///
-    /// - Parameters:
-    ///   - items: the items that the command names.
-    ///   - revisions: the earlier revisions that it names.
-    ///   - chunks: the chunks that it names.
-    ///   - claims: the claims that it would make.
-    ///   - offered: the items of a batch, whose revisions may be in the history already: those that are taken are looked for.
-    public func state(
-        of uid: CollectionUID, items: [ItemUID] = [], revisions: [RevisionUID] = [], chunks: [ChunkUID] = [], claims: [Claim] = [],
-        offered: [OfferedItem] = []
-    ) throws -> CollectionState {
+    /// What is needed of a collection, as of the end of the log: what the read model says and the collection's events after
+    /// that.
+    public func state(_ needs: CollectionNeeds) throws -> CollectionState {
+        let uid = needs.collection
         var state = CollectionState(uid: uid)
         let found = try connection.first(Self.selectState, [.text(uid.rawValue)]) { row in
             (id: row.integer(0), owner: UserID(rawValue: row.integer(1)), stoken: Position(rawValue: row.integer(2)))
@@ -40,32 +31,33 @@ extension Snapshot {
                             invitee: UserID(rawValue: row.integer(2)), level: AccessLevel(rawValue: row.integer(3)) ?? .readOnly))
                 },
             ]
-            if !items.isEmpty {
+            if !needs.items.isEmpty {
                 queries.append(
-                    Query(Self.selectEtags, [.integer(found.id), .texts(items.map(\.rawValue))]) { row in
+                    Query(Self.selectEtags, [.integer(found.id), .texts(needs.items.map(\.rawValue))]) { row in
                         state.etags[ItemUID(row.text(0))] = RevisionUID(row.text(1))
                     })
             }
-            if !revisions.isEmpty {
+            if !needs.revisions.isEmpty {
                 queries.append(
-                    Query(Self.selectHolders, [.integer(found.id), .texts(revisions.map(\.rawValue))]) { row in
+                    Query(Self.selectHolders, [.integer(found.id), .texts(needs.revisions.map(\.rawValue))]) { row in
                         state.revisions[RevisionUID(row.text(0))] = ItemUID(row.text(1))
                     })
             }
-            if !chunks.isEmpty {
+            if !needs.chunks.isEmpty {
                 queries.append(
-                    Query(Self.selectChunks, [.integer(found.id), .texts(chunks.map(\.rawValue))]) { row in
+                    Query(Self.selectChunks, [.integer(found.id), .texts(needs.chunks.map(\.rawValue))]) { row in
                         state.chunks.insert(ChunkUID(row.text(0)))
                     })
             }
         }
-        if !claims.isEmpty { queries.append(EventLog.query(taken: claims) { state.taken[$0] = $1 }) }
+        if !needs.claims.isEmpty { queries.append(EventLog.query(taken: needs.claims) { state.taken[$0] = $1 }) }
         if let query = try query(for: tail, of: .collection(uid)) { queries.append(query) }
         try connection.run(queries)
         let events = try tail.whole()
         if let found {
             // Also one that is current: what has happened since may have put another in its place.
-            let repeated = offered.filter { state.taken[.revision($0.revision.uid)] != nil }
+            // Those of them that are taken are looked for.
+            let repeated = needs.offered.filter { state.taken[.revision($0.revision.uid)] != nil }
             if !repeated.isEmpty { state.known = try known(repeated, in: found.id) }
         }
         for record in events { state.evolve(record.event, at: record.position) }

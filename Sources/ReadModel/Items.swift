@@ -78,7 +78,7 @@ extension Snapshot {
             Statement("SELECT id FROM django_etebase_collectionitem WHERE uid = $2 AND collection_id + 0 = $1"),
             [.integer(collection.id), .text(item.rawValue)]
         ) { $0.integer(0) }
-        guard let id = found else { throw Refusal.doesNotExist(model: "CollectionItem") }
+        guard let id = found else { throw Refusal.doesNotExist(.item) }
         let end = try before.map { try revisionID($0, of: id) } ?? Int64.max
         let page = Page(
             try connection.query(Self.selectRevisions, [.integer(id), .integer(end), .integer(Int64(limit) + 1)]) { row in
@@ -94,7 +94,7 @@ extension Snapshot {
             Statement("SELECT id FROM django_etebase_collectionitemrevision WHERE uid = $1 AND item_id = $2"),
             [.text(uid.rawValue), .integer(item)]
         ) { $0.integer(0) }
-        guard let found else { throw Refusal.doesNotExist(model: "CollectionItemRevision") }
+        guard let found else { throw Refusal.doesNotExist(.revision) }
         return found
     }
 

@@ -54,7 +54,7 @@ extension Snapshot {
                 UserID(rawValue: $0.integer(0))
             }
         }
-        guard let found else { throw Refusal.doesNotExist(model: "CollectionMember") }
+        guard let found else { throw Refusal.doesNotExist(.member) }
         return found
     }
 
@@ -83,7 +83,7 @@ extension Snapshot {
         let found = try connection.first(
             Self.selectInvitations(side, "invitation.uid = $2 ORDER BY invitation.id DESC LIMIT 1"),
             [.integer(user.rawValue), .text(uid.rawValue)], invitation)
-        guard let found else { throw Refusal.doesNotExist(model: "CollectionInvitation") }
+        guard let found else { throw Refusal.doesNotExist(.invitation) }
         return found
     }
 

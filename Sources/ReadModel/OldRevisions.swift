@@ -10,11 +10,8 @@ extension Snapshot {
 
     /// What doing away with revisions needs.
     public struct Pruning: Sendable {
-        public let state: CollectionState
-        /// Those that are still there, and not current.
-        public let revisions: [OldRevision]
-        /// The contents that no other revision names.
-        public let chunks: Set<ChunkUID>
+        /// Of those revisions that are still there, and not current.
+        public let command: PruneRevisions
         /// How many of these contents have a file: those are the matter of whoever looks for files that nothing names.
         public let files: Int
     }
@@ -22,13 +19,13 @@ extension Snapshot {
     /// What doing away with revisions needs.
     public func pruning(of revisions: [OldRevision], in uid: CollectionUID) throws -> Pruning {
         try require([.collection(uid)])
-        let state = try state(of: uid, items: revisions.map(\.item), revisions: revisions.map(\.revision))
+        let state = try state(CollectionNeeds(uid, items: revisions.map(\.item), revisions: revisions.map(\.revision)))
         let old = revisions.filter { state.revisions[$0.revision] == $0.item && state.etags[$0.item] != $0.revision }
         let chunks = try connection.query(Self.selectUnshared, [.texts(old.map(\.revision.rawValue))]) { row in
             (uid: ChunkUID(row.text(0)), path: row.text(1))
         }
         return Pruning(
-            state: state, revisions: old, chunks: Set(chunks.map(\.uid)), files: chunks.count { contents.files.hasFile($0.path) })
+            command: PruneRevisions(old, chunks: Set(chunks.map(\.uid)), in: uid), files: chunks.count { contents.files.hasFile($0.path) })
     }
 
     private static let selectAged = Statement(

@@ -20,7 +20,8 @@ package struct Node: Sendable {
     package let database: any Database
     package let readModel: ReadModel
     package let committer: Committer
-    package let appender: any Appender
+    /// How whatever is to happen gets into the log.
+    package var door: Door { Door(readModel: readModel, committer: committer, chunks: chunks) }
     package let chunks: ContentStores
     package let secret: Hidden<[UInt8]>
     /// Where it lies.
@@ -119,7 +120,6 @@ package struct Node: Sendable {
             readModel = ReadModel(
                 database: database, stokens: stokens, contents: chunks, progress: progress, replica: readDatabase?.replica)
             committer = Committer(appender)
-            self.appender = appender
         case .sqlite(let path):
             guard settings.readDatabaseURL == nil else {
                 throw SettingFault("APUS_READ_DATABASE_URL needs APUS_DATABASE_URL: on SQLite there is one database")
@@ -142,7 +142,6 @@ package struct Node: Sendable {
             let appender = LocalAppender(
                 database: database, project: { try projection.apply($1, $0) }, committed: { hints.publish(Notice.about($0)) })
             committer = Committer(appender)
-            self.appender = appender
         }
     }
 

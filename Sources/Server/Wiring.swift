@@ -54,7 +54,7 @@ package struct Wiring: Sendable {
     /// - Parameter admission: which connections and how many bytes are let in.
     func api(_ admission: Admission) -> API {
         API(
-            readModel: node.readModel, committer: node.committer, chunks: node.chunks, sessions: sessions, renewals: renewals,
+            readModel: node.readModel, door: node.door, sessions: sessions, renewals: renewals,
             realTime: realTime, readiness: readiness, settings: settings.api, admission: admission, secret: node.secret.value,
             clock: Node.clock, readings: observation.readings)
     }

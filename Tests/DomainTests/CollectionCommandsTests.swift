@@ -38,7 +38,7 @@ import Testing
         var raced = nothing
         raced.taken[.revision("notes-1")] = eve
         let item = OfferedItem("notes", "notes-1", .named("c1"))
-        let used = FieldError(field: "content.uid", code: "unique", detail: "Collection item revision with this Uid already exists.")
+        let used = FieldError(.revisionUID, .revisionExists)
         #expect(throws: Refusal.invalidFields([used])) { try decide(wish(item, type: nil), raced) }
         #expect(throws: Refusal.chunkWithoutContent) { try decide(wish(item, type: nil), nothing) }
         #expect(throws: Refusal.collectionTypeMissing) { try decide(wish(type: nil), nothing) }
@@ -53,24 +53,23 @@ import Testing
     }
 
     @Test("a type has at most 2,000 bytes") func longType() throws {
-        let error = FieldError(
-            field: "collectionType", code: "max_length", detail: "Ensure this value has at most 2000 characters (it has 2001).")
+        let error = FieldError(.collectionType, .tooLong(2001, maximum: 2000))
         let long = [UInt8](repeating: 1, count: 2001)
         #expect(throws: Refusal.invalidFields([error])) { try decide(wish(type: long), nothing) }
         #expect(try decide(wish(type: Array(long.dropLast())), nothing).count == 2)
     }
 
     @Test("the uid is of 1 to 43 safe characters, and the version has 15 bits") func fields() throws {
-        let cases: [(String, Int, String)] = [
-            ("", 1, "blank"), (String(repeating: "x", count: 44), 1, "max_length"), ("a\0b", 1, "invalid"), ("é", 1, "invalid"),
-            ("../user_1", 1, "invalid"), ("a b", 1, "invalid"), ("a.b", 1, "invalid"), ("notes", -1, "min_value"),
-            ("notes", 32768, "max_value"),
+        let cases: [(String, Int, FieldError.Problem)] = [
+            ("", 1, .empty), (String(repeating: "x", count: 44), 1, .tooLong(44, maximum: 43)), ("a\0b", 1, .notUID), ("é", 1, .notUID),
+            ("../user_1", 1, .notUID), ("a b", 1, .notUID), ("a.b", 1, .notUID), ("notes", -1, .tooSmall(minimum: 0)),
+            ("notes", 32768, .tooGreat(maximum: 32767)),
         ]
-        for (uid, version, code) in cases {
+        for (uid, version, problem) in cases {
             let refusal = #expect(throws: Refusal.self) {
                 try decide(wish(.init(ItemUID(uid), "notes-1", version: version)), CollectionState(uid: CollectionUID(uid)))
             }
-            #expect(refusal?.fieldErrors?.map(\.code) == [code])
+            #expect(refusal?.fieldErrors?.map(\.problem) == [problem])
         }
         for uid in ["x", String(repeating: "-", count: 43), "Az09_-"] {
             #expect(try decide(wish(.init(ItemUID(uid), "notes-1")), CollectionState(uid: CollectionUID(uid))).count == 2)
@@ -96,12 +95,12 @@ import Testing
 
     @Test("only members who may write store") func access() {
         #expect(throws: Refusal.noWriteAccess) { try decide(wish("c2", by: ben), given) }
-        #expect(throws: Refusal.doesNotExist(model: "Collection")) { try decide(wish("c2", by: eve), given) }
+        #expect(throws: Refusal.doesNotExist(.collection)) { try decide(wish("c2", by: eve), given) }
     }
 
     @Test("uids are of 1 to 60 safe characters", arguments: ["", "a/b", String(repeating: "x", count: 61)])
     func uids(uid: String) {
         let refusal = #expect(throws: Refusal.self) { try decide(wish(ChunkUID(uid)), given) }
-        #expect(refusal?.code == "field_errors")
+        #expect(refusal?.fieldErrors?.map(\.field) == [.uid])
     }
 }

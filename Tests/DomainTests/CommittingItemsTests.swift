@@ -23,12 +23,12 @@ import Testing
     @Test("strangers are not told that the collection exists", arguments: [eve, UserID(rawValue: 99)])
     func strangers(user: UserID) {
         let command = CommitItems(.init("a", "a-1"), by: user, stoken: .unknown)
-        #expect(throws: Refusal.doesNotExist(model: "Collection")) { try decide(command, given) }
+        #expect(throws: Refusal.doesNotExist(.collection)) { try decide(command, given) }
     }
 
     @Test("a collection that does not exist cannot be written to") func noCollection() {
         let nothing = CollectionState(uid: notes)
-        #expect(throws: Refusal.doesNotExist(model: "Collection")) { try decide(CommitItems(.init("a", "a-1")), nothing) }
+        #expect(throws: Refusal.doesNotExist(.collection)) { try decide(CommitItems(.init("a", "a-1")), nothing) }
     }
 
     @Test("a member who may only read is refused before anything else is looked at") func readOnly() {
@@ -107,14 +107,14 @@ import Testing
         ]
         #expect(
             throws: Refusal.dependenciesFailed([
-                .init(field: "a", code: "wrong_etag", detail: "Wrong etag. Expected a-1 got a-0"),
-                .init(field: "x", code: "wrong_etag", detail: "Wrong etag. Expected None got x-1"),
+                FieldError(.item("a"), .wrongEtag(current: "a-1", given: "a-0")),
+                FieldError(.item("x"), .wrongEtag(current: nil, given: "x-1")),
             ])
         ) { try decide(CommitItems(.init("a", "a-2", etag: "wrong"), dependencies: dependencies), given) }
     }
 
     @Test("are looked at also when every item stands at the revision that is sent") func repeated() {
-        let error = FieldError(field: "x", code: "wrong_etag", detail: "Wrong etag. Expected None got x-1")
+        let error = FieldError(.item("x"), .wrongEtag(current: nil, given: "x-1"))
         #expect(throws: Refusal.dependenciesFailed([error])) {
             try decide(CommitItems(.init("a", "a-1"), dependencies: [.init(item: "x", etag: "x-1")]), given)
         }
@@ -139,9 +139,9 @@ import Testing
             .init("a", "a-2", etag: "a-0"), .init("b", "b-2", etag: "b-1"), .init("c", "c-1", etag: "c-0"), .init("notes", "notes-2"))
         #expect(
             throws: Refusal.itemsFailed([
-                .init(field: "a", code: "wrong_etag", detail: "Wrong etag. Expected a-1 got a-0"),
-                .init(field: "c", code: "wrong_etag", detail: "Wrong etag. Expected None got c-0"),
-                .init(field: "notes", code: "wrong_etag", detail: "Wrong etag. Expected notes-1 got None"),
+                FieldError(.item("a"), .wrongEtag(current: "a-1", given: "a-0")),
+                FieldError(.item("c"), .wrongEtag(current: nil, given: "c-0")),
+                FieldError(.item("notes"), .wrongEtag(current: "notes-1", given: nil)),
             ])
         ) { try decide(command, given) }
     }
@@ -158,14 +158,14 @@ import Testing
 
     @Test("of an item that comes twice are those in between") func twice() {
         let command = CommitItems(.init("a", "a-2", etag: "a-1"), .init("a", "a-3", etag: "a-1"))
-        let error = FieldError(field: "a", code: "wrong_etag", detail: "Wrong etag. Expected a-2 got a-1")
+        let error = FieldError(.item("a"), .wrongEtag(current: "a-2", given: "a-1"))
         #expect(throws: Refusal.itemsFailed([error])) { try decide(command, given) }
     }
 }
 
 @Suite("Revisions") struct RevisionTests {
     private let taken = Refusal.invalidFields([
-        .init(field: "content.uid", code: "unique", detail: "Collection item revision with this Uid already exists.")
+        FieldError(.revisionUID, .revisionExists)
     ])
 
     @Test("a uid that the collection has used before is refused", arguments: ["a-1", "a-2", "notes-1"])
@@ -188,7 +188,7 @@ import Testing
         let again = OfferedItem("a", "a-1", etag: "a-0", .sent("c1"), .named("c1"))
         #expect(try decide(CommitItems(again, checksEtags: false), state) == [])
         #expect(try decide(CommitItems(again, .init("b", "b-1"), checksEtags: false), state) == [.created("b", Revision("b-1"))])
-        let error = FieldError(field: "a", code: "wrong_etag", detail: "Wrong etag. Expected a-2 got a-0")
+        let error = FieldError(.item("a"), .wrongEtag(current: "a-2", given: "a-0"))
         #expect(throws: Refusal.itemsFailed([error])) { try decide(CommitItems(again), state) }
     }
 
@@ -240,27 +240,27 @@ import Testing
         let state = CollectionState(given: Event.adasNotes)
         let long = String(repeating: "x", count: 44)
         let cases: [(OfferedItem, FieldError)] = [
-            (.init("b", "sl/ash"), .init(field: "content.uid", code: "invalid", detail: "Not a valid UID")),
-            (.init("b", ""), .init(field: "content.uid", code: "blank", detail: "This field cannot be blank.")),
+            (.init("b", "sl/ash"), FieldError(.revisionUID, .notUID)),
+            (.init("b", ""), FieldError(.revisionUID, .empty)),
             (
                 .init("b", RevisionUID(long)),
-                .init(field: "content.uid", code: "max_length", detail: "Ensure this value has at most 43 characters (it has 44).")
+                FieldError(.revisionUID, .tooLong(44, maximum: 43))
             ),
-            (.init("b\0", "b-1"), .init(field: "uid", code: "invalid", detail: "Not a valid UID")),
-            (.init("é", "b-1"), .init(field: "uid", code: "invalid", detail: "Not a valid UID")),
-            (.init("", "b-1"), .init(field: "uid", code: "blank", detail: "This field cannot be blank.")),
+            (.init("b\0", "b-1"), FieldError(.uid, .notUID)),
+            (.init("é", "b-1"), FieldError(.uid, .notUID)),
+            (.init("", "b-1"), FieldError(.uid, .empty)),
             (
                 .init("b", "b-1", version: -1),
-                .init(field: "version", code: "min_value", detail: "Ensure this value is greater than or equal to 0.")
+                FieldError(.version, .tooSmall(minimum: 0))
             ),
             (
                 .init("b", "b-1", version: 32768),
-                .init(field: "version", code: "max_value", detail: "Ensure this value is less than or equal to 32767.")
+                FieldError(.version, .tooGreat(maximum: 32767))
             ),
-            (.init("b", "b-1", .sent("../k")), .init(field: "content.chunks", code: "invalid", detail: "Not a valid UID")),
+            (.init("b", "b-1", .sent("../k")), FieldError(.revisionChunks, .notUID)),
             (
                 .init("b", "b-1", .sent(ChunkUID(String(repeating: "x", count: 61)))),
-                .init(field: "content.chunks", code: "max_length", detail: "Ensure this value has at most 60 characters (it has 61).")
+                FieldError(.revisionChunks, .tooLong(61, maximum: 60))
             ),
         ]
         for (item, error) in cases {
@@ -291,10 +291,9 @@ import Testing
 
     @Test("a chunk of another collection is not, and every item without its content is told") func missing() {
         let command = CommitItems(.init("b", "b-1", .named("c3")), .init("c", "c-1"), .init("d", "d-1", .sent("c4"), .named("c5")))
-        let detail = "Tried to create a new chunk without content"
         #expect(
             throws: Refusal.itemsFailed([
-                .init(field: "b", code: "chunk_no_content", detail: detail), .init(field: "d", code: "chunk_no_content", detail: detail),
+                FieldError(.item("b"), .chunkWithoutContent), FieldError(.item("d"), .chunkWithoutContent),
             ])
         ) { try decide(command, given) }
     }

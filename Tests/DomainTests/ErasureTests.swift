@@ -22,7 +22,7 @@ private func collection(
 }
 
 private func erase(_ state: ErasureState) throws -> [Event] {
-    try decide(EraseUser(try #require(state.erasure), redaction: proof), state)
+    try decide(RecordErasure(try #require(state.erasure), redaction: proof), state)
 }
 
 @Suite("Erasing a user") struct ErasureTests {
@@ -65,7 +65,7 @@ private func erase(_ state: ErasureState) throws -> [Event] {
         #expect(state(of: nil).erasure == nil)
         let erasure = try #require(state(of: ada, collection("a", owner: ada, members: [ada])).erasure)
         for state in [state(of: nil), state(of: ada, collection("a", owner: ada, members: [ada, eve])), state(of: eve)] {
-            #expect(throws: Refusal.doesNotExist(model: "User")) { try decide(EraseUser(erasure, redaction: proof), state) }
+            #expect(throws: Refusal.doesNotExist(.user)) { try decide(RecordErasure(erasure, redaction: proof), state) }
         }
     }
 
@@ -77,7 +77,7 @@ private func erase(_ state: ErasureState) throws -> [Event] {
         var erased = UserState(username: Username.ofErased(ada))
         erased.user = ada
         erased.isActive = false
-        #expect(throws: Refusal.doesNotExist(model: "User")) { try decide(ChangeUserActivity(isActive: true), erased) }
+        #expect(throws: Refusal.doesNotExist(.user)) { try decide(ChangeUserActivity(username: "ada", isActive: true), erased) }
     }
 
     @Test("changes nothing that decisions about collections are made on", arguments: 1...6 as ClosedRange<UInt64>)

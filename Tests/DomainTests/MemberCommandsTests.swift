@@ -35,29 +35,28 @@ private let shared = Event.adasNotes + [.joined(ben, .readWrite)]
     }
 
     @Test("only admins change and remove members, and strangers learn nothing") func access() {
-        let detail = "Only collection admins can perform this operation."
-        #expect(throws: Refusal.adminAccessRequired(detail: detail)) {
+        #expect(throws: Refusal.adminAccessRequired(for: .members)) {
             try decide(ChangeMemberLevel(collection: notes, author: ben, member: ada, level: .readOnly), given)
         }
-        #expect(throws: Refusal.adminAccessRequired(detail: detail)) {
+        #expect(throws: Refusal.adminAccessRequired(for: .members)) {
             try decide(RemoveMember(collection: notes, author: ben, member: ben), given)
         }
-        #expect(throws: Refusal.doesNotExist(model: "Collection")) {
+        #expect(throws: Refusal.doesNotExist(.collection)) {
             try decide(RemoveMember(collection: notes, author: eve, member: ben), given)
         }
-        #expect(throws: Refusal.doesNotExist(model: "Collection")) {
+        #expect(throws: Refusal.doesNotExist(.collection)) {
             try decide(ChangeMemberLevel(collection: notes, author: eve, member: ben, level: .admin), given)
         }
-        #expect(throws: Refusal.doesNotExist(model: "Collection")) {
+        #expect(throws: Refusal.doesNotExist(.collection)) {
             try decide(LeaveCollection(collection: notes, author: eve), given)
         }
     }
 
     @Test("who is no member can be neither changed nor removed") func noMember() {
-        #expect(throws: Refusal.doesNotExist(model: "CollectionMember")) {
+        #expect(throws: Refusal.doesNotExist(.member)) {
             try decide(ChangeMemberLevel(collection: notes, author: ada, member: eve, level: .admin), given)
         }
-        #expect(throws: Refusal.doesNotExist(model: "CollectionMember")) {
+        #expect(throws: Refusal.doesNotExist(.member)) {
             try decide(RemoveMember(collection: notes, author: ada, member: eve), given)
         }
     }
@@ -80,10 +79,10 @@ private let shared = Event.adasNotes + [.joined(ben, .readWrite)]
         #expect(try decide(invite(eve), given) == [.invited(eve, by: ada, "i1", .readOnly)])
     }
 
-    @Test("only admins invite, in words of their own") func access() {
-        let refusal = Refusal.adminAccessRequired(detail: "User is not an admin of this collection")
+    @Test("only admins invite, which is told in other words") func access() {
+        let refusal = Refusal.adminAccessRequired(for: .invitations)
         for author in [ben, eve] { #expect(throws: refusal) { try decide(invite(eve, by: author), given) } }
-        #expect(throws: Refusal.doesNotExist(model: "Collection")) { try decide(invite(eve), CollectionState(uid: notes)) }
+        #expect(throws: Refusal.doesNotExist(.collection)) { try decide(invite(eve), CollectionState(uid: notes)) }
     }
 
     @Test("an admin has one open invitation for a user, and each admin may have one") func exists() throws {
@@ -128,9 +127,9 @@ private let shared = Event.adasNotes + [.joined(ben, .readWrite)]
     @Test("nobody but the invitee accepts") func foreign() {
         let state = CollectionState(given: shared + [.invited(eve, by: ada, "i1")])
         for user in [ada, ben, UserID(rawValue: 4)] {
-            #expect(throws: Refusal.doesNotExist(model: "CollectionInvitation")) { try decide(accept(by: user), state) }
+            #expect(throws: Refusal.doesNotExist(.invitation)) { try decide(accept(by: user), state) }
         }
-        #expect(throws: Refusal.doesNotExist(model: "CollectionInvitation")) { try decide(accept("i2"), state) }
+        #expect(throws: Refusal.doesNotExist(.invitation)) { try decide(accept("i2"), state) }
     }
 
     @Test("who is a member already does not join twice") func member() {
@@ -150,7 +149,7 @@ private let shared = Event.adasNotes + [.joined(ben, .readWrite)]
             #expect(events == [.invitationWithdrawn(.init(collection: notes, invitation: "i1", inviter: ada, invitee: eve))])
             #expect(CollectionState(given: given + events).invitations.map(\.uid) == ["i2"])
         }
-        #expect(throws: Refusal.doesNotExist(model: "CollectionInvitation")) {
+        #expect(throws: Refusal.doesNotExist(.invitation)) {
             try decide(WithdrawInvitation(collection: notes, author: ben, invitation: "i1"), CollectionState(given: given))
         }
     }

@@ -55,12 +55,12 @@ private func keeping(newest: Int? = nil, since second: Int64? = nil) -> Retentio
     @Test("is refused for what is current, or not there") func refused() throws {
         let state = CollectionState(given: given)
         for revisions: [RevisionUID: ItemUID] in [["a-4": "a"], ["b-1": "b"], ["a-9": "a"], ["a-2": "b"]] {
-            #expect(throws: Refusal.doesNotExist(model: "CollectionItemRevision")) {
-                try decide(PruneRevisions(collection: notes, revisions: revisions, chunks: [], redaction: proof), state)
+            #expect(throws: Refusal.doesNotExist(.revision)) {
+                try decide(RecordPruning(collection: notes, revisions: revisions, chunks: [], redaction: proof), state)
             }
         }
         let events = try decide(
-            PruneRevisions(collection: notes, revisions: ["a-3": "a", "a-2": "a"], chunks: ["k"], redaction: proof), state)
+            RecordPruning(collection: notes, revisions: ["a-3": "a", "a-2": "a"], chunks: ["k"], redaction: proof), state)
         #expect(
             events == [.revisionsPruned(.init(collection: notes, revisions: ["a-2", "a-3"], chunks: ["k"], redaction: proof))])
     }
@@ -73,7 +73,7 @@ private func keeping(newest: Int? = nil, since second: Int64? = nil) -> Retentio
             .revisionsPruned(.init(collection: notes, revisions: ["a-2"], chunks: ["k"], redaction: proof)), at: Position(rawValue: 50))
         #expect(state.revisions["a-2"] == nil && state.revisions["a-3"] == "a" && !state.chunks.contains("k"))
         #expect(state.etags == before.etags && state.stoken == before.stoken && state.members == before.members)
-        #expect(throws: Refusal.doesNotExist(model: "CollectionItemRevision")) {
+        #expect(throws: Refusal.doesNotExist(.revision)) {
             try decide(
                 RestoreItems(collection: notes, restorations: [.init(item: "a", revision: "a-2", replaced: "a-4")]), state)
         }

@@ -38,7 +38,7 @@ import Testing
         #expect {
             try decide(command, CollectionState(given: given))
         } throws: { error in
-            (error as? Refusal)?.code == "item_failed"
+            if case .itemsFailed = error as? Refusal { true } else { false }
         }
     }
 
@@ -50,10 +50,10 @@ import Testing
             #expect {
                 try decide(command, state)
             } throws: { error in
-                (error as? Refusal)?.code == "does_not_exist"
+                if case .doesNotExist = error as? Refusal { true } else { false }
             }
         }
-        #expect(throws: Refusal.doesNotExist(model: "Collection")) {
+        #expect(throws: Refusal.doesNotExist(.collection)) {
             try decide(restore("a", "a-2", replacing: "a-3"), CollectionState(uid: notes))
         }
     }

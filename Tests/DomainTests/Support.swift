@@ -7,6 +7,9 @@ let eve = UserID(rawValue: 3)
 let notes = CollectionUID("notes")
 let keys = UserKeys(salt: [1], loginPubkey: [2], pubkey: [3], encryptedContent: [4])
 
+/// What a decision comes to.
+func decide<D: Decision>(_ decision: D, _ state: D.State) throws(Refusal) -> [Event] { try decision.decide(state).map(\.event) }
+
 extension CollectionState {
     /// A collection after `events`, which happened at the positions 1, 2, 3 …
     init(_ uid: CollectionUID = notes, given events: [Event]) {

@@ -50,9 +50,10 @@ private func created(_ username: String, keys: UserKeys? = keys) -> Event {
         let email = String(repeating: "x", count: 255) + "@b"
         let refusal = #expect(throws: Refusal.self) { try decide(signUp(name, email: email), UserState(username: name)) }
         #expect(
-            refusal?.fieldErrors?.map { [$0.field, $0.code] } == [
-                ["user.first_name", "max_length"], ["user.email", "invalid"], ["user.email", "max_length"],
-                ["user.username", "invalid"], ["user.username", "max_length"],
+            refusal?.fieldErrors == [
+                FieldError(.displayName, .tooLong(152, maximum: 150)), FieldError(.email, .notEmailAddress),
+                FieldError(.email, .tooLong(257, maximum: 254)), FieldError(.username, .notUsername),
+                FieldError(.username, .tooLong(152, maximum: 150)),
             ])
     }
 
@@ -66,47 +67,52 @@ private func created(_ username: String, keys: UserKeys? = keys) -> Event {
 
     @Test("a password is changed by an active account with keys") func password() throws {
         let key = [UInt8](repeating: 1, count: 32)
-        let change = ChangePassword(loginPubkey: key, encryptedContent: [2])
+        let change = ChangePassword(user: ada, loginPubkey: key, encryptedContent: [2])
         #expect(
             try decide(change, UserState("ada", given: initialized)) == [
                 .passwordChanged(.init(user: ada, loginPubkey: key, encryptedContent: [2]))
             ])
-        #expect(throws: Refusal.doesNotExist(model: "User")) { try decide(change, UserState(username: "ada")) }
-        #expect(throws: Refusal.doesNotExist(model: "User")) { try decide(change, UserState("ada", given: [created("ada", keys: nil)])) }
+        #expect(throws: Refusal.doesNotExist(.user)) { try decide(change, UserState(username: "ada")) }
+        #expect(throws: Refusal.doesNotExist(.user)) { try decide(change, UserState("ada", given: [created("ada", keys: nil)])) }
         let disabled = initialized + [.userActivityChanged(.init(user: ada, isActive: false))]
         #expect(throws: Refusal.userInactive) { try decide(change, UserState("ada", given: disabled)) }
         for length in [0, 31, 33] {
-            let unusable = ChangePassword(loginPubkey: [UInt8](repeating: 1, count: length), encryptedContent: [2])
-            let error = FieldError(field: "loginPubkey", code: "invalid", detail: "A login key has 32 bytes.")
+            let unusable = ChangePassword(user: ada, loginPubkey: [UInt8](repeating: 1, count: length), encryptedContent: [2])
+            let error = FieldError(.loginPubkey, .notLoginKey)
             #expect(throws: Refusal.invalidFields([error])) { try decide(unusable, UserState("ada", given: initialized)) }
         }
     }
 
     @Test("disabling what is disabled is no event") func activity() throws {
-        let disable = ChangeUserActivity(isActive: false)
+        let disable = ChangeUserActivity(username: "ada", isActive: false)
         let events = try decide(disable, UserState("ada", given: initialized))
         #expect(events == [.userActivityChanged(.init(user: ada, isActive: false))])
         #expect(try decide(disable, UserState("ada", given: initialized + events)) == [])
-        #expect(try decide(ChangeUserActivity(isActive: true), UserState("ada", given: initialized + events)).count == 1)
-        #expect(throws: Refusal.doesNotExist(model: "User")) { try decide(disable, UserState(username: "ada")) }
+        #expect(try decide(ChangeUserActivity(username: "ada", isActive: true), UserState("ada", given: initialized + events)).count == 1)
+        #expect(throws: Refusal.doesNotExist(.user)) { try decide(disable, UserState(username: "ada")) }
     }
 
     @Test("only test users are reset") func reset() throws {
-        let reset = ResetUser(keys: keys)
+        let reset = ResetUser(username: "test_user1", keys: keys)
         var state = UserState("test_user1", given: [created("test_user1", keys: nil)])
         state.collections = [notes]
         let events = try decide(reset, state)
         #expect(events == [.userReset(.init(user: ada, keys: keys, collections: [notes]))])
         for event in events { state.evolve(event, at: Position(rawValue: 2)) }
         #expect(state.isInitialized && state.collections.isEmpty)
-        #expect(throws: Refusal.notATestUser) { try decide(reset, UserState("ada", given: initialized)) }
-        #expect(throws: Refusal.doesNotExist(model: "User")) { try decide(reset, UserState(username: "test_user1")) }
+        #expect(throws: Refusal.notATestUser) {
+            try decide(ResetUser(username: "ada", keys: keys), UserState("ada", given: initialized))
+        }
+        #expect(throws: Refusal.doesNotExist(.user), "in another case it is no name") {
+            try decide(ResetUser(username: "TEST_user1", keys: keys), state)
+        }
+        #expect(throws: Refusal.doesNotExist(.user)) { try decide(reset, UserState(username: "test_user1")) }
     }
 
     @Test("a reset covers a collection that the user came into after the state was read") func resetAfterJoining() throws {
         var state = UserState("test_user1", given: [created("test_user1")])
         state.evolve(.joined(ada, .readWrite), at: Position(rawValue: 9))
-        let events = try decide(ResetUser(keys: keys), state)
+        let events = try decide(ResetUser(username: "test_user1", keys: keys), state)
         #expect(events == [.userReset(.init(user: ada, keys: keys, collections: [notes]))])
     }
 
@@ -119,36 +125,41 @@ private func created(_ username: String, keys: UserKeys? = keys) -> Event {
 @Suite("Fields that are too long") struct FieldLimitTests {
     private func bytes(_ count: Int) -> [UInt8] { [UInt8](repeating: 1, count: count) }
 
-    private func field(_ body: () throws -> [Event]) -> String? {
+    /// The one field that is too long; nil where nothing is refused.
+    private func field(_ body: () throws -> [Event]) -> FieldError.Field? {
         do {
             _ = try body()
             return nil
         } catch {
-            let errors = (error as? Refusal)?.fieldErrors
-            return errors?.first?.code == "max_length" && errors?.count == 1 ? errors?.first?.field : "another error: \(error)"
+            guard let errors = (error as? Refusal)?.fieldErrors, errors.count == 1, case .tooLong = errors[0].problem else {
+                Issue.record("another error: \(error)")
+                return nil
+            }
+            return errors[0].field
         }
     }
 
     @Test("of accounts are refused, and the longest are taken") func accounts() throws {
-        let fields: [(String, WritableKeyPath<UserKeys, [UInt8]>, Int)] = [
-            ("salt", \.salt, FieldLimits.saltBytes), ("pubkey", \.pubkey, FieldLimits.pubkeyBytes),
-            ("loginPubkey", \.loginPubkey, FieldLimits.loginPubkeyBytes),
-            ("encryptedContent", \.encryptedContent, FieldLimits.encryptedContentBytes),
+        let fields: [(FieldError.Field, WritableKeyPath<UserKeys, [UInt8]>, Int)] = [
+            (.salt, \.salt, FieldLimits.saltBytes), (.pubkey, \.pubkey, FieldLimits.pubkeyBytes),
+            (.loginPubkey, \.loginPubkey, FieldLimits.loginPubkeyBytes),
+            (.encryptedContent, \.encryptedContent, FieldLimits.encryptedContentBytes),
         ]
         for (name, path, limit) in fields {
-            for (length, wanted) in [(limit, nil), (limit + 1, name)] as [(Int, String?)] {
+            for (length, wanted) in [(limit, nil), (limit + 1, name)] as [(Int, FieldError.Field?)] {
                 var long = keys
                 long[keyPath: path] = bytes(length)
                 let command = CreateUser(username: "ada", email: "", keys: long, passwordSalt: "", mayCreate: true)
                 #expect(field { try decide(command, UserState(username: "ada")) } == wanted)
                 #expect(field { try decide(command, UserState("ada", given: [created("ada", keys: nil)])) } == wanted)
-                #expect(field { try decide(ResetUser(keys: long), UserState("test_user", given: [created("test_user")])) } == wanted)
+                let reset = ResetUser(username: "test_user", keys: long)
+                #expect(field { try decide(reset, UserState("test_user", given: [created("test_user")])) } == wanted)
             }
         }
-        for (length, wanted) in [(FieldLimits.encryptedContentBytes, nil), (FieldLimits.encryptedContentBytes + 1, "encryptedContent")]
-            as [(Int, String?)]
+        for (length, wanted) in [(FieldLimits.encryptedContentBytes, nil), (FieldLimits.encryptedContentBytes + 1, .encryptedContent)]
+            as [(Int, FieldError.Field?)]
         {
-            let change = ChangePassword(loginPubkey: bytes(32), encryptedContent: bytes(length))
+            let change = ChangePassword(user: ada, loginPubkey: bytes(32), encryptedContent: bytes(length))
             #expect(field { try decide(change, UserState("ada", given: [created("ada")])) } == wanted)
         }
     }
@@ -172,21 +183,21 @@ private func created(_ username: String, keys: UserKeys? = keys) -> Event {
                     collectionType: [1], collectionKey: bytes(key)), CollectionState(uid: notes))
         }
         for more in [0, 1] {
-            func wanted(_ name: String) -> String? { more == 0 ? nil : name }
-            #expect(field { try write(revision(meta: FieldLimits.metaBytes + more)) } == wanted("content.meta"))
-            #expect(field { try create(revision(meta: FieldLimits.metaBytes + more)) } == wanted("content.meta"))
-            #expect(field { try write(revision(chunks: FieldLimits.chunksOfRevision + more)) } == wanted("content.chunks"))
-            #expect(field { try create(revision(chunks: FieldLimits.chunksOfRevision + more)) } == wanted("content.chunks"))
-            #expect(field { try write(revision(), key: FieldLimits.itemKeyBytes + more) } == wanted("encryptionKey"))
-            #expect(field { try create(revision(), key: FieldLimits.collectionKeyBytes + more) } == wanted("collectionKey"))
+            func wanted(_ name: FieldError.Field) -> FieldError.Field? { more == 0 ? nil : name }
+            #expect(field { try write(revision(meta: FieldLimits.metaBytes + more)) } == wanted(.revisionMeta))
+            #expect(field { try create(revision(meta: FieldLimits.metaBytes + more)) } == wanted(.revisionMeta))
+            #expect(field { try write(revision(chunks: FieldLimits.chunksOfRevision + more)) } == wanted(.revisionChunks))
+            #expect(field { try create(revision(chunks: FieldLimits.chunksOfRevision + more)) } == wanted(.revisionChunks))
+            #expect(field { try write(revision(), key: FieldLimits.itemKeyBytes + more) } == wanted(.encryptionKey))
+            #expect(field { try create(revision(), key: FieldLimits.collectionKeyBytes + more) } == wanted(.collectionKey))
             let invitation = SendInvitation(
                 collection: notes, author: ada, invitation: "j", version: 1, invitee: ben, level: .readOnly,
                 signedEncryptionKey: bytes(FieldLimits.signedEncryptionKeyBytes + more))
-            #expect(field { try decide(invitation, state) } == wanted("signedEncryptionKey"))
+            #expect(field { try decide(invitation, state) } == wanted(.signedEncryptionKey))
             let acceptance = AcceptInvitation(
                 collection: notes, author: ben, invitation: "i", collectionType: [2],
                 encryptionKey: bytes(FieldLimits.collectionKeyBytes + more))
-            #expect(field { try decide(acceptance, invited) } == wanted("encryptionKey"))
+            #expect(field { try decide(acceptance, invited) } == wanted(.encryptionKey))
         }
     }
 
@@ -201,6 +212,6 @@ private func created(_ username: String, keys: UserKeys? = keys) -> Event {
         }
         let half = FieldLimits.chunksOfCommand / 2
         #expect(field { try decide(CommitItems(item(1, half), item(2, half)), state) } == nil)
-        #expect(field { try decide(CommitItems(item(1, half), item(2, half), item(3, 1)), state) } == "content.chunks")
+        #expect(field { try decide(CommitItems(item(1, half), item(2, half), item(3, 1)), state) } == .revisionChunks)
     }
 }

@@ -121,20 +121,12 @@ extension TestServer {
     /// Makes an account that nobody has initialized.
     func make(_ name: String) async throws {
         let command = CreateUser(username: name, email: "", keys: nil, passwordSalt: "salt", mayCreate: true)
-        try await commit(on: name) { state throws(Refusal) in try decide(command, state) }
+        try await wiring.node.door.commit(command, by: .operator, at: Node.clock())
     }
 
     /// Keeps a user out.
     func disable(_ name: String) async throws {
-        try await commit(on: name) { state throws(Refusal) in try decide(ChangeUserActivity(isActive: false), state) }
-    }
-
-    private func commit(on name: String, _ decision: @escaping @Sendable (UserState) throws(Refusal) -> [Event]) async throws {
-        let (node, now) = (wiring.node, Node.clock())
-        let (state, head) = try await node.readModel.snapshot { [name = CanonicalName(name)] in
-            (try $0.userState(named: name), try $0.logHead())
-        }
-        _ = try await node.committer.commit(
-            Submission(on: state, asOf: head, streams: state.streams, by: .operator, at: now, decision: decision))
+        let command = ChangeUserActivity(username: name, isActive: false)
+        try await wiring.node.door.commit(command, by: .operator, at: Node.clock())
     }
 }

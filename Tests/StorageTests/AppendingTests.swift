@@ -58,14 +58,12 @@ extension [RecordedEvent] {
             try await node.create("other", by: ben)
             let batch = try await node.commit(OfferedItem("a", "a-1"), OfferedItem("b", "b-1"), by: ada)
             #expect(batch.map(\.position.rawValue) == [7, 8])
-            try await node.submit(by: ada) { state throws(Refusal) in
-                try decide(
-                    SendInvitation(
-                        collection: notes, author: ada, invitation: "i1", version: 1, invitee: ben, level: .readOnly,
-                        signedEncryptionKey: []), state)
-            }
+            try await node.commit(
+                SendInvitation(
+                    collection: notes, author: ada, invitation: "i1", version: 1, invitee: ben, level: .readOnly,
+                    signedEncryptionKey: []), by: ada)
             try await node.commit(OfferedItem("x", "x-1"), to: "other", by: ben)
-            try await node.submit(user: "ben") { state throws(Refusal) in try decide(ChangeUserActivity(isActive: false), state) }
+            try await node.commit(ChangeUserActivity(username: "ben", isActive: false))
 
             let log = try await node.expectSoundLog()
             // The invitation at 9 moved Ben's stream, so the next event of that stream, at 11, follows on it.
@@ -99,7 +97,7 @@ extension [RecordedEvent] {
             try await node.adoptCollection(decomposed, by: eve)
             try await node.commit(OfferedItem("a", "a-1"), to: composed, by: ada)
             try await node.commit(OfferedItem("a", "a-2"), to: decomposed, by: eve)
-            await #expect(throws: Refusal.doesNotExist(model: "Collection")) {
+            await #expect(throws: Refusal.doesNotExist(.collection)) {
                 try await node.commit(OfferedItem("b", "b-1"), to: composed, by: eve)
             }
             let log = try await node.expectSoundLog()

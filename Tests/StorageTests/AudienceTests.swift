@@ -25,7 +25,7 @@ import Testing
             var node = try await place.node()
             node.projector = nil
             try await node.running { node in
-                try await node.submit(user: "test_user1") { state throws(Refusal) in try decide(ResetUser(keys: keys), state) }
+                try await node.commit(ResetUser(username: "test_user1", keys: keys))
                 #expect(try await members(node) == [ada], "who was reset")
                 try await node.share(notes, of: ada, with: ben, .readOnly)
                 #expect(try await members(node) == [ada, ben], "who joined")

@@ -66,7 +66,7 @@ import Testing
     func user(engine: Engine) async throws {
         try await engine.node { node in
             try await node.wholeHistory()
-            let ben = try #require(try await node.snapshot { try $0.userState(named: "ben") }.user)
+            let ben = try #require(try await node.snapshot { try $0.state(AccountNeeds(.name("ben"))) }.user)
             let found = try await node.snapshot { try $0.audit(at: $0.auditPositions(of: ben, at: Timestamp.always)) }
             let text = Set(found.map { "\($0.username ?? "-") \($0.action.rawValue) \($0.collection?.rawValue ?? $0.member ?? "-")" })
             #expect(

@@ -12,45 +12,68 @@ let content: [UInt8] = [3, 4]
 let noon = Timestamp(rawValue: 1_700_000_000_000_000)
 let sealKey = SealKey(secret: [1, 2, 3])
 
-extension Node {
-    /// What a front end submits: a decision on the state that it read just now.
-    func submission(
-        to uid: CollectionUID, by user: UserID, items: [ItemUID] = [], chunks: [ChunkUID] = [], claims: [Claim] = [],
-        offered: [OfferedItem] = [], bytes: Int = 0, writes: [Write] = [],
-        _ decision: @escaping @Sendable (CollectionState) throws(Refusal) -> [Event]
-    ) async throws -> Submission {
-        let (state, head) = try await readModel.snapshot { snapshot in
-            (
-                try snapshot.state(of: uid, items: items, chunks: chunks, claims: claims, offered: offered), try snapshot.logHead()
-            )
-        }
-        let contents = Dictionary(chunks.map { ($0, content) }) { first, _ in first }
-        let placed = try await PlacedContents(contents, in: self.chunks, on: state, by: user, decision)
-        return Submission(
-            on: state, asOf: head, streams: [.collection(uid), .user(user)], by: Actor(user: user, session: "s1", address: "::1"),
-            at: noon, bytes: bytes, decision: decision,
-            writes: { events in placed.writes(for: events) + (events.isEmpty ? [] : writes) })
+/// What no command comes to, or not any more: events as older logs and adopted databases have them.
+struct Happenings: Command {
+    let needs: CollectionNeeds
+    let events: [any CollectionEvent]
+
+    init(_ events: [any CollectionEvent] = [], in uid: CollectionUID = notes) {
+        needs = CollectionNeeds(uid)
+        self.events = events
     }
 
-    func submission(_ command: CommitItems) async throws -> Submission {
-        try await submission(
-            to: command.collection, by: command.author, items: command.items.map(\.uid) + command.dependencies.map(\.item),
-            chunks: command.items.flatMap { $0.revision.chunks.map(\.uid) }, claims: command.items.map { .revision($0.revision.uid) },
-            offered: command.checksEtags ? [] : command.items
-        ) { state throws(Refusal) in try decide(command, state) }
+    func decide(_ state: CollectionState) -> [Decided<CollectionState>] { events.map { state.decided($0) } }
+}
+
+extension Node {
+    var door: Door { Door(readModel: readModel, committer: committer, chunks: chunks) }
+
+    /// A command of a user on a collection, prepared just now, as it waits with others.
+    ///
+    /// - Parameter contents: chunks that come along, besides those that the command needs to know of.
+    func submission<C: Command>(
+        _ command: C, by user: UserID, contents: [ChunkUID: [UInt8]] = [:], bytes: Int = 0, writes: [Write] = []
+    ) async throws -> Submission where C.Needs == CollectionNeeds {
+        let prepared = try await readModel.snapshot { try $0.prepare(command) }
+        let named = Dictionary(command.needs.chunks.map { ($0, content) }) { first, _ in first }
+        let placed = try await PlacedContents(
+            named.merging(contents) { $1 }, in: chunks, for: command, on: prepared.state, by: user)
+        return prepared.submission(by: Actor(user: user, session: "s1", address: "::1"), at: noon, bytes: bytes) { events in
+            placed.writes(for: events) + (events.isEmpty ? [] : writes)
+        }
     }
+
+    func submission(_ command: CommitItems) async throws -> Submission { try await submission(command, by: command.author) }
 
     func submission(creating uid: CollectionUID, by user: UserID, revision: RevisionUID? = nil, type: [UInt8]? = nil) async throws
         -> Submission
     {
         let item = OfferedItem(ItemUID(uid.rawValue), revision ?? RevisionUID("\(uid)-1"))
-        let command = CreateCollection(
-            author: user, item: item, collectionType: type ?? Array("type of \(user.rawValue)".utf8), collectionKey: [5])
-        return try await submission(to: uid, by: user) { state throws(Refusal) in try decide(command, state) }
+        return try await submission(
+            CreateCollection(
+                author: user, item: item, collectionType: type ?? Array("type of \(user.rawValue)".utf8), collectionKey: [5]), by: user)
+    }
+
+    /// A command of the operator's about an account, prepared just now.
+    func submission<C: Command>(_ command: C) async throws -> Submission where C.Needs == AccountNeeds {
+        try await readModel.snapshot { try $0.prepare(command) }.submission(by: .operator, at: noon)
     }
 
     @discardableResult
-    func commit(_ command: CommitItems) async throws -> [RecordedEvent] { try await committer.commit(submission(command)) }
+    func commit<C: Command>(
+        _ command: C, by user: UserID, contents: [ChunkUID: [UInt8]] = [:], writes: [Write] = []
+    ) async throws -> [RecordedEvent] where C.Needs == CollectionNeeds {
+        try await committer.commit(submission(command, by: user, contents: contents, writes: writes))
+    }
+
+    @discardableResult
+    func commit(_ command: CommitItems) async throws -> [RecordedEvent] { try await commit(command, by: command.author) }
+
+    /// Carries out a command of the operator's about an account.
+    @discardableResult
+    func commit<C: Command>(_ command: C) async throws -> [RecordedEvent] where C.Needs == AccountNeeds {
+        try await door.commit(command, by: .operator, at: noon)
+    }
 
     /// Commits items, whatever their etags.
     @discardableResult
@@ -62,7 +85,7 @@ extension Node {
     @discardableResult
     func restore(_ revisions: [ItemUID: RevisionUID], in uid: CollectionUID = notes) async throws -> [RecordedEvent] {
         try await restore(in: uid) { snapshot in
-            let etags = try snapshot.state(of: uid, items: Array(revisions.keys)).etags
+            let etags = try snapshot.state(CollectionNeeds(uid, items: Array(revisions.keys))).etags
             return revisions.sorted { $0.key.rawValue < $1.key.rawValue }.map {
                 .init(item: $0.key, revision: $0.value, replaced: etags[$0.key] ?? "none")
             }
@@ -72,19 +95,18 @@ extension Node {
     /// Does away with the revisions that a policy does not keep, as the operator does.
     @discardableResult
     func prune(_ uid: CollectionUID = notes, keeping policy: RetentionPolicy) async throws -> [RecordedEvent] {
-        let (pruning, head) = try await readModel.snapshot { snapshot in
-            (try snapshot.pruning(of: snapshot.history(of: uid).revisions(notKeptBy: policy), in: uid), try snapshot.logHead())
+        let prepared = try await readModel.snapshot { snapshot in
+            let old = try snapshot.history(of: uid).revisions(notKeptBy: policy)
+            return try snapshot.prepare(try snapshot.pruning(of: old, in: uid).command)
         }
-        return try await appender.prune(
-            pruning.revisions, chunks: pruning.chunks, on: pruning.state, asOf: head, at: noon, key: sealKey
-        ) { try TableContents.delete($0, of: pruning.state.uid, $1) }
+        return try await door.commit(prepared, by: .operator, at: noon, key: sealKey)
     }
 
     /// Erases a user, as the operator does.
     @discardableResult
     func erase(_ name: String) async throws -> [RecordedEvent] {
-        let (found, head) = try await readModel.snapshot { (try $0.erasure(named: CanonicalName(name)), try $0.logHead()) }
-        return try await appender.erase(found.state, asOf: head, at: noon, key: sealKey)
+        let prepared = try await readModel.snapshot { try $0.prepare(EraseUser(username: name)) }
+        return try await door.commit(prepared, by: .operator, at: noon, key: sealKey)
     }
 
     /// Makes what is chosen current again, as the operator does.
@@ -92,16 +114,7 @@ extension Node {
     func restore(
         in uid: CollectionUID = notes, _ choose: @escaping @Sendable (Snapshot) throws -> [RestoreItems.Restoration]
     ) async throws -> [RecordedEvent] {
-        let (command, state, head) = try await readModel.snapshot { snapshot in
-            let command = RestoreItems(collection: uid, restorations: try choose(snapshot))
-            let state = try snapshot.state(
-                of: uid, items: command.restorations.map(\.item), revisions: command.restorations.map(\.revision))
-            return (command, state, try snapshot.logHead())
-        }
-        return try await committer.commit(
-            Submission(on: state, asOf: head, streams: [.collection(uid)], by: .operator, at: noon) { state throws(Refusal) in
-                try decide(command, state)
-            })
+        try await door.commit(by: .operator, at: noon) { RestoreItems(collection: uid, restorations: try choose($0)) }
     }
 
     @discardableResult
@@ -109,64 +122,28 @@ extension Node {
         try await committer.commit(submission(creating: uid, by: user))
     }
 
-    @discardableResult
-    func submit(
-        to uid: CollectionUID = notes, by user: UserID, chunks: [ChunkUID] = [], writes: [Write] = [],
-        _ decision: @escaping @Sendable (CollectionState) throws(Refusal) -> [Event]
-    ) async throws -> [RecordedEvent] {
-        try await committer.commit(submission(to: uid, by: user, chunks: chunks, writes: writes, decision))
-    }
-
     /// A collection under a uid that the rules do not take any more, as older logs and adopted databases have them.
     @discardableResult
     func adoptCollection(_ uid: CollectionUID, by user: UserID) async throws -> [RecordedEvent] {
-        try await submit(to: uid, by: user) { _ throws(Refusal) in
-            [
-                .collectionCreated(
-                    .init(
-                        collection: uid, owner: user, version: 1,
-                        revision: Revision(uid: RevisionUID("\(uid)-1"), meta: [1, 2], isDeleted: false, chunks: [], stored: []))),
-                .memberJoined(
-                    .init(
-                        collection: uid, user: user, level: .admin, encryptionKey: [5],
-                        collectionType: Array("type of \(user.rawValue)".utf8), invitation: nil, inviters: [])),
-            ]
-        }
+        let created = CollectionCreated(
+            collection: uid, owner: user, version: 1,
+            revision: Revision(uid: RevisionUID("\(uid)-1"), meta: [1, 2], isDeleted: false, chunks: [], stored: []))
+        let joined = MemberJoined(
+            collection: uid, user: user, level: .admin, encryptionKey: [5], collectionType: Array("type of \(user.rawValue)".utf8),
+            invitation: nil, inviters: [])
+        return try await commit(Happenings([created, joined], in: uid), by: user)
     }
 
     /// Stores a chunk, whatever its uid.
     func store(_ chunk: ChunkUID, _ content: [UInt8], in uid: CollectionUID, by user: UserID) async throws {
-        let (state, head) = try await readModel.snapshot { (try $0.state(of: uid), try $0.logHead()) }
-        let event = Event.chunkStored(.init(collection: uid, chunk: StoredChunk(uid: chunk, content: content)))
-        let placed = try await PlacedContents([chunk: content], in: chunks, on: state, by: user) { _ in [event] }
-        _ = try await committer.commit(
-            Submission(
-                on: state, asOf: head, streams: [.collection(uid), .user(user)], by: Actor(user: user), at: noon,
-                decision: { _ in [event] }, writes: placed.writes))
+        let stored = ChunkStored(collection: uid, chunk: StoredChunk(uid: chunk, content: content))
+        try await commit(Happenings([stored], in: uid), by: user, contents: [chunk: content])
     }
 
     /// Makes an account.
     func user(_ name: String, keys: UserKeys? = keys) async throws -> UserID {
-        let records = try await submit(user: name) { state throws(Refusal) in
-            try decide(CreateUser(username: name, email: "", keys: keys, passwordSalt: "salt", mayCreate: true), state)
-        }
+        let records = try await commit(CreateUser(username: name, email: "", keys: keys, passwordSalt: "salt", mayCreate: true))
         return UserID(rawValue: records.last?.position.rawValue ?? 0)
-    }
-
-    @discardableResult
-    func submit(
-        user name: String, _ decision: @escaping @Sendable (UserState) throws(Refusal) -> [Event]
-    ) async throws -> [RecordedEvent] { try await committer.commit(submission(user: name, decision)) }
-
-    func submission(
-        user name: String, _ decision: @escaping @Sendable (UserState) throws(Refusal) -> [Event]
-    ) async throws -> Submission {
-        let (state, head) = try await readModel.snapshot { snapshot in
-            var state = try snapshot.userState(named: CanonicalName(name))
-            if let user = state.user { state.collections = try snapshot.collections(concerning: user) }
-            return (state, try snapshot.logHead())
-        }
-        return Submission(on: state, asOf: head, streams: state.streams, by: .operator, at: noon, decision: decision)
     }
 
     /// Commits submissions as one group: they all queue before the committer gets its turn.

@@ -9,11 +9,11 @@ import Testing
 
 @Suite("Events that are large") struct LargeEventTests {
     /// An item with a revision that no client sends any more, as it may be in an old log.
-    private func create(_ item: ItemUID, meta: [UInt8] = [1], chunks: [ChunkUID], stored: [ChunkUID]) -> [Event] {
+    private func create(_ item: ItemUID, meta: [UInt8] = [1], chunks: [ChunkUID], stored: [ChunkUID]) -> Happenings {
         let revision = Revision(
             uid: RevisionUID("\(item)-1"), meta: meta, isDeleted: false, chunks: chunks,
             stored: stored.map { StoredChunk(uid: $0, content: content) })
-        return [.itemCreated(.init(collection: notes, item: item, version: 1, encryptionKey: nil, revision: revision))]
+        return Happenings([ItemCreated(collection: notes, item: item, version: 1, encryptionKey: nil, revision: revision)])
     }
 
     @Test("a chunk that is named again and again has a row for each time, in order", arguments: Engine.all)
@@ -24,7 +24,8 @@ import Testing
             // More than any revision may name now, and what comes after them in the same batch.
             let named = [ChunkUID](repeating: "k", count: 300_000) + ["l", "k"]
             _ = await node.commit(group: [
-                try await node.submission(to: notes, by: ada, chunks: ["k", "l"]) { _ in create("a", chunks: named, stored: ["k", "l"]) },
+                try await node.submission(
+                    create("a", chunks: named, stored: ["k", "l"]), by: ada, contents: ["k": content, "l": content]),
                 try await node.submission(creating: "others", by: ada),
                 try await node.submission(CommitItems([OfferedItem("b", "b-1")], by: ada)),
             ]).map { try? $0.get() }
@@ -51,9 +52,8 @@ import Testing
             let ada = try await node.user("ada")
             try await node.create(notes, by: ada)
             for number in 1...4 {
-                try await node.submit(by: ada) { _ in
-                    create(ItemUID("i\(number)"), meta: .init(repeating: 1, count: 5000), chunks: [], stored: [])
-                }
+                let large = create(ItemUID("i\(number)"), meta: .init(repeating: 1, count: 5000), chunks: [], stored: [])
+                try await node.commit(large, by: ada)
             }
             let sizes = try await node.database.read { connection in
                 try [(2, 1 << 20), (9, 1), (9, 6000), (9, 1 << 20)].map { limit, bytes in

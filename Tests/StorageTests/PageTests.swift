@@ -17,9 +17,8 @@ import Testing
         let revision = Revision(
             uid: RevisionUID("\(item)-1"), meta: meta, isDeleted: false, chunks: chunks,
             stored: stored.map { StoredChunk(uid: $0, content: Self.bytes($0)) })
-        try await node.submit(by: user, writes: writes) { _ in
-            [.itemCreated(.init(collection: notes, item: item, version: 1, encryptionKey: nil, revision: revision))]
-        }
+        let created = ItemCreated(collection: notes, item: item, version: 1, encryptionKey: nil, revision: revision)
+        try await node.commit(Happenings([created]), by: user, writes: writes)
     }
 
     private static func bytes(_ chunk: ChunkUID) -> [UInt8] {
@@ -65,14 +64,9 @@ import Testing
             }
             // The same of members, for those who listen, and for what was done.
             let ben = try await node.user("ben")
-            try await node.submit(by: ada) { _ in
-                [
-                    .memberJoined(
-                        .init(
-                            collection: notes, user: ben, level: .readOnly, encryptionKey: [5], collectionType: [7], invitation: nil,
-                            inviters: []))
-                ]
-            }
+            let joined = MemberJoined(
+                collection: notes, user: ben, level: .readOnly, encryptionKey: [5], collectionType: [7], invitation: nil, inviters: [])
+            try await node.commit(Happenings([joined]), by: ada)
             for (bytes, sizes) in [(1, [1, 1]), (1 << 20, [2])] {
                 let found = try await readModel(node) { $0.pageBytes = bytes }.snapshot { snapshot in
                     let access = try snapshot.access(to: notes, by: ada)
@@ -190,7 +184,7 @@ import Testing
                 let command = SendInvitation(
                     collection: uid, author: ada, invitation: InvitationUID("i\(number)"), version: 1, invitee: ben, level: .readOnly,
                     signedEncryptionKey: .init(repeating: 1, count: 300))
-                try await node.submit(to: uid, by: ada) { state throws(Refusal) in try decide(command, state) }
+                try await node.commit(command, by: ada)
             }
             try await node.meddle("UPDATE django_etebase_userinfo SET pubkey = X'\(String(repeating: "07", count: 6000))'")
             let model = try await readModel(node) { $0.pageBytes = 14_000 }

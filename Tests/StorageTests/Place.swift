@@ -58,7 +58,7 @@ struct Place: Sendable {
         return Node(
             database: database, stokens: stokens, projection: projection,
             readModel: ReadModel(database: database, stokens: stokens, contents: chunks, progress: progress),
-            committer: Committer(watched), appender: watched, chunks: chunks, projector: projector)
+            committer: Committer(watched), chunks: chunks, projector: projector)
     }
 }
 
@@ -90,7 +90,6 @@ struct Node: Sendable {
     let projection: DjangoProjection
     let readModel: ReadModel
     let committer: Committer
-    let appender: any Appender
     let chunks: ContentStores
     /// Nil where the append projects.
     var projector: Projector?

@@ -179,10 +179,9 @@ private struct WatchedConnection: Connection {
                     _ = try snapshot.invitations(side, of: ada, after: nil, limit: 2)
                     #expect(throws: Refusal.self) { try snapshot.invitation("none", side, of: ada) }
                 }
-                _ = try snapshot.state(of: notes, items: ["a"], revisions: ["a-1"], chunks: ["k1"], claims: [.revision("a-1")])
+                _ = try snapshot.state(CollectionNeeds(notes, items: ["a"], revisions: ["a-1"], chunks: ["k1"], claims: [.revision("a-1")]))
                 _ = try snapshot.account(ada)
-                _ = try snapshot.userState(named: "ada")
-                _ = try snapshot.collections(concerning: ada)
+                _ = try snapshot.state(AccountNeeds(.name("ada"), withCollections: true))
                 _ = try snapshot.position(ofStoken: try snapshot.stoken(at: Position(rawValue: 10)))
                 _ = try snapshot.position(ofStoken: "of an adopted database")
             }

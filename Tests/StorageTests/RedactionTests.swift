@@ -1,4 +1,3 @@
-import Contents
 import Database
 import Domain
 import ReadModel
@@ -8,9 +7,12 @@ import Testing
 @testable import EventLog
 
 @Suite("Rewriting the past") struct RedactionTests {
-    /// What an erasure is decided on, as of now.
-    private func erasure(_ name: String, _ node: Node) async throws -> (state: ErasureState, head: LogHead) {
-        try await node.readModel.snapshot { (try $0.erasure(named: CanonicalName(name)).state, try $0.logHead()) }
+    /// Doing away with all revisions that are not current, as of now.
+    private func pruning(_ node: Node) async throws -> Prepared<PruneRevisions> {
+        try await node.readModel.snapshot { snapshot in
+            let old = try snapshot.history(of: notes).revisions(notKeptBy: RetentionPolicy(newest: 1, since: nil))
+            return try snapshot.prepare(try snapshot.pruning(of: old, in: notes).command)
+        }
     }
 
     @Test("is given up, and nothing has changed, where somebody has written meanwhile", arguments: Engine.all)
@@ -18,11 +20,11 @@ import Testing
         try await engine.node { node in
             let ada = try await node.user("ada")
             try await node.create(notes, by: ada)
-            let (state, head) = try await erasure("ada", node)
+            let prepared = try await node.readModel.snapshot { try $0.prepare(EraseUser(username: "ada")) }
             try await node.commit(OfferedItem("a", "a-1"), by: ada)
             let before = try await node.tables()
             await #expect {
-                try await node.appender.erase(state, asOf: head, at: noon, key: sealKey)
+                try await node.door.commit(prepared, by: .operator, at: noon, key: sealKey)
             } throws: { error in
                 if case .conflict = (error as? DatabaseFault)?.kind { true } else { false }
             }
@@ -39,12 +41,9 @@ import Testing
             let secretKeys = UserKeys(salt: secret, loginPubkey: secret, pubkey: secret, encryptedContent: secret)
             let ada = try await node.user("secret-ada", keys: nil)
             let ben = try await node.user("ben")
-            try await node.submit(user: "secret-ada") { state throws(Refusal) in
-                try decide(CreateUser(username: "secret-ada", email: "", keys: secretKeys, passwordSalt: "", mayCreate: true), state)
-            }
-            try await node.submit(user: "secret-ada") { state throws(Refusal) in
-                try decide(ChangePassword(loginPubkey: secret + [UInt8](repeating: 0, count: 26), encryptedContent: secret), state)
-            }
+            try await node.commit(CreateUser(username: "secret-ada", email: "", keys: secretKeys, passwordSalt: "", mayCreate: true))
+            try await node.commit(
+                ChangePassword(user: ada, loginPubkey: secret + [UInt8](repeating: 0, count: 26), encryptedContent: secret))
             @Sendable func item(_ uid: ItemUID, _ revision: RevisionUID) -> OfferedItem {
                 OfferedItem(
                     uid: uid, version: 1, encryptionKey: secret, etag: nil,
@@ -53,27 +52,21 @@ import Testing
                         chunks: [OfferedChunk(uid: "k", content: StoredChunk(uid: "k", bytes: 6, digest: secret))]))
             }
             for uid: CollectionUID in [notes, "shared"] {
-                try await node.submit(to: uid, by: ada, chunks: ["k"]) { state throws(Refusal) in
-                    try decide(
-                        CreateCollection(
-                            author: ada, item: item(ItemUID(uid.rawValue), RevisionUID("\(uid)-1")), collectionType: secret,
-                            collectionKey: secret), state)
-                }
+                try await node.commit(
+                    CreateCollection(
+                        author: ada, item: item(ItemUID(uid.rawValue), RevisionUID("\(uid)-1")), collectionType: secret,
+                        collectionKey: secret), by: ada, contents: ["k": content])
             }
             try await node.commit(CommitItems([item("a", "a-1"), item("a", "a-2")], to: notes, by: ada))
             for (uid, invitee) in [(notes, ben), ("shared", ben)] as [(CollectionUID, UserID)] {
-                try await node.submit(to: uid, by: ada) { state throws(Refusal) in
-                    try decide(
-                        SendInvitation(
-                            collection: uid, author: ada, invitation: "i", version: 1, invitee: invitee, level: .admin,
-                            signedEncryptionKey: secret), state)
-                }
+                try await node.commit(
+                    SendInvitation(
+                        collection: uid, author: ada, invitation: "i", version: 1, invitee: invitee, level: .admin,
+                        signedEncryptionKey: secret), by: ada)
             }
-            try await node.submit(to: "shared", by: ben) { state throws(Refusal) in
-                try decide(
-                    AcceptInvitation(
-                        collection: "shared", author: ben, invitation: "i", collectionType: [5], encryptionKey: secret), state)
-            }
+            try await node.commit(
+                AcceptInvitation(
+                    collection: "shared", author: ben, invitation: "i", collectionType: [5], encryptionKey: secret), by: ben)
             let told = { (events: [RecordedEvent]) in events.map { String(describing: $0.event) } }
             let words = ["secret", String(describing: secret)]
             func holds(_ text: String) -> Bool { words.contains { text.contains($0) } }
@@ -97,15 +90,10 @@ import Testing
             try await node.create(notes, by: ada)
             try await node.commit(OfferedItem("a", "a-1", chunks: "k1", "k2"), by: ada)
             try await node.commit(OfferedItem("a", "a-2"), by: ada)
-            let (pruning, head) = try await node.readModel.snapshot { snapshot in
-                let old = try snapshot.history(of: notes).revisions(notKeptBy: RetentionPolicy(newest: 1, since: nil))
-                return (try snapshot.pruning(of: old, in: notes), try snapshot.logHead())
-            }
-            #expect(pruning.revisions.map(\.revision) == ["a-1"] && pruning.chunks == ["k1", "k2"])
+            let prepared = try await pruning(node)
+            #expect(prepared.command.revisions.map(\.revision) == ["a-1"] && prepared.command.chunks == ["k1", "k2"])
             try await node.commit(OfferedItem("b", "b-1", chunks: "k2"), by: ada)
-            let events = try await node.appender.prune(
-                pruning.revisions, chunks: pruning.chunks, on: pruning.state, asOf: head, at: noon, key: sealKey
-            ) { try TableContents.delete($0, of: pruning.state.uid, $1) }
+            let events = try await node.door.commit(prepared, by: .operator, at: noon, key: sealKey)
             guard case .revisionsPruned(let event) = try #require(events.last).event else { throw Refusal.userExists }
             #expect(event.chunks == ["k1"])
             let kept = try await node.tables { $0 == "apus_chunk" }
@@ -119,16 +107,11 @@ import Testing
             let ada = try await node.user("ada")
             try await node.create(notes, by: ada)
             try await node.commit(OfferedItem("a", "a-1"), OfferedItem("a", "a-2"), by: ada)
-            let (pruning, head) = try await node.readModel.snapshot { snapshot in
-                let old = try snapshot.history(of: notes).revisions(notKeptBy: RetentionPolicy(newest: 1, since: nil))
-                return (try snapshot.pruning(of: old, in: notes), try snapshot.logHead())
-            }
+            let prepared = try await pruning(node)
             try await node.restore(["a": "a-1"])
             let before = try await node.tables()
-            await #expect(throws: Refusal.doesNotExist(model: "CollectionItemRevision")) {
-                try await node.appender.prune(pruning.revisions, chunks: [], on: pruning.state, asOf: head, at: noon, key: sealKey) {
-                    _, _ in
-                }
+            await #expect(throws: Refusal.doesNotExist(.revision)) {
+                try await node.door.commit(prepared, by: .operator, at: noon, key: sealKey)
             }
             #expect(try await node.tables() == before)
         }

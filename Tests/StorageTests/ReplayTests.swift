@@ -63,9 +63,10 @@ private func isProjected(_ table: String) -> Bool {
 
     private func expect(_ node: Node, toHave state: CollectionState) async throws {
         try await node.readModel.snapshot { snapshot in
-            let read = try snapshot.state(
-                of: state.uid, items: state.etags.keys + ["no-item"],
-                revisions: state.revisions.keys + ["no-revision"], chunks: state.chunks + ["no-chunk"])
+            let needs = CollectionNeeds(
+                state.uid, items: state.etags.keys + ["no-item"], revisions: state.revisions.keys + ["no-revision"],
+                chunks: state.chunks + ["no-chunk"])
+            let read = try snapshot.state(needs)
             #expect(read.owner == state.owner)
             #expect(read.revisionStoken == state.revisionStoken)
             #expect(read.members == state.members)

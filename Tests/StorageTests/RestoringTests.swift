@@ -85,11 +85,11 @@ import Testing
             await #expect {
                 try await node.restore { _ in chosen }
             } throws: { error in
-                (error as? Refusal)?.code == "item_failed"
+                if case .itemsFailed = error as? Refusal { true } else { false }
             }
             #expect(try await node.log().count == before)
             try await node.restore { try $0.history(of: notes).restorations() }
-            let etags = try await node.readModel.snapshot { try $0.state(of: notes, items: ["a", "b"]).etags }
+            let etags = try await node.readModel.snapshot { try $0.state(CollectionNeeds(notes, items: ["a", "b"])).etags }
             #expect(etags["a"] == "a-2" && etags["b"] == "b-3")
         }
     }

@@ -61,9 +61,7 @@ import Testing
                 try await node.caughtUp()
                 let token = try await sessions.create(for: ada, device: nil, at: noon)
                 for (isActive, wanted) in [(false, nobody), (true, ada)] {
-                    try await node.submit(user: "ada") { state throws(Refusal) in
-                        try decide(ChangeUserActivity(isActive: isActive), state)
-                    }
+                    try await node.commit(ChangeUserActivity(username: "ada", isActive: isActive))
                     #expect(try await told(token, sessions, node) == [wanted, wanted])
                     try await node.caughtUp()
                     #expect(try await told(token, sessions, node) == [wanted, wanted])

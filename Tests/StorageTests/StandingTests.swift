@@ -106,7 +106,10 @@ import Testing
                     database: node.database, stokens: node.stokens, contents: node.chunks, progress: Progress(), bounds: bounds)
                 let state = Task {
                     try await model.snapshot { snapshot in
-                        (try snapshot.state(of: notes, items: ["a"]).etags["a"], try snapshot.position(), try snapshot.logHead().position)
+                        (
+                            try snapshot.state(CollectionNeeds(notes, items: ["a"])).etags["a"], try snapshot.position(),
+                            try snapshot.logHead().position
+                        )
                     }
                 }
                 // The first time somebody has to bring them there.

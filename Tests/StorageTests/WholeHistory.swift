@@ -12,18 +12,14 @@ extension Node {
         _ = try await user("ben")
         let eve = try await user("eve")
         let test = try await user("test_user1")
-        try await submit(user: "ada") { state throws(Refusal) in
-            try decide(ChangePassword(loginPubkey: [UInt8](repeating: 8, count: 32), encryptedContent: [9]), state)
-        }
+        try await commit(ChangePassword(user: ada, loginPubkey: [UInt8](repeating: 8, count: 32), encryptedContent: [9]))
         for isActive in [false, true] {
-            try await submit(user: "eve") { state throws(Refusal) in try decide(ChangeUserActivity(isActive: isActive), state) }
+            try await commit(ChangeUserActivity(username: "eve", isActive: isActive))
         }
 
         try await create(notes, by: ada)
         try await commit(OfferedItem("a", "a-1", chunks: "k1", "k2", "k1"), OfferedItem("b", "b-1"), by: ada)
-        try await submit(by: ada, chunks: ["k3"]) { state throws(Refusal) in
-            try decide(StoreChunk(collection: notes, author: ada, chunk: StoredChunk(uid: "k3", content: content)), state)
-        }
+        try await commit(StoreChunk(collection: notes, author: ada, chunk: StoredChunk(uid: "k3", content: content)), by: ada)
         try await commit(OfferedItem("a", "a-2", chunks: "k3", "k2"), OfferedItem("notes", "notes-2", chunks: "k4"), by: ada)
         try await commit(OfferedItem("b", "b-2", isDeleted: true), by: ada)
         try await restore(["b": "b-1"])
@@ -49,14 +45,10 @@ extension Node {
         try await invite(eve, to: notes, by: ben)
         try await remove(ben, from: notes, by: ada)
         try await share(notes, of: ada, with: ben, .readOnly)
-        try await submit(by: ada) { state throws(Refusal) in
-            try decide(ChangeMemberLevel(collection: notes, author: ada, member: ben, level: .admin), state)
-        }
-        try await submit(by: ben) { state throws(Refusal) in try decide(LeaveCollection(collection: notes, author: ben), state) }
+        try await commit(ChangeMemberLevel(collection: notes, author: ada, member: ben, level: .admin), by: ada)
+        try await commit(LeaveCollection(collection: notes, author: ben), by: ben)
         try await invite(eve, to: notes, by: ada)
-        try await submit(by: eve) { state throws(Refusal) in
-            try decide(WithdrawInvitation(collection: notes, author: eve, invitation: "to-4-by-1"), state)
-        }
+        try await commit(WithdrawInvitation(collection: notes, author: eve, invitation: "to-4-by-1"), by: eve)
         try await invite(eve, to: notes, by: ada)
 
         // A user who owns, shares, invites and is invited, and then is reset.
@@ -66,7 +58,7 @@ extension Node {
         try await invite(eve, to: "tests", by: test)
         try await create("bens", by: ben)
         try await invite(test, to: "bens", by: ben)
-        try await submit(user: "test_user1") { state throws(Refusal) in try decide(ResetUser(keys: keys), state) }
+        try await commit(ResetUser(username: "test_user1", keys: keys))
         try await create("tests2", by: test)
         try await commit(OfferedItem("a", "a-3", chunks: "k5"), by: ada)
         try await share(notes, of: ada, with: test, .readOnly)
@@ -91,26 +83,20 @@ extension Node {
 
     func share(_ uid: CollectionUID, of admin: UserID, with user: UserID, _ level: AccessLevel) async throws {
         try await invite(user, to: uid, by: admin, level)
-        try await submit(to: uid, by: user) { state throws(Refusal) in
-            try decide(
-                AcceptInvitation(
-                    collection: uid, author: user, invitation: InvitationUID("to-\(user.rawValue)-by-\(admin.rawValue)"),
-                    collectionType: Array("type of \(user.rawValue)".utf8), encryptionKey: [6]), state)
-        }
+        try await commit(
+            AcceptInvitation(
+                collection: uid, author: user, invitation: InvitationUID("to-\(user.rawValue)-by-\(admin.rawValue)"),
+                collectionType: Array("type of \(user.rawValue)".utf8), encryptionKey: [6]), by: user)
     }
 
     private func invite(_ invitee: UserID, to uid: CollectionUID, by admin: UserID, _ level: AccessLevel = .readWrite) async throws {
-        try await submit(to: uid, by: admin) { state throws(Refusal) in
-            try decide(
-                SendInvitation(
-                    collection: uid, author: admin, invitation: InvitationUID("to-\(invitee.rawValue)-by-\(admin.rawValue)"), version: 1,
-                    invitee: invitee, level: level, signedEncryptionKey: [7]), state)
-        }
+        try await commit(
+            SendInvitation(
+                collection: uid, author: admin, invitation: InvitationUID("to-\(invitee.rawValue)-by-\(admin.rawValue)"), version: 1,
+                invitee: invitee, level: level, signedEncryptionKey: [7]), by: admin)
     }
 
     func remove(_ user: UserID, from uid: CollectionUID, by admin: UserID) async throws {
-        try await submit(to: uid, by: admin) { state throws(Refusal) in
-            try decide(RemoveMember(collection: uid, author: admin, member: user), state)
-        }
+        try await commit(RemoveMember(collection: uid, author: admin, member: user), by: admin)
     }
 }

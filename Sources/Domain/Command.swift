@@ -1,0 +1,90 @@
+/// What is decided on a state.
+public protocol Decision<State>: Sendable {
+    associatedtype State: Domain.State
+
+    /// Decides what it means. Pure: same state, same events.
+    ///
+    /// - Throws: why it is not carried out; nothing has changed then.
+    func decide(_ state: State) throws(Refusal) -> [Decided<State>]
+}
+
+/// What somebody wants to happen. It says what must be known to decide it; of heads and streams it knows nothing: they follow
+/// from that.
+public protocol Wish: Sendable {
+    associatedtype Needs: Domain.Needs
+
+    /// What must be known to decide it. As little as that: it is read each time.
+    var needs: Needs { get }
+}
+
+/// A wish that is carried out by appending what is decided. Committing one is the one way to the log, but for a
+/// ``RedactingCommand``.
+public protocol Command: Wish, Decision where Needs.State == State {}
+
+/// A wish that also takes something out of the history: what earlier events say is rewritten in the transaction in which it is
+/// decided, and what it comes to records that, with a proof.
+public protocol RedactingCommand: Wish {}
+
+/// What must be known of something.
+public protocol Needs: Sendable {
+    /// What is known when it was read.
+    associatedtype State: Domain.State
+}
+
+/// What must be known of a collection: its members and invitations always, and of the rest what is named here.
+public struct CollectionNeeds: Needs {
+    public typealias State = CollectionState
+
+    public var collection: CollectionUID
+    /// Items, for their etags.
+    public var items: [ItemUID]
+    /// Revisions, current or not, for their items.
+    public var revisions: [RevisionUID]
+    /// Chunks, for whether they are there.
+    public var chunks: [ChunkUID]
+    /// Claims, for who holds them.
+    public var claims: [Claim]
+    /// Items whose revisions may be in the history already.
+    public var offered: [OfferedItem]
+
+    public init(
+        _ collection: CollectionUID, items: [ItemUID] = [], revisions: [RevisionUID] = [], chunks: [ChunkUID] = [], claims: [Claim] = [],
+        offered: [OfferedItem] = []
+    ) {
+        self.collection = collection
+        self.items = items
+        self.revisions = revisions
+        self.chunks = chunks
+        self.claims = claims
+        self.offered = offered
+    }
+}
+
+/// What must be known of an account.
+public struct AccountNeeds: Needs {
+    public typealias State = UserState
+
+    /// How it is named.
+    public enum Account: Hashable, Sendable {
+        case name(CanonicalName)
+        case id(UserID)
+    }
+
+    public var account: Account
+    /// Whether also the collections that it has to do with.
+    public var withCollections: Bool
+
+    public init(_ account: Account, withCollections: Bool = false) {
+        self.account = account
+        self.withCollections = withCollections
+    }
+}
+
+/// What must be known to erase an account: the account, and the collections that it has to do with.
+public struct ErasureNeeds: Needs {
+    public typealias State = ErasureState
+
+    /// The account's.
+    public var name: CanonicalName
+    public init(_ name: CanonicalName) { self.name = name }
+}
