@@ -8,12 +8,10 @@ internal import NIOCore
 /// where its length is allowed and the request's token was found good. All that is held is taken of a budget as it comes: of
 /// the strangers' until somebody is known, and of the other from then on.
 struct BodyReader {
-    /// How often the bytes of a body are there at a time while it is worked on: as they came, and as what they say.
-    private static let copies = 2
-
     private let request: Request
     private let isForUsers: Bool
     private let limitBytes: Int
+    private let copies: Int
     private let shortBytes: Int
     private let admission: Admission
     private let connection: Connection?
@@ -28,7 +26,8 @@ struct BodyReader {
         self.connection = connection
         isForUsers = route.audience == .users
         shortBytes = min(bodyLimitBytes, Admission.strangersBodyBytes)
-        limitBytes = isForUsers && route.body != .none ? bodyLimitBytes : shortBytes
+        limitBytes = isForUsers && route.body != .none ? min(bodyLimitBytes, route.body.limitBytes) : shortBytes
+        copies = route.body.copies
         share = MemoryShare(of: admission.strangers)
     }
 
@@ -57,7 +56,7 @@ struct BodyReader {
         return (body, share)
     }
 
-    private func hold(_ bytes: Int) throws(APIError) { try share.grow(by: isKnown ? bytes * Self.copies : bytes) }
+    private func hold(_ bytes: Int) throws(APIError) { try share.grow(by: isKnown ? bytes * copies : bytes) }
 
     private mutating func becomeKnown(_ authenticate: () async throws -> Void) async throws {
         try await authenticate()

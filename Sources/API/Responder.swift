@@ -118,12 +118,12 @@ public struct Responder: HTTPResponder {
             // Held until the request is answered.
             defer { share.giveBack() }
             guard bytes.readableBytes > HeavyWork.bodyBytes else {
-                if route.body == .parsed { call.body = try Body(bytes, contentType: request.headers[.contentType]) }
+                if route.body.isParsed { call.body = try Body(bytes, contentType: request.headers[.contentType]) }
                 return try await route.handle(api, call, bytes)
             }
             return try await withTaskExecutorPreference(HeavyWork.shared) { [call] in
                 var call = call
-                if route.body == .parsed { call.body = try Body(bytes, contentType: request.headers[.contentType]) }
+                if route.body.isParsed { call.body = try Body(bytes, contentType: request.headers[.contentType]) }
                 return try await route.handle(api, call, bytes)
             }
         }

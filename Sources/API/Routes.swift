@@ -11,8 +11,17 @@ enum BodyUse: Sendable {
     case none
     /// Parsed by its media type; what cannot be parsed is told before anything else.
     case parsed
+    /// Parsed too, and all that it names becomes text in one question to the database.
+    case asked
     /// Taken as it is, whatever its media type.
     case raw
+
+    var isParsed: Bool { self == .parsed || self == .asked }
+    /// No longer than this, where bodies may be longer.
+    var limitBytes: Int { self == .asked ? 16 << 20 : .max }
+    /// How often the bytes of a body are there at a time while it is worked on: as they came, and as what they say. What is asked
+    /// is there in hexadecimal digits, in the parameter that holds them all, and in what goes to the database.
+    var copies: Int { self == .asked ? 8 : 2 }
 }
 
 /// Who may ask.
@@ -157,7 +166,7 @@ struct Routes: Sendable {
     private static let collections = [
         Route(.get, "/api/v1/collection/") { api, call in try await api.listCollections(call) },
         Route(.post, "/api/v1/collection/", body: .parsed) { api, call in try await api.createCollection(call) },
-        Route(.post, "/api/v1/collection/list_multi/", body: .parsed) { api, call in try await api.listCollectionsOfTypes(call) },
+        Route(.post, "/api/v1/collection/list_multi/", body: .asked) { api, call in try await api.listCollectionsOfTypes(call) },
         Route(.get, "/api/v1/collection/{collection_uid}/") { api, call in try await api.getCollection(call) },
         Route(.get, "/api/v1/collection/{collection_uid}/audit/") { api, call in try await api.audit(call) },
         Route(.get, "/api/v1/collection/{collection_uid}/item/") { api, call in try await api.listItems(call) },

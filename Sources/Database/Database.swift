@@ -259,14 +259,17 @@ public struct DatabaseFault: Error, CustomStringConvertible, Sendable {
     public let description: String
     /// Whether something was to be written where nothing can be.
     let canOnlyBeRead: Bool
+    /// Whether another has for itself what was to be read.
+    let isBusy: Bool
 
     public init(_ kind: Kind, _ description: String) {
-        self.init(kind, description, canOnlyBeRead: false)
+        self.init(kind, description, isBusy: false)
     }
 
-    init(_ kind: Kind, _ description: String, canOnlyBeRead: Bool) {
+    init(_ kind: Kind, _ description: String, canOnlyBeRead: Bool = false, isBusy: Bool = false) {
         self.kind = kind
         self.description = description
         self.canOnlyBeRead = canOnlyBeRead
+        self.isBusy = isBusy
     }
 }

@@ -32,6 +32,8 @@ final class LocalReaders: Sendable {
         var configuration = configuration
         configuration.readonly = true
         configuration.label = "apus.sqlite.local"
+        // Who waits here holds up everybody on this thread: the others wait better.
+        configuration.busyMode = .immediateError
         self.configuration = configuration
     }
 

@@ -178,7 +178,13 @@ public final class SQLiteDatabase: Database {
             return try Telemetry.database.measure(.read) { try body(SQLiteConnection(database: database)) }
         }
         do {
-            if extent == .small, let here = try localReaders?.connection() { return try here.read(answer) }
+            if extent == .small, let localReaders {
+                do {
+                    if let here = try localReaders.connection() { return try here.read(answer) }
+                } catch  where DatabaseFault(error).isBusy {
+                    // Another program has the file for itself; to wait for it is what the reading threads are for.
+                }
+            }
             return try await pool.read(answer)
         } catch let error as DatabaseError { throw DatabaseFault(error) }
     }

@@ -30,6 +30,6 @@ extension DatabaseFault {
             case .SQLITE_IOERR: "the disk could not be written or read"
             default: "\(error.resultCode)"
             }
-        self.init(kind, "SQLite: \(words) (\(error.extendedResultCode.rawValue))")
+        self.init(kind, "SQLite: \(words) (\(error.extendedResultCode.rawValue))", isBusy: error.resultCode == .SQLITE_BUSY)
     }
 }

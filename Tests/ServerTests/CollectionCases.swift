@@ -123,6 +123,8 @@ extension RouteCase {
             func many(_ count: Int) -> Value { .list((0..<count).map { Value.text("other \($0)") } + [client.type]) }
             #expect(try await ask(["collectionTypes": many(2000)]).value["data"]?.list?.count == 1)
             #expect(try await ask(["collectionTypes": many(10_000)]).status == 422)
+            let long = Value.list(Array(repeating: .bytes(Array(repeating: 7, count: 2000)), count: 9000))
+            #expect(try await "\(ask(["collectionTypes": long]))" == "413 too_large")
             #expect(try await "\(ask(["collectionTypes": 7]))" == "422 list_type body.collectionTypes")
             #expect(try await "\(ask([:], "?limit=x"))" == "422 int_parsing query.limit, missing body")
             #expect(try await "\(ask(["collectionTypes": [client.type]], "?stoken=unknown"))" == "400 bad_stoken")

@@ -68,6 +68,33 @@ import Testing
         }
     }
 
+    @Test("is waited for on a reading thread, and never where requests are worked on, when another has the file for itself")
+    func busy() async throws {
+        try await Engine.sqlite.place { place in
+            let database = try SQLiteDatabase(path: place.folder + "/one")
+            let path = place.folder + "/two"
+            #expect(FileManager.default.createFile(atPath: path, contents: nil))
+            let other = try SQLiteDatabase(path: path, as: .foreign)
+            try await other.write { try $0.run(script: "PRAGMA locking_mode = EXCLUSIVE; CREATE TABLE made (id INTEGER)") }
+            let waits = Mutex<[Int64]>([])
+            let found = try await ReadingPlace.$current.withValue(ReadingPlace { true }) {
+                try await database.read(.small) { connection in
+                    let wait = try connection.first(Statement("PRAGMA busy_timeout"), []) { $0.integer(0) }
+                    let asked = waits.withLock { waits in
+                        waits.append(wait ?? -1)
+                        return waits.count
+                    }
+                    if asked == 2 { try other.close() }
+                    try connection.run(script: "ATTACH '\(path)' AS two")
+                    return try connection.first(Statement("SELECT COUNT(*) FROM two.made"), []) { $0.integer(0) }
+                }
+            }
+            #expect(found == 0)
+            #expect(waits.withLock { $0 } == [0, 10_000])
+            try database.close()
+        }
+    }
+
     @Test("is for nobody else to read, whatever was there before", arguments: [0o644, 0o666, 0o777])
     func modes(mode: Int) async throws {
         try await Engine.sqlite.place { place in
