@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent / "Faults"), str(HERE.parent / "Clients")]
+sys.path += [str(HERE.parent / "Faults"), str(HERE.parent / "Clients")]
 
 import support  # noqa: E402
 from etebase import Account  # noqa: E402

@@ -19,7 +19,7 @@ import urllib.parse
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "Faults"))
+sys.path.append(str(Path(__file__).resolve().parent.parent / "Faults"))
 
 import support  # noqa: E402
 from support import Client, Database, Server, equal, expected, free_port, psql, true, uid  # noqa: E402, F401

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Callable, Iterator
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "Gateway"))
+sys.path.append(str(Path(__file__).resolve().parent.parent / "Gateway"))
 
 import support
 from support import Client, Server, Wire, equal, expected, meddle, offered, pack, person, request_bytes, test, true, uid, unpack

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator
 
 for folder in ("Faults", "Cluster"):
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / folder))
+    sys.path.append(str(Path(__file__).resolve().parent.parent / folder))
 
 import support  # noqa: E402
 from support import Client, Server, equal, expected, offered, person, true, uid, unpack  # noqa: E402, F401

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "Faults"))
+sys.path.append(str(Path(__file__).resolve().parent.parent / "Faults"))
 
 from support import Answer, Client, Server, equal, expected, offered, true, uid  # noqa: E402
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT / "Tests" / "Faults"))
+sys.path.append(str(ROOT / "Tests" / "Faults"))
 
 import support  # noqa: E402
 from support import Answer, Client, Server, Wire, equal, expected, free_port, offered, person, request_bytes, true, uid  # noqa: E402

@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Barrier
 from typing import Any, Callable, Iterator
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "Faults"))
+sys.path.append(str(Path(__file__).resolve().parent.parent / "Faults"))
 
 import support  # noqa: E402
 from support import Answer, Server, equal, expected, fault_in_form, pack, request_bytes, true, uid  # noqa: E402

@@ -12,7 +12,7 @@ import access  # noqa: F401
 import logins  # noqa: F401
 import answers  # noqa: F401
 import storage  # noqa: F401
-import limits  # noqa: F401
+import fields  # noqa: F401
 
 if __name__ == "__main__":
     common.main(__doc__)
