@@ -108,7 +108,7 @@ for place in ("database", "files"):
             equal([name for name in os.listdir(server.scratch) if name.startswith(".")], [], "temporary files")
             refused(server.apus("backup", str(file)), "a second backup to the same file", "is there already")
             write(ada, "notes", range(last[0], last[0] + 5))
-            ahead = {path: expected(ada.get(path), 200).value["stoken"] for path in lists("notes")}
+            ahead = {path: expected(ada.get(path, limit=1000), 200).value["stoken"] for path in lists("notes")}
             lost = head(server)
             with contextlib.closing(sqlite3.connect(file)) as backup:
                 end = backup.execute("SELECT position FROM apus_backup").fetchone()[0]

@@ -31,9 +31,11 @@ def listed(options: argparse.Namespace) -> None:
     with Server(options.apus, "--signup", "open") as server:
         expected(person(server, "alice").create_collection(NOTES), 201)
         another_session(server, "alice")
+        expected(Client(server, "alice").log_in(headers=[("User-Agent", "a phone " + 300 * "x")]), 200)
         person(server, "bob")
         found = sessions(server, "ALICE")
-        equal(len(found), 2, "sessions of alice")
+        equal(len(found), 3, "sessions of alice")
+        true("a phone " + 192 * "x" in [session.get("device") for session in found], f"the device's name in {found}")
         for session in found:
             equal(set(session) - {"device"}, {"session", "since", "lastUsed", "expires"}, "what is told")
             true(session["lastUsed"][:10] == session["since"][:10] < session["expires"][:10], f"times of {session}")
