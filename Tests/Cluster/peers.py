@@ -208,6 +208,7 @@ def long_operation(options: argparse.Namespace) -> None:
         # The server's own time limit for locks comes first: it lives, so its answer is waited for.
         equal(status, 503, "a write that waits for a lock")
         true(took > 3.5, f"the session was given up after {took:.1f} s, though its server lives")
+        true("stands still" not in server.log, "the session was given up, though its server lives")
         writer.comes_back()
 
 
