@@ -164,7 +164,9 @@ private struct Warnings {
     private var database: [String] {
         var found: [String] = []
         if !standing.isWritable {
-            found.append("the database takes no writes: promote it, or let APUS_DATABASE_URL name the one that does")
+            found.append(
+                "the database takes no writes: promote it, let APUS_DATABASE_URL name the one that does, or undo default_transaction_read_only"
+            )
         }
         if isForeign { found.append("another program has written into this database besides apus: \(ForeignRows.remedy)") }
         if let freeBytes, freeBytes < Self.freeBytes {

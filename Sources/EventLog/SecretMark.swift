@@ -26,6 +26,15 @@ public enum SecretMark {
         return first.map { stokens.open($0.stoken)?.position.rawValue == $0.position }
     }
 
+    /// Whether the database bears this secret's mark; false where it bears none yet. Changes nothing.
+    ///
+    /// - Throws: ``SecretFault`` where it bears another's, `DatabaseFault`.
+    public static func isBorne(of secret: [UInt8], _ connection: any Connection) throws -> Bool {
+        guard let mark = try connection.first(select, [], { $0.blob(0) }) else { return false }
+        guard mark == self.mark(of: secret) else { throw SecretFault.another }
+        return true
+    }
+
     /// Makes sure that the database is of this secret, in the caller's writing transaction. It is from then on, where nothing told.
     ///
     /// - Throws: ``SecretFault``, `DatabaseFault`.

@@ -107,7 +107,7 @@ extension ReadModel {
             )
             .replacing(
                 "{writable}", sqlite: "1",
-                postgres: "NOT pg_is_in_recovery()"
+                postgres: "NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off'"
             )
             .replacing("{number}", sqlite: "", postgres: "::bigint")
             .replacing("{moment}", sqlite: "", postgres: "::timestamptz")

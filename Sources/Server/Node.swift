@@ -197,6 +197,12 @@ package struct Node: Sendable {
     }
 
     private static func createSchema(_ database: any Database, _ secret: Hidden<[UInt8]>) async throws {
+        // Nothing is written where all is there, so that a database that cannot be written can be asked how it is.
+        let isThere = try await database.read { connection in
+            guard try Schema.check(connection) == Schema.version else { return false }
+            return try SecretMark.isBorne(of: secret.value, connection)
+        }
+        guard !isThere else { return }
         try await database.write { [dialect = database.dialect] connection in
             try Schema.create(connection, dialect)
             try SecretMark.require(secret.value, connection)

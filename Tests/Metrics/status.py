@@ -110,5 +110,23 @@ def lag(options: argparse.Namespace) -> str | None:
     return None
 
 
+@test("a database that cannot be written is told of as that, with all that can be read, and by the command that asks it")
+def only_read(options: argparse.Namespace) -> str | None:
+    if not options.postgres:
+        return "on PostgreSQL only"
+    with Server(options.apus, "--signup", "open") as server:
+        person(server, "alice")
+        until(server, "it is noted", lambda found: found["processes"])
+        change = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I {}', current_database()); END $$"
+        meddle(server, change.format("SET default_transaction_read_only = on"))
+        found = status(server)
+        equal((found["isWritable"], found["users"]), (False, 1), "what is told")
+        warned(found, "takes no writes")
+        true("takes no writes" in succeeds(server.apus("status"), "status"), "in words")
+        meddle(server, "SET default_transaction_read_only = off; " + change.format("RESET default_transaction_read_only"))
+        true(status(server)["isWritable"], "it can be written again")
+    return None
+
+
 if __name__ == "__main__":
     support.main(__doc__, options)
