@@ -1,6 +1,7 @@
 import NIOCore
 import NIOEmbedded
 import NIOWebSocket
+import Synchronization
 import Testing
 
 @testable import Gateway
@@ -41,6 +42,38 @@ import Testing
             writes = []
             for write in done { write.promise?.succeed() }
         }
+    }
+
+    @Test("whoever waits for the handshake is told when the connection ends before it, or has ended already", arguments: [true, false])
+    func endsBeforeHandshake(hasEnded: Bool) throws {
+        let channel = EmbeddedChannel()
+        try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
+        if hasEnded { try end(channel) }
+        let socket = Socket(channel: channel, pings: .init(interval: .seconds(30)))
+        let opened = Mutex<[Bool]>([])
+        socket.opened.futureResult.whenComplete { result in opened.withLock { $0.append((try? result.get()) != nil) } }
+        #expect(opened.withLock { $0 } == (hasEnded ? [false] : []))
+        if !hasEnded { try end(channel) }
+        #expect(opened.withLock { $0 } == [false])
+    }
+
+    @Test("a handshake that was answered stays so, whenever the connection ends")
+    func endsAfterHandshake() throws {
+        let channel = EmbeddedChannel()
+        let socket = Socket(channel: channel, pings: .init(interval: .seconds(30)))
+        let opened = Mutex<[Bool]>([])
+        socket.opened.futureResult.whenComplete { result in opened.withLock { $0.append((try? result.get()) != nil) } }
+        try channel.pipeline.syncOperations.addHandler(SocketHandler(socket))
+        try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
+        #expect(opened.withLock { $0 } == [true])
+        try end(channel)
+        #expect(opened.withLock { $0 } == [true])
+    }
+
+    /// Ends a connection, and lets everybody be told: whom it concerns is told a turn of the loop later.
+    private func end(_ channel: EmbeddedChannel) throws {
+        try channel.close().wait()
+        channel.embeddedEventLoop.run()
     }
 
     @Test("tickets that were made up are told from issued ones")
