@@ -90,15 +90,17 @@ let package = Package(
             name: "Redis", dependencies: ["Telemetry", "CHiredis", "Sodium", .logging, .nioCore, .nioPosix, .nioSSL, .serviceLifecycle],
             swiftSettings: strict),
         .target(
+            name: "Bulletin", dependencies: ["Sodium", "Domain", "EventLog", "Redis", .serviceLifecycle], swiftSettings: strict),
+        .target(
             name: "Gateway",
             dependencies: [
-                "Telemetry", "Sodium", "Domain", "EventLog", "ReadModel", "Redis", .logging, .nioCore, .nioHTTP1, .nioWebSocket,
+                "Telemetry", "Sodium", "Domain", "EventLog", "ReadModel", "Redis", "Bulletin", .logging, .nioCore, .nioHTTP1, .nioWebSocket,
                 .serviceLifecycle,
             ], swiftSettings: strict),
         .target(
             name: "API",
             dependencies: [
-                "Telemetry", "Sodium", "MessagePack", "Domain", "Database", "EventLog", "Contents", "ReadModel", "Gateway",
+                "Telemetry", "Sodium", "MessagePack", "Domain", "Database", "EventLog", "Contents", "ReadModel", "Bulletin", "Gateway",
                 .hummingbird, .hummingbirdCore, .httpTypes, .logging, .nioCore, .nioHTTP1, .nioPosix, .serviceLifecycle,
             ], swiftSettings: strict),
         .target(
@@ -106,7 +108,8 @@ let package = Package(
             dependencies: [
                 "Telemetry", "Sodium", "Domain", "Database", "Schemas", "EventLog", "Contents", "Projections", "Replay", "Backup",
                 "ReadModel",
-                "Redis", "Gateway", "API", .coreMetrics, .hummingbird, .logging, .nioCore, .nioPosix, .serviceLifecycle, .unixSignals,
+                "Redis", "Bulletin", "Gateway", "API", .coreMetrics, .hummingbird, .logging, .nioCore, .nioPosix, .serviceLifecycle,
+                .unixSignals,
             ], swiftSettings: strict),
         .executableTarget(
             name: "Apus",
@@ -125,6 +128,7 @@ let package = Package(
         .testTarget(name: "DomainTests", dependencies: ["Domain", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "EventLogTests", dependencies: ["Sodium", "Domain", "EventLog", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "RedisTests", dependencies: ["Redis", .logging, .nioCore, .nioPosix], swiftSettings: strict),
+        .testTarget(name: "BulletinTests", dependencies: ["Domain", "Redis", "Bulletin", .logging], swiftSettings: strict),
         .testTarget(
             name: "GatewayTests", dependencies: ["Domain", "Gateway", "TestSupport", .nioCore, .nioEmbedded, .nioWebSocket],
             swiftSettings: strict),

@@ -1,3 +1,4 @@
+internal import Bulletin
 internal import Database
 internal import Domain
 internal import EventLog
@@ -41,7 +42,7 @@ extension API {
     func logOut(_ call: Call) async throws -> Response {
         let user = try await read(call, .small) { _, user in user }
         try await sessions.delete(token: user.token)
-        realTime.hints.publish([.sessionEnded(user.session.id)])
+        realTime.bulletin.post([.sessionEnded(user.session.id)])
         return Answer.nothing(.noContent, to: call)
     }
 
@@ -68,7 +69,7 @@ extension API {
             ChangePassword(user: user.user, loginPubkey: loginPubkey, encryptedContent: content), by: user.actor, at: call.now)
         if settings.endsSessions {
             let ended = try await sessions.deleteOthers(of: user.user, than: user.token)
-            realTime.hints.publish(ended.map { .sessionEnded($0) })
+            realTime.bulletin.post(ended.map { .sessionEnded($0) })
         }
         return Answer.nothing(.noContent, to: call)
     }

@@ -1,10 +1,11 @@
 /// Tells clients over WebSockets what has happened.
 ///
-/// Pattern: a client gets a ticket (``Tickets``) and opens a ``Socket`` with it. It is subscribed to hints (``Hints``)
+/// Pattern: a client gets a ticket (``Tickets``) and opens a ``Socket`` with it. It is subscribed to the bulletin
 /// before anything is read for it; then comes what the client has not seen in pages, each of which carries a stoken to
-/// resume from; then it waits. All who listen to a collection share a ``Feed``: what wakes it is a hint, or the look at the log's head
-/// every second (ten times as often while no hints come in); what it sends it reads from the read model, always from the position that was sent last. So a hint that
-/// was lost, repeated or made up changes nothing but the time that a change takes.
+/// resume from; then it waits. All who listen to a collection share a ``Feed``: what wakes it is a notice (a hint, here), or
+/// the look at the log's head every second (ten times as often while no hints come in); what it sends it reads from the read
+/// model, always from the position that was sent last. So a hint that was lost, repeated or made up changes nothing but the
+/// time that a change takes.
 ///
 /// Invariants: a listener gets each change once, in the order of the log (G4). In the very snapshot that a frame is read
 /// from, the feed looks whether who will get it is still a member, in a session that lasts, and active; who is not gets
@@ -12,6 +13,7 @@
 ///
 /// Concurrency: the shells around the pure ``FeedState`` guard it with a lock that is never held across a call of anything
 /// else. All reading is done in tasks of ``Gateway/run()``; messages go out on the event loops of their connections.
+public import Bulletin
 public import Domain
 internal import EventLog
 public import Logging
@@ -24,14 +26,14 @@ internal import Telemetry
 
 /// What a process has for real time.
 public struct RealTime: Sendable {
-    public let hints: any Hints
+    public let bulletin: any Bulletin
     /// Nil where a ticket would reach no gateway.
     public let tickets: (any Tickets)?
     /// Nil where no sockets are opened.
     public let gateway: Gateway?
 
-    public init(hints: any Hints, tickets: (any Tickets)?, gateway: Gateway?) {
-        self.hints = hints
+    public init(bulletin: any Bulletin, tickets: (any Tickets)?, gateway: Gateway?) {
+        self.bulletin = bulletin
         self.tickets = tickets
         self.gateway = gateway
     }
@@ -122,6 +124,7 @@ public final class Gateway: Service {
     static let stuckTime = TimeAmount.seconds(10)
     /// How often that is looked for.
     private static let stuckInterval = Duration.milliseconds(400)
+    private static let waitingNotices = 4096
     /// When more events than this were missed, every feed looks for itself.
     private static let missedEvents: Int64 = 10_000
 
@@ -142,7 +145,8 @@ public final class Gateway: Service {
     }
 
     private let source: Source
-    private let hints: any Hints
+    private let bulletin: any Bulletin
+    private let notices: AsyncStream<Notice>
     private let tickets: any Tickets
     private let settings: GatewaySettings
     private let logger: Logger
@@ -155,11 +159,12 @@ public final class Gateway: Service {
     ///   - encode: makes messages of items.
     ///   - hold: reserves memory for messages.
     public init(
-        readModel: ReadModel, sessions: Sessions, hints: any Hints, tickets: any Tickets, settings: GatewaySettings,
+        readModel: ReadModel, sessions: Sessions, bulletin: any Bulletin, tickets: any Tickets, settings: GatewaySettings,
         logger: Logger, clock: @escaping @Sendable () -> Timestamp, encode: @escaping Encoding, hold: @escaping Holding
     ) {
         source = Source(readModel: readModel, sessions: sessions, clock: clock, encode: encode, hold: hold)
-        self.hints = hints
+        self.bulletin = bulletin
+        notices = Self.notices(of: bulletin)
         self.tickets = tickets
         self.settings = settings
         self.logger = logger
@@ -310,12 +315,12 @@ public final class Gateway: Service {
     public func run() async throws {
         await cancelWhenGracefulShutdown { [self] in
             await withDiscardingTaskGroup { group in
-                group.addTask { for await notice in self.hints.notices { self.receive(notice) } }
+                group.addTask { for await notice in self.notices { self.receive(notice) } }
                 group.addTask {
                     // An outage may begin at any time, so whether it is time to look is asked often.
                     await self.repeating(every: Self.unheardHeadInterval, from: nil as HeadLook?) { last in
                         let now = ContinuousClock.now
-                        if let last, self.hints.areHeard, now < last.time + Self.headInterval { return last }
+                        if let last, self.bulletin.isHeard, now < last.time + Self.headInterval { return last }
                         return HeadLook(head: try await self.lookAtHead(after: last?.head), time: now)
                     }
                 }
@@ -382,10 +387,28 @@ public final class Gateway: Service {
         }
     }
 
+    /// What is posted for a gateway, each collection by itself. How many may wait is bounded; of more the oldest are lost.
+    private static func notices(of bulletin: any Bulletin) -> AsyncStream<Notice> {
+        let (notices, continuation) = AsyncStream.makeStream(of: Notice.self, bufferingPolicy: .bufferingNewest(waitingNotices))
+        let wait: @Sendable (Notice) -> Void = { notice in
+            if case .dropped = continuation.yield(notice) { Telemetry.gateway.lost.increment() }
+        }
+        bulletin.subscribe { news in
+            switch news {
+            case .posted(.projected(let position, let collections)):
+                for collection in collections { wait(.projected(upTo: position, collections: [collection])) }
+            case .posted(.appended), .began, .interrupted: break
+            case .posted(let notice): wait(notice)
+            }
+        }
+        return notices
+    }
+
     private func receive(_ notice: Notice) {
         Telemetry.gateway.hints.increment()
         switch notice {
-        case .changed(let hint): feed(of: hint.collection)?.note(hint.position)
+        case .appended: break
+        case .projected(let position, let collections): for collection in collections { feed(of: collection)?.note(position) }
         case .userChanged(let user): recheck { $0.user == user }
         case .sessionEnded(let session): recheck { $0.session == session }
         }

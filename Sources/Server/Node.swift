@@ -1,4 +1,5 @@
 internal import Backup
+internal import Bulletin
 package import Contents
 package import Database
 package import Domain
@@ -29,13 +30,12 @@ package struct Node: Sendable {
     let redis: Redis?
     /// What keeps the server from its work, where something does.
     let trouble = Trouble()
-    let hints: any Hints
+    /// Where it is told what happened, here and in the other processes on the log.
+    let bulletin: any Bulletin
     /// Nil where tickets are no business of other processes.
     let sharedTickets: RedisTickets?
     /// None where the append projects.
     let projectors: [Projector]
-    /// Nil where no other process is to be told anything.
-    private let waking: Waking?
 
     private enum Engine: Sendable {
         case sqlite(SQLiteDatabase)
@@ -84,21 +84,20 @@ package struct Node: Sendable {
                 if found.isNew { try folder.removeSecret() }
                 throw error
             }
-            let telling: Telling? =
-                if let redis { try await Telling(redis, about: database, secret: key) } else { nil }
-            let hints: any Hints = telling.map { RedisHints($0.redis, channel: $0.prefix + ":hints") } ?? LocalHints()
-            self.hints = hints
-            sharedTickets = telling.map { RedisTickets($0.redis, prefix: $0.prefix + ":ticket:", secret: key) }
+            let bulletin: any Bulletin
+            if let redis {
+                let prefix = try await SharedName.of(database, secret: key)
+                bulletin = RedisBulletin(redis, channel: prefix + ":bulletin")
+                sharedTickets = RedisTickets(redis, prefix: prefix + ":ticket:", secret: key)
+            } else {
+                bulletin = LocalBulletin()
+                sharedTickets = nil
+            }
+            self.bulletin = bulletin
             let progress = Progress()
             // Neither appends nor batches wait in line with the questions of requests.
             let (appends, batches) = (database.sibling(connections: 1, as: .appends), database.sibling(connections: 2, as: .projection))
-            let projector = Projector(log: batches, projection: projection, logger: logger) { events in
-                if let last = events.last {
-                    progress.reached(last.position)
-                    telling?.projected(upTo: last.position)
-                }
-                hints.publish(Notice.about(events))
-            }
+            let projector = Projector(log: batches, projection: projection, logger: logger) { bulletin.post(Notice.projected($0)) }
             let readDatabase: ReadDatabase? =
                 if let url = settings.readDatabaseURL {
                     try await ReadDatabase(url: url, log: batches, projection: projection, logger: logger)
@@ -109,13 +108,22 @@ package struct Node: Sendable {
                     "history has forked: this database is a restored, promoted or copied one",
                     metadata: ["epoch": .stringConvertible(head.epoch), "after": .stringConvertible(head.position.rawValue)])
             } announce: { position in
-                for projector in projectors { projector.wake() }
-                telling?.appended(upTo: position)
+                bulletin.post([.appended(upTo: position)])
+            }
+            bulletin.subscribe { news in
+                switch news {
+                case .posted(.appended): for projector in projectors { projector.wake() }
+                case .posted(.projected(let position, _)): progress.reached(position)
+                case .posted(.userChanged), .posted(.sessionEnded): break
+                case .began, .interrupted:
+                    // Who is told need not look often.
+                    for projector in projectors { projector.isTold(news == .began) }
+                    progress.isTold(news == .began)
+                }
             }
             engine = .postgres(database, appender)
             self.database = database
             self.projectors = projectors
-            waking = telling.map { Waking(telling: $0, projectors: projectors, progress: progress) }
             chunks = ContentStores(table: TableContents(database), files: files, place: place)
             readModel = ReadModel(
                 database: database, stokens: stokens, contents: chunks, progress: progress, replica: readDatabase?.replica)
@@ -132,15 +140,14 @@ package struct Node: Sendable {
             }
             engine = .sqlite(database)
             self.database = database
-            let hints = LocalHints()
-            self.hints = hints
+            let bulletin = LocalBulletin()
+            self.bulletin = bulletin
             sharedTickets = nil
             projectors = []
-            waking = nil
             chunks = ContentStores(table: TableContents(database), files: files, place: place)
             readModel = ReadModel(database: database, stokens: stokens, contents: chunks, progress: nil)
             let appender = LocalAppender(
-                database: database, project: { try projection.apply($1, $0) }, committed: { hints.publish(Notice.about($0)) })
+                database: database, project: { try projection.apply($1, $0) }, committed: { bulletin.post(Notice.projected($0)) })
             committer = Committer(appender)
         }
     }
@@ -237,7 +244,7 @@ package struct Node: Sendable {
     func services(projects: Bool, logger: Logger) -> [any Service] {
         switch engine {
         case .sqlite(let database): [Checkpoints(database: database, logger: logger)]
-        case .postgres: [waking].compactMap { $0 } + (projects ? projectors : [])
+        case .postgres: [bulletin as? RedisBulletin].compactMap { $0 } + (projects ? projectors : [])
         }
     }
 

@@ -41,6 +41,6 @@ struct ReadDatabase: Sendable {
     }
 
     @Sendable private static func name(_ connection: any Connection) throws -> String? {
-        try connection.first(Telling.selectName, []) { $0.text(0) }
+        try connection.first(SharedName.selectName, []) { $0.text(0) }
     }
 }

@@ -38,15 +38,15 @@ package struct Wiring: Sendable {
         _ node: Node, _ sessions: Sessions, _ settings: ServerSettings, _ memory: MemoryBudget, _ logger: Logger
     ) throws -> RealTime {
         let roles = settings.roles
-        guard roles.contains(.gateway) else { return RealTime(hints: node.hints, tickets: node.sharedTickets, gateway: nil) }
+        guard roles.contains(.gateway) else { return RealTime(bulletin: node.bulletin, tickets: node.sharedTickets, gateway: nil) }
         guard roles.contains(.api) || node.sharedTickets != nil else {
             throw SettingFault("a gateway of its own needs Redis for the tickets of front ends: APUS_REDIS_URL, and PostgreSQL")
         }
         let tickets: any Tickets = node.sharedTickets ?? LocalTickets()
         let gateway = Gateway(
-            readModel: node.readModel, sessions: sessions, hints: node.hints, tickets: tickets, settings: settings.gateway,
+            readModel: node.readModel, sessions: sessions, bulletin: node.bulletin, tickets: tickets, settings: settings.gateway,
             logger: logger, clock: Node.clock, encode: API.itemList, hold: memory.frames())
-        return RealTime(hints: node.hints, tickets: tickets, gateway: gateway)
+        return RealTime(bulletin: node.bulletin, tickets: tickets, gateway: gateway)
     }
 
     /// What handlers work with.
@@ -71,7 +71,7 @@ package struct Wiring: Sendable {
         services += node.services(projects: settings.roles.contains(.projector), logger: logger)
         guard settings.hasPort else { return services }
         services += [node.committer, renewals]
-        if let gateway = realTime.gateway { services += [node.hints as? any Service].compactMap { $0 } + [gateway] }
+        if let gateway = realTime.gateway { services.append(gateway) }
         return services
     }
 }

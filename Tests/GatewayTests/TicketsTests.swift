@@ -5,7 +5,7 @@ import Testing
 
 @testable import Gateway
 
-@Suite("Tickets and notices") struct TicketsTests {
+@Suite("Tickets") struct TicketsTests {
     private let alice = Grant(collection: "notes", user: UserID(rawValue: 1), session: "s", token: "t", position: .none)
 
     /// A clock that stands still until it is moved.
@@ -24,15 +24,5 @@ import Testing
         #expect(try await tickets.redeem(once) == nil)
         clock.advance(by: TicketRule.lifetime)
         #expect(try await tickets.redeem(late) == nil)
-    }
-
-    @Test(
-        "a notice is what its line says",
-        arguments: [
-            Notice.changed(Hint(epoch: 1, collection: "\u{301} a\r b", previous: .none, position: Position(rawValue: 7))),
-            .userChanged(UserID(rawValue: 3)), .sessionEnded("abc"),
-        ])
-    func lines(notice: Notice) {
-        #expect(Notice(line: notice.line) == notice)
     }
 }
