@@ -39,8 +39,8 @@ struct AdoptCommand: AsyncParsableCommand {
         let environment = try dataOptions.environment()
         let place = try dataOptions.databasePlace(environment)
         // Whoever cannot serve afterwards is told before.
-        _ = try environment.secret("APUS_SECRET")
-        let chunks = FileContents(folder: dataOptions.chunkFolder(environment))
+        _ = try environment.optional(Settings.secret)
+        let chunks = FileContents(folder: try dataOptions.chunkFolder(environment))
         do {
             if case .sqlite(let path) = place, !dryRun { try await look(at: path) }
             let others = ignoreOthers ? [] : try await Others.names(place)
@@ -89,7 +89,7 @@ struct AdoptCommand: AsyncParsableCommand {
     }
 
     private func adopt(_ database: any Database, _ chunks: FileContents, _ environment: Environment) async throws {
-        let folder = DataFolder(path: dataOptions.folder(environment))
+        let folder = DataFolder(path: try dataOptions.folder(environment))
         let kept = try folder.secret(environment)
         let events: Int
         switch try await database.read({ try Schema.owner($0) }) {

@@ -63,7 +63,7 @@ struct RestoreCommand: AsyncParsableCommand {
     func run() async throws {
         Interruption.removesWhatIsUnfinished()
         let environment = try dataOptions.environment()
-        let folder = dataOptions.folder(environment)
+        let folder = try dataOptions.folder(environment)
         let server: PostgresDatabase?
         switch try dataOptions.databasePlace(environment) {
         case .postgres(let url): server = PostgresDatabase(url: url)
@@ -71,7 +71,7 @@ struct RestoreCommand: AsyncParsableCommand {
             guard path == folder + "/apus.sqlite" else { throw ValidationError("on SQLite a restore goes into the data folder") }
             server = nil
         }
-        let restore = Restore(into: folder, server: server, secret: try environment.secret("APUS_SECRET").map { Array($0.utf8) })
+        let restore = Restore(into: folder, server: server, secret: try environment.optional(Settings.secret)?.value)
         let report = try await withScratch { [file, despiteFaults] scratch in
             try await restore.run(file, scratch: scratch, toleratesFaults: despiteFaults, at: Node.clock())
         }

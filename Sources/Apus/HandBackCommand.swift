@@ -47,12 +47,13 @@ struct HandBackCommand: AsyncParsableCommand {
             case .sqlite(let path): "engine = django.db.backends.sqlite3\nname = \(path)"
             case .postgres: "engine = django.db.backends.postgresql\nname, user, password, host, port: those of the address"
             }
+        let chunkFolder = try dataOptions.chunkFolder(environment)
         Swift.print(
             """
             The database is handed back. In etebase-server.ini:
 
                 [global]
-                media_root = \(dataOptions.chunkFolder(environment))
+                media_root = \(chunkFolder)
 
                 [database]
                 \(database.replacing("\n", with: "\n    "))

@@ -11,7 +11,7 @@ extension Node {
         _ options: DataOptions, _ environment: Environment, makesDatabase: Bool = false, chunks place: ContentPlace = .database,
         redis: Redis? = nil, logger: Logger
     ) async throws {
-        let settings = try options.settings(environment)
+        let settings = try environment.dataSettings()
         self = try await withMistakesTold {
             try await Node(settings, makesDatabase: makesDatabase, chunks: place, redis: redis, logger: logger)
         }
@@ -20,7 +20,7 @@ extension Node {
 
 extension DataFolder {
     /// The secret that was given, or is kept in the folder; nil where there is none.
-    func secret(_ environment: Environment) throws -> Hidden<[UInt8]>? { try environment.givenSecret() ?? keptSecret() }
+    func secret(_ environment: Environment) throws -> Hidden<[UInt8]>? { try environment.optional(Settings.secret) ?? keptSecret() }
 }
 
 /// Runs `body`; that settings are none is told as of any other mistake in what a command was given.

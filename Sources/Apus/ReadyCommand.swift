@@ -18,14 +18,12 @@ struct ReadyCommand: AsyncParsableCommand {
 
     @OptionGroup var dataOptions: DataOptions
 
-    @Option(help: "Where the server listens. (APUS_LISTEN, default 127.0.0.1:3735)")
+    @Option(help: Settings.listen.help)
     var listen: String?
 
     func run() async throws {
-        var options = ServeOptions()
-        options.listen = listen
-        let environment = try dataOptions.quietEnvironment()
-        let address = try options.address(environment)
+        let said = listen.map { [Settings.listen.name: $0] } ?? [:]
+        let address = try dataOptions.quietEnvironment(said).value(Settings.listen)
         let answer = try await withThrowingTaskGroup(of: String.self) { group in
             defer { group.cancelAll() }
             group.addTask { try await Self.answer(of: address) }

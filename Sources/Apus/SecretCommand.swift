@@ -52,7 +52,7 @@ struct SecretCommand: AsyncParsableCommand {
 
         func run() async throws {
             let environment = try dataOptions.environment()
-            let folder = DataFolder(path: dataOptions.folder(environment))
+            let folder = DataFolder(path: try dataOptions.folder(environment))
             let place = try dataOptions.databasePlace(environment)
             guard try await Node.isMade(place, folder) else {
                 throw OperatorFault("the database is empty: its first server gives it its secret")

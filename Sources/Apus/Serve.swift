@@ -11,17 +11,16 @@ struct Serve: AsyncParsableCommand {
     @OptionGroup var options: ServeOptions
 
     func run() async throws {
-        let environment = try dataOptions.quietEnvironment()
+        let environment = try dataOptions.quietEnvironment(options.flags)
         let logger = try makeLogger(environment)
         for notice in environment.notices { logger.warning("\(notice)") }
-        let redis = try options.redis(environment, logger: logger)
-        let isShared = try dataOptions.isShared(environment) || redis != nil
-        let settings = try options.serverSettings(environment, isShared: isShared)
+        let redis = try environment.redis(logger: logger)
+        let settings = try environment.serverSettings()
         try await withMistakesTold {
             try settings.address.prepare()
             try settings.opsAddress?.prepare()
             let node = try await Node(
-                dataOptions, environment, makesDatabase: true, chunks: options.chunkPlace(environment), redis: redis, logger: logger)
+                dataOptions, environment, makesDatabase: true, chunks: environment.value(Settings.chunks), redis: redis, logger: logger)
             let serving = try await Serving(node, settings, logger: logger)
             if try await serving.wantsFirstAccount { try welcome(environment, logger) }
             try await serving.run()
@@ -29,9 +28,8 @@ struct Serve: AsyncParsableCommand {
     }
 
     private func makeLogger(_ environment: Environment) throws -> Logger {
-        let format = try environment.choice("APUS_LOG_FORMAT", flag: options.logFormat, default: .text)
-        let name = environment.text("APUS_LOG_LEVEL", flag: options.logLevel, default: "info")
-        guard let level = Logger.Level(rawValue: name) else { throw ValidationError("\(name) is no level of the log") }
+        let format = try environment.value(Settings.logFormat)
+        let level = try environment.value(Settings.logLevel)
         let sink = LogSink { count in
             format.line(.warning, "lines of the log were dropped, for nobody took them", ["count": .stringConvertible(count)])
         }
@@ -44,8 +42,8 @@ struct Serve: AsyncParsableCommand {
 
     /// Tells whoever starts a server with no accounts how to make the first one.
     private func welcome(_ environment: Environment, _ logger: Logger) throws {
-        let folder = dataOptions.folder(environment)
-        if try environment.choice("APUS_LOG_FORMAT", flag: options.logFormat, default: .text) == .json {
+        let folder = try dataOptions.folder(environment)
+        if try environment.value(Settings.logFormat) == .json {
             // Where programs read, every line is one of the log.
             logger.notice(
                 "there are no accounts yet, and sign-up is closed: make one, then sign up in the app with its name",

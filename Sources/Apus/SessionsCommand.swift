@@ -26,7 +26,7 @@ struct SessionsCommand: AsyncParsableCommand {
 
     func run() async throws {
         let environment = try dataOptions.environment()
-        let lifetime = try Lifetime.parse(environment.text("APUS_TOKEN_LIFETIME", flag: nil, default: "365d"))
+        let lifetime = try environment.value(Settings.tokenLifetime)
         let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
         // What was committed last must be projected to be read, whether or not a server runs.
         let canonical = CanonicalName(name)

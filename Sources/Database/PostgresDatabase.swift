@@ -37,6 +37,9 @@ public final class PostgresDatabase: Database {
         questions = PostgresQuestions(connection: PostgresConnection(address, number: connections))
     }
 
+    /// Whether libpq understands an address.
+    public static func understands(_ url: String) -> Bool { PostgresAddress(url: url, role: .any).isUnderstood }
+
     /// Another pool for the same servers: what one finds out about them, both know.
     public func sibling(connections: Int, as pool: DatabaseMetrics.Pool = .other) -> PostgresDatabase {
         PostgresDatabase(address, connections, pool)

@@ -26,4 +26,11 @@ package struct DataSettings: Sendable {
         self.chunkFolder = chunkFolder
         self.secret = secret
     }
+
+    /// - Throws: ``SettingFault`` for settings that do not go together.
+    package func requireConsistent() throws(SettingFault) {
+        if case .sqlite = database, readDatabaseURL != nil {
+            throw SettingFault("APUS_READ_DATABASE_URL needs APUS_DATABASE_URL: on SQLite there is one database")
+        }
+    }
 }

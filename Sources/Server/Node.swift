@@ -58,6 +58,7 @@ package struct Node: Sendable {
         _ settings: DataSettings, makesDatabase: Bool = false, chunks place: ContentPlace = .database, redis: Redis? = nil,
         logger: Logger
     ) async throws {
+        try settings.requireConsistent()
         let folder = DataFolder(path: settings.folder)
         data = settings
         self.redis = redis
@@ -129,9 +130,6 @@ package struct Node: Sendable {
                 database: database, stokens: stokens, contents: chunks, progress: progress, replica: readDatabase?.replica)
             committer = Committer(appender)
         case .sqlite(let path):
-            guard settings.readDatabaseURL == nil else {
-                throw SettingFault("APUS_READ_DATABASE_URL needs APUS_DATABASE_URL: on SQLite there is one database")
-            }
             let secret = secret
             let database = try await Self.at(path) {
                 let database = try SQLiteDatabase(path: path)

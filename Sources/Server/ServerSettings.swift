@@ -36,6 +36,13 @@ package struct ServerSettings: Sendable {
 
     package init() {}
 
+    /// - Parameter areShared: whether tickets are kept where other processes find them: in Redis, beside a PostgreSQL.
+    /// - Throws: ``SettingFault`` for a gateway that nobody gives tickets.
+    package func requireTickets(areShared: Bool) throws(SettingFault) {
+        guard roles.contains(.gateway), !roles.contains(.api), !areShared else { return }
+        throw SettingFault("a gateway of its own needs Redis for the tickets of front ends: APUS_REDIS_URL, and PostgreSQL")
+    }
+
     /// Whether clients are listened to. A process that only projects has the port for those who ask how it is, where it is given
     /// one: the default is the front end's beside it.
     var hasPort: Bool { roles != [.projector] || isAddressGiven }

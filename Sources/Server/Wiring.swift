@@ -39,9 +39,7 @@ package struct Wiring: Sendable {
     ) throws -> RealTime {
         let roles = settings.roles
         guard roles.contains(.gateway) else { return RealTime(bulletin: node.bulletin, tickets: node.sharedTickets, gateway: nil) }
-        guard roles.contains(.api) || node.sharedTickets != nil else {
-            throw SettingFault("a gateway of its own needs Redis for the tickets of front ends: APUS_REDIS_URL, and PostgreSQL")
-        }
+        try settings.requireTickets(areShared: node.sharedTickets != nil)
         let tickets: any Tickets = node.sharedTickets ?? LocalTickets()
         let gateway = Gateway(
             readModel: node.readModel, sessions: sessions, bulletin: node.bulletin, tickets: tickets, settings: settings.gateway,

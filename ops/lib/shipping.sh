@@ -55,7 +55,8 @@ stage() {
     strip --strip-all --remove-section=.comment "$root/usr/bin/apus"
     install -D -m 755 ops/debian/apusctl "$root/usr/sbin/apusctl"
     install -D -m 644 -t "$root/lib/systemd/system" ops/units/*.service
-    install -D -m 644 ops/debian/apus.env "$root/etc/apus/apus.env"
+    mkdir -p "$root/etc/apus"
+    cat ops/debian/apus.env ops/apus.env >"$root/etc/apus/apus.env"
     local shell target
     for shell in bash:bash-completion/completions/apus zsh:zsh/vendor-completions/_apus fish:fish/vendor_completions.d/apus.fish; do
         target="$root/usr/share/${shell#*:}"
