@@ -39,7 +39,8 @@ extension Batch {
             [.integer(event.user.rawValue), .flag(event.isActive)])
     }
 
-    /// Removes what Django's cascades remove when the original's test route deletes a user's data.
+    /// Removes what Django's cascades remove when the original's test route deletes a user's data. Without keys no session is left
+    /// either; one of a later sign-up is made when this is done.
     func reset(_ event: UserReset) throws {
         let user = Value.integer(event.user.rawValue)
         let joined = try connection.query(
@@ -55,11 +56,14 @@ extension Batch {
             try recountMembers(of: collection)
         }
         let owned = try connection.query(
-            Statement("SELECT id FROM django_etebase_collection WHERE owner_id = $1"), [user]
-        ) { $0.integer(0) }
+            Statement("SELECT id, uid FROM django_etebase_collection WHERE owner_id = $1"), [user]
+        ) { ($0.integer(0), CollectionUID($0.text(1))) }.filter { event.collections.contains($0.1) }.map(\.0)
         for collection in owned { try delete(collection: collection) }
         try connection.enqueue(Statement("DELETE FROM django_etebase_userinfo WHERE owner_id = $1"), [user])
-        try setKeys(event.keys, of: event.user)
+        guard let keys = event.keys else {
+            return try connection.enqueue(Statement("DELETE FROM token_auth_authtoken WHERE user_id = $1"), [user])
+        }
+        try setKeys(keys, of: event.user)
     }
 
     /// Removes the account's rows and the collections that go with it, contents of chunks included. The row of the account

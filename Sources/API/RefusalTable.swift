@@ -45,6 +45,7 @@ extension Refusal {
             .init(.badRequest, "generic", "Signup is disabled for this server. Please refer to the README for more information.")
         case .usernameMissing: .init(.badRequest, "generic", "The given username must be set")
         case .notATestUser: .init(.badRequest, "generic", "Endpoint not allowed for user.")
+        case .accountHasNoKeys: .init(.badRequest, "generic", "The account is empty: its user signs up with the name in the app.")
         case .selfInvitation: .init(.badRequest, "no_self_invite", "Inviting yourself is not allowed")
         case .invitationExists: .init(.badRequest, "invitation_exists", "Invitation already exists")
         case .alreadyMember: .init(.conflict, "already_member", "The user is already a member of this collection")

@@ -187,7 +187,8 @@ extension Refusal {
             "the revision that was current then is not kept any more: `apus audit` tells which there were, and --at TIME names another"
         case .doesNotExist, .staleStoken, .dependenciesFailed, .invalidFields, .noWriteAccess, .adminAccessRequired, .collectionExists,
             .etagOfNewCollection, .collectionTypeMissing, .collectionTypeTaken, .chunkWithoutContent, .chunkExists, .userExists,
-            .userInactive, .signupClosed, .usernameMissing, .notATestUser, .selfInvitation, .invitationExists, .alreadyMember:
+            .userInactive, .signupClosed, .usernameMissing, .notATestUser, .accountHasNoKeys, .selfInvitation, .invitationExists,
+            .alreadyMember:
             words
         }
     }

@@ -12,7 +12,10 @@ internal import Sodium
 struct UserCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "user", abstract: "Manages accounts.",
-        subcommands: [Create.self, List.self, Disable.self, Enable.self, SessionsCommand.self, EraseCommand.self])
+        subcommands: [
+            Create.self, List.self, Disable.self, Enable.self, SessionsCommand.self, ResetCommand.self,
+            EraseCommand.self,
+        ])
 
     /// `apus user create`
     struct Create: AsyncParsableCommand {

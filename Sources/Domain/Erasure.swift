@@ -31,7 +31,7 @@ public struct Erasure: Hashable, Sendable {
             (event.loginPubkey, event.encryptedContent) = ([], [])
             return .passwordChanged(event)
         case .userReset(var event) where event.user == user:
-            event.keys = .none
+            event.keys = event.keys.map { _ in .none }
             return .userReset(event)
         case .collectionCreated(var event) where collections.contains(event.collection):
             event.revision = event.revision.withoutContent
@@ -138,10 +138,13 @@ extension AdoptedRecord {
 public struct ErasureState: State {
     public var user: UserState
     public var collections: [CollectionState]
+    /// Those that went when the account was reset: they are in no table, but the history still has their content.
+    public var reset: Set<CollectionUID>
 
-    public init(of user: UserState, in collections: [CollectionState]) {
+    public init(of user: UserState, in collections: [CollectionState], reset: Set<CollectionUID> = []) {
         self.user = user
         self.collections = collections
+        self.reset = reset
     }
 
     public var taken: TakenClaims {
@@ -163,7 +166,7 @@ public struct ErasureState: State {
         let alone = collections.filter { state in
             state.members.keys.allSatisfy { $0 == user } && (state.owner == user || state.members[user] != nil)
         }
-        return Erasure(of: user, collections: Set(alone.map(\.uid)))
+        return Erasure(of: user, collections: reset.union(alone.map(\.uid)))
     }
 }
 
@@ -202,10 +205,7 @@ extension RecordErasure: Decision {
             let withdrawn = collection.invitations.filter { invitation in
                 isErased || invitation.invitee == erasure.user || (invitation.inviter == erasure.user && !leaves)
             }
-            return withdrawn.map { invitation in
-                InvitationWithdrawn(
-                    collection: collection.uid, invitation: invitation.uid, inviter: invitation.inviter, invitee: invitation.invitee)
-            } + (leaves ? [collection.removal(of: erasure.user)] : [])
+            return withdrawn.map { InvitationWithdrawn($0, in: collection.uid) } + (leaves ? [collection.removal(of: erasure.user)] : [])
         })
         let erased = UserErased(user: erasure.user, collections: erasure.collections.sorted(), redaction: redaction)
         return left + [try state.decided(erased)]

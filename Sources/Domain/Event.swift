@@ -138,15 +138,17 @@ public struct UserActivityChanged: Hashable, Sendable {
     }
 }
 
-/// A test user was set back to an empty account (the test route, debug mode only): new keys, the collections that it
-/// owns, its memberships and its incoming invitations gone.
+/// An account was set back to an empty one: the collections among those that are named which it owns, its memberships and its
+/// incoming invitations are gone. By the test route, which gives it new keys, or by the operator where the password was forgotten:
+/// the client has yet to initialize it, and its sessions have ended.
 public struct UserReset: Hashable, Sendable {
     public var user: UserID
-    public var keys: UserKeys
-    /// All collections in which something changes: those it owns and those it is a member of or invited to.
+    /// Nil where the operator has done it.
+    public var keys: UserKeys?
+    /// All collections in which something changes. The test route names those it owns and those it is a member of or invited to.
     public var collections: [CollectionUID]
 
-    public init(user: UserID, keys: UserKeys, collections: [CollectionUID]) {
+    public init(user: UserID, keys: UserKeys?, collections: [CollectionUID]) {
         self.user = user
         self.keys = keys
         self.collections = collections

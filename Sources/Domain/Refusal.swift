@@ -23,6 +23,8 @@ public enum Refusal: Error, Hashable, Sendable {
     case signupClosed
     case usernameMissing
     case notATestUser
+    /// There is nothing to reset.
+    case accountHasNoKeys
     case selfInvitation
     case invitationExists
     case alreadyMember
@@ -47,7 +49,7 @@ public enum Refusal: Error, Hashable, Sendable {
         case .dependenciesFailed(let errors), .itemsFailed(let errors), .invalidFields(let errors): errors
         case .staleStoken, .noWriteAccess, .adminAccessRequired, .doesNotExist, .collectionExists, .etagOfNewCollection,
             .collectionTypeMissing, .collectionTypeTaken, .chunkWithoutContent, .chunkExists, .userExists, .userInactive, .signupClosed,
-            .usernameMissing, .notATestUser, .selfInvitation, .invitationExists, .alreadyMember:
+            .usernameMissing, .notATestUser, .accountHasNoKeys, .selfInvitation, .invitationExists, .alreadyMember:
             nil
         }
     }

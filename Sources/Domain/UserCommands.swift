@@ -39,8 +39,8 @@ extension UserState {
         case .userActivityChanged(let event) where event.user == user:
             isActive = event.isActive
         case .userReset(let event) where event.user == user:
-            isInitialized = true
-            collections = []
+            isInitialized = event.keys != nil
+            collections.removeAll { event.collections.contains($0) }
         case .userErased(let event) where event.user == user:
             self = UserState(username: username)
         case .collectionCreated(let event) where event.owner == user:

@@ -67,12 +67,18 @@ extension UserActivityChanged: EventPayload {
 }
 
 extension UserReset: EventPayload {
-    static var typeVersion: Int64 { 1 }
+    /// Since the second there may be no keys.
+    static var typeVersion: Int64 { 2 }
     var asEvent: Event { .userReset(self) }
 
     init(reading reader: PayloadReader, version: Int64) throws(PayloadReader.Failure) {
         self.init(
-            user: try reader.user("user"), keys: try UserKeys(reader.field("keys")),
+            user: try reader.user("user"),
+            keys: try version == 1
+                ? UserKeys(reader.field("keys"))
+                : reader.optional("keys").map { value throws(PayloadReader.Failure) in
+                    try UserKeys(value)
+                },
             collections: try reader.list("collections") { value throws(PayloadReader.Failure) in
                 CollectionUID(try value.requireText())
             })
@@ -80,7 +86,7 @@ extension UserReset: EventPayload {
 
     func write(to writer: inout PayloadWriter) {
         writer.user("user", user)
-        keys.write(to: &writer)
+        keys?.write(to: &writer)
         writer.list("collections", collections) { $0.string($1.rawValue) }
     }
 }

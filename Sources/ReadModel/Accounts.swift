@@ -1,5 +1,6 @@
 internal import Database
 public import Domain
+internal import EventLog
 
 /// A user's account.
 public struct Account: Sendable {
@@ -78,8 +79,33 @@ extension Snapshot {
         let user = try state(AccountNeeds(.name(needs.name)))
         guard let id = user.user else { return ErasureState(of: user, in: []) }
         try require([.user(id)])
-        return ErasureState(of: user, in: try collections(concerning: id).map { try state(CollectionNeeds($0)) })
+        let states = try collections(concerning: id).map { try state(CollectionNeeds($0)) }
+        return ErasureState(of: user, in: states, reset: try collections(resetOf: id))
     }
+
+    /// The collections that went when the user's account was reset.
+    private func collections(resetOf user: UserID) throws -> Set<CollectionUID> {
+        let positions = try connection.query(
+            Self.selectResets, [.text(StreamID.user(user).name.rawValue), .text(EventType.userReset.rawValue)]
+        ) {
+            Position(rawValue: $0.integer(0))
+        }
+        var found: Set<CollectionUID> = []
+        for position in positions {
+            let events = try EventLog.events(after: Position(rawValue: position.rawValue - 1), limit: 1, connection)
+            for case .userReset(let event) in events.map(\.event) where event.keys == nil { found.formUnion(event.collections) }
+        }
+        return found
+    }
+
+    private static let selectResets = Statement(
+        """
+        SELECT event.position
+        FROM   apus_stream_event touched
+        JOIN   apus_event event ON event.position = touched.position AND event.type = $2
+        WHERE  touched.stream = $1
+        ORDER  BY event.position
+        """)
 
     /// The collections in which a reset of the user would change something.
     private func collections(concerning user: UserID) throws -> [CollectionUID] {

@@ -25,7 +25,15 @@ extension Snapshot {
     ///
     /// - Parameter files: where contents may lie that go along, as ``erasure(named:)`` has them.
     public func extent(of state: ErasureState, files: [String]) throws -> ErasureExtent {
-        let uids = state.erasure?.collections ?? []
+        try extent(of: state, going: state.erasure?.collections ?? [], files: files)
+    }
+
+    /// What is lost when an account is reset. Its contents stay where they lie until they are collected.
+    public func extent(ofReset state: ErasureState) throws -> ErasureExtent {
+        try extent(of: state, going: Set(state.lostByReset), files: [])
+    }
+
+    private func extent(of state: ErasureState, going uids: Set<CollectionUID>, files: [String]) throws -> ErasureExtent {
         let collections = try connection.query(Self.selectExtent, [.texts(uids.map(\.rawValue))]) { row in
             ErasureExtent.Collection(
                 uid: CollectionUID(row.text(0)), items: row.integer(1), revisions: row.integer(2), contents: row.integer(3))

@@ -79,7 +79,7 @@ import Testing
         #expect(conflicts.allSatisfy { $0.wireForm.status == .conflict })
         let mistakes: [Refusal] = [
             .invalidFields([]), .etagOfNewCollection, .collectionTypeMissing, .collectionTypeTaken, .chunkWithoutContent, .signupClosed,
-            .usernameMissing, .notATestUser, .selfInvitation, .invitationExists,
+            .usernameMissing, .notATestUser, .accountHasNoKeys, .selfInvitation, .invitationExists,
         ]
         #expect(mistakes.allSatisfy { $0.wireForm.status == .badRequest })
     }

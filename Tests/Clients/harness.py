@@ -54,9 +54,9 @@ class Server:
     def client(self) -> Client:
         return Client("apus-tests", self.url)
 
-    def person(self) -> Person:
-        """Signs up somebody new."""
-        name, password = "test_user" + secrets.token_hex(6), secrets.token_urlsafe(12)
+    def person(self, name: str | None = None, password: str | None = None) -> Person:
+        """Signs up somebody new, or into an account that is there without keys."""
+        name, password = name or "test_user" + secrets.token_hex(6), password or secrets.token_urlsafe(12)
         account = Account.signup(self.client(), User(name, name + "@example.com"), password)
         return Person(name, password, account)
 

@@ -61,6 +61,35 @@ private func erase(_ state: ErasureState) throws -> [Event] {
             ])
     }
 
+    @Test("takes along what was lost when the account was reset before") func lostBefore() {
+        var state = state(of: ada, collection("c", owner: ada, members: [ada, eve]))
+        state.reset = ["b"]
+        #expect(state.erasure == Erasure(of: ada, collections: ["b"]))
+    }
+
+    @Test("is not what a reset is: what is owned goes unless it is shared, and what others share is left") func reset() throws {
+        var before = state(
+            of: ada, collection("a", owner: ada, members: [ada]), collection("b", owner: eve, members: [ada]),
+            collection(
+                "c", owner: ada, members: [ada, eve], invitations: [.init(uid: "j", inviter: ada, invitee: ben, level: .readOnly)]),
+            collection("d", owner: eve, members: [eve], invitations: [.init(uid: "k", inviter: eve, invitee: ada, level: .readOnly)]))
+        #expect(throws: Refusal.accountHasNoKeys) { try decide(ResetAccount(username: "ada"), before) }
+        before.user.isInitialized = true
+        let events = try decide(ResetAccount(username: "ada"), before)
+        #expect(
+            events == [
+                .memberRemoved(.init(collection: "b", user: ada, invitees: [])),
+                .memberRemoved(.init(collection: "c", user: ada, invitees: [ben])),
+                .invitationWithdrawn(.init(collection: "d", invitation: "k", inviter: eve, invitee: ada)),
+                .userReset(.init(user: ada, keys: nil, collections: ["a"])),
+            ])
+        var after = before
+        for event in events { after.evolve(event, at: Position(rawValue: 9)) }
+        #expect(!after.user.isInitialized && after.collections[2].members.keys.elementsEqual([eve]))
+        before.user.collections = ["new"]
+        #expect(throws: Refusal.staleStoken, "what was not read") { try decide(ResetAccount(username: "ada"), before) }
+    }
+
     @Test("is refused where there is no such account, and where others have come to what was to go") func refused() throws {
         #expect(state(of: nil).erasure == nil)
         let erasure = try #require(state(of: ada, collection("a", owner: ada, members: [ada])).erasure)

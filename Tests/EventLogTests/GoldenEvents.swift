@@ -110,6 +110,12 @@ extension Golden {
                 746564436f6e74656e74c400ab636f6c6c656374696f6e7390
                 """),
         Golden(
+            type: "UserReset", version: 2,
+            event: .userReset(.init(user: UserID(rawValue: 7), keys: nil, collections: [notes])),
+            hex: """
+                82a47573657207ab636f6c6c656374696f6e7391a56e6f746573
+                """),
+        Golden(
             type: "UserErased", version: 1,
             event: .userErased(
                 .init(

@@ -75,7 +75,7 @@ import Testing
                     "ben member_left notes", "ben collection_created bens",
                 ]), "\(text)")
             // The others are those who invited ben to their collections, and whom ben invited.
-            let isConcerned = { (name: String?) in ["ben", "test_user1"].contains(name) || name?.hasPrefix("erased:") == true }
+            let isConcerned = { (name: String?) in ["ben", "test_user1", "lost"].contains(name) || name?.hasPrefix("erased:") == true }
             #expect(found.allSatisfy { isConcerned($0.username) || isConcerned($0.member) })
             #expect(!text.contains("ada item_created notes"))
         }

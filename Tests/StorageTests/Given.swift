@@ -109,6 +109,12 @@ extension Node {
         return try await door.commit(prepared, by: .operator, at: noon, key: sealKey)
     }
 
+    /// Empties an account, as the operator does.
+    @discardableResult
+    func reset(_ name: String) async throws -> [RecordedEvent] {
+        try await door.commit(ResetAccount(username: name), by: .operator, at: noon)
+    }
+
     /// Makes what is chosen current again, as the operator does.
     @discardableResult
     func restore(

@@ -63,6 +63,18 @@ extension Node {
         try await commit(OfferedItem("a", "a-3", chunks: "k5"), by: ada)
         try await share(notes, of: ada, with: test, .readOnly)
 
+        // One who forgets the password, and signs up again, with what is shared and what is not.
+        let lost = try await user("lost")
+        try await create("losts", by: lost)
+        try await commit(OfferedItem("x", "x-4", chunks: "k1"), to: "losts", by: lost)
+        try await create("both", by: lost)
+        try await share("both", of: lost, with: ben, .admin)
+        try await share(notes, of: ada, with: lost, .readWrite)
+        try await invite(lost, to: "bens", by: ben)
+        try await reset("lost")
+        _ = try await user("lost")
+        try await create("losts2", by: lost)
+
         // A user who owns, shares, invites and is invited, and then is erased.
         let gone = try await user("gone")
         try await create("own", by: gone)

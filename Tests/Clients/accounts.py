@@ -1,0 +1,44 @@
+#!/usr/bin/env python3
+"""What the operator does with accounts, as the official client sees it: accounts.py http://127.0.0.1:PORT --apus BINARY"""
+
+from __future__ import annotations
+
+from harness import Server, equal, main, refused, test, true
+
+TYPE = "apus.test"
+
+
+@test("a person whose password was reset signs up again with another one, finds nothing, and can be invited again")
+def reset(server: Server) -> None:
+    person, friend = server.person(), server.person()
+    other = server.another_session(person)
+    mine = person.collections.create(TYPE, {"name": "mine"}, b"")
+    shared = person.collections.create(TYPE, {"name": "shared"}, b"kept")
+    for collection in (mine, shared):
+        person.collections.upload(collection)
+    theirs = friend.collections.create(TYPE, {"name": "theirs"}, b"theirs")
+    friend.collections.upload(theirs)
+    for inviter, invitee, collection in ((person, friend, shared), (friend, person, theirs)):
+        profile = inviter.invitations.fetch_user_profile(invitee.name)
+        inviter.invitations.invite(collection, invitee.name, profile.pubkey, 2)
+        (invitation,) = invitee.invitations.list_incoming().data
+        invitee.invitations.accept(invitation)
+    said = server.apus("user", "reset", person.name, "--dry-run")
+    true("1 collections go; 2 have other members" in said and "2 sessions end" in said, said)
+    equal(len(list(person.collections.list(TYPE).data)), 3, "a dry run changes nothing")
+    server.apus("user", "reset", person.name, "--yes")
+    for session in (person, other):
+        refused(lambda: session.collections.list(TYPE), "unauthorized|token|Unauthorized")
+    again = server.person(person.name, password="another one")
+    equal(len(list(again.collections.list(TYPE).data)), 0, "collections after signing up again")
+    equal({collection.meta["name"] for collection in friend.collections.list(TYPE).data}, {"shared", "theirs"}, "what the other keeps")
+    profile = friend.invitations.fetch_user_profile(again.name)
+    friend.invitations.invite(theirs, again.name, profile.pubkey, 2)
+    (invitation,) = again.invitations.list_incoming().data
+    again.invitations.accept(invitation)
+    (back,) = [found for found in again.collections.list(TYPE).data if not found.deleted]
+    equal(back.content, b"theirs", "what the friend shares again")
+
+
+if __name__ == "__main__":
+    main(__doc__)
