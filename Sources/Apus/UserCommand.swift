@@ -14,7 +14,7 @@ struct UserCommand: AsyncParsableCommand {
         commandName: "user", abstract: "Manages accounts.",
         subcommands: [
             Create.self, List.self, Disable.self, Enable.self, SessionsCommand.self, ResetCommand.self,
-            EraseCommand.self,
+            ExportCommand.self, EraseCommand.self,
         ])
 
     /// `apus user create`
