@@ -53,6 +53,7 @@ let package = Package(
         .systemLibrary(name: "CHiredis", path: "Sources/System/CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .target(name: "CICU", path: "Sources/System/CICU"),
         .target(name: "CSQLite", path: "Sources/System/CSQLite"),
+        .target(name: "CFileSystem", path: "Sources/System/CFileSystem"),
         .target(
             name: "CBuild", path: "Sources/System/CBuild",
             cSettings: [.define("BUILT_FROM", to: "\"\(Context.environment["BUILD_COMMIT"] ?? "")\"")]),
@@ -111,11 +112,17 @@ let package = Package(
                 "Redis", "Bulletin", "Gateway", "API", .coreMetrics, .hummingbird, .logging, .nioCore, .nioPosix, .serviceLifecycle,
                 .unixSignals,
             ], swiftSettings: strict),
+        .target(
+            name: "Doctor",
+            dependencies: [
+                "CFileSystem", "Sodium", "MessagePack", "Domain", "Database", "Schemas", "EventLog", "Replay", "ReadModel", "Redis", "API",
+                "Server", .nioCore, .nioPosix, .nioSSL,
+            ], swiftSettings: strict),
         .executableTarget(
             name: "Apus",
             dependencies: [
                 "Sodium", "Domain", "Database", "Schemas", "EventLog", "Contents", "Projections", "Replay", "Moving", "Backup", "ReadModel",
-                "Redis", "Gateway", "API", "Server", "CBuild", "CICU", .argumentParser, .logging, .nioCore, .nioPosix,
+                "Redis", "Gateway", "API", "Server", "Doctor", "CBuild", "CICU", .argumentParser, .logging, .nioCore, .nioPosix,
             ], swiftSettings: strict),
         .target(name: "TestSupport", dependencies: ["Domain"], path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(name: "TelemetryTests", dependencies: ["Telemetry", .coreMetrics], swiftSettings: strict),
@@ -138,6 +145,7 @@ let package = Package(
                 "Sodium", "MessagePack", "Domain", "Database", "EventLog", "ReadModel", "API", "Server", .hummingbird, .httpTypes, .logging,
                 .nioCore, .nioEmbedded, .nioHTTP1, .serviceLifecycle,
             ], swiftSettings: strict),
+        .testTarget(name: "DoctorTests", dependencies: ["Doctor", "Redis"], swiftSettings: strict),
         .testTarget(
             name: "StorageTests",
             dependencies: [

@@ -24,7 +24,7 @@ struct BodyReader {
         self.request = request
         self.admission = admission
         self.connection = connection
-        isForUsers = route.audience == .users
+        isForUsers = route.audience == .users || route.audience == .doctors
         shortBytes = min(bodyLimitBytes, Admission.strangersBodyBytes)
         limitBytes = isForUsers && route.body != .none ? min(bodyLimitBytes, route.body.limitBytes) : shortBytes
         copies = route.body.copies

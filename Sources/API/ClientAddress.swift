@@ -47,7 +47,7 @@ extension Call {
     /// More than an IPv6 address with its brackets, port, quotes and some blanks.
     private static let longestAddress = 100
 
-    private static let forwardedFor: HTTPField.Name = {
+    static let forwardedFor: HTTPField.Name = {
         guard let name = HTTPField.Name("X-Forwarded-For") else { preconditionFailure("X-Forwarded-For is the name of a header") }
         return name
     }()

@@ -114,7 +114,9 @@ public struct Responder: HTTPResponder {
                 query: Query(target.query), body: .absent, now: api.clock(), channel: channel, connection: connection)
             var reader = BodyReader(
                 request, to: route, bodyLimitBytes: api.settings.bodyLimitBytes, api.admission, connection)
-            let (bytes, share) = try await reader.read { [call] in try await api.authenticate(call) }
+            let (bytes, share) = try await reader.read { [call] in
+                if route.audience == .doctors { try await api.requireProbe(call) } else { try await api.authenticate(call) }
+            }
             // Held until the request is answered.
             defer { share.giveBack() }
             guard bytes.readableBytes > HeavyWork.bodyBytes else {

@@ -32,6 +32,8 @@ enum Audience: Sendable {
     case probes
     /// Who shows a token; without one no long body is read.
     case users
+    /// Whoever has the log's database, to see what comes through the public address: the path has the token.
+    case doctors
 }
 
 /// A line in the table of routes.
@@ -56,8 +58,10 @@ struct Route: Sendable {
         self.init(method, pattern, body, audience) { api, call, _ in try await handle(api, call) }
     }
 
-    init(_ method: HTTPRequest.Method, _ pattern: String, rawBody handle: @escaping RawHandler) {
-        self.init(method, pattern, .raw, .users, handle)
+    init(
+        _ method: HTTPRequest.Method, _ pattern: String, for audience: Audience = .users, rawBody handle: @escaping RawHandler
+    ) {
+        self.init(method, pattern, .raw, audience, handle)
     }
 
     private init(
@@ -105,7 +109,8 @@ struct Routes: Sendable {
     ///   - isGateway: whether sockets can be opened.
     ///   - showsMetrics: whether the metrics are there for whoever has their token.
     init(isFrontEnd: Bool, isGateway: Bool, isDebug: Bool, showsMetrics: Bool) {
-        let frontEnd = Self.authentication + Self.collections + Self.members + Self.invitations + (isDebug ? Self.debug : [])
+        let frontEnd =
+            Self.authentication + Self.collections + Self.members + Self.invitations + Self.probes + (isDebug ? Self.debug : [])
         all =
             Self.operations + (showsMetrics ? [Self.guardedMetrics] : []) + (isFrontEnd ? Self.pages + frontEnd : [])
             + (isGateway ? Self.sockets : [])
@@ -221,6 +226,15 @@ struct Routes: Sendable {
             try await api.withdrawInvitation(call, .outgoing)
         },
     ]
+
+    private static let probes =
+        [.get, .put, .patch, .delete].map { (method: HTTPRequest.Method) in
+            Route(method, "/api/v1/doctor/{probe}/{what}/", for: .doctors) { api, call in try await api.answerProbe(call) }
+        } + [
+            Route(
+                .post, "/api/v1/doctor/{probe}/{what}/", for: .doctors,
+                rawBody: { api, call, body in try await api.answerProbe(call, body) })
+        ]
 
     private static let debug = [
         Route(.post, "/api/v1/test/authentication/reset/", body: .parsed, for: .anybody) { api, call in try await api.resetTestUser(call) }

@@ -37,6 +37,7 @@ extension API {
         guard call.headers[.secWebSocketKey] != nil, call.headers[.secWebSocketVersion] == "13" else {
             throw APIError.badHandshake
         }
+        if let response = try await probeSocket(call, gateway) { return response }
         let stoken = call.query["stoken"].flatMap { $0.isEmpty ? nil : $0 }
         let opening = try await gateway.open(ticket: call.parameter("ticket"), after: stoken)
         recognize(call)

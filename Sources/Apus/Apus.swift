@@ -18,7 +18,8 @@ struct Apus: AsyncParsableCommand {
         abstract: "A server for end-to-end encrypted sync that speaks the Etebase 1 protocol.",
         version: version,
         subcommands: [
-            Serve.self, StatusCommand.self, ConfigCommand.self, UserCommand.self, AuditCommand.self, UndeleteCommand.self, LogCommand.self,
+            Serve.self, StatusCommand.self, DoctorCommand.self, ConfigCommand.self, UserCommand.self, AuditCommand.self,
+            UndeleteCommand.self, LogCommand.self,
             Verify.self,
             RebuildCommand.self, BackupCommand.self, RestoreCommand.self, CollectGarbage.self, AdoptCommand.self,
             HandBackCommand.self, SecretCommand.self, ReadyCommand.self,

@@ -145,6 +145,23 @@ public enum KeptFiles {
         }
     }
 
+    /// Whose a file or folder is, and who may do what with it. Nil where there is none.
+    package struct Status: Sendable {
+        package let path: String
+        package let owner: UInt32
+        package let group: UInt32
+        package let mode: UInt32
+        package let isFolder: Bool
+
+        package init?(of path: String) {
+            var status = stat()
+            guard unsafe stat(path, &status) == 0 else { return nil }
+            self.path = path
+            (owner, group, mode) = (status.st_uid, status.st_gid, status.st_mode)
+            isFolder = status.st_mode & S_IFMT == S_IFDIR
+        }
+    }
+
     private static func isFolder(_ path: String) -> Bool {
         var status = stat()
         return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR

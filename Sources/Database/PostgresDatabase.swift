@@ -40,6 +40,13 @@ public final class PostgresDatabase: Database {
     /// Whether libpq understands an address.
     public static func understands(_ url: String) -> Bool { PostgresAddress(url: url, role: .any).isUnderstood }
 
+    /// The files of certificates that an address names.
+    public static func certificateFiles(of url: String) -> [String] {
+        let address = PostgresAddress(url: url, role: .any)
+        // `system` stands for the system's own.
+        return ["sslrootcert", "sslcert"].compactMap { address.parameter($0) }.filter { !$0.isEmpty && $0 != "system" }
+    }
+
     /// Another pool for the same servers: what one finds out about them, both know.
     public func sibling(connections: Int, as pool: DatabaseMetrics.Pool = .other) -> PostgresDatabase {
         PostgresDatabase(address, connections, pool)

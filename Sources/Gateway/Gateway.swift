@@ -257,6 +257,13 @@ public final class Gateway: Service {
         }
     }
 
+    /// Sends one message on a socket and keeps it, for those who look whether sockets come through.
+    public func keepProbe(on socket: Socket) async throws {
+        try await socket.opened.futureResult.get()
+        _ = await socket.send(ByteBuffer(string: "apus"))
+        await keep(socket)
+    }
+
     /// Does what there is to do for a socket, and waits for its end.
     private func keep(_ socket: Socket, _ body: () async -> Void = {}) async {
         await withGracefulShutdownHandler {

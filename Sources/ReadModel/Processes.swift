@@ -89,7 +89,7 @@ public struct Processes: Sendable {
         """
         SELECT process, roles, address, version, sockets, started_at, seen_at
         FROM   apus_process
-        WHERE  expires_at > $1
+        WHERE  expires_at > $1 AND roles <> 'doctor'
         ORDER  BY started_at, process
         """)
 }

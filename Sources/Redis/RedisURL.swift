@@ -20,7 +20,8 @@ public struct RedisURL: Sendable, Unprinted {
     let password: String?
     let database: Int
     let isEncrypted: Bool
-    let authoritiesPath: String?
+    /// The file of authorities that the address names.
+    public let authoritiesPath: String?
 
     private static let defaultPort = 6379
 

@@ -71,15 +71,23 @@ package struct DataFolder {
     ///
     /// - Throws: ``OperatorFault`` where it is there and cannot be used.
     package func keptSecret() throws -> Hidden<[UInt8]>? {
+        guard let secret = try readSecret() else { return nil }
+        KeptFiles.restrict(secretPath)
+        // Whoever has made it may have ended before its name was on the disk.
+        do { try KeptFiles.synchronize(path) } catch { throw OperatorFault("\(error)") }
+        return secret
+    }
+
+    /// The same, and nothing about its file is changed.
+    ///
+    /// - Throws: ``OperatorFault``
+    package func readSecret() throws(OperatorFault) -> Hidden<[UInt8]>? {
         guard FileManager.default.fileExists(atPath: secretPath) else { return nil }
         guard let kept = FileManager.default.contents(atPath: secretPath) else {
             throw OperatorFault("\(secretPath) cannot be read by this user, and without the secret nothing is done")
         }
         let secret = String(decoding: kept, as: UTF8.self).trimmingCharacters(in: .newlines)
         guard !secret.isEmpty else { throw OperatorFault("\(secretPath) is empty: restore it, or stokens and logins break") }
-        KeptFiles.restrict(secretPath)
-        // Whoever has made it may have ended before its name was on the disk.
-        do { try KeptFiles.synchronize(path) } catch { throw OperatorFault("\(error)") }
         return Hidden(Array(secret.utf8))
     }
 

@@ -108,7 +108,7 @@ class Authority:
         self.folder = folder
         self.certificate = folder / "authority.pem"
         key = folder / "authority.key"
-        made = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-days", "2")
+        made = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-days", "90")
         run(*made, "-keyout", key, "-out", self.certificate, "-subj", "/CN=Authority of the tests")
         for name in self.NAMES:
             run(*made, "-CA", self.certificate, "-CAkey", key, "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem",

@@ -15,7 +15,7 @@ import shutil
 import socket
 import tempfile
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 
 from common import (
     ROOT, Answer, Authority, Client, Process, Server, equal, expected, free_port, offered, run, support, test, true, uid, unpack,
@@ -73,13 +73,12 @@ PROXIES = {
 
 
 @contextlib.contextmanager
-def proxy(name: str, authority: Authority, server: Server) -> Iterator[int]:
-    """Runs a proxy before the server, and gives its port."""
+def proxy(name: str, authority: Authority, server: Server, change: Callable[[str], str] = str) -> Iterator[int]:
+    """Runs a proxy before the server, and gives its port. `change` makes another configuration of it first."""
     adapt, file = PROXIES[name]
-    folder, port = authority.folder / name, free_port()
-    folder.mkdir()
+    folder, port = Path(tempfile.mkdtemp(dir=authority.folder, prefix=f"{name}.")), free_port()
     folder.chmod(0o777)
-    text = (ROOT / "ops" / "proxies" / file).read_text()
+    text = change((ROOT / "ops" / "proxies" / file).read_text())
     text = text.replace("/etc/ssl/", f"{authority.folder}/").replace("127.0.0.1:3735", server.authority)
     text = text.replace('"port" => 3735', f'"port" => {server.port}')
     text, command = adapt(text, folder, port)

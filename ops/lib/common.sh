@@ -31,6 +31,18 @@ need_packages() {
     "${apt[@]}" install -y --no-install-recommends "${missing[@]}" </dev/null >/dev/null
 }
 
+# Installs daemons that only tests run: Debian's services of those that are missing are not started.
+need_daemons() {
+    local policy=/usr/sbin/policy-rc.d made=
+    if ((EUID == 0)) && [[ ! -e $policy ]]; then
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod +x "$policy"
+        made=yes
+    fi
+    need_packages "$@" || { [[ ! $made ]] || rm -f "$policy"; return 1; }
+    [[ ! $made ]] || rm -f "$policy"
+}
+
 need_swift() {
     need_packages "${SWIFT_PACKAGES[@]}" "${APUS_PACKAGES[@]}"
     command -v swift >/dev/null || fail "Swift is missing: no swift on PATH nor in /opt/swift/usr/bin"

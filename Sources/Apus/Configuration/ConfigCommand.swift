@@ -62,7 +62,7 @@ extension Environment {
     fileprivate func isSaid(_ setting: SettingFacts) -> Bool { found(setting).map { $0.given.origin != .commandLine } ?? false }
 
     /// Every text that is no value of its setting, and every pair of settings that do not go together; in words.
-    fileprivate var wrongValues: [String] {
+    var wrongValues: [String] {
         var words: [String] = []
         for setting in Settings.all {
             do { if let text = try text(setting) { try setting.check(text) } } catch { words.append(Self.words(error)) }

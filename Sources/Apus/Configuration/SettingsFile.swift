@@ -14,11 +14,11 @@ struct SettingsFile {
     private static let longestBytes = 1 << 20
     private static let (others, quotes): (Int, [Character]) = (0o077, ["\"", "'"])
 
-    /// Whether a file is one of variables: its first line that says anything has one.
+    /// Whether a file is one of variables: its first line that says anything has one. (An etebase-server.ini may say nothing.)
     ///
     /// - Throws: `ValidationError` where it cannot be read.
     static func isOfVariables(_ path: String) throws -> Bool {
-        guard let first = lines(try text(path)).first else { return true }
+        guard let first = lines(try text(path)).first else { return false }
         return !first.text.hasPrefix("[") && name(of: first.text) != nil
     }
 
