@@ -36,6 +36,8 @@ public struct APISettings: Sendable {
     public var bodyLimitBytes = 75_000_000
     /// The longest content of a chunk.
     public var chunkLimitBytes = 32 << 20
+    /// How often strangers may try something.
+    public var limits = LimitSettings()
     /// Which addresses of clients are kept with what they write.
     public var addresses = RecordedAddresses.none
     /// The most items in a batch or transaction.
@@ -59,6 +61,7 @@ public struct API: Sendable {
     let settings: APISettings
     let admission: Admission
     let challenges: Challenges
+    let limits: Limits
     let clock: @Sendable () -> Timestamp
     let readings: @Sendable () async -> [Reading]
 
@@ -67,12 +70,13 @@ public struct API: Sendable {
     ///   - readiness: what `/ready` tells; its service is run by whoever made it.
     ///   - admission: which connections and how many bytes are let in.
     ///   - secret: the server's secret, from which the key of the login challenges is derived.
+    ///   - limits: what strangers may try; the same for all that answers in a process.
     ///   - clock: the present moment.
     ///   - readings: what stands beside the metrics that are kept, asked for when somebody looks.
     public init(
         readModel: ReadModel, door: Door, sessions: Sessions, renewals: TokenRenewals,
         realTime: RealTime, readiness: Readiness, settings: APISettings, admission: Admission, secret: [UInt8],
-        clock: @escaping @Sendable () -> Timestamp, readings: @escaping @Sendable () async -> [Reading]
+        limits: Limits, clock: @escaping @Sendable () -> Timestamp, readings: @escaping @Sendable () async -> [Reading]
     ) {
         self.readModel = readModel
         self.door = door
@@ -82,6 +86,7 @@ public struct API: Sendable {
         self.readiness = readiness
         self.settings = settings
         self.admission = admission
+        self.limits = limits
         self.clock = clock
         self.readings = readings
         challenges = Challenges(secret: secret, validSeconds: settings.challengeSeconds)

@@ -74,10 +74,32 @@ struct APIError: Error, Sendable {
         return error
     }
 
+    /// Too many logins have failed.
+    static func tooManyLogins(retryAfter wait: Duration) -> APIError {
+        let seconds = wait.wholeSeconds
+        var error = APIError(
+            .tooManyRequests, code: "too_many_requests", "Too many attempts to log in. Try again in \(seconds) seconds.")
+        error.headers[.retryAfter] = "\(seconds)"
+        return error
+    }
+
+    /// More than one may do in a time, of what is no login: clients try again quietly, as with all that is too much.
+    static func tooMany(retryAfter wait: Duration) -> APIError {
+        let seconds = wait.wholeSeconds
+        var error = APIError(.serviceUnavailable, code: "unavailable", "Too many of these. Try again in \(seconds) seconds.")
+        error.headers[.retryAfter] = "\(seconds)"
+        return error
+    }
+
     /// Something is away or overloaded; clients try again quietly.
     static let unavailable: APIError = {
         var error = APIError(.serviceUnavailable, code: "unavailable", "The server cannot do this right now. Try again later.")
         error.headers[.retryAfter] = "1"
         return error
     }()
+}
+
+extension Duration {
+    /// Rounded up.
+    fileprivate var wholeSeconds: Int64 { components.seconds + (components.attoseconds > 0 ? 1 : 0) }
 }

@@ -16,6 +16,7 @@ extension API {
         let name = try call.body.decode { validation, value, location in
             validation.fields(value, location)?.text("username", &validation).map { AccountName($0) }
         }
+        try await limits.challenge(attempt(name, call), at: call.now)
         let (account, keys) = try await readModel.snapshot(.small) { try $0.initializedAccount(of: name) }
         let challenge = challenges.make(for: account.user, at: call.now)
         return Answer.messagePack { writer in
@@ -30,8 +31,11 @@ extension API {
     func logIn(_ call: Call) async throws -> Response {
         let signed = try call.body.decode(SignedResponse.read)
         let response = try LoginResponse(signed.response)
-        let (account, keys) = try await readModel.snapshot(.small) { try $0.initializedAccount(of: response.user) }
-        try check(response, signed, for: account, keys, action: "login", call)
+        let (account, keys) = try await counted(attempt(response.user, call), call) {
+            let (account, keys) = try await readModel.snapshot(.small) { try $0.initializedAccount(of: response.user) }
+            try check(response, signed, for: account, keys, action: "login", call)
+            return (account, keys)
+        }
         let token = try await sessions.logIn(
             account.user, seed: challenges.seed(of: signed.response, by: account.user), device: device(of: call), at: call.now)
         guard let token else { throw APIError.expiredChallenge }
@@ -61,7 +65,10 @@ extension API {
         // A name that nobody has is let through, as recorded in `auth-change-password`; another user's is not.
         if case .found(let other) = named, other.user != account.user { throw APIError.wrongUser }
         guard let keys = account.keys else { throw APIError.userNotInitialized }
-        try check(response, signed, for: account, keys, action: "changePassword", call)
+        // Whoever has found a session may not guess the password with it.
+        try await counted(Attempt(name: account.username, address: call.countedAddress(settings.limits)), call) {
+            try check(response, signed, for: account, keys, action: "changePassword", call)
+        }
         guard let loginPubkey = response.loginPubkey, let content = response.encryptedContent else {
             throw APIError.badLogin("A change of password needs loginPubkey and encryptedContent.")
         }
@@ -90,6 +97,7 @@ extension API {
         guard signup.canLogIn else {
             throw Refusal.invalidFields([FieldError(.loginPubkey, .notLoginKey)])
         }
+        try await limits.signUp(from: call.countedAddress(settings.limits), at: call.now)
         let command = CreateUser(
             username: signup.username, email: signup.email, keys: signup.keys, passwordSalt: Sodium.randomAlphanumerics(40),
             mayCreate: settings.isSignupOpen)
@@ -109,6 +117,24 @@ extension API {
         let prepared = try await readModel.snapshot(.small) { try $0.prepare(command) }
         try await door.commit(prepared, by: Actor(user: prepared.state.user), at: call.now, holding: call.body.heldBytes)
         return Answer.nothing(.noContent, to: call)
+    }
+
+    private func attempt(_ name: AccountName, _ call: Call) -> Attempt {
+        Attempt(name: name.name.text, address: call.countedAddress(settings.limits))
+    }
+
+    /// Lets somebody show that they know a password, if not too often in vain.
+    private func counted<T>(_ attempt: Attempt, _ call: Call, _ show: () async throws -> T) async throws -> T {
+        try await limits.login(attempt, at: call.now)
+        do {
+            let shown = try await show()
+            await limits.succeeded(attempt, at: call.now)
+            return shown
+        } catch let error as APIError {
+            // What failed of the server's is not the client's fault.
+            if error.status.kind == .clientError { await limits.failed(attempt, at: call.now) }
+            throw error
+        }
     }
 
     /// Checks, in the original's order, what a client signed (`auth-login`): the action, the challenge's age, its user, the

@@ -23,6 +23,9 @@ extension Call {
         }
     }
 
+    /// The client's address, to be counted by; nil where a proxy hides it.
+    func countedAddress(_ limits: LimitSettings) -> String? { clientAddress(limits.isProxied ? .fromProxy : .ofConnections) }
+
     private var forwardedAddress: String? {
         // Of several fields the last counts, as of several addresses in one.
         guard let field = headers[values: Self.forwardedFor].last,

@@ -7,11 +7,15 @@ extension API {
     /// Carries out a command of the request's user: in one snapshot the user is authenticated, the command is made, and what it
     /// needs to know is read.
     ///
-    /// - Parameter make: the command; may run several times.
+    /// - Parameters:
+    ///   - admit: whether the user may have a command decided that can be made.
+    ///   - make: the command; may run several times.
     func commit<C: Command>(
-        _ call: Call, _ make: @escaping @Sendable (Snapshot, Authenticated) throws -> C
+        _ call: Call, admit: (Authenticated) async throws -> Void = { _ in },
+        _ make: @escaping @Sendable (Snapshot, Authenticated) throws -> C
     ) async throws where C.Needs: ReadNeeds {
         let (user, prepared) = try await prepare(call, .small) { snapshot, user in (user, try snapshot.prepare(make(snapshot, user))) }
+        try await admit(user)
         try await door.commit(prepared, by: user.actor, at: call.now, holding: call.body.heldBytes)
     }
 

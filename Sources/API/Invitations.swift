@@ -39,7 +39,8 @@ extension API {
     /// `POST invitation/outgoing/`
     func sendInvitation(_ call: Call) async throws -> Response {
         let offer = Result { try call.body.decode(NewInvitation.read) }
-        try await commit(call) { snapshot, user in
+        let admit = { (user: Authenticated) in try await limits.invite(user.user, at: call.now) }
+        try await commit(call, admit: admit) { snapshot, user in
             let new = try offer.get()
             // That there is no such collection is told before what is wrong with the invitee.
             guard try snapshot.state(CollectionNeeds(new.collection)).owner != nil else { throw Refusal.doesNotExist(.collection) }

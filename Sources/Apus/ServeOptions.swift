@@ -28,6 +28,11 @@ struct ServeOptions: ParsableArguments {
     @Option(help: Settings.sealInterval.help) var sealInterval: String?
     @Flag(help: Settings.recordAddresses.help) var recordAddresses = false
     @Flag(help: Settings.trustProxy.help) var trustProxy = false
+    @Option(help: Settings.loginLimit.help) var loginLimit: String?
+    @Option(help: Settings.loginLimitName.help) var loginLimitName: String?
+    @Option(help: Settings.loginLimitAddress.help) var loginLimitAddress: String?
+    @Option(help: Settings.signupLimit.help) var signupLimit: String?
+    @Option(help: Settings.invitationLimit.help) var invitationLimit: String?
     @Option(help: Settings.logFormat.help) var logFormat: LogFormat?
     @Option(help: Settings.logLevel.help) var logLevel: String?
 
@@ -60,6 +65,11 @@ struct ServeOptions: ParsableArguments {
             Settings.sealInterval.name: sealInterval,
             Settings.recordAddresses.name: recordAddresses ? "on" : nil,
             Settings.trustProxy.name: trustProxy ? "on" : nil,
+            Settings.loginLimit.name: loginLimit,
+            Settings.loginLimitName.name: loginLimitName,
+            Settings.loginLimitAddress.name: loginLimitAddress,
+            Settings.signupLimit.name: signupLimit,
+            Settings.invitationLimit.name: invitationLimit,
             Settings.logFormat.name: logFormat?.rawValue,
             Settings.logLevel.name: logLevel,
         ]

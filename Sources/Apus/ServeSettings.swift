@@ -50,6 +50,8 @@ extension Environment {
         settings.publicAddress = try optional(Settings.publicURL)
         let isProxyTrusted = try value(Settings.trustProxy)
         settings.addresses = try value(Settings.recordAddresses) ? (isProxyTrusted ? .fromProxy : .ofConnections) : .none
+        settings.limits = try limitSettings()
+        settings.limits.isProxied = isProxyTrusted
         settings.dashboardURL = try optional(Settings.dashboardURL)
         settings.challengeSeconds = try value(Settings.challengeLifetime).components.seconds
         settings.bodyLimitBytes = try value(Settings.bodyLimit)

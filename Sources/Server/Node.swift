@@ -34,6 +34,8 @@ package struct Node: Sendable {
     let bulletin: any Bulletin
     /// Nil where tickets are no business of other processes.
     let sharedTickets: RedisTickets?
+    /// Nil where no other process counts with this one.
+    let sharedWindows: RedisWindows?
     /// None where the append projects.
     let projectors: [Projector]
 
@@ -90,9 +92,11 @@ package struct Node: Sendable {
                 let prefix = try await SharedName.of(database, secret: key)
                 bulletin = RedisBulletin(redis, channel: prefix + ":bulletin")
                 sharedTickets = RedisTickets(redis, prefix: prefix + ":ticket:", secret: key)
+                sharedWindows = RedisWindows(redis, prefix: prefix + ":window:")
             } else {
                 bulletin = LocalBulletin()
                 sharedTickets = nil
+                sharedWindows = nil
             }
             self.bulletin = bulletin
             let progress = Progress()
@@ -141,6 +145,7 @@ package struct Node: Sendable {
             let bulletin = LocalBulletin()
             self.bulletin = bulletin
             sharedTickets = nil
+            sharedWindows = nil
             projectors = []
             chunks = ContentStores(table: TableContents(database), files: files, place: place)
             readModel = ReadModel(database: database, stokens: stokens, contents: chunks, progress: nil)

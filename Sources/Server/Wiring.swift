@@ -15,6 +15,7 @@ package struct Wiring: Sendable {
     private let sessions: Sessions
     private let renewals: TokenRenewals
     private let observation: Observation
+    private let limits: Limits
 
     /// Raises the limit of open files.
     ///
@@ -30,6 +31,7 @@ package struct Wiring: Sendable {
             connections: .init(all: try Descriptors.connections(settings.connections), isProxied: settings.isProxied),
             memoryBytes: settings.memoryBytes, logger: logger)
         realTime = try Self.realTime(node, sessions, settings, admission.memory, logger)
+        limits = Limits(settings.api.limits, secret: node.secret.value, shared: node.sharedWindows)
         readiness = Readiness(Checks(node: node, roles: settings.roles, logger: logger).all())
     }
 
@@ -54,7 +56,7 @@ package struct Wiring: Sendable {
         API(
             readModel: node.readModel, door: node.door, sessions: sessions, renewals: renewals,
             realTime: realTime, readiness: readiness, settings: settings.api, admission: admission, secret: node.secret.value,
-            clock: Node.clock, readings: observation.readings)
+            limits: limits, clock: Node.clock, readings: observation.readings)
     }
 
     /// What answers clients, on connections that were admitted.

@@ -19,7 +19,8 @@ struct RouteCase: Sendable, CustomTestStringConvertible {
     var testDescription: String { "\(route) \(sentence)" }
 
     static let all =
-        operations + accounts + logins + collections + lists + items + commits + chunks + members + invitations + sockets + probes
+        operations + accounts + logins + limits + collections + lists + items + commits + chunks + members + invitations + sockets
+        + probes
 }
 
 @Suite("The routes", RunningServers()) struct RouteTests {

@@ -48,6 +48,9 @@ final class TestServer: Sendable {
         settings.isProxied = true
         plain = try Wiring(node, settings, logger: logger)
         settings.api.isSignupOpen = true
+        // Everybody in these tests is at one address.
+        settings.api.limits.signups = nil
+        settings.api.limits.loginsFromAddress = nil
         settings.api.isDebug = true
         settings.api.metricsToken = Hidden("seen")
         settings.api.dashboardURL = "https://example.com/{username}"

@@ -34,7 +34,8 @@ enum Settings {
             "Limits",
             [
                 bodyLimit.facts, chunkLimit.facts, batchLimit.facts, connections.facts, memory.facts, socketsPerUser.facts,
-                socketRate.facts, pingInterval.facts,
+                socketRate.facts, pingInterval.facts, loginLimit.facts, loginLimitName.facts,
+                loginLimitAddress.facts, signupLimit.facts, invitationLimit.facts,
             ]
         ),
         ("Running and ending", [sealInterval.facts, lameDuck.facts, drain.facts, logFormat.facts, logLevel.facts]),
