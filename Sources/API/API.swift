@@ -36,6 +36,10 @@ public struct APISettings: Sendable {
     public var bodyLimitBytes = 75_000_000
     /// The longest content of a chunk.
     public var chunkLimitBytes = 32 << 20
+    /// Whether all requests come through a proxy, which tells clients' addresses and numbers the requests.
+    public var isProxied = false
+    /// Whether the log tells users' numbers and clients' addresses.
+    public var logsClients = false
     /// How often strangers may try something.
     public var limits = LimitSettings()
     /// Which addresses of clients are kept with what they write.

@@ -16,8 +16,14 @@ extension API {
         let name = try call.body.decode { validation, value, location in
             validation.fields(value, location)?.text("username", &validation).map { AccountName($0) }
         }
-        try await limits.challenge(attempt(name, call), at: call.now)
-        let (account, keys) = try await readModel.snapshot(.small) { try $0.initializedAccount(of: name) }
+        let (account, keys): (Account, UserKeys)
+        do {
+            try await limits.challenge(attempt(name, call), at: call.now)
+            (account, keys) = try await readModel.snapshot(.small) { try $0.initializedAccount(of: name) }
+        } catch let error as APIError {
+            call.log.loginFailed(error)
+            throw error
+        }
         let challenge = challenges.make(for: account.user, at: call.now)
         return Answer.messagePack { writer in
             writer.map(count: 3)
@@ -36,6 +42,7 @@ extension API {
             try check(response, signed, for: account, keys, action: "login", call)
             return (account, keys)
         }
+        call.log.isOf(account.user)
         let token = try await sessions.logIn(
             account.user, seed: challenges.seed(of: signed.response, by: account.user), device: device(of: call), at: call.now)
         guard let token else { throw APIError.expiredChallenge }
@@ -66,7 +73,7 @@ extension API {
         if case .found(let other) = named, other.user != account.user { throw APIError.wrongUser }
         guard let keys = account.keys else { throw APIError.userNotInitialized }
         // Whoever has found a session may not guess the password with it.
-        try await counted(Attempt(name: account.username, address: call.countedAddress(settings.limits)), call) {
+        try await counted(Attempt(name: account.username, address: call.countedAddress(settings)), call) {
             try check(response, signed, for: account, keys, action: "changePassword", call)
         }
         guard let loginPubkey = response.loginPubkey, let content = response.encryptedContent else {
@@ -97,7 +104,7 @@ extension API {
         guard signup.canLogIn else {
             throw Refusal.invalidFields([FieldError(.loginPubkey, .notLoginKey)])
         }
-        try await limits.signUp(from: call.countedAddress(settings.limits), at: call.now)
+        try await limits.signUp(from: call.countedAddress(settings), at: call.now)
         let command = CreateUser(
             username: signup.username, email: signup.email, keys: signup.keys, passwordSalt: Sodium.randomAlphanumerics(40),
             mayCreate: settings.isSignupOpen)
@@ -107,6 +114,7 @@ extension API {
         let user = prepared.state.user ?? events.first.map { UserID(rawValue: $0.position.rawValue) }
         let account = try await readModel.snapshot(.small) { snapshot in try user.flatMap { try snapshot.account($0) } }
         guard let account, let keys = account.keys else { throw APIError.unavailable }
+        call.log.isOf(account.user)
         return answer(try await sessions.create(for: account.user, device: device(of: call), at: call.now), for: account, keys)
     }
 
@@ -120,19 +128,25 @@ extension API {
     }
 
     private func attempt(_ name: AccountName, _ call: Call) -> Attempt {
-        Attempt(name: name.name.text, address: call.countedAddress(settings.limits))
+        Attempt(name: name.name.text, address: call.countedAddress(settings))
     }
 
     /// Lets somebody show that they know a password, if not too often in vain.
     private func counted<T>(_ attempt: Attempt, _ call: Call, _ show: () async throws -> T) async throws -> T {
-        try await limits.login(attempt, at: call.now)
+        do { try await limits.login(attempt, at: call.now) } catch {
+            call.log.loginFailed(error)
+            throw error
+        }
         do {
             let shown = try await show()
             await limits.succeeded(attempt, at: call.now)
             return shown
         } catch let error as APIError {
             // What failed of the server's is not the client's fault.
-            if error.status.kind == .clientError { await limits.failed(attempt, at: call.now) }
+            if error.status.kind == .clientError {
+                call.log.loginFailed(error)
+                await limits.failed(attempt, at: call.now)
+            }
             throw error
         }
     }

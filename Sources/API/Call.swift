@@ -25,6 +25,7 @@ struct Call: Sendable {
     let channel: any Channel
     /// Its place among the others; nil when it was lost meanwhile.
     let connection: Connection?
+    let log: RequestLog
 
     func parameter(_ name: String) -> String {
         guard let value = parameters[name] else { preconditionFailure("the route has no parameter \(name)") }
@@ -97,6 +98,7 @@ extension API {
         let address = call.clientAddress(settings.addresses)
         let (result, renewal) = try await readModel.snapshot(extent) { [sessions] snapshot in
             guard let session = try sessions.session(token: token, at: call.now, snapshot) else { throw APIError.invalidToken }
+            call.log.isOf(session.user)
             guard session.isActive else { throw APIError.inactiveUser }
             return (try body(snapshot, Authenticated(session: session, token: token, address: address)), session.renewal)
         }
@@ -112,7 +114,9 @@ extension API {
             return nil
         }
         let token = try token(of: call)
-        guard let renewal = try await readModel.unchanged(list, since: seen, token: token, at: call.now, sessions) else { return nil }
+        let found = try await readModel.unchanged(list, since: seen, token: token, at: call.now, sessions)
+        guard let (user, renewal) = found else { return nil }
+        call.log.isOf(user)
         recognize(call)
         try await renew(token, renewal)
         return Answer.messagePack { writer in

@@ -15,23 +15,25 @@ extension Call {
     ///
     /// Of the addresses in `X-Forwarded-For` it is the last, which the proxy itself has added: those before it are what
     /// the client says, and anybody can say anything.
-    func clientAddress(_ addresses: RecordedAddresses) -> String? {
+    func clientAddress(_ addresses: RecordedAddresses) -> String? { Self.clientAddress(addresses, headers, channel) }
+
+    static func clientAddress(_ addresses: RecordedAddresses, _ headers: HTTPFields, _ channel: any Channel) -> String? {
         switch addresses {
         case .none: nil
         case .ofConnections: channel.remoteAddress?.ipAddress
-        case .fromProxy: forwardedAddress ?? channel.remoteAddress?.ipAddress
+        case .fromProxy: forwardedAddress(headers) ?? channel.remoteAddress?.ipAddress
         }
     }
 
     /// The client's address, to be counted by; nil where a proxy hides it.
-    func countedAddress(_ limits: LimitSettings) -> String? { clientAddress(limits.isProxied ? .fromProxy : .ofConnections) }
+    func countedAddress(_ settings: APISettings) -> String? { clientAddress(settings.isProxied ? .fromProxy : .ofConnections) }
 
-    private var forwardedAddress: String? {
+    private static func forwardedAddress(_ headers: HTTPFields) -> String? {
         // Of several fields the last counts, as of several addresses in one.
-        guard let field = headers[values: Self.forwardedFor].last,
+        guard let field = headers[values: forwardedFor].last,
             let last = field.split(separator: ",", omittingEmptySubsequences: false).last
         else { return nil }
-        return Self.address(last)
+        return address(last)
     }
 
     /// The address as this program writes it, without the port that some proxies tell too; nil where the text is none.

@@ -35,8 +35,6 @@ public struct LimitSettings: Sendable {
     public var signups: RateLimit? = RateLimit(300, in: .seconds(3600))
     /// Invitations that a user sends.
     public var invitations: RateLimit? = RateLimit(300, in: .seconds(3600))
-    /// Whether clients' addresses are told by a proxy.
-    public var isProxied = false
 
     public init() {}
 }

@@ -49,31 +49,39 @@ public struct Responder: HTTPResponder {
         let connection = api.admission.connections.connection(of: context.channel)
         // Whoever sends many requests at once does not keep a thread for all of them.
         if connection?.isAhead == true { await Task.yield() }
+        let log = RequestLog(request.headers, on: context.channel, id: Self.id(of: context), api.settings, context.logger)
         let target = Target(request.head.path ?? "")
         let match = routes.match(request.method, path: target.path)
         var response =
             if let connection {
-                await connection.attend { await answer(request, target, match, connection, context) }
+                await connection.attend { await answer(request, target, match, connection, context.channel, log) }
             } else {
                 // It was closed before its request was looked at.
                 Answer.error(.unavailable)
             }
         if request.method == .head { response.body = .init() }
         if request.headers[.connection] == "close" { response.headers[.connection] = "close" }
+        response.headers[RequestLog.header] = log.id
         let duration = start.duration(to: .now)
         count(request.method, match, response.status, duration)
-        log(request, match, response, duration, context)
+        write(request, match, response, duration, log)
         return response
     }
 
+    /// As the server calls it already.
+    private static func id(of context: ConnectionContext) -> String {
+        context.logger[metadataKey: "hb.request.id"].map { "\($0)" } ?? "\(RequestID())"
+    }
+
     private func answer(
-        _ request: Request, _ target: Target, _ match: Routes.Match, _ connection: Connection, _ context: ConnectionContext
+        _ request: Request, _ target: Target, _ match: Routes.Match, _ connection: Connection, _ channel: any Channel,
+        _ log: RequestLog
     ) async -> Response {
         if let refusal = refusal(of: request, match) { return refusal }
         if let preflight = CORS.preflight(request) { return preflight }
         var response: Response
-        do { response = try await handle(request, target, match, connection, context.channel) } catch {
-            response = render(error, context.logger)
+        do { response = try await handle(request, target, match, connection, channel, log) } catch {
+            response = render(error, log.logger)
         }
         CORS.decorate(&response, for: request)
         return response
@@ -103,7 +111,8 @@ public struct Responder: HTTPResponder {
     }
 
     private func handle(
-        _ request: Request, _ target: Target, _ match: Routes.Match, _ connection: Connection, _ channel: any Channel
+        _ request: Request, _ target: Target, _ match: Routes.Match, _ connection: Connection, _ channel: any Channel,
+        _ log: RequestLog
     ) async throws -> Response {
         switch match {
         case .notFound: throw target.path.hasPrefix("/static/") ? APIError.staticNotFound : APIError.notFound
@@ -111,7 +120,7 @@ public struct Responder: HTTPResponder {
         case .found(let route, let parameters):
             var call = Call(
                 method: request.method, headers: request.headers, authority: request.head.authority ?? "", parameters: parameters,
-                query: Query(target.query), body: .absent, now: api.clock(), channel: channel, connection: connection)
+                query: Query(target.query), body: .absent, now: api.clock(), channel: channel, connection: connection, log: log)
             var reader = BodyReader(
                 request, to: route, bodyLimitBytes: api.settings.bodyLimitBytes, api.admission, connection)
             let (bytes, share) = try await reader.read { [call] in
@@ -172,19 +181,19 @@ public struct Responder: HTTPResponder {
 
     private static let probes: Set<String> = ["/live", "/ready", "/health", "/metrics"]
 
-    private func log(
-        _ request: Request, _ match: Routes.Match, _ response: Response, _ duration: Duration, _ context: ConnectionContext
+    private func write(
+        _ request: Request, _ match: Routes.Match, _ response: Response, _ duration: Duration, _ log: RequestLog
     ) {
         let route = if case .found(let route, _) = match { route.pattern } else { "-" }
         let milliseconds = Double(duration.components.attoseconds / 1_000_000_000_000) / 1000 + Double(duration.components.seconds * 1000)
         // Those who look whether the server is well do so all the time.
         let isProbe = Self.probes.contains(route) && response.status.kind == .successful
-        context.logger.log(
+        log.logger.log(
             level: isProbe ? .debug : .info, "request",
             metadata: [
                 "method": "\(request.method.rawValue)", "route": "\(route)", "status": .stringConvertible(response.status.code),
-                "ms": .stringConvertible(milliseconds), "request_id": "\(context.id)",
-            ])
+                "ms": .stringConvertible(milliseconds),
+            ].merging(log.client) { $1 })
     }
 }
 

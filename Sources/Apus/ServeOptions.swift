@@ -35,6 +35,7 @@ struct ServeOptions: ParsableArguments {
     @Option(help: Settings.invitationLimit.help) var invitationLimit: String?
     @Option(help: Settings.logFormat.help) var logFormat: LogFormat?
     @Option(help: Settings.logLevel.help) var logLevel: String?
+    @Flag(help: Settings.logClients.help) var logClients = false
 
     /// What was said, by the names of variables.
     var flags: Environment.Variables {
@@ -72,6 +73,7 @@ struct ServeOptions: ParsableArguments {
             Settings.invitationLimit.name: invitationLimit,
             Settings.logFormat.name: logFormat?.rawValue,
             Settings.logLevel.name: logLevel,
+            Settings.logClients.name: logClients ? "on" : nil,
         ]
         return said.compactMapValues { $0 }
     }

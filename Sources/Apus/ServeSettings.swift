@@ -51,7 +51,8 @@ extension Environment {
         let isProxyTrusted = try value(Settings.trustProxy)
         settings.addresses = try value(Settings.recordAddresses) ? (isProxyTrusted ? .fromProxy : .ofConnections) : .none
         settings.limits = try limitSettings()
-        settings.limits.isProxied = isProxyTrusted
+        settings.isProxied = isProxyTrusted
+        settings.logsClients = try value(Settings.logClients)
         settings.dashboardURL = try optional(Settings.dashboardURL)
         settings.challengeSeconds = try value(Settings.challengeLifetime).components.seconds
         settings.bodyLimitBytes = try value(Settings.bodyLimit)

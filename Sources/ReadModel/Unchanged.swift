@@ -12,20 +12,24 @@ extension ReadModel {
     /// Whether nothing has changed in a list since `seen`: by far the most frequent question, answered with one statement
     /// whose cost does not depend on how much there is.
     ///
-    /// - Returns: whether the token is to be renewed; nil when something has changed, or when the answer takes a closer
+    /// - Returns: whose token it is, and whether it is to be renewed; nil when something has changed, or when the answer takes a closer
     ///   look for any other reason: the token or the collection is none of the user's, or the read model is behind.
     public func unchanged(_ list: FollowedList, since seen: LogHead, token: String, at now: Timestamp, _ sessions: Sessions) async throws
-        -> Session.Renewal?
+        -> (user: UserID, renewal: Session.Renewal)?
     {
         // A replica has no tokens.
         if hasReplica { return nil }
         let values = sessions.question(token: token, at: now) + [.integer(seen.position.rawValue), .integer(seen.epoch)]
         switch list {
         case .collections:
-            return try await database.ask(Self.selectUnchangedCollections, values) { Sessions.renewal($0) }.first
+            return try await database.ask(Self.selectUnchangedCollections, values) { Self.holder($0) }.first
         case .items(let uid):
-            return try await database.ask(Self.selectUnchangedItems, values + [.text(uid.rawValue)]) { Sessions.renewal($0) }.first
+            return try await database.ask(Self.selectUnchangedItems, values + [.text(uid.rawValue)]) { Self.holder($0) }.first
         }
+    }
+
+    private static func holder(_ row: any Row) -> (user: UserID, renewal: Session.Renewal) {
+        (UserID(rawValue: row.integer(0)), Sessions.renewal(row))
     }
 
     private static let selectUnchangedItems = Sessions.statement(

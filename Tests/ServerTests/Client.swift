@@ -49,6 +49,8 @@ struct Client: Sendable {
     var token: String?
     /// What is sent beside what is usual, or instead.
     var headers: HTTPFields = [:]
+    /// Where what is done for the client is logged.
+    var logger: Logger
 
     private let channel: NIOAsyncTestingChannel
 
@@ -59,6 +61,7 @@ struct Client: Sendable {
         _ server: TestServer, name: String = "nobody", on wiring: Wiring? = nil, as audience: Responder.Audience = .clients
     ) async throws {
         self.server = server
+        logger = server.logger
         self.name = name
         let wiring = wiring ?? server.wiring
         responder = Responder(api: wiring.api(wiring.admission), for: audience)
@@ -86,7 +89,7 @@ struct Client: Sendable {
         for field in headers { request.headerFields[field.name] = field.value }
         return try await responder.respond(
             to: Request(head: request, body: .init(buffer: bytes)),
-            context: ConnectionContext(source: ApplicationRequestContextSource(channel: channel, logger: server.logger)))
+            context: ConnectionContext(source: ApplicationRequestContextSource(channel: channel, logger: logger)))
     }
 
     func get(_ path: String) async throws -> Answer { try await call(.get, path) }

@@ -123,7 +123,7 @@ extension TestServer {
         settings.api.limits.logins = nil
         settings.api.limits.loginsOfName = nil
         settings.api.limits.invitations = nil
-        settings.api.limits.isProxied = true
+        settings.api.isProxied = true
         change(&settings.api.limits)
         return try Wiring(wiring.node, settings, logger: logger)
     }

@@ -19,7 +19,7 @@ struct RouteCase: Sendable, CustomTestStringConvertible {
     var testDescription: String { "\(route) \(sentence)" }
 
     static let all =
-        operations + accounts + logins + limits + collections + lists + items + commits + chunks + members + invitations + sockets
+        operations + accounts + logins + limits + logs + collections + lists + items + commits + chunks + members + invitations + sockets
         + probes
 }
 

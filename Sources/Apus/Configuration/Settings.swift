@@ -38,7 +38,7 @@ enum Settings {
                 loginLimitAddress.facts, signupLimit.facts, invitationLimit.facts,
             ]
         ),
-        ("Running and ending", [sealInterval.facts, lameDuck.facts, drain.facts, logFormat.facts, logLevel.facts]),
+        ("Running and ending", [sealInterval.facts, lameDuck.facts, drain.facts, logFormat.facts, logLevel.facts, logClients.facts]),
     ]
 
     static let all = parts.flatMap(\.settings)
@@ -289,4 +289,8 @@ extension Settings {
         guard let level = Logger.Level(rawValue: text) else { throw ValidationError("\(text) is no level of the log") }
         return level
     }
+
+    static let logClients = Setting(
+        "APUS_LOG_CLIENTS", flag: "--log-clients", default: .text("off"),
+        "The log tells users' numbers and clients' addresses, and of failed logins.", SettingText.flag)
 }
