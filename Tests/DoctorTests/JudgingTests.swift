@@ -88,14 +88,14 @@ import Testing
                         return "done"
                     })
         }
-        let before = await Doctor.examine([check], mends: false)
+        let before = try await Doctor.examine([check], mends: false)
         #expect(before.map(\.finding.result) == [.warning] && before.map(\.mended) == [nil])
-        let after = await Doctor.examine([check], mends: true)
+        let after = try await Doctor.examine([check], mends: true)
         #expect(after.map(\.finding.result) == [.ok] && after.map(\.mended) == ["done"])
     }
 
     @Test("what only waits runs beside the others, and is told in its turn")
-    func order() async {
+    func order() async throws {
         let started = AsyncStream.makeStream(of: Void.self)
         let checks = [
             Check(1, "Waits", onlyWaits: true) {
@@ -107,7 +107,7 @@ import Testing
                 return .ok("has woken")
             },
         ]
-        #expect(await Doctor.examine(checks, mends: false).map(\.number) == [1, 2])
+        #expect(try await Doctor.examine(checks, mends: false).map(\.number) == [1, 2])
     }
 }
 
