@@ -3,6 +3,21 @@
 /// Pattern: ``Node`` opens the database and puts on it what every subcommand works with; ``Wiring`` adds what a process in its roles
 /// needs to answer requests, and listens nowhere, so that a test can hold it; ``Serving`` listens, and runs it from its start to its end.
 ///
+/// From request to frame, the way of a batch of items; each step makes one thing of another, and nothing is made twice:
+///
+/// 1. `API`: `ConnectionHandler` lets the bytes in, `Responder` finds the route, `BodyReader` the body: a `Call`.
+/// 2. `commitItems` decodes the body into `OfferedItem`s and contents. In one `Snapshot` the caller is authenticated, and what the
+///    `CommitItems` needs to know is read, tail of the log included: a `Prepared` command.
+/// 3. `Door.commit` puts contents where they belong, which leaves `Write`s for those that go into the table: a `Submission`.
+/// 4. `Committer` takes what waits as a group. `Plan` brings each state up to date, decides, and gives the events positions:
+///    `RecordedEvent`s. `AppendRows` makes rows of them, once: on SQLite they are inserted, on PostgreSQL they go to `apus_append`.
+/// 5. Once that is durable the request is answered. `.appended` is posted on the `Bulletin`, and wakes projectors.
+/// 6. `DjangoProjection` makes rows of the read model of the `RecordedEvent`s: on SQLite in the transaction of 4, on PostgreSQL a
+///    `Projector` reads them from the log. Then `.projected` is posted, with the collections, and wakes readers that wait.
+/// 7. `Gateway` tells the `Feed` of each collection; its `FeedState` says where to look. One `Snapshot` says who may still listen and
+///    what has changed: `ItemContent`s, whose contents are fetched where they lie elsewhere.
+/// 8. `API.itemList` encodes them, once for all who wait at the same place: a `Message`, which each `Socket` puts into a frame.
+///
 /// Concurrency: everything that lives long is a service of one group. Services stop in reverse order.
 internal import API
 internal import EventLog
