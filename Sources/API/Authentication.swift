@@ -16,10 +16,16 @@ extension API {
         let name = try call.body.decode { validation, value, location in
             validation.fields(value, location)?.text("username", &validation).map { AccountName($0) }
         }
-        let (account, keys): (Account, UserKeys)
+        let account: Account, keys: UserKeys
+        let attempt = attempt(name, call)
         do {
-            try await limits.challenge(attempt(name, call), at: call.now)
-            (account, keys) = try await readModel.snapshot(.small) { try $0.initializedAccount(of: name) }
+            try limits.challenge(attempt, at: call.now)
+            do {
+                (account, keys) = try await readModel.snapshot(.small) { try $0.initializedAccount(of: name) }
+            } catch let error as APIError where error.status.kind == .clientError {
+                try await limits.failedChallenge(attempt, at: call.now)
+                throw error
+            }
         } catch let error as APIError {
             call.log.loginFailed(error)
             throw error

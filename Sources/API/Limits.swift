@@ -7,11 +7,12 @@ internal import Sodium
 /// A name at an address has the strict one. Those of a name and of an address alone are wide, and none of the business of whoever has
 /// logged in with this name from this address before: no stranger shuts out a user where the user is.
 ///
-/// A login that succeeds counts against nobody: what fails is counted when it has failed, and the challenge is given back. Between
+/// What succeeds counts against nobody: a login, or a challenge for a name that is there, is counted when it has failed. Between
 /// looking and counting others may look too; what is tried so at one time is bounded by the connections of an address.
+///
+/// Each process counts for itself too. A challenge is weighed against that alone, since it is cheap and asked for often: of several
+/// front ends each tells a stranger of so many names that nobody has, and a login is weighed against what all have counted.
 public struct Limits: Sendable {
-    /// How many challenges for each failed login: who logs in often, and many at a time, asks for many.
-    static let challengesPerLogin = 10
     /// How long an address that a name has logged in from is known as its own.
     static let knownFor = Duration.seconds(30 * 86_400)
 
@@ -31,9 +32,18 @@ public struct Limits: Sendable {
 
     /// Somebody wants to log in.
     ///
-    /// - Throws: ``APIError`` 429 where too many logins have failed, or too many challenges have led to none.
-    func challenge(_ attempt: Attempt, at now: Timestamp) async throws(APIError) {
-        let wait = await weigh(logins(attempt, .look) + challenges(attempt, .take), of: attempt, at: now)
+    /// - Throws: ``APIError`` 429 where too many logins have failed.
+    func challenge(_ attempt: Attempt, at now: Timestamp) throws(APIError) {
+        let wait = local.weigh(logins(attempt, .look), mark: mark(attempt), at: now.rawValue)
+        guard wait == .zero else { throw .tooManyLogins(retryAfter: wait) }
+    }
+
+    /// Somebody wanted to log in under a name that cannot.
+    ///
+    /// - Throws: ``APIError`` 429 where too many logins have failed, at whichever front end.
+    func failedChallenge(_ attempt: Attempt, at now: Timestamp) async throws(APIError) {
+        _ = local.weigh(logins(attempt, .add), mark: mark(attempt), at: now.rawValue)
+        let wait = await shared?.weigh(logins(attempt, .take), mark: mark(attempt)) ?? .zero
         guard wait == .zero else { throw .tooManyLogins(retryAfter: wait) }
     }
 
@@ -45,21 +55,26 @@ public struct Limits: Sendable {
         guard wait == .zero else { throw .tooManyLogins(retryAfter: wait) }
     }
 
-    func failed(_ attempt: Attempt, at now: Timestamp) async { _ = await weigh(logins(attempt, .add), of: attempt, at: now) }
+    func failed(_ attempt: Attempt, at now: Timestamp) async {
+        let (weights, mark) = (logins(attempt, .add), mark(attempt))
+        _ = local.weigh(weights, mark: mark, at: now.rawValue)
+        _ = await shared?.weigh(weights, mark: mark)
+    }
 
     func succeeded(_ attempt: Attempt, at now: Timestamp) async {
-        _ = await weigh(challenges(attempt, .giveBack), of: attempt, at: now)
         guard let mark = mark(attempt), settings.loginsOfName != nil || settings.loginsFromAddress != nil else { return }
         local.remember(mark, for: Self.knownFor, at: now.rawValue)
         await shared?.remember(mark, for: Self.knownFor)
     }
 
-    /// Somebody wants an account.
+    /// Somebody wants an account. Whoever asks on the machine itself is none of the strangers'.
     ///
     /// - Throws: ``APIError`` 503 where too many from the address wanted one.
     func signUp(from address: String?, at now: Timestamp) async throws(APIError) {
         guard let limit = settings.signups, let address else { return }
-        try await take(window("signup", Self.network(of: address), limit), at: now)
+        let network = Self.network(of: address)
+        guard !network.hasPrefix("127."), network != Self.network(of: "::1") else { return }
+        try await take(window("signup", network, limit), at: now)
     }
 
     /// A user invites somebody.
@@ -75,17 +90,11 @@ public struct Limits: Sendable {
         guard wait == .zero else { throw .tooMany(retryAfter: wait) }
     }
 
-    private func logins(_ attempt: Attempt, _ action: Weight.Action) -> [Weight] { windows("login", attempt, action, times: 1) }
-
-    private func challenges(_ attempt: Attempt, _ action: Weight.Action) -> [Weight] {
-        windows("challenge", attempt, action, times: Self.challengesPerLogin)
-    }
-
-    private func windows(_ what: String, _ attempt: Attempt, _ action: Weight.Action, times factor: Int) -> [Weight] {
+    private func logins(_ attempt: Attempt, _ action: Weight.Action) -> [Weight] {
         var weights: [Weight] = []
         func add(_ limit: RateLimit?, _ kind: String, _ of: String?, isForStrangers: Bool) {
             guard let limit, let of else { return }
-            weights.append(Weight(action, window("\(what) \(kind)", of, limit.times(factor)), isForStrangers: isForStrangers))
+            weights.append(Weight(action, window("login \(kind)", of, limit), isForStrangers: isForStrangers))
         }
         let network = attempt.address.map { Self.network(of: $0) }
         add(settings.logins, "both", network.map { "\($0) \(attempt.name)" }, isForStrangers: false)

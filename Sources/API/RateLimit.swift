@@ -10,9 +10,6 @@ public struct RateLimit: Hashable, Sendable {
         self.window = window
     }
 
-    /// The same with `factor` times as many.
-    public func times(_ factor: Int) -> RateLimit { RateLimit(count * factor, in: window) }
-
     /// Of the window, in microseconds.
     public var windowMicroseconds: Int64 { window.microseconds }
     /// After how many microseconds what has happened once is forgotten.
@@ -34,7 +31,7 @@ public struct LimitSettings: Sendable {
     /// Sign-ups from an address.
     public var signups: RateLimit? = RateLimit(300, in: .seconds(3600))
     /// Invitations that a user sends.
-    public var invitations: RateLimit? = RateLimit(300, in: .seconds(3600))
+    public var invitations: RateLimit? = RateLimit(1000, in: .seconds(3600))
 
     public init() {}
 }

@@ -25,8 +25,6 @@ public struct Weight: Hashable, Sendable {
         case take
         /// One more is counted, if there is room or not.
         case add
-        /// One that was counted is forgotten.
-        case giveBack
     }
 
     public let action: Action
@@ -91,10 +89,9 @@ final class LocalWindows: Sendable {
             for weight in weights where weight.action != .look {
                 let limit = weight.window.limit
                 let emptyAt = Self.emptyAt(weight.window, in: slots, at: now)
-                let interval = weight.action == .giveBack ? -limit.intervalMicroseconds : limit.intervalMicroseconds
                 // Also where more was counted than there was room for, the next is let in after an interval.
-                let next = min(emptyAt + interval, now + limit.windowMicroseconds)
-                if weight.action != .giveBack || emptyAt > now { Self.put(Self.short(weight.window.key), next, &slots, at: now) }
+                let next = min(emptyAt + limit.intervalMicroseconds, now + limit.windowMicroseconds)
+                Self.put(Self.short(weight.window.key), next, &slots, at: now)
             }
             return .zero
         }

@@ -65,7 +65,7 @@ package struct RedisWindows: SharedWindows {
         return await answers.first { _ in true } ?? nil
     }
 
-    /// As `LocalWindows` does it, with Redis' clock, which is the same for all. `look`, `take`, `add` and `giveBack` are 0 to 3.
+    /// As `LocalWindows` does it, with Redis' clock, which is the same for all. `look`, `take` and `add` are 0 to 2.
     private static let script = """
         local time = redis.call('TIME')
         local now = time[1] * 1000000 + time[2]
@@ -83,13 +83,8 @@ package struct RedisWindows: SharedWindows {
         for i = 1, count do
             local action, interval, window = tonumber(ARGV[i * 4 - 2]), tonumber(ARGV[i * 4 - 1]), tonumber(ARGV[i * 4])
             if empty[i] and action > 0 then
-                if action == 3 then interval = -interval end
                 local next = math.min(empty[i] + interval, now + window)
-                if next > now then
-                    redis.call('SET', KEYS[i], string.format('%.0f', next), 'PX', math.ceil((next - now) / 1000))
-                elseif empty[i] > now then
-                    redis.call('DEL', KEYS[i])
-                end
+                redis.call('SET', KEYS[i], string.format('%.0f', next), 'PX', math.ceil((next - now) / 1000))
             end
         end
         return 0

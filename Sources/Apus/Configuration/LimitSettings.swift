@@ -19,7 +19,7 @@ extension Settings {
         "APUS_SIGNUP_LIMIT", flag: "--signup-limit", default: .text("300/1h"), "How many may sign up from an address.", limit)
 
     static let invitationLimit = Setting(
-        "APUS_INVITATION_LIMIT", flag: "--invitation-limit", default: .text("300/1h"),
+        "APUS_INVITATION_LIMIT", flag: "--invitation-limit", default: .text("1000/1h"),
         "How many invitations to collections a user may send.", limit)
 
     @Sendable private static func limit(_ text: String, _ name: String) throws -> RateLimit? {
