@@ -44,7 +44,7 @@ struct EraseCommand: AsyncParsableCommand {
             throw OperatorFault(
                 "an erasure cannot be undone and there is no terminal to ask on: give --yes, or --dry-run to see what would go")
         }
-        let node = try await Node(dataOptions, environment, logger: .ofCommand)
+        let node = try await Node(dataOptions, environment, redis: environment.redis(logger: .ofCommand), logger: .ofCommand)
         let outcome = try await node.committing {
             let (found, going) = try await node.readModel.snapshot { snapshot in
                 let (state, files) = try snapshot.erasure(named: CanonicalName(name))
@@ -59,7 +59,10 @@ struct EraseCommand: AsyncParsableCommand {
             tell(found, erasure, going)
             guard !dryRun, yes || Terminal.agrees("Erase \(name) for good?") else { return .unchanged }
             // Whoever goes on writing would be in the way.
-            if found.user.isActive { try await disable(node) }
+            if found.user.isActive {
+                try await disable(node)
+                await node.announce(changed: erasure.user)
+            }
             let (proof, files) = try await erase(node)
             // What is not projected yet is still there.
             _ = try await node.readModel.snapshot { try $0.account(erasure.user) }

@@ -34,7 +34,8 @@ struct ResetCommand: AsyncParsableCommand {
             throw OperatorFault(
                 "a reset cannot be undone and there is no terminal to ask on: give --yes, or --dry-run to see what would be lost")
         }
-        let node = try await Node(dataOptions, dataOptions.environment(), logger: .ofCommand)
+        let environment = try dataOptions.environment()
+        let node = try await Node(dataOptions, environment, redis: environment.redis(logger: .ofCommand), logger: .ofCommand)
         let command = ResetAccount(username: name)
         let isReset: Bool = try await node.committing {
             let (state, lost) = try await node.readModel.snapshot { snapshot in
@@ -47,6 +48,7 @@ struct ResetCommand: AsyncParsableCommand {
             try await reset(command, node)
             // Where a projector does it, the sessions have ended when this is so.
             _ = try await node.readModel.snapshot { try $0.account(named: command.name) }
+            if let user = state.user.user { await node.announce(changed: user) }
             return true
         }
         print(

@@ -10,8 +10,8 @@ struct SessionsCommand: AsyncParsableCommand {
         commandName: "sessions", abstract: "Lists a user's login sessions, or ends them.",
         discussion: """
             Beside a running server. A session that was ended gets nothing more, nor does a WebSocket that it has opened, which is closed \
-            within half a minute; what its device has already got stays there. When a session was used last is known to about a \
-            hundredth of its life (APUS_TOKEN_LIFETIME).
+            at once where the servers share a Redis (APUS_REDIS_URL), and within half a minute elsewhere; what its device has already \
+            got stays there. When a session was used last is known to about a hundredth of its life (APUS_TOKEN_LIFETIME).
             """)
 
     @Argument(help: "The name.") var name: String
@@ -27,7 +27,8 @@ struct SessionsCommand: AsyncParsableCommand {
     func run() async throws {
         let environment = try dataOptions.environment()
         let lifetime = try environment.value(Settings.tokenLifetime)
-        let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
+        let logger = Logger(label: "apus")
+        let node = try await Node(dataOptions, environment, redis: environment.redis(logger: logger), logger: logger)
         // What was committed last must be projected to be read, whether or not a server runs.
         let canonical = CanonicalName(name)
         let account = try await node.committing { try await node.readModel.snapshot { try $0.account(named: canonical) } }
@@ -43,6 +44,7 @@ struct SessionsCommand: AsyncParsableCommand {
             throw ValidationError("\(account.username.visible) has no session \((revoke ?? "").visible): apus user sessions lists them")
         }
         try await sessions.end(ended)
+        await node.announce(endedSessions: ended.map(\.id))
         try node.close()
         print("\(ended.count) of \(found.count) sessions of \(account.username) were ended.")
     }

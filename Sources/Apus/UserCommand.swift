@@ -89,9 +89,12 @@ private func commit<C: Command>(
     _ command: C, _ dataOptions: DataOptions, makesDatabase: Bool = false
 ) async throws where C.Needs: ReadNeeds {
     let environment = try dataOptions.environment()
-    let node = try await Node(dataOptions, environment, makesDatabase: makesDatabase, logger: Logger(label: "apus"))
+    let logger = Logger(label: "apus")
+    let node = try await Node(
+        dataOptions, environment, makesDatabase: makesDatabase, redis: environment.redis(logger: logger), logger: logger)
     do {
-        try await node.committing { _ = try await node.door.commit(command, by: .operator, at: Node.clock()) }
+        let events = try await node.committing { try await node.door.commit(command, by: .operator, at: Node.clock()) }
+        for case .userActivityChanged(let event) in events.map(\.event) { await node.announce(changed: event.user) }
     } catch let refusal as Refusal {
         throw ValidationError(refusal.words)
     }

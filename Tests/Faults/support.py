@@ -591,6 +591,8 @@ def main(about: str, options: Callable[[argparse.ArgumentParser], None] | None =
         options(parser)
     arguments = parser.parse_args()
     faulthandler.dump_traceback_later(LIMIT_SECONDS, exit=True)
+    # A shell that runs us in the background has it ignored, and what we start would ignore it too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     passed = failed = 0
     for sentence, function in itertools.chain(TESTS, more(arguments) if more else ()):
         if arguments.only not in sentence:

@@ -199,5 +199,30 @@ def across(arguments: argparse.Namespace) -> None:
         equal(cluster.gateways[0].get("/api/v1/collection/").status, 404, "the API on a gateway")
 
 
+@test("what the operator ends by a command is closed on every gateway at once, not when gateways look next")
+def by_command(arguments: argparse.Namespace) -> str:
+    with contextlib.ExitStack() as stack:
+        cluster = Cluster(arguments, stack)
+        took = []
+        for command in (["sessions", "--all"], ["disable"], ["reset", "--yes"], ["erase", "--yes"]) * 2:
+            alice = somebody(cluster.front)
+            notes = new_collection(alice)
+            stoken = alice.stoken(notes)
+            sockets = [opened(gateway, ticket(alice, notes), stoken) for gateway in cluster.gateways]
+            ended = cluster.front.apus("user", command[0], alice.name, *command[1:], environment={
+                "APUS_SECRET": SECRET, "APUS_DATABASE_URL": cluster.database.url, "APUS_REDIS_URL": cluster.redis.url})
+            equal((ended.returncode, ended.stderr), (0, ""), f"apus user {command[0]}")
+            began = time.monotonic()
+            for socket in sockets:
+                try:
+                    raise AssertionError(f"a frame came: {socket.recv(timeout=PATIENCE_SECONDS)!r}")
+                except common.ConnectionClosed as closed:
+                    equal(closed.rcvd.code, 1008, f"the code after {command[0]}")
+            took.append(time.monotonic() - began)
+        # Gateways look every half a minute, so that one of all of them would hardly be closed by then without being told.
+        true(max(took) < 5, f"the sockets were closed after {took} seconds")
+        return f"after {max(took):.2f} s at the latest"
+
+
 if __name__ == "__main__":
     support.main(__doc__, lambda parser: parser.add_argument("--postgres", required=True, help="postgres://…"))
