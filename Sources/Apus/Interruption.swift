@@ -14,13 +14,23 @@ enum Interruption {
             source.setEventHandler {
                 defer { withExtendedLifetime(source) {} }
                 TemporaryFiles.removeAll {
-                    signal(number, SIG_DFL)
-                    kill(getpid(), number)
-                    while true { pause() }
+                    end(by: number)
                 }
             }
             source.resume()
         }
+    }
+
+    /// Ends the process by a signal. This thread takes it: Dispatch blocks signals on its threads and reads what is blocked everywhere,
+    /// so that one for the process as a whole may be lost.
+    private static func end(by number: Int32) -> Never {
+        signal(number, SIG_DFL)
+        var signals = sigset_t()
+        unsafe sigemptyset(&signals)
+        unsafe sigaddset(&signals, number)
+        unsafe pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+        raise(number)
+        _exit(128 + number)
     }
 
     /// Whether whoever has started the process wants the signal to do nothing, as shells do for what runs in the background.
