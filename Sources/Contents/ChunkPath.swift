@@ -57,10 +57,8 @@ public struct ChunkPath: Hashable, Sendable {
             }
     }
 
-    /// Two digits for each byte.
     private static func hash(_ text: String) -> String {
-        Sodium.blake2b(Array(text.utf8), personalization: "apus-chunk-path", length: 24)
-            .map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        Sodium.blake2b(Array(text.utf8), personalization: "apus-chunk-path", length: 24).hexadecimal
     }
 
     /// What file systems keep.

@@ -47,19 +47,13 @@ extension Claim {
         case .collectionType(let type):
             // An entry of PostgreSQL's index holds no more than some 2,700 bytes. On SQLite an adopted one may stand in full.
             type.count > Self.longestInFull
-                ? [ClaimKey("long-type/" + hexadecimal(Sodium.blake2b(type, personalization: "apus-type"))), Self.inFull(type)]
+                ? [ClaimKey("long-type/" + Sodium.blake2b(type, personalization: "apus-type").hexadecimal), Self.inFull(type)]
                 : [Self.inFull(type)]
         }
     }
 
-    private static func inFull(_ type: [UInt8]) -> ClaimKey { ClaimKey("type/" + hexadecimal(type)) }
+    private static func inFull(_ type: [UInt8]) -> ClaimKey { ClaimKey("type/" + type.hexadecimal) }
 
     /// Up to how many bytes a type stands in its claim as it is.
     private static let longestInFull = 1024
-}
-
-/// Two digits for each byte.
-func hexadecimal(_ bytes: [UInt8]) -> String {
-    let digits = Array("0123456789abcdef".utf8)
-    return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
 }

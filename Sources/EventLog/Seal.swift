@@ -43,7 +43,7 @@ public struct Seal: Hashable, Sendable {
 
     /// One line: position, hash, signature and public key.
     public var text: String {
-        ([Self.mark, String(position.rawValue)] + [hash, signature, publicKey].map(hexadecimal)).joined(separator: " ")
+        ([Self.mark, String(position.rawValue)] + [hash, signature, publicKey].map(\.hexadecimal)).joined(separator: " ")
     }
 
     /// Whether the signature is that of the key.

@@ -48,7 +48,7 @@ public struct RedisTickets: Tickets {
 
     private func key(of ticket: String) -> RedisArgument {
         let hash = Sodium.blake2b(Array(ticket.utf8), personalization: "apus-ticket-key")
-        return .text(prefix + hash.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined())
+        return .text(prefix + hash.hexadecimal)
     }
 
     /// Looking and forgetting in one step, as GETDEL does in servers from 6.2 on.

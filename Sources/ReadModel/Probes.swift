@@ -7,7 +7,7 @@ internal import Sodium
 public enum Probes {
     /// How long a doctor may take, in microseconds.
     private static let goodFor: Int64 = 10 * 60_000_000
-    private static let tokenLength = 32
+    fileprivate static let tokenLength = 32
     private static let roles = "doctor"
 
     /// What a ticket begins with that is a probe's token, to open a socket through which nothing comes. No other has a dot.
@@ -31,7 +31,7 @@ public enum Probes {
 
     fileprivate static func name(of token: String) -> String {
         let hash = Sodium.blake2b(Array(token.utf8), personalization: "apus-probe")
-        return "doctor " + hash.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+        return "doctor " + hash.hexadecimal
     }
 
     fileprivate static let select = Statement("SELECT 1 FROM apus_process WHERE process = $1 AND roles = 'doctor' AND expires_at > $2")
@@ -42,6 +42,8 @@ extension ReadModel {
     ///
     /// - Throws: `DatabaseFault`.
     public func isProbe(_ token: String, at now: Timestamp) async throws -> Bool {
-        try await database.ask(Probes.select, [.text(Probes.name(of: token)), .integer(now.rawValue)]) { _ in true }.first ?? false
+        // Whoever guesses at random is not worth a question.
+        guard token.utf8.count == Probes.tokenLength else { return false }
+        return try await database.ask(Probes.select, [.text(Probes.name(of: token)), .integer(now.rawValue)]) { _ in true }.first ?? false
     }
 }

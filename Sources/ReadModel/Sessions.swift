@@ -192,7 +192,7 @@ public struct Sessions: Sendable {
 
     static func shortID(of token: String) -> String {
         let hash = Sodium.blake2b(Array(token.utf8), personalization: "apus-session", length: 16)
-        return hash.prefix(6).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        return Array(hash.prefix(6)).hexadecimal
     }
 
     /// What statements that look for a token ask with, as their first four parameters: the token, the present, and the

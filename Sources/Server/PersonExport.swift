@@ -105,7 +105,7 @@ package struct PersonExport: Sendable {
                 (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte) || [0x2d, 0x5f].contains(byte)
             }
             guard !isPlain || uid.isEmpty || uid.utf8.count > 200 else { return uid }
-            return "uid." + Sodium.blake2b(Array(uid.utf8)).prefix(16).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+            return "uid." + Sodium.blake2b(Array(uid.utf8), length: 16).hexadecimal
         }
     }
 }

@@ -1,5 +1,6 @@
 package import API
 package import Redis
+internal import Sodium
 internal import Synchronization
 
 /// Windows in Redis, against which all front ends on one log weigh. Who looks into Redis finds keyed hashes and times.
@@ -44,7 +45,7 @@ package struct RedisWindows: SharedWindows {
         _ = await ask(["SET", .text(key(mark)), "", "EX", .number(Int(time.components.seconds))])
     }
 
-    private func key(_ hash: [UInt8]) -> String { prefix + hash.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() }
+    private func key(_ hash: [UInt8]) -> String { prefix + hash.hexadecimal }
 
     /// Runs a command; nil where it has not answered in time, or has refused.
     private func ask(_ words: [RedisArgument]) async -> RedisValue? {

@@ -8,7 +8,7 @@ enum SharedName {
         let name = try await database.read { connection in try connection.first(selectName, []) { $0.text(0) } ?? "" }
         let key = Sodium.blake2b(secret, personalization: "apus-channels")
         let tag = Sodium.blake2b(Array(name.utf8), key: key, length: 16)
-        return "apus:" + tag.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        return "apus:" + tag.hexadecimal
     }
 
     /// The same for all who are connected to a database or to one of its standbys, however they got there.
