@@ -63,7 +63,7 @@ def chunk_mentions(server: Server) -> None:
     with nothing_changes(server):
         two = [item(new_uid(), chunks=[[chunk, None]] * 50_001) for _ in range(2)]
         equal(field_errors(person.batch(collection, *two), "content.chunks"), ["max_length"], "codes")
-        many = [[chunk, None]] * 300_000
+        many = [[chunk, None]] * 120_000
         equal(field_errors(person.batch(collection, item(new_uid(), chunks=many)), "content.chunks"), ["max_length"], "codes")
         equal(field_errors(person.create(new_uid(), chunks=many), "content.chunks"), ["max_length"], "codes")
     repeated = item(new_uid(), chunks=[[new_uid(), b"content"]] + [[chunk, None]] * 3)
