@@ -68,14 +68,14 @@ struct AdoptedRows {
         if !collections.isEmpty { try connection.enqueue(Self.upsertStates, [.texts(collections.map(\.rawValue))]) }
     }
 
-    private static let deleteChanges = Statement(list: "DELETE FROM apus_item WHERE id IN [$1 bigint]")
-    private static let deleteStates = Statement(list: "DELETE FROM apus_collection WHERE id IN [$1 bigint]")
+    private static let deleteChanges = Statement("DELETE FROM apus_item WHERE id IN [$1 bigint]")
+    private static let deleteStates = Statement("DELETE FROM apus_collection WHERE id IN [$1 bigint]")
 
     private static let upsertChanges = Statement(
-        list: AdoptedState.items + " AND item.id IN [$1 bigint] ON CONFLICT (id) DO UPDATE SET stoken = excluded.stoken")
+        AdoptedState.items + " AND item.id IN [$1 bigint] ON CONFLICT (id) DO UPDATE SET stoken = excluded.stoken")
 
     private static let upsertStates = Statement(
-        list: AdoptedState.collections + """
+        AdoptedState.collections + """
              WHERE collection.uid IN [$1 text]
             ON CONFLICT (id) DO UPDATE
             SET revision_stoken = excluded.revision_stoken, member_stoken = excluded.member_stoken
@@ -86,8 +86,8 @@ struct AdoptedRows {
 package enum AdoptedState {
     /// Fills the tables for everything that there is.
     package static func renew(_ connection: any Connection) throws {
-        try connection.execute(Statement("DELETE FROM apus_item"), [])
-        try connection.execute(Statement("DELETE FROM apus_collection"), [])
+        try connection.execute(Self.deleteAllItems, [])
+        try connection.execute(Self.deleteAllCollections, [])
         try connection.execute(Statement(items), [])
         try connection.execute(Statement(collections), [])
     }
@@ -111,6 +111,10 @@ package enum AdoptedState {
                          WHERE member.collection_id = collection.id), 0)
         FROM   django_etebase_collection collection
         """
+
+    private static let deleteAllItems = Statement("DELETE FROM apus_item")
+
+    private static let deleteAllCollections = Statement("DELETE FROM apus_collection")
 }
 
 extension ReadModelTable {

@@ -64,7 +64,7 @@ struct Batch {
     }
 
     private static let selectCollections = Statement(
-        list: "SELECT id, uid, owner_id FROM django_etebase_collection WHERE uid IN [$1 text]")
+        "SELECT id, uid, owner_id FROM django_etebase_collection WHERE uid IN [$1 text]")
 
     func stoken(of record: RecordedEvent) -> String {
         stokens.stoken(LogHead(position: record.position, epoch: record.epoch))
@@ -73,7 +73,9 @@ struct Batch {
     /// Gives the event a row among the stokens; its id is the position.
     func insertStoken(of record: RecordedEvent) throws {
         try connection.enqueue(
-            Statement("INSERT INTO django_etebase_stoken (id, uid) VALUES ($1, $2)"),
+            Self.insertStoken,
             [.integer(record.position.rawValue), .text(stoken(of: record))])
     }
+
+    private static let insertStoken = Statement("INSERT INTO django_etebase_stoken (id, uid) VALUES ($1, $2)")
 }

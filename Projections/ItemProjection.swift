@@ -323,8 +323,8 @@ struct ContentRows {
 
     private static let namesAtOnce = 100_000
     private static let relationSlice = 5_000
-    private static let checkAtOnce = Statement(sqlite: "SELECT 1", postgres: "SET CONSTRAINTS ALL IMMEDIATE")
-    private static let checkLater = Statement(sqlite: "SELECT 1", postgres: "SET CONSTRAINTS ALL DEFERRED")
+    private static let checkAtOnce = Statement("{sqlite: SELECT 1}{postgres: SET CONSTRAINTS ALL IMMEDIATE}")
+    private static let checkLater = Statement("{sqlite: SELECT 1}{postgres: SET CONSTRAINTS ALL DEFERRED}")
 
     /// Those of the restored rows that no later event of the run superseded.
     private var restoredRows: [[Value]] {
@@ -369,17 +369,17 @@ struct ContentRows {
     private static let updateCollectionStates = SetStatement(update: "apus_collection", key: "id", set: ["revision_stoken": .number])
 
     private static let selectRevisions = Statement(
-        list: "SELECT uid, id FROM django_etebase_collectionitemrevision WHERE uid IN [$1 text]")
+        "SELECT uid, id FROM django_etebase_collectionitemrevision WHERE uid IN [$1 text]")
     private static let selectItems = select(from: "django_etebase_collectionitem")
     private static let selectChunks = select(from: "django_etebase_collectionitemchunk")
 
     /// Collections and uids come as two lists of the same length.
     private static func select(from table: String) -> Statement {
         Statement(
-            pairs: """
-                SELECT found.collection_id, found.uid, found.id
-                FROM   PAIRS [$1 bigint, $2 text] AS wanted
-                THEN JOIN \(table) found ON found.uid = wanted.second AND found.collection_id + 0 = wanted.first
-                """)
+            """
+            SELECT found.collection_id, found.uid, found.id
+            FROM   PAIRS [$1 bigint, $2 text] AS wanted
+            THEN JOIN \(table) found ON found.uid = wanted.second AND found.collection_id + 0 = wanted.first
+            """)
     }
 }

@@ -12,13 +12,13 @@ extension Batch {
     }
 
     private static let deleteRelations = Statement(
-        list: """
-            DELETE FROM django_etebase_revisionchunkrelation
-            WHERE  revision_id IN (SELECT id FROM django_etebase_collectionitemrevision WHERE uid IN [$1 text])
-            """)
+        """
+        DELETE FROM django_etebase_revisionchunkrelation
+        WHERE  revision_id IN (SELECT id FROM django_etebase_collectionitemrevision WHERE uid IN [$1 text])
+        """)
 
-    private static let deleteRevisions = Statement(list: "DELETE FROM django_etebase_collectionitemrevision WHERE uid IN [$1 text]")
+    private static let deleteRevisions = Statement("DELETE FROM django_etebase_collectionitemrevision WHERE uid IN [$1 text]")
 
     private static let deleteChunks = Statement(
-        list: "DELETE FROM django_etebase_collectionitemchunk WHERE uid IN [$2 text] AND collection_id + 0 = $1")
+        "DELETE FROM django_etebase_collectionitemchunk WHERE uid IN [$2 text] AND collection_id + 0 = $1")
 }

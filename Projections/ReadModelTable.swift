@@ -69,7 +69,7 @@ package struct ReadModelTable: Sendable {
     /// The rows after a key, by their keys.
     package func rows(after key: Int64, limit: Int, _ connection: any Connection) throws -> [Line] {
         let select = Statement("\(selectAll) WHERE \(self.key) > $1 ORDER BY \(self.key) LIMIT $2")
-        return try connection.query(readingMoments(select), [.integer(key), .integer(Int64(limit))], line)
+        return try connection.query(select, [.integer(key), .integer(Int64(limit))], line)
     }
 
     /// Goes through all rows, page by page. What happens to rows that were passed is not seen.
@@ -89,15 +89,15 @@ package struct ReadModelTable: Sendable {
 
     /// Those rows that there are with these keys.
     package func rows(keys: [Int64], _ connection: any Connection) throws -> [Int64: [Value]] {
-        let select = Statement(list: "\(selectAll) WHERE \(key) IN [$1 bigint]")
-        let found = try connection.query(readingMoments(select), [.integers(keys)], line)
+        let select = Statement("\(selectAll) WHERE \(key) IN [$1 bigint]")
+        let found = try connection.query(select, [.integers(keys)], line)
         return Dictionary(uniqueKeysWithValues: found.map { ($0.key, $0.values) })
     }
 
     /// Those rows that a condition holds for, ordered by a column. The statement's parameters are numbers.
     package func rows(where condition: String, orderedBy column: String, _ values: [Value], _ connection: any Connection) throws -> [Line] {
         try connection.query(
-            readingMoments(Statement(list: "\(selectAll) WHERE \(condition) ORDER BY \(column)")), values, line)
+            Statement("\(selectAll) WHERE \(condition) ORDER BY \(column)"), values, line)
     }
 
     package func insert(_ lines: [Line], _ connection: any Connection) throws {
@@ -112,11 +112,11 @@ package struct ReadModelTable: Sendable {
     package func update(_ line: Line, _ connection: any Connection) throws {
         let changes = zip(columns, columns.indices).map { "\"\($0.name)\" = \(place($1))" }.joined(separator: ", ")
         try connection.enqueue(
-            writingMoments(Statement("UPDATE \(name) SET \(changes) WHERE \(key) = $1")), [.integer(line.key)] + line.values)
+            Statement("UPDATE \(name) SET \(changes) WHERE \(key) = $1"), [.integer(line.key)] + line.values)
     }
 
     package func delete(keys: [Int64], _ connection: any Connection) throws {
-        try connection.enqueue(Statement(list: "DELETE FROM \(name) WHERE \(key) IN [$1 bigint]"), [.integers(keys)])
+        try connection.enqueue(Statement("DELETE FROM \(name) WHERE \(key) IN [$1 bigint]"), [.integers(keys)])
     }
 
     private func line(_ row: any Row) -> Line {
@@ -131,28 +131,15 @@ package struct ReadModelTable: Sendable {
     }
 
     private var selectAll: String {
-        "SELECT \(([key] + columns.map { $0.kind == .moment ? Self.word(for: $0.name) : "\"\($0.name)\"" }).joined(separator: ", ")) FROM \(name)"
+        let names = columns.map { column in
+            guard column.kind == .moment else { return "\"\(column.name)\"" }
+            return "{sqlite: \"\(column.name)\"}{postgres: to_char(\"\(column.name)\" AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')}"
+        }
+        return "SELECT \(([key] + names).joined(separator: ", ")) FROM \(name)"
     }
 
     private func place(_ index: Int) -> String {
-        columns[index].kind == .moment ? Self.word(for: "\(index + 2)") : "$\(index + 2)"
-    }
-
-    /// What stands for a moment until the engine is known.
-    private static func word(for name: String) -> String { "{\(name)}" }
-
-    private func readingMoments(_ statement: Statement) -> Statement {
-        columns.filter { $0.kind == .moment }.reduce(statement) { statement, column in
-            statement.replacing(
-                Self.word(for: column.name), sqlite: "\"\(column.name)\"",
-                postgres: "to_char(\"\(column.name)\" AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')")
-        }
-    }
-
-    private func writingMoments(_ statement: Statement) -> Statement {
-        columns.indices.filter { columns[$0].kind == .moment }.reduce(statement) { statement, index in
-            statement.replacing(
-                Self.word(for: "\(index + 2)"), sqlite: "?\(index + 2)", postgres: "$\(index + 2)::timestamp AT TIME ZONE 'UTC'")
-        }
+        let parameter = "$\(index + 2)"
+        return columns[index].kind == .moment ? "\(parameter){postgres: ::timestamp AT TIME ZONE 'UTC'}" : parameter
     }
 }

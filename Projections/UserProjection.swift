@@ -6,8 +6,7 @@ internal import EventLog
 extension Batch {
     func create(_ event: UserCreated, _ record: RecordedEvent) throws {
         try connection.enqueue(
-            Statement(
-                sqlite: Self.insertUser, postgres: Self.insertUser.replacing("$6", with: "$6::timestamptz")),
+            Self.insertUser,
             [
                 .integer(record.position.rawValue), .text(event.unusablePassword), .text(event.username), .text(event.displayName),
                 .text(event.email), .text(record.occurredAt.text),
@@ -17,11 +16,7 @@ extension Batch {
 
     func setKeys(_ keys: UserKeys, of user: UserID) throws {
         try connection.enqueue(
-            Statement(
-                """
-                INSERT INTO django_etebase_userinfo (owner_id, version, salt, "loginPubkey", "encryptedContent", pubkey)
-                VALUES ($1, 1, $2, $3, $4, $5)
-                """),
+            Self.insertKeys,
             [
                 .integer(user.rawValue), .blob(keys.salt), .blob(keys.loginPubkey), .blob(keys.encryptedContent), .blob(keys.pubkey),
             ])
@@ -29,13 +24,13 @@ extension Batch {
 
     func changePassword(_ event: PasswordChanged) throws {
         try connection.enqueue(
-            Statement(#"UPDATE django_etebase_userinfo SET "loginPubkey" = $2, "encryptedContent" = $3 WHERE owner_id = $1"#),
+            Self.updatePassword,
             [.integer(event.user.rawValue), .blob(event.loginPubkey), .blob(event.encryptedContent)])
     }
 
     func changeActivity(_ event: UserActivityChanged) throws {
         try connection.enqueue(
-            Statement("UPDATE myauth_user SET is_active = ($2 <> 0) WHERE id = $1"),
+            Self.updateActivity,
             [.integer(event.user.rawValue), .flag(event.isActive)])
     }
 
@@ -44,24 +39,24 @@ extension Batch {
     func reset(_ event: UserReset) throws {
         let user = Value.integer(event.user.rawValue)
         let joined = try connection.query(
-            Statement("SELECT collection_id FROM django_etebase_collectionmember WHERE user_id = $1"), [user]
+            Self.selectMemberships, [user]
         ) { $0.integer(0) }
         try connection.enqueue(
-            Statement("DELETE FROM django_etebase_collectioninvitation WHERE user_id = $1"), [user])
+            Self.deleteInvitationsTo, [user])
         for collection in joined {
             try connection.enqueue(Self.deleteInvitationsOfMember, [user, .integer(collection)])
             try connection.enqueue(
-                Statement("DELETE FROM django_etebase_collectionmember WHERE user_id = $1 AND collection_id = $2"),
+                Self.deleteMember,
                 [user, .integer(collection)])
             try recountMembers(of: collection)
         }
         let owned = try connection.query(
-            Statement("SELECT id, uid FROM django_etebase_collection WHERE owner_id = $1"), [user]
+            Self.selectOwned, [user]
         ) { ($0.integer(0), CollectionUID($0.text(1))) }.filter { event.collections.contains($0.1) }.map(\.0)
         for collection in owned { try delete(collection: collection) }
-        try connection.enqueue(Statement("DELETE FROM django_etebase_userinfo WHERE owner_id = $1"), [user])
+        try connection.enqueue(Self.deleteKeys, [user])
         guard let keys = event.keys else {
-            return try connection.enqueue(Statement("DELETE FROM token_auth_authtoken WHERE user_id = $1"), [user])
+            return try connection.enqueue(Self.deleteSessions, [user])
         }
         try setKeys(keys, of: event.user)
     }
@@ -97,8 +92,11 @@ extension Batch {
     ].map { Statement($0) }
 
     private static let eraseTypes = Statement(
-        sqlite: "UPDATE django_etebase_collectiontype SET uid = CAST($2 || id AS BLOB) WHERE owner_id = $1",
-        postgres: "UPDATE django_etebase_collectiontype SET uid = convert_to($2::text || id, 'UTF8') WHERE owner_id = $1")
+        """
+        UPDATE django_etebase_collectiontype
+        SET    uid = {sqlite: CAST($2 || id AS BLOB)}{postgres: convert_to($2::text || id, 'UTF8')}
+        WHERE  owner_id = $1
+        """)
 
     private static let eraseUser = Statement(
         """
@@ -114,11 +112,12 @@ extension Batch {
         for statement in Self.deleteCollection { try connection.enqueue(statement, [.integer(collection)]) }
     }
 
-    private static let insertUser = """
+    private static let insertUser = Statement(
+        """
         INSERT INTO myauth_user
                (id, password, last_login, is_superuser, username, last_name, email, is_staff, is_active, date_joined, first_name)
-        VALUES ($1, $2, NULL, FALSE, $3, '', $5, FALSE, TRUE, $6, $4)
-        """
+        VALUES ($1, $2, NULL, FALSE, $3, '', $5, FALSE, TRUE, $6{postgres: ::timestamptz}, $4)
+        """)
 
     /// Rows before those that they refer to.
     private static let deleteCollection = [
@@ -143,4 +142,28 @@ extension Batch {
         "DELETE FROM apus_item WHERE collection_id = $1",
         "DELETE FROM apus_collection WHERE id = $1",
     ].map { Statement($0) }
+
+    private static let insertKeys = Statement(
+        """
+        INSERT INTO django_etebase_userinfo (owner_id, version, salt, "loginPubkey", "encryptedContent", pubkey)
+        VALUES ($1, 1, $2, $3, $4, $5)
+        """)
+
+    private static let updatePassword = Statement(
+        #"UPDATE django_etebase_userinfo SET "loginPubkey" = $2, "encryptedContent" = $3 WHERE owner_id = $1"#)
+
+    private static let updateActivity = Statement("UPDATE myauth_user SET is_active = ($2 <> 0) WHERE id = $1")
+
+    private static let selectMemberships = Statement("SELECT collection_id FROM django_etebase_collectionmember WHERE user_id = $1")
+
+    private static let deleteInvitationsTo = Statement("DELETE FROM django_etebase_collectioninvitation WHERE user_id = $1")
+
+    private static let deleteMember = Statement(
+        "DELETE FROM django_etebase_collectionmember WHERE user_id = $1 AND collection_id = $2")
+
+    private static let selectOwned = Statement("SELECT id, uid FROM django_etebase_collection WHERE owner_id = $1")
+
+    private static let deleteKeys = Statement("DELETE FROM django_etebase_userinfo WHERE owner_id = $1")
+
+    private static let deleteSessions = Statement("DELETE FROM token_auth_authtoken WHERE user_id = $1")
 }

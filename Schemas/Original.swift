@@ -22,7 +22,7 @@ enum Original {
         if let missing = tables.first(where: { !found.contains($0) }) {
             throw DatabaseFault(.corrupt, "the database of the EteSync server is not whole: the table \(missing) is missing")
         }
-        let made = try connection.query(Statement("SELECT app, name FROM django_migrations"), []) { ($0.text(0), $0.text(1)) }
+        let made = try connection.query(Self.selectMigrations, []) { ($0.text(0), $0.text(1)) }
         for (app, last) in migrations {
             let names = made.filter { $0.0 == app }.map(\.1)
             guard names.contains(last) else {
@@ -67,4 +67,6 @@ enum Original {
         END
         $$
         """
+
+    private static let selectMigrations = Statement("SELECT app, name FROM django_migrations")
 }

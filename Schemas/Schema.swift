@@ -61,10 +61,10 @@ public enum Schema {
             for upgrade in upgrades where upgrade.version > found {
                 for script in upgrade.scripts(dialect) { try connection.run(script: script) }
             }
-            try connection.execute(Statement("UPDATE apus_schema SET version = $1"), [.integer(newest)])
+            try connection.execute(Self.updateVersion, [.integer(newest)])
         } else {
             for script in scripts(dialect) { try connection.run(script: script) }
-            try connection.execute(Statement("INSERT INTO apus_schema (version) VALUES ($1)"), [.integer(newest)])
+            try connection.execute(Self.insertVersion, [.integer(newest)])
         }
         for script in functions(dialect) { try connection.run(script: script) }
     }
@@ -90,7 +90,7 @@ public enum Schema {
             }
             return nil
         }
-        let found = try connection.first(Statement("SELECT max(version) FROM apus_schema"), []) { $0.integer(0) } ?? 0
+        let found = try connection.first(Self.selectVersion, []) { $0.integer(0) } ?? 0
         guard found <= newest else {
             throw DatabaseFault(.corrupt, "the database has schema \(found), this program knows \(newest): use a newer apus")
         }
@@ -105,7 +105,7 @@ public enum Schema {
     public static func adopt(_ connection: any Connection, _ dialect: Dialect, inspect: () throws -> Void) throws {
         try takeOver(connection, dialect, from: .original, inspect)
         for script in schemaTable(dialect) + ApusTables.scripts(dialect) { try connection.run(script: script) }
-        try connection.execute(Statement("INSERT INTO apus_schema (version) VALUES ($1)"), [.integer(version)])
+        try connection.execute(Self.insertVersion, [.integer(version)])
         for script in functions(dialect) { try connection.run(script: script) }
     }
 
@@ -174,9 +174,12 @@ public enum Schema {
     }
 
     private static let tables = Statement(
-        sqlite: "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
-        postgres:
-            "SELECT table_name::text FROM information_schema.tables WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'")
+        """
+        {sqlite: SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'}
+        {postgres:
+            SELECT table_name::text FROM information_schema.tables WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'
+        }
+        """)
 
     /// SQLite's writer is alone anyway. PostgreSQL has nothing to lock before there are tables, so the lock is on a number,
     /// and goes with the transaction. Whoever comes second waits for as long as an upgrade takes; an upgrade itself waits
@@ -217,6 +220,12 @@ public enum Schema {
     }
 
     static func text(_ script: [UInt8]) -> String { String(decoding: script, as: UTF8.self) }
+
+    private static let updateVersion = Statement("UPDATE apus_schema SET version = $1")
+
+    private static let insertVersion = Statement("INSERT INTO apus_schema (version) VALUES ($1)")
+
+    private static let selectVersion = Statement("SELECT max(version) FROM apus_schema")
 }
 
 extension Schema.Upgrade {

@@ -47,7 +47,7 @@ struct AdoptCommand: AsyncParsableCommand {
             if !dryRun, !others.isEmpty { try await Others.requireNone(place, to: "adopting it") }
             let database = try open(place)
             if dryRun { try await survey(database, chunks, others) } else { try await adopt(database, chunks, environment) }
-            try (database as? SQLiteDatabase)?.close()
+            try database.close()
         } catch let fault as DatabaseFault { throw DatabaseFault(fault.kind, "\(fault). Nothing was changed.") }
     }
 

@@ -69,7 +69,7 @@ struct SecretCommand: AsyncParsableCommand {
                 if kept == nil { try folder.removeSecret() }
                 throw error
             }
-            try (database as? SQLiteDatabase)?.close()
+            try database.close()
         }
     }
 }

@@ -89,7 +89,7 @@ extension Status {
         if let replica {
             readModels.append(Self.readModel("replica", replica, standing, since: standing.unprojectedElsewhereSince, now))
         }
-        if let postgres = node.database as? PostgresDatabase { warnings += try await postgres.durabilityFaults() }
+        if case .postgres(let postgres) = node.database.engine { warnings += try await postgres.durabilityFaults() }
         let judged = Warnings(
             standing: standing, readModels: readModels, processes: found.processes, backup: found.backup,
             isForeign: found.foreign != nil, freeBytes: freeBytes(folder), now: now)

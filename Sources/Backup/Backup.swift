@@ -62,13 +62,14 @@ public struct Backup: Sendable {
     }
 
     private func fill(_ path: String, at time: Timestamp) async throws -> Report {
-        if let sqlite = database as? SQLiteDatabase { try await sqlite.copy(to: path) }
+        if case .sqlite(let sqlite) = database.engine { try await sqlite.copy(to: path) }
         // Not in WAL mode, which needs memory that is shared between processes: not every place for backups has it.
         let copy = try SQLiteDatabase(path: path, as: .foreign)
-        if database is SQLiteDatabase {
+        switch database.engine {
+        case .sqlite:
             let shape = try await Self.shape()
             try await copy.write { try shape.removeOthers(from: $0) }
-        } else {
+        case .postgres:
             try await copy.write { try Schema.create($0, .sqlite) }
             try await database.read { live in
                 try copy.writeWithin { try Self.copyRows(from: live, to: $0) }
@@ -101,7 +102,7 @@ public struct Backup: Sendable {
 
     /// Copies all rows out of a snapshot of PostgreSQL.
     private static func copyRows(from live: any Connection, to copy: any Connection) throws {
-        let version = try live.first(Statement("SELECT max(version) FROM apus_schema"), []) { $0.integer(0) }
+        let version = try live.first(Self.selectSchemaVersion, []) { $0.integer(0) }
         guard version == Schema.version else { throw DatabaseFault(.corrupt, "the database has a newer schema: use a newer apus") }
         let tables = try Table.all(copy)
         for table in tables { try copy.run(script: "DELETE FROM \(Shape.quoted(table.name))") }
@@ -223,6 +224,8 @@ public struct Backup: Sendable {
     private static let insertTable = Statement("INSERT INTO apus_backup_table (name, rows, digest) VALUES ($1, $2, $3)")
     private static let insertBackup = Statement(
         "INSERT INTO apus_backup (format, made_at, position, epoch, secret) VALUES ($1, $2, $3, $4, $5)")
+
+    private static let selectSchemaVersion = Statement("SELECT max(version) FROM apus_schema")
 }
 
 /// Why a backup is not taken or not restored. The description says what to do.

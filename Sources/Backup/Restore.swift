@@ -147,16 +147,16 @@ public struct Restore: Sendable {
                 throw BackupFault("the file is a database, but no backup")
             }
             try shape.requireNothingElse(in: connection, beside: Self.added)
-            guard try connection.query(Statement("PRAGMA integrity_check"), [], { $0.text(0) }) == ["ok"] else { throw Self.damaged }
+            guard try connection.query(Self.checkIntegrity, [], { $0.text(0) }) == ["ok"] else { throw Self.damaged }
             guard try connection.query(Self.selectKinds, [], { $0.integer(0) }).isEmpty else { throw Self.damaged }
-            let found = try connection.first(Statement("SELECT format, made_at, secret FROM apus_backup"), []) { row in
+            let found = try connection.first(Self.selectHeader, []) { row in
                 Header(format: row.integer(0), madeAt: Timestamp(rawValue: row.integer(1)), secret: row.blob(2))
             }
             guard let header = found else { throw Self.damaged }
             guard header.format == Backup.format else { throw BackupFault("the backup is of a newer form: use a newer apus") }
             var sums: [String: [UInt8]] = [:]
             for table in try Table.all(connection) { sums[table.name] = try table.sum(connection).digest }
-            let kept = try connection.query(Statement("SELECT name, digest FROM apus_backup_table"), []) { ($0.text(0), $0.blob(1)) }
+            let kept = try connection.query(Self.selectDigests, []) { ($0.text(0), $0.blob(1)) }
             guard sums == Dictionary(kept, uniquingKeysWith: { first, _ in first }) else { throw Self.damaged }
             return header
         }
@@ -172,7 +172,7 @@ public struct Restore: Sendable {
 
     private static func unpack(_ connection: any Connection, into chunks: FileContents) throws -> Int {
         var count = 0
-        _ = try connection.query(Statement("SELECT path, content, digest FROM apus_backup_file"), []) { row in
+        _ = try connection.query(Self.selectFiles, []) { row in
             let content = row.blob(1)
             guard Sodium.blake2b(content) == row.blob(2) else { throw damaged }
             try chunks.write(content, at: row.text(0))
@@ -191,7 +191,7 @@ public struct Restore: Sendable {
                 for table in tables { try table.rows(source) { try table.insert($0, target) } }
             }
             // The new epoch is written here.
-            try target.execute(Statement("UPDATE apus_epoch SET place = apus_place() WHERE epoch = (SELECT epoch FROM apus_log)"), [])
+            try target.execute(Self.updatePlace, [])
             let counted = try target.query(selectIdentities, []) { ($0.text(0), $0.text(1)) }
             for (table, column) in counted {
                 let values: [Value] = [.text(Shape.quoted(table)), .text(column)]
@@ -255,4 +255,15 @@ public struct Restore: Sendable {
         FROM   information_schema.columns
         WHERE  table_schema = current_schema() AND is_identity = 'YES'
         """)
+
+    private static let checkIntegrity = Statement("PRAGMA integrity_check")
+
+    private static let selectHeader = Statement("SELECT format, made_at, secret FROM apus_backup")
+
+    private static let selectDigests = Statement("SELECT name, digest FROM apus_backup_table")
+
+    private static let selectFiles = Statement("SELECT path, content, digest FROM apus_backup_file")
+
+    private static let updatePlace = Statement(
+        "UPDATE apus_epoch SET place = apus_place() WHERE epoch = (SELECT epoch FROM apus_log)")
 }

@@ -135,40 +135,40 @@ public struct TableContents: ContentStore {
 
     // Collections and uids come as two lists of the same length.
     private static let selectContents = Statement(
-        pairs: """
-            SELECT stored.collection, stored.uid, stored.content
-            FROM   PAIRS [$1 text, $2 text] AS wanted
-            THEN JOIN \(name) stored ON stored.collection = wanted.first AND stored.uid = wanted.second
-            """)
+        """
+        SELECT stored.collection, stored.uid, stored.content
+        FROM   PAIRS [$1 text, $2 text] AS wanted
+        THEN JOIN \(name) stored ON stored.collection = wanted.first AND stored.uid = wanted.second
+        """)
 
     private static let selectSlice = Statement("SELECT substr(content, $3, $4) FROM \(name) WHERE collection = $1 AND uid = $2")
 
     private static func selectPage(_ condition: String) -> Statement {
         Statement(
-            list: """
-                SELECT collection, uid, length(content)
-                FROM   \(name)
-                WHERE  (collection, uid) > ($1, $2) AND \(condition)
-                ORDER  BY collection, uid
-                LIMIT  $3
-                """)
+            """
+            SELECT collection, uid, length(content)
+            FROM   \(name)
+            WHERE  (collection, uid) > ($1, $2) AND \(condition)
+            ORDER  BY collection, uid
+            LIMIT  $3
+            """)
     }
 
     private static let selectPage = selectPage("TRUE")
     private static let selectPageOf = selectPage("collection IN [$4 text]")
 
-    private static let delete = Statement(list: "DELETE FROM \(name) WHERE collection = $1 AND uid IN [$2 text]")
-    private static let deleteAll = Statement(list: "DELETE FROM \(name) WHERE collection IN [$1 text]")
+    private static let delete = Statement("DELETE FROM \(name) WHERE collection = $1 AND uid IN [$2 text]")
+    private static let deleteAll = Statement("DELETE FROM \(name) WHERE collection IN [$1 text]")
     private static let deleteUnnamed = Statement(
-        list: """
-            DELETE FROM \(name)
-            WHERE  collection = $1 AND uid IN [$2 text]
-            AND    NOT EXISTS (
-                       SELECT 1
-                       FROM   django_etebase_collection owner
-                       JOIN   django_etebase_collectionitemchunk chunk ON chunk.collection_id = owner.id
-                       WHERE  owner.uid = \(name).collection AND chunk.uid = \(name).uid)
-            """)
+        """
+        DELETE FROM \(name)
+        WHERE  collection = $1 AND uid IN [$2 text]
+        AND    NOT EXISTS (
+                   SELECT 1
+                   FROM   django_etebase_collection owner
+                   JOIN   django_etebase_collectionitemchunk chunk ON chunk.collection_id = owner.id
+                   WHERE  owner.uid = \(name).collection AND chunk.uid = \(name).uid)
+        """)
 }
 
 extension StoredChunk {

@@ -20,9 +20,9 @@ public enum Value: Equatable, Sendable {
     case integer(Int64)
     case text(String)
     case blob([UInt8])
-    /// Several texts for one parameter (``Statement/init(list:)``).
+    /// Several texts for one parameter (``Statement``).
     case texts([String?])
-    /// Several numbers for one parameter (``Statement/init(list:)``).
+    /// Several numbers for one parameter (``Statement``).
     case integers([Int64?])
     /// Several byte strings for one parameter; PostgreSQL only.
     case blobs([[UInt8]?])
@@ -57,62 +57,6 @@ extension Value {
     public static func integer(orNull number: Int64?) -> Value { number.map { .integer($0) } ?? .null }
     /// 1 or 0: Django's booleans on SQLite; PostgreSQL's statements compare or cast.
     public static func flag(_ flag: Bool) -> Value { .integer(flag ? 1 : 0) }
-}
-
-/// A statement of SQL with parameters `$1`, `$2` …, prepared once by each connection.
-public struct Statement: Sendable {
-    let sqlite: String
-    let postgres: String
-
-    /// A statement that both engines understand.
-    public init(_ sql: String) { self.init(sqlite: sql, postgres: sql) }
-
-    /// A statement with lists among its parameters: `IN [$2 text]` and `IN [$2 bigint]` stand for the elements of the
-    /// second parameter.
-    public init(list sql: String) {
-        self.init(
-            sqlite: sql.replacing(Self.listParameter) { "IN (SELECT value FROM json_each(\($0.output.1)))" },
-            postgres: sql.replacing(Self.listParameter) { "= ANY(\($0.output.1)::\($0.output.2)[])" })
-    }
-
-    /// A statement about pairs: `PAIRS [$1 bigint, $2 text]` stands for a table whose columns, `first` and `second`, have the
-    /// elements of the two parameters, which are as many. What it joins to with `THEN JOIN` is looked up for each pair.
-    public init(pairs sql: String) {
-        self.init(
-            sqlite: sql.replacing(Self.pairParameters) { match in
-                """
-                (WITH first_list AS MATERIALIZED (SELECT key, value FROM json_each(\(match.output.1))),
-                      second_list AS MATERIALIZED (SELECT key, value FROM json_each(\(match.output.3)))
-                 SELECT first_list.value AS first, second_list.value AS second
-                 FROM   first_list JOIN second_list ON second_list.key = first_list.key)
-                """
-            }.replacing("THEN JOIN", with: "CROSS JOIN"),
-            postgres: sql.replacing(Self.pairParameters) { match in
-                let (one, first, other, second) = (match.output.1, match.output.2, match.output.3, match.output.4)
-                return "(SELECT first, second FROM unnest(\(one)::\(first)[], \(other)::\(second)[]) AS pairs (first, second))"
-            }.replacing("THEN JOIN", with: "JOIN"))
-    }
-
-    private static var pairParameters: Regex<(Substring, Substring, Substring, Substring, Substring)> {
-        /PAIRS \[(\$[0-9]+) (text|bigint), (\$[0-9]+) (text|bigint)\]/
-    }
-
-    /// The statement with a word in it replaced by what each engine calls the thing.
-    public func replacing(_ word: String, sqlite: String, postgres: String) -> Statement {
-        Statement(
-            sqlite: self.sqlite.replacing(word, with: sqlite), postgres: self.postgres.replacing(word, with: postgres))
-    }
-
-    private static var listParameter: Regex<(Substring, Substring, Substring)> { /IN \[(\$[0-9]+) (text|bigint)\]/ }
-
-    /// A statement that the engines write differently.
-    public init(sqlite: String, postgres: String) {
-        // SQLite would take `$1` for a name and number its parameters by their first appearance.
-        let dollar = UInt8(ascii: "$")
-        let questionMark = UInt8(ascii: "?")
-        self.sqlite = String(decoding: sqlite.utf8.map { $0 == dollar ? questionMark : $0 }, as: UTF8.self)
-        self.postgres = postgres
-    }
 }
 
 /// A row of an answer, good only while it is being read. Columns are counted from 0.
@@ -191,8 +135,8 @@ extension Connection {
 
 /// A database, with its pool of connections.
 public protocol Database: Sendable {
-    /// Which texts of statements it runs.
-    var dialect: Dialect { get }
+    /// What runs it.
+    var engine: DatabaseEngine { get }
 
     /// Runs `body` in a snapshot that no writer changes.
     ///

@@ -18,8 +18,8 @@ public final class PostgresDatabase: Database {
     private let pool: ConnectionPool
     private let questions: PostgresQuestions
 
-    /// The engine's dialect.
-    public var dialect: Dialect { .postgres }
+    /// This one.
+    public var engine: DatabaseEngine { .postgres(self) }
 
     /// Prepares a pool; nothing is opened yet.
     ///

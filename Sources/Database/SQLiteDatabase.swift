@@ -48,8 +48,8 @@ public final class SQLiteDatabase: Database {
     /// The files that are written, as they were when they were opened: the database and its log of changes.
     private let files: [(path: String, identity: KeptFiles.Identity)]
 
-    /// The engine's dialect.
-    public var dialect: Dialect { .sqlite }
+    /// This one.
+    public var engine: DatabaseEngine { .sqlite(self) }
 
     /// Opens the file.
     ///
@@ -256,7 +256,7 @@ public final class SQLiteDatabase: Database {
     }
 
     /// Closes all connections; running statements finish first.
-    public func close() throws(DatabaseFault) {
+    func closeConnections() throws(DatabaseFault) {
         do {
             // What was committed is then in the one file, for whoever copies it.
             try checkpointer?.writeWithoutTransaction { database in

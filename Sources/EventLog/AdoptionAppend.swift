@@ -29,7 +29,7 @@ public struct AdoptionAppend {
         let isEmpty = try EventLog.head(connection).position == .none
         precondition(isEmpty, "only an empty log can begin somewhere else")
         try connection.execute(AppendRows.updateHead, [.integer(base.rawValue)])
-        try connection.execute(Statement("UPDATE apus_epoch SET first_position = $1"), [.integer(base.rawValue + 1)])
+        try connection.execute(Self.updateFirstPosition, [.integer(base.rawValue + 1)])
     }
 
     /// Appends an event, perhaps not before ``finish()``.
@@ -67,4 +67,6 @@ public struct AdoptionAppend {
         count += waiting.count
         waiting.removeAll(keepingCapacity: true)
     }
+
+    private static let updateFirstPosition = Statement("UPDATE apus_epoch SET first_position = $1")
 }

@@ -12,7 +12,7 @@ public struct Epochs: Sendable {
 
     public init(_ connection: any Connection) throws {
         head = try EventLog.head(connection)
-        firsts = try connection.query(Statement("SELECT epoch, first_position FROM apus_epoch ORDER BY epoch"), []) { row in
+        firsts = try connection.query(Self.select, []) { row in
             (row.integer(0), Position(rawValue: row.integer(1)))
         }
     }
@@ -38,8 +38,14 @@ public struct Epochs: Sendable {
         let head = try EventLog.head(connection)
         let epoch = max(head.epoch + 1, time.rawValue / 1_000_000)
         try connection.execute(
-            Statement("INSERT INTO apus_epoch (epoch, first_position) VALUES ($1, $2)"),
+            Self.insert,
             [.integer(epoch), .integer((head.position + 1).rawValue)])
-        try connection.execute(Statement("UPDATE apus_log SET epoch = $1"), [.integer(epoch)])
+        try connection.execute(Self.updateLog, [.integer(epoch)])
     }
+
+    private static let select = Statement("SELECT epoch, first_position FROM apus_epoch ORDER BY epoch")
+
+    private static let insert = Statement("INSERT INTO apus_epoch (epoch, first_position) VALUES ($1, $2)")
+
+    private static let updateLog = Statement("UPDATE apus_log SET epoch = $1")
 }

@@ -294,13 +294,12 @@ public enum EventLog {
     }
 
     /// Keeps others from appending until the caller's writing transaction ends. On SQLite its writer is alone anyway.
-    static func lockHead(_ connection: any Connection) throws {
+    package static func lockHead(_ connection: any Connection) throws {
         _ = try connection.query(selectHeadForUpdate, []) { _ in }
     }
 
     /// What keeps others from appending: the head row stays locked until the transaction ends.
-    static let selectHeadForUpdate = Statement(
-        sqlite: "SELECT position FROM apus_log", postgres: "SELECT position FROM apus_log WHERE id = 1 FOR UPDATE")
+    static let selectHeadForUpdate = Statement("SELECT position FROM apus_log WHERE id = 1{postgres:  FOR UPDATE}")
 
     private static let selectAfter = Statement(selectEvents + " WHERE event.position > $1 ORDER BY event.position LIMIT $2")
 
@@ -329,7 +328,7 @@ public enum EventLog {
         }
     }
 
-    private static let selectClaims = Statement(list: "SELECT key, holder FROM apus_claim WHERE key IN [$1 text]")
+    private static let selectClaims = Statement("SELECT key, holder FROM apus_claim WHERE key IN [$1 text]")
 
     /// The last position that touches any of `streams`.
     public static func heads(of streams: [StreamID], _ connection: any Connection) throws -> Position {
@@ -356,12 +355,12 @@ public enum EventLog {
     /// The streams that the events after `position`, up to `end`, belong to.
     public static func streams(after position: Position, upTo end: Position, _ connection: any Connection) throws -> [StreamID] {
         try connection.query(
-            Statement("SELECT DISTINCT stream FROM apus_event WHERE position > $1 AND position <= $2"),
+            Self.selectStreamsAfter,
             [.integer(position.rawValue), .integer(end.rawValue)]
         ) { StreamID(StreamName($0.text(0))) }.compactMap { $0 }
     }
 
-    private static let selectStreams = Statement(list: "SELECT name, head, key FROM apus_stream WHERE name IN [$1 text]")
+    private static let selectStreams = Statement("SELECT name, head, key FROM apus_stream WHERE name IN [$1 text]")
 
     private static let columns = """
         event.position, event.epoch, event.stream, event.previous, event.type, event.version, event.actor, event.session,
@@ -392,7 +391,7 @@ public enum EventLog {
         """)
 
     private static let selectTouchingUpTo = Statement(
-        list: "SELECT DISTINCT position FROM apus_stream_event WHERE stream IN [$1 text] AND position <= $2 ORDER BY position")
+        "SELECT DISTINCT position FROM apus_stream_event WHERE stream IN [$1 text] AND position <= $2 ORDER BY position")
 
     private static let selectHistoryAtTimes = Statement(
         """
@@ -405,7 +404,7 @@ public enum EventLog {
         """)
 
     private static let selectPositions = Statement(
-        list: "\(selectEventsWithAddresses) WHERE event.position IN [$1 bigint] ORDER BY event.position")
+        "\(selectEventsWithAddresses) WHERE event.position IN [$1 bigint] ORDER BY event.position")
 
     private static let touching = """
         SELECT event.position
@@ -414,8 +413,8 @@ public enum EventLog {
         WHERE  touched.stream IN [$1 text] AND event.occurred_at >= $2 AND event.occurred_at <= $3
         """
 
-    private static let selectTouching = Statement(list: touching)
-    private static let selectTouchingByActor = Statement(list: touching + " AND event.actor = $4")
+    private static let selectTouching = Statement(touching)
+    private static let selectTouchingByActor = Statement(touching + " AND event.actor = $4")
 
     private static func decode(_ row: any Row) throws -> RecordedEvent { try decode(row, address: nil) }
 
@@ -435,4 +434,7 @@ public enum EventLog {
             actor: Actor(user: row.integerOrNil(6).map(UserID.init), session: row.textOrNil(7), address: address),
             occurredAt: Timestamp(rawValue: row.integer(8)), event: event)
     }
+
+    private static let selectStreamsAfter = Statement(
+        "SELECT DISTINCT stream FROM apus_event WHERE position > $1 AND position <= $2")
 }

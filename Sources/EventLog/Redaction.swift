@@ -184,6 +184,6 @@ extension RedactionProof {
     }
 
     private static let selectRecording = Statement(
-        list: "SELECT position FROM apus_event WHERE type IN [$1 text] ORDER BY position")
+        "SELECT position FROM apus_event WHERE type IN [$1 text] ORDER BY position")
     private static let selectLater = Statement("SELECT redaction, signature FROM apus_resigned")
 }

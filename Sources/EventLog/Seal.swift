@@ -154,7 +154,7 @@ struct StoredEvent {
         """
 
     private static let select = Statement("\(columns) WHERE position > $1 ORDER BY position LIMIT $2")
-    private static let selectPositions = Statement(list: "\(columns) WHERE position IN [$1 bigint] ORDER BY position")
+    private static let selectPositions = Statement("\(columns) WHERE position IN [$1 bigint] ORDER BY position")
 }
 
 extension [UInt8] {

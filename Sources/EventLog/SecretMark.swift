@@ -45,7 +45,7 @@ public enum SecretMark {
 
     /// Makes this secret the database's, whatever it was before.
     static func set(_ secret: [UInt8], _ connection: any Connection) throws {
-        try connection.execute(Statement("DELETE FROM apus_secret"), [])
+        try connection.execute(Self.delete, [])
         try connection.execute(insert, [.blob(mark(of: secret))])
     }
 
@@ -67,6 +67,8 @@ public enum SecretMark {
         ORDER  BY stoken.id
         LIMIT  1
         """)
+
+    private static let delete = Statement("DELETE FROM apus_secret")
 }
 
 /// Why nothing is done with the secret that was given. The description says what to do.

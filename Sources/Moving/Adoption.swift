@@ -273,25 +273,25 @@ public struct Adoption {
         """
 
     private static let firstOfItems = Statement(
-        list: """
-            SELECT   revision.item_id, min(revision.stoken_id)
-            FROM     django_etebase_collectionitemrevision revision
-            LEFT     JOIN django_etebase_collection collection ON collection.main_item_id = revision.item_id
-            WHERE    revision.item_id IN [$1 bigint] AND collection.id IS NULL
-            GROUP BY revision.item_id
-            """)
+        """
+        SELECT   revision.item_id, min(revision.stoken_id)
+        FROM     django_etebase_collectionitemrevision revision
+        LEFT     JOIN django_etebase_collection collection ON collection.main_item_id = revision.item_id
+        WHERE    revision.item_id IN [$1 bigint] AND collection.id IS NULL
+        GROUP BY revision.item_id
+        """)
 
     private static let firstOfChunks = Statement(
-        list: """
-            SELECT   used.chunk_id, min(revision.stoken_id)
-            FROM     django_etebase_revisionchunkrelation used
-            JOIN     django_etebase_collectionitemrevision revision ON revision.id = used.revision_id
-            WHERE    used.chunk_id IN [$1 bigint]
-            GROUP BY used.chunk_id
-            """)
+        """
+        SELECT   used.chunk_id, min(revision.stoken_id)
+        FROM     django_etebase_revisionchunkrelation used
+        JOIN     django_etebase_collectionitemrevision revision ON revision.id = used.revision_id
+        WHERE    used.chunk_id IN [$1 bigint]
+        GROUP BY used.chunk_id
+        """)
 
     private static let selectUIDs = Statement(
-        list: "SELECT id, uid FROM django_etebase_collection WHERE id IN [$1 bigint]")
+        "SELECT id, uid FROM django_etebase_collection WHERE id IN [$1 bigint]")
 
     private static let highestID = highestID(of: AdoptedRecord.Kind.allCases)
 

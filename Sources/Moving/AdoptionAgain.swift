@@ -129,7 +129,7 @@ private struct Owners {
     init(of kind: AdoptedRecord.Kind, _ ids: [Int64], _ connection: any Connection) throws {
         guard !ids.isEmpty, let path = Self.path(kind) else { return }
         let found = try connection.query(
-            Statement(list: "SELECT record.id, collection.uid FROM \(path) WHERE record.id IN [$1 bigint]"), [.integers(ids)]
+            Statement("SELECT record.id, collection.uid FROM \(path) WHERE record.id IN [$1 bigint]"), [.integers(ids)]
         ) { ($0.integer(0), CollectionUID($0.text(1))) }
         collections = Dictionary(found) { first, _ in first }
     }

@@ -134,15 +134,15 @@ private struct Clearing {
     }
 
     private static let selectCurrent = Statement(
-        list: "SELECT id FROM django_etebase_collectionitemrevision WHERE id IN [$1 bigint] AND current = TRUE")
+        "SELECT id FROM django_etebase_collectionitemrevision WHERE id IN [$1 bigint] AND current = TRUE")
     private static let setAside = Statement(
-        list: "UPDATE django_etebase_collectionitemrevision SET current = NULL WHERE id IN [$1 bigint]")
+        "UPDATE django_etebase_collectionitemrevision SET current = NULL WHERE id IN [$1 bigint]")
     private static let putBack = Statement(
-        list: """
-            UPDATE django_etebase_collectionitemrevision
-            SET    current = TRUE
-            WHERE  id IN [$1 bigint]
-            AND    NOT EXISTS (SELECT 1 FROM django_etebase_collectionitemrevision other
-                               WHERE other.item_id = django_etebase_collectionitemrevision.item_id AND other.current = TRUE)
-            """)
+        """
+        UPDATE django_etebase_collectionitemrevision
+        SET    current = TRUE
+        WHERE  id IN [$1 bigint]
+        AND    NOT EXISTS (SELECT 1 FROM django_etebase_collectionitemrevision other
+                           WHERE other.item_id = django_etebase_collectionitemrevision.item_id AND other.current = TRUE)
+        """)
 }

@@ -51,7 +51,7 @@ public struct HandBack: Sendable {
         let unplaced = try await writeFiles(&report)
         let (faults, missing) = try await database.write { [dialect = database.dialect, chunks] connection in
             try connection.set(.mayTakeLong)
-            if dialect == .postgres { _ = try connection.query(Self.lockHead, []) { $0.integer(0) } }
+            try EventLog.lockHead(connection)
             let checkpoint = try Checkpoint(connection)?.position
             guard try checkpoint == EventLog.head(connection).position else {
                 throw DatabaseFault(.unavailable, "a server still writes into this database: stop it first")
@@ -148,7 +148,7 @@ public struct HandBack: Sendable {
             switch dialect {
             case .sqlite:
                 try connection.execute(
-                    Statement("INSERT INTO sqlite_sequence (name, seq) SELECT $1, 0 WHERE $1 NOT IN (SELECT name FROM sqlite_sequence)"),
+                    Self.insertSequence,
                     [.text(table.name)])
                 try connection.execute(
                     Statement(
@@ -167,8 +167,6 @@ public struct HandBack: Sendable {
         }
     }
 
-    private static let lockHead = Statement("SELECT position FROM apus_log WHERE id = 1 FOR UPDATE")
-
     private static let selectLease = Statement(
         "SELECT CASE WHEN lease_until > clock_timestamp() THEN 1 ELSE 0 END FROM apus_projection")
 
@@ -176,13 +174,13 @@ public struct HandBack: Sendable {
         "SELECT chunk.id, length(stored.content) " + stored + " AND chunk.id > $1 ORDER BY chunk.id LIMIT $2")
 
     private static let selectShared = Statement(
-        list: """
-            SELECT   "chunkFile"
-            FROM     django_etebase_collectionitemchunk
-            WHERE    "chunkFile" IN [$1 text]
-            GROUP BY "chunkFile"
-            HAVING   count(*) > 1
-            """)
+        """
+        SELECT   "chunkFile"
+        FROM     django_etebase_collectionitemchunk
+        WHERE    "chunkFile" IN [$1 text]
+        GROUP BY "chunkFile"
+        HAVING   count(*) > 1
+        """)
 
     private static let selectContents = Statement(
         #"SELECT chunk."chunkFile", stored.content "# + stored + " AND chunk.id > $1 AND chunk.id <= $2 ORDER BY chunk.id")
@@ -194,4 +192,7 @@ public struct HandBack: Sendable {
         \(TableContents.join)
         WHERE  TRUE
         """
+
+    private static let insertSequence = Statement(
+        "INSERT INTO sqlite_sequence (name, seq) SELECT $1, 0 WHERE $1 NOT IN (SELECT name FROM sqlite_sequence)")
 }

@@ -38,12 +38,14 @@ enum Soundness {
     private static let tokens = [("token_auth_authtoken", ["key", "created", "expiry", "user_id"])]
 
     private static let selectColumns = Statement(
-        sqlite: "SELECT name FROM pragma_table_info($1)",
-        postgres: """
+        """
+        {sqlite: SELECT name FROM pragma_table_info($1)}
+        {postgres:
             SELECT column_name::text
             FROM   information_schema.columns
             WHERE  table_schema = current_schema() AND table_name = $1
-            """)
+        }
+        """)
 
     /// SQLite takes any value for any column.
     private static let wrongValues: [Question] = tables.map { table in

@@ -110,20 +110,7 @@ extension Snapshot {
     /// The collections in which a reset of the user would change something.
     private func collections(concerning user: UserID) throws -> [CollectionUID] {
         try connection.query(
-            Statement(
-                """
-                SELECT uid
-                FROM   django_etebase_collection
-                WHERE  id IN (SELECT id FROM django_etebase_collection WHERE owner_id = $1
-                              UNION
-                              SELECT collection_id FROM django_etebase_collectionmember WHERE user_id = $1
-                              UNION
-                              SELECT member.collection_id
-                              FROM   django_etebase_collectioninvitation invitation
-                              JOIN   django_etebase_collectionmember member ON member.id = invitation."fromMember_id"
-                              WHERE  invitation.user_id = $1)
-                ORDER  BY id
-                """), [.integer(user.rawValue)]
+            Self.selectCollectionsConcerning, [.integer(user.rawValue)]
         ) { CollectionUID($0.text(0)) }
     }
 
@@ -141,15 +128,15 @@ extension Snapshot {
     }
 
     private static let selectNamed = Statement(
-        list: #"SELECT "chunkFile" FROM django_etebase_collectionitemchunk WHERE "chunkFile" IN [$1 text]"#)
+        #"SELECT "chunkFile" FROM django_etebase_collectionitemchunk WHERE "chunkFile" IN [$1 text]"#)
 
     private static let selectFiles = Statement(
-        list: """
-            SELECT chunk."chunkFile"
-            FROM   django_etebase_collection collection
-            JOIN   django_etebase_collectionitemchunk chunk ON chunk.collection_id = collection.id
-            WHERE  collection.uid IN [$1 text]
-            """)
+        """
+        SELECT chunk."chunkFile"
+        FROM   django_etebase_collection collection
+        JOIN   django_etebase_collectionitemchunk chunk ON chunk.collection_id = collection.id
+        WHERE  collection.uid IN [$1 text]
+        """)
 
     private func accounts(_ condition: String, _ value: Value) throws -> [Account] {
         let statement = Statement(
@@ -170,6 +157,21 @@ extension Snapshot {
                 }, keyVersion: version ?? 1)
         }
     }
+
+    private static let selectCollectionsConcerning = Statement(
+        """
+        SELECT uid
+        FROM   django_etebase_collection
+        WHERE  id IN (SELECT id FROM django_etebase_collection WHERE owner_id = $1
+                      UNION
+                      SELECT collection_id FROM django_etebase_collectionmember WHERE user_id = $1
+                      UNION
+                      SELECT member.collection_id
+                      FROM   django_etebase_collectioninvitation invitation
+                      JOIN   django_etebase_collectionmember member ON member.id = invitation."fromMember_id"
+                      WHERE  invitation.user_id = $1)
+        ORDER  BY id
+        """)
 }
 
 extension UserState {

@@ -208,8 +208,8 @@ extension Snapshot {
 
     private static let pageEvents = 1000
 
-    private static let selectUsernames = Statement(list: "SELECT id, username FROM myauth_user WHERE id IN [$1 bigint]")
+    private static let selectUsernames = Statement("SELECT id, username FROM myauth_user WHERE id IN [$1 bigint]")
 
     private static let selectDevices = Statement(
-        list: "SELECT session, device FROM apus_session WHERE session IN [$1 text] AND device IS NOT NULL")
+        "SELECT session, device FROM apus_session WHERE session IN [$1 text] AND device IS NOT NULL")
 }

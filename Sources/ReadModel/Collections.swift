@@ -142,8 +142,11 @@ extension Snapshot {
     static let selectCollections = Statement(content + " " + page)
 
     private static let selectCollectionsOfTypes = Statement(
-        list: "\(content) AND (member.\"collectionType_id\" IS NULL OR {hex} IN [$4 text]) \(page)"
-    ).replacing("{hex}", sqlite: "hex(type.uid)", postgres: "upper(encode(type.uid, 'hex'))")
+        """
+        \(content)
+        AND    (member."collectionType_id" IS NULL OR {sqlite: hex(type.uid)}{postgres: upper(encode(type.uid, 'hex'))} IN [$4 text])
+        \(page)
+        """)
 
     private static let selectRemovals = Statement(
         """

@@ -154,31 +154,31 @@ extension Snapshot {
     // Uids of things are all but unique, and collections are large: `+ 0` keeps PostgreSQL from the index of a whole collection,
     // and SQLite from beginning with all revisions that are current.
     private static let selectEtags = Statement(
-        list: """
-            SELECT item.uid, revision.uid
-            FROM   django_etebase_collectionitem item
-            JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = item.id + 0 AND revision.current = TRUE
-            WHERE  item.uid IN [$2 text] AND item.collection_id + 0 = $1
-            """)
+        """
+        SELECT item.uid, revision.uid
+        FROM   django_etebase_collectionitem item
+        JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = item.id + 0 AND revision.current = TRUE
+        WHERE  item.uid IN [$2 text] AND item.collection_id + 0 = $1
+        """)
 
     private static let selectHolders = Statement(
-        list: """
-            SELECT revision.uid, item.uid
-            FROM   django_etebase_collectionitemrevision revision
-            JOIN   django_etebase_collectionitem item ON item.id = revision.item_id
-            WHERE  item.collection_id + 0 = $1 AND revision.uid IN [$2 text]
-            """)
+        """
+        SELECT revision.uid, item.uid
+        FROM   django_etebase_collectionitemrevision revision
+        JOIN   django_etebase_collectionitem item ON item.id = revision.item_id
+        WHERE  item.collection_id + 0 = $1 AND revision.uid IN [$2 text]
+        """)
 
     private static let selectKnown = Statement(
-        pairs: """
-            SELECT revision.id, revision.uid, item.uid, revision.meta, revision.deleted,
-                   (SELECT count(*) FROM django_etebase_revisionchunkrelation relation WHERE relation.revision_id = revision.id)
-            FROM   PAIRS [$1 bigint, $2 text] AS wanted
-            THEN JOIN django_etebase_collectionitemrevision revision
-                   ON revision.uid = wanted.second AND length(revision.meta) = wanted.first
-            THEN JOIN django_etebase_collectionitem item ON item.id = revision.item_id AND item.collection_id + 0 = $3
-            """)
+        """
+        SELECT revision.id, revision.uid, item.uid, revision.meta, revision.deleted,
+               (SELECT count(*) FROM django_etebase_revisionchunkrelation relation WHERE relation.revision_id = revision.id)
+        FROM   PAIRS [$1 bigint, $2 text] AS wanted
+        THEN JOIN django_etebase_collectionitemrevision revision
+               ON revision.uid = wanted.second AND length(revision.meta) = wanted.first
+        THEN JOIN django_etebase_collectionitem item ON item.id = revision.item_id AND item.collection_id + 0 = $3
+        """)
 
     private static let selectChunks = Statement(
-        list: "SELECT uid FROM django_etebase_collectionitemchunk WHERE uid IN [$2 text] AND collection_id + 0 = $1")
+        "SELECT uid FROM django_etebase_collectionitemchunk WHERE uid IN [$2 text] AND collection_id + 0 = $1")
 }

@@ -38,20 +38,18 @@ public struct Condition: Sendable {
         """
 
     private static let select = Statement(
-        sqlite: """
-            SELECT log.position, projection.position, TRUE, TRUE, FALSE, FALSE
-            FROM   apus_log log
-            CROSS  JOIN apus_projection projection
-            """,
-        postgres: """
-            SELECT log.position, projection.position,
+        """
+        SELECT log.position, projection.position,
+               {sqlite: TRUE, TRUE, FALSE, FALSE}
+               {postgres:
                    CASE WHEN projection.lease_until > clock_timestamp() - make_interval(secs => \(leaseGraceSeconds)) THEN TRUE
                         ELSE \(isBeingWritten) END,
                    current_setting('transaction_read_only') = 'off', pg_is_in_recovery(),
                    CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE FALSE END
-            FROM   apus_log log
-            CROSS  JOIN apus_projection projection
-            """)
+               }
+        FROM   apus_log log
+        CROSS  JOIN apus_projection projection
+        """)
 }
 
 extension ReadModel {

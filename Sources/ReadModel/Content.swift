@@ -120,7 +120,7 @@ extension StoredBytes.Column {
     }
 
     var selectWhole: Statement {
-        Statement(list: "SELECT \(table.key), \(table.column) FROM \(table.name) WHERE \(table.key) IN [$1 bigint]")
+        Statement("SELECT \(table.key), \(table.column) FROM \(table.name) WHERE \(table.key) IN [$1 bigint]")
     }
 }
 

@@ -48,16 +48,16 @@ extension Snapshot {
     private static let selectEmail = Statement("SELECT email FROM myauth_user WHERE id = $1")
 
     private static let selectExtent = Statement(
-        list: """
-            SELECT collection.uid,
-                   (SELECT count(*) FROM django_etebase_collectionitem item WHERE item.collection_id = collection.id),
-                   (SELECT count(*)
-                    FROM   django_etebase_collectionitem item
-                    JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = item.id
-                    WHERE  item.collection_id = collection.id),
-                   (SELECT count(*) FROM django_etebase_collectionitemchunk chunk WHERE chunk.collection_id = collection.id)
-            FROM   django_etebase_collection collection
-            WHERE  collection.uid IN [$1 text]
-            ORDER  BY collection.id
-            """)
+        """
+        SELECT collection.uid,
+               (SELECT count(*) FROM django_etebase_collectionitem item WHERE item.collection_id = collection.id),
+               (SELECT count(*)
+                FROM   django_etebase_collectionitem item
+                JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = item.id
+                WHERE  item.collection_id = collection.id),
+               (SELECT count(*) FROM django_etebase_collectionitemchunk chunk WHERE chunk.collection_id = collection.id)
+        FROM   django_etebase_collection collection
+        WHERE  collection.uid IN [$1 text]
+        ORDER  BY collection.id
+        """)
 }

@@ -26,17 +26,14 @@ public struct Extent: Sendable {
 
     private static let select = Statement(
         """
-        SELECT {engine},
+        SELECT {sqlite: 'SQLite ' || sqlite_version()}{postgres: 'PostgreSQL ' || current_setting('server_version')},
                (SELECT count(*) FROM myauth_user),
                (SELECT count(*) FROM myauth_user WHERE NOT is_active),
                (SELECT count(*) FROM django_etebase_collection),
                (SELECT count(*) FROM django_etebase_collectionitem),
-               {bytes}
-        """
-    ).replacing("{engine}", sqlite: "'SQLite ' || sqlite_version()", postgres: "'PostgreSQL ' || current_setting('server_version')")
-        .replacing(
-            "{bytes}", sqlite: "(SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size())",
-            postgres: "pg_database_size(current_database())")
+               {sqlite: (SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size())}
+               {postgres: pg_database_size(current_database())}
+        """)
 }
 
 /// The newest backup, as the database remembers it.
@@ -57,7 +54,7 @@ public struct LastBackup: Sendable {
 
     /// Nil where none was ever taken.
     public static func find(_ connection: any Connection) throws -> LastBackup? {
-        try connection.first(Statement("SELECT made_at, position FROM apus_last_backup"), []) { row in
+        try connection.first(Self.select, []) { row in
             LastBackup(madeAt: Timestamp(rawValue: row.integer(0)), position: Position(rawValue: row.integer(1)))
         }
     }
@@ -68,4 +65,6 @@ public struct LastBackup: Sendable {
         VALUES (1, $1, $2)
         ON CONFLICT (id) DO UPDATE SET made_at = excluded.made_at, position = excluded.position
         """)
+
+    private static let select = Statement("SELECT made_at, position FROM apus_last_backup")
 }

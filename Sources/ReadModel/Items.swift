@@ -75,7 +75,7 @@ extension Snapshot {
         of item: ItemUID, in collection: CollectionAccess, before: RevisionUID?, limit: Int, _ prefetch: Prefetch
     ) throws -> Page<RevisionContent> {
         let found = try connection.first(
-            Statement("SELECT id FROM django_etebase_collectionitem WHERE uid = $2 AND collection_id + 0 = $1"),
+            Self.selectItemID,
             [.integer(collection.id), .text(item.rawValue)]
         ) { $0.integer(0) }
         guard let id = found else { throw Refusal.doesNotExist(.item) }
@@ -91,7 +91,7 @@ extension Snapshot {
 
     private func revisionID(_ uid: RevisionUID, of item: Int64) throws -> Int64 {
         let found = try connection.first(
-            Statement("SELECT id FROM django_etebase_collectionitemrevision WHERE uid = $1 AND item_id = $2"),
+            Self.selectRevisionID,
             [.text(uid.rawValue), .integer(item)]
         ) { $0.integer(0) }
         guard let found else { throw Refusal.doesNotExist(.revision) }
@@ -138,14 +138,14 @@ extension Snapshot {
         """)
 
     private static let selectItems = Statement(
-        list: """
-            SELECT \(itemColumns)
-            FROM   django_etebase_collectionitem item
-            JOIN   apus_item changed ON changed.id = item.id
-            JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = item.id + 0 AND revision.current = TRUE
-            WHERE  item.uid IN [$2 text] AND item.collection_id + 0 = $1 AND changed.stoken > $3
-            ORDER  BY changed.stoken
-            """)
+        """
+        SELECT \(itemColumns)
+        FROM   django_etebase_collectionitem item
+        JOIN   apus_item changed ON changed.id = item.id
+        JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = item.id + 0 AND revision.current = TRUE
+        WHERE  item.uid IN [$2 text] AND item.collection_id + 0 = $1 AND changed.stoken > $3
+        ORDER  BY changed.stoken
+        """)
 
     // Ids grow with positions, so they order the revisions of an item. The index on item_id holds the ids in order.
     static let selectRevisions = Statement(
@@ -156,6 +156,12 @@ extension Snapshot {
         ORDER  BY id DESC
         LIMIT  $3
         """)
+
+    private static let selectItemID = Statement(
+        "SELECT id FROM django_etebase_collectionitem WHERE uid = $2 AND collection_id + 0 = $1")
+
+    private static let selectRevisionID = Statement(
+        "SELECT id FROM django_etebase_collectionitemrevision WHERE uid = $1 AND item_id = $2")
 }
 
 extension Page {

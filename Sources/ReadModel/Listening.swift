@@ -96,30 +96,30 @@ extension Snapshot {
 
     // Ids grow with positions, so they order the revisions of an item.
     static let selectNewContents = Statement(
-        list: """
-            WITH   paged_revision AS MATERIALIZED (
-                   SELECT revision.id, (SELECT   earlier.id
-                                        FROM     django_etebase_collectionitemrevision earlier
-                                        WHERE    earlier.item_id = revision.item_id AND earlier.stoken_id <= $2
-                                        ORDER BY earlier.id DESC
-                                        LIMIT    1) AS known
-                   FROM   django_etebase_collectionitemrevision revision
-                   WHERE  revision.id IN [$1 bigint])
-            SELECT paged_mention.revision_id, paged_mention.id, chunk.uid, paged_mention.is_known, \(ContentStores.columns)
-            FROM   (SELECT relation.id, relation.revision_id, relation.chunk_id,
-                           CASE WHEN EXISTS (SELECT 1
-                                             FROM   django_etebase_revisionchunkrelation earlier
-                                             WHERE  earlier.revision_id = paged_revision.known AND earlier.chunk_id = relation.chunk_id)
-                                THEN 1 ELSE 0 END AS is_known
-                    FROM   paged_revision
-                    JOIN   django_etebase_revisionchunkrelation relation ON relation.revision_id = paged_revision.id
-                    ORDER  BY relation.id + 0
-                    LIMIT  $3) paged_mention
-            JOIN   django_etebase_collectionitemchunk chunk ON chunk.id = paged_mention.chunk_id
-            JOIN   django_etebase_collection collection ON collection.id = chunk.collection_id
-            \(ContentStores.join(where: "paged_mention.is_known = 0"))
-            ORDER  BY paged_mention.id
-            """)
+        """
+        WITH   paged_revision AS MATERIALIZED (
+               SELECT revision.id, (SELECT   earlier.id
+                                    FROM     django_etebase_collectionitemrevision earlier
+                                    WHERE    earlier.item_id = revision.item_id AND earlier.stoken_id <= $2
+                                    ORDER BY earlier.id DESC
+                                    LIMIT    1) AS known
+               FROM   django_etebase_collectionitemrevision revision
+               WHERE  revision.id IN [$1 bigint])
+        SELECT paged_mention.revision_id, paged_mention.id, chunk.uid, paged_mention.is_known, \(ContentStores.columns)
+        FROM   (SELECT relation.id, relation.revision_id, relation.chunk_id,
+                       CASE WHEN EXISTS (SELECT 1
+                                         FROM   django_etebase_revisionchunkrelation earlier
+                                         WHERE  earlier.revision_id = paged_revision.known AND earlier.chunk_id = relation.chunk_id)
+                            THEN 1 ELSE 0 END AS is_known
+                FROM   paged_revision
+                JOIN   django_etebase_revisionchunkrelation relation ON relation.revision_id = paged_revision.id
+                ORDER  BY relation.id + 0
+                LIMIT  $3) paged_mention
+        JOIN   django_etebase_collectionitemchunk chunk ON chunk.id = paged_mention.chunk_id
+        JOIN   django_etebase_collection collection ON collection.id = chunk.collection_id
+        \(ContentStores.join(where: "paged_mention.is_known = 0"))
+        ORDER  BY paged_mention.id
+        """)
 }
 
 extension Sessions {
@@ -142,13 +142,12 @@ extension Sessions {
     }
 
     private static let selectUsers = Statement(
-        list: """
-            SELECT token.key, token.user_id, account.is_active, COALESCE(stream.head, 0), apus_projection.position
-            FROM   token_auth_authtoken token
-            LEFT   JOIN myauth_user account ON account.id = token.user_id
-            LEFT   JOIN apus_projection ON TRUE
-            LEFT   JOIN apus_stream stream ON stream.name = 'user/' || token.user_id
-            WHERE  token.key IN [$1 text] AND (token.expiry IS NULL OR token.expiry >= {moment})
-            """
-    ).replacing("{moment}", sqlite: "$2", postgres: "$2::timestamptz")
+        """
+        SELECT token.key, token.user_id, account.is_active, COALESCE(stream.head, 0), apus_projection.position
+        FROM   token_auth_authtoken token
+        LEFT   JOIN myauth_user account ON account.id = token.user_id
+        LEFT   JOIN apus_projection ON TRUE
+        LEFT   JOIN apus_stream stream ON stream.name = 'user/' || token.user_id
+        WHERE  token.key IN [$1 text] AND (token.expiry IS NULL OR token.expiry >= $2{postgres: ::timestamptz})
+        """)
 }

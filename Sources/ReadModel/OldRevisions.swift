@@ -41,16 +41,16 @@ extension Snapshot {
         """)
 
     private static let selectUnshared = Statement(
-        list: #"""
-            SELECT DISTINCT chunk.uid, chunk."chunkFile"
-            FROM   django_etebase_collectionitemrevision revision
-            JOIN   django_etebase_revisionchunkrelation relation ON relation.revision_id = revision.id
-            JOIN   django_etebase_collectionitemchunk chunk ON chunk.id = relation.chunk_id
-            WHERE  revision.uid IN [$1 text]
-            AND    NOT EXISTS (
-                       SELECT 1
-                       FROM   django_etebase_revisionchunkrelation other
-                       JOIN   django_etebase_collectionitemrevision kept ON kept.id = other.revision_id
-                       WHERE  other.chunk_id = chunk.id AND NOT (kept.uid IN [$1 text]))
-            """#)
+        #"""
+        SELECT DISTINCT chunk.uid, chunk."chunkFile"
+        FROM   django_etebase_collectionitemrevision revision
+        JOIN   django_etebase_revisionchunkrelation relation ON relation.revision_id = revision.id
+        JOIN   django_etebase_collectionitemchunk chunk ON chunk.id = relation.chunk_id
+        WHERE  revision.uid IN [$1 text]
+        AND    NOT EXISTS (
+                   SELECT 1
+                   FROM   django_etebase_revisionchunkrelation other
+                   JOIN   django_etebase_collectionitemrevision kept ON kept.id = other.revision_id
+                   WHERE  other.chunk_id = chunk.id AND NOT (kept.uid IN [$1 text]))
+        """#)
 }

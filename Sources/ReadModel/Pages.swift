@@ -169,26 +169,26 @@ extension Snapshot {
 
     // `+ 0` keeps SQLite from going through all mentions that there are, which are in this order.
     private static let selectMentions = Statement(
-        list: """
-            SELECT paged_mention.revision_id, paged_mention.id, chunk.uid, \(ContentStores.columns)
-            FROM   (SELECT relation.id, relation.revision_id, relation.chunk_id
-                    FROM   django_etebase_revisionchunkrelation relation
-                    WHERE  relation.revision_id IN [$1 bigint] AND relation.id + 0 > $2
-                    ORDER  BY relation.id + 0
-                    LIMIT  $3) paged_mention
-            JOIN   django_etebase_collectionitemchunk chunk ON chunk.id = paged_mention.chunk_id
-            JOIN   django_etebase_collection collection ON collection.id = chunk.collection_id
-            \(ContentStores.join())
-            ORDER  BY paged_mention.id
-            """)
+        """
+        SELECT paged_mention.revision_id, paged_mention.id, chunk.uid, \(ContentStores.columns)
+        FROM   (SELECT relation.id, relation.revision_id, relation.chunk_id
+                FROM   django_etebase_revisionchunkrelation relation
+                WHERE  relation.revision_id IN [$1 bigint] AND relation.id + 0 > $2
+                ORDER  BY relation.id + 0
+                LIMIT  $3) paged_mention
+        JOIN   django_etebase_collectionitemchunk chunk ON chunk.id = paged_mention.chunk_id
+        JOIN   django_etebase_collection collection ON collection.id = chunk.collection_id
+        \(ContentStores.join())
+        ORDER  BY paged_mention.id
+        """)
 
     private static let selectCounts = Statement(
-        list: """
-            SELECT revision_id, count(*)
-            FROM   django_etebase_revisionchunkrelation
-            WHERE  revision_id IN [$1 bigint]
-            GROUP  BY revision_id
-            """)
+        """
+        SELECT revision_id, count(*)
+        FROM   django_etebase_revisionchunkrelation
+        WHERE  revision_id IN [$1 bigint]
+        GROUP  BY revision_id
+        """)
 }
 
 extension ReadModel {

@@ -61,22 +61,22 @@ extension Person {
         """)
 
     static let selectRevisions = Statement(
-        list: """
-            SELECT revision.id, item.uid, revision.uid, revision.current, revision.deleted, revision.meta
-            FROM   django_etebase_collectionitemrevision revision
-            JOIN   django_etebase_collectionitem item ON item.id = revision.item_id
-            WHERE  revision.id IN [$1 bigint]
-            ORDER  BY revision.id
-            """)
+        """
+        SELECT revision.id, item.uid, revision.uid, revision.current, revision.deleted, revision.meta
+        FROM   django_etebase_collectionitemrevision revision
+        JOIN   django_etebase_collectionitem item ON item.id = revision.item_id
+        WHERE  revision.id IN [$1 bigint]
+        ORDER  BY revision.id
+        """)
 
     static let selectChunksOfRevisions = Statement(
-        list: """
-            SELECT relation.revision_id, chunk.uid
-            FROM   django_etebase_revisionchunkrelation relation
-            JOIN   django_etebase_collectionitemchunk chunk ON chunk.id = relation.chunk_id
-            WHERE  relation.revision_id IN [$1 bigint]
-            ORDER  BY relation.id
-            """)
+        """
+        SELECT relation.revision_id, chunk.uid
+        FROM   django_etebase_revisionchunkrelation relation
+        JOIN   django_etebase_collectionitemchunk chunk ON chunk.id = relation.chunk_id
+        WHERE  relation.revision_id IN [$1 bigint]
+        ORDER  BY relation.id
+        """)
 
     static let selectChunks = Statement(
         """
@@ -114,9 +114,10 @@ extension Person {
     /// SQLite has Django's texts for moments, PostgreSQL a type.
     private static func moments(_ sql: String, _ columns: [String]) -> Statement {
         Statement(
-            sqlite: columns.reduce(sql) { $0.replacing("{\($1)}", with: $1) },
-            postgres: columns.reduce(sql) {
-                $0.replacing("{\($1)}", with: "to_char(\($1) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')")
+            columns.reduce(sql) {
+                $0.replacing(
+                    "{\($1)}",
+                    with: "{sqlite: \($1)}{postgres: to_char(\($1) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')}")
             })
     }
 }

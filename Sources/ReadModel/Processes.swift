@@ -38,8 +38,8 @@ public struct Processes: Sendable {
     ///
     /// - Throws: `DatabaseFault`, within seconds.
     public func note(_ process: ServingProcess, until expiry: Timestamp) async throws {
-        try await database.write { [dialect = database.dialect] connection in
-            try Self.lighten(connection, dialect)
+        try await database.write { connection in
+            try Self.lighten(connection)
             try connection.execute(Self.deleteExpired, [.integer(process.seenAt.rawValue)])
             try connection.execute(
                 Self.upsert,
@@ -53,9 +53,9 @@ public struct Processes: Sendable {
 
     /// Forgets one that ends.
     public func remove(_ name: String) async throws {
-        try await database.write { [dialect = database.dialect] connection in
-            try Self.lighten(connection, dialect)
-            try connection.execute(Statement("DELETE FROM apus_process WHERE process = $1"), [.text(name)])
+        try await database.write { connection in
+            try Self.lighten(connection)
+            try connection.execute(Self.delete, [.text(name)])
         }
     }
 
@@ -69,11 +69,7 @@ public struct Processes: Sendable {
     }
 
     /// Nobody relies on such a row: it waits neither for standbys nor for a database that has too much to do.
-    private static func lighten(_ connection: any Connection, _ dialect: Dialect) throws {
-        guard dialect == .postgres else { return }
-        try connection.enqueue(Statement("SET LOCAL synchronous_commit = off"), [])
-        try connection.enqueue(Statement("SET LOCAL statement_timeout = '2s'"), [])
-    }
+    private static func lighten(_ connection: any Connection) throws { try connection.set(.needNotLast, .mustBeShort) }
 
     private static let deleteExpired = Statement("DELETE FROM apus_process WHERE expires_at <= $1")
 
@@ -92,4 +88,6 @@ public struct Processes: Sendable {
         WHERE  expires_at > $1 AND roles <> 'doctor'
         ORDER  BY started_at, process
         """)
+
+    private static let delete = Statement("DELETE FROM apus_process WHERE process = $1")
 }

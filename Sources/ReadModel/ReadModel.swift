@@ -289,7 +289,7 @@ public struct Snapshot {
     /// future that was lost when the log forked (DESIGN §2).
     public func position(ofStoken stoken: String) throws -> Position? {
         if let sealed = stokens.open(stoken) { return try epochs().contain(sealed) ? sealed.position : nil }
-        return try connection.first(Statement("SELECT id FROM django_etebase_stoken WHERE uid = $1"), [.text(stoken)]) {
+        return try connection.first(Self.selectPositionOfStoken, [.text(stoken)]) {
             Position(rawValue: $0.integer(0))
         }
     }
@@ -297,9 +297,13 @@ public struct Snapshot {
     /// The stoken that a position has in the table; one of an adopted row is not made from its position.
     public func stoken(at position: Position) throws -> String {
         let stoken = try connection.first(
-            Statement("SELECT uid FROM django_etebase_stoken WHERE id = $1"), [.integer(position.rawValue)]
+            Self.selectStokenAt, [.integer(position.rawValue)]
         ) { $0.text(0) }
         guard let stoken else { throw DatabaseFault(.corrupt, "position \(position.rawValue) has no stoken") }
         return stoken
     }
+
+    private static let selectPositionOfStoken = Statement("SELECT id FROM django_etebase_stoken WHERE uid = $1")
+
+    private static let selectStokenAt = Statement("SELECT uid FROM django_etebase_stoken WHERE id = $1")
 }

@@ -40,25 +40,25 @@ extension Sessions {
         let tokens = sessions.map(\.token)
         try await database.write { connection in
             _ = try connection.execute(
-                Statement(list: "DELETE FROM token_auth_authtoken WHERE key IN [$1 text]"), [.texts(tokens)])
+                Self.deleteTokens, [.texts(tokens)])
         }
     }
 
     private static let selectDevices = Statement("SELECT session, device FROM apus_session WHERE user_id = $1")
 
     private static let selectSessions = Statement(
-        sqlite: """
-            SELECT key, created, expiry, strftime('%Y-%m-%d %H:%M:%S', expiry, '-' || $3 || ' seconds')
-            FROM   token_auth_authtoken
-            WHERE  user_id = $1 AND (expiry IS NULL OR expiry > $2)
-            ORDER  BY id
-            """,
-        postgres: """
-            SELECT key, to_char(created AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'),
+        """
+        SELECT key,
+               {sqlite: created, expiry, strftime('%Y-%m-%d %H:%M:%S', expiry, '-' || $3 || ' seconds')}
+               {postgres:
+                   to_char(created AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'),
                    to_char(expiry AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'),
                    to_char(expiry AT TIME ZONE 'UTC' - $3::bigint * interval '1 second', 'YYYY-MM-DD HH24:MI:SS')
-            FROM   token_auth_authtoken
-            WHERE  user_id = $1 AND (expiry IS NULL OR expiry > $2::timestamptz)
-            ORDER  BY id
-            """)
+               }
+        FROM   token_auth_authtoken
+        WHERE  user_id = $1 AND (expiry IS NULL OR expiry > $2{postgres: ::timestamptz})
+        ORDER  BY id
+        """)
+
+    private static let deleteTokens = Statement("DELETE FROM token_auth_authtoken WHERE key IN [$1 text]")
 }

@@ -124,7 +124,7 @@ public struct Sessions: Sendable {
             Self.insertSession, [session, .integer(user.rawValue), .text(orNull: device), .integer(now.rawValue)]
         ) { $0.text(0) }
         guard isNew != nil else {
-            return try connection.first(Statement("SELECT user_id FROM token_auth_authtoken WHERE key = $1"), [.text(token)]) {
+            return try connection.first(Self.selectUserOfToken, [.text(token)]) {
                 $0.integer(0)
             } == user.rawValue
         }
@@ -144,7 +144,7 @@ public struct Sessions: Sendable {
     public func deleteOthers(of user: UserID, than token: String) async throws -> [String] {
         try await database.write { connection in
             try connection.query(
-                Statement("DELETE FROM token_auth_authtoken WHERE user_id = $1 AND key <> $2 RETURNING key"),
+                Self.deleteOtherTokens,
                 [.integer(user.rawValue), .text(token)]
             ) { Self.shortID(of: $0.text(0)) }
         }
@@ -171,7 +171,7 @@ public struct Sessions: Sendable {
     /// Ends a session.
     public func delete(token: String) async throws {
         try await database.write { connection in
-            _ = try connection.execute(Statement("DELETE FROM token_auth_authtoken WHERE key = $1"), [.text(token)])
+            _ = try connection.execute(Self.deleteToken, [.text(token)])
         }
     }
 
@@ -248,17 +248,22 @@ public struct Sessions: Sendable {
         "SELECT key FROM token_auth_authtoken WHERE expiry < $1 LIMIT $2", parameters: ["$1"])
 
     private static let deleteExpired = Statement(
-        list: "DELETE FROM token_auth_authtoken WHERE key IN [$1 text] AND expiry < {moment}"
-    ).replacing("{moment}", sqlite: "$2", postgres: "$2::timestamptz")
+        "DELETE FROM token_auth_authtoken WHERE key IN [$1 text] AND expiry < $2{postgres: ::timestamptz}")
 
     private static let updateLastLogin = moments("UPDATE myauth_user SET last_login = $2 WHERE id = $1", parameters: ["$2"])
 
     private static let updateExpiry = Statement(
-        list: "UPDATE token_auth_authtoken SET expiry = {moment} WHERE key IN [$1 text] AND expiry IS NOT NULL"
-    ).replacing("{moment}", sqlite: "$2", postgres: "$2::timestamptz")
+        "UPDATE token_auth_authtoken SET expiry = $2{postgres: ::timestamptz} WHERE key IN [$1 text] AND expiry IS NOT NULL")
 
     /// PostgreSQL has a type for moments, SQLite has Django's texts.
     private static func moments(_ sql: String, parameters: [String]) -> Statement {
-        Statement(sqlite: sql, postgres: parameters.reduce(sql) { $0.replacing($1, with: "\($1)::timestamptz") })
+        Statement(parameters.reduce(sql) { $0.replacing($1, with: "\($1){postgres: ::timestamptz}") })
     }
+
+    private static let selectUserOfToken = Statement("SELECT user_id FROM token_auth_authtoken WHERE key = $1")
+
+    private static let deleteOtherTokens = Statement(
+        "DELETE FROM token_auth_authtoken WHERE user_id = $1 AND key <> $2 RETURNING key")
+
+    private static let deleteToken = Statement("DELETE FROM token_auth_authtoken WHERE key = $1")
 }

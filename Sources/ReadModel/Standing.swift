@@ -94,37 +94,26 @@ extension ReadModel {
             lease: changes.map { .init(isHeld: row.flag(column + 1), changes: $0) })
     }
 
-    private static let tableColumns = "projection.position, {lease}"
+    private static let tableColumns = """
+        projection.position,
+        {sqlite: 0, NULL}
+        {postgres:
+            CASE WHEN projection.lease_until > clock_timestamp() THEN TRUE ELSE \(Condition.isBeingWritten) END, projection.fence
+        }
+        """
 
-    private static func statement(_ sql: String) -> Statement {
-        Statement(sql)
-            .replacing(
-                "{lease}", sqlite: "0, NULL",
-                postgres: """
-                    CASE WHEN projection.lease_until > clock_timestamp() THEN TRUE ELSE \(Condition.isBeingWritten) END,
-                    projection.fence
-                    """
-            )
-            .replacing(
-                "{writable}", sqlite: "1",
-                postgres: "NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off'"
-            )
-            .replacing("{number}", sqlite: "", postgres: "::bigint")
-            .replacing("{moment}", sqlite: "", postgres: "::timestamptz")
-    }
+    private static let selectTables = Statement("SELECT \(tableColumns) FROM apus_projection projection")
 
-    private static let selectTables = statement("SELECT \(tableColumns) FROM apus_projection projection")
-
-    private static let select = statement(
+    private static let select = Statement(
         """
         SELECT log.position, log.epoch, \(tableColumns),
                (SELECT occurred_at FROM apus_event WHERE position > projection.position ORDER BY position LIMIT 1),
-               (SELECT occurred_at FROM apus_event WHERE position > $1{number} ORDER BY position LIMIT 1),
+               (SELECT occurred_at FROM apus_event WHERE position > $1{postgres: ::bigint} ORDER BY position LIMIT 1),
                seal.position,
                (SELECT occurred_at FROM apus_event WHERE position > seal.position ORDER BY position LIMIT 1),
-               {writable},
-               CASE WHEN $2{number} = 1
-                    THEN (SELECT count(*) FROM token_auth_authtoken WHERE expiry >= $3{moment} AND expiry < $4{moment}) END
+               {sqlite: 1}{postgres: NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off'},
+               CASE WHEN $2{postgres: ::bigint} = 1
+                    THEN (SELECT count(*) FROM token_auth_authtoken WHERE expiry >= $3{postgres: ::timestamptz} AND expiry < $4{postgres: ::timestamptz}) END
         FROM   apus_log log
         JOIN   apus_projection projection ON projection.id = log.id
         JOIN   (SELECT COALESCE(

@@ -100,10 +100,10 @@ struct BareTables {
         """)
 
     private static let sqliteParts = Statement(
-        list: """
-            SELECT tbl_name, name, 'DROP INDEX "' || replace(name, '"', '""') || '"', sql
-            FROM   sqlite_master
-            WHERE  type = 'index' AND sql IS NOT NULL AND tbl_name IN [$1 text]
-            ORDER  BY name
-            """)
+        """
+        SELECT tbl_name, name, 'DROP INDEX "' || replace(name, '"', '""') || '"', sql
+        FROM   sqlite_master
+        WHERE  type = 'index' AND sql IS NOT NULL AND tbl_name IN [$1 text]
+        ORDER  BY name
+        """)
 }

@@ -42,7 +42,7 @@ public enum ForeignRows {
     /// Notes what there is, in the transaction that adopts it.
     package static func note(_ connection: any Connection) throws {
         let head = Value.integer(try EventLog.head(connection).position.rawValue)
-        try connection.execute(Statement("DELETE FROM apus_adopted"), [])
+        try connection.execute(Self.deleteAll, [])
         for table in adopted {
             try connection.execute(
                 Statement(
@@ -56,6 +56,8 @@ public enum ForeignRows {
     /// Those whose ids follow from positions.
     private static let adopted = AdoptedRecord.Kind.allCases.filter { $0 != .chunk && $0 != .chunkUse }.map { ReadModelTable.of($0) }
     private static let selectAdopted = Statement("SELECT name, last_id, end_id FROM apus_adopted ORDER BY name")
+
+    private static let deleteAll = Statement("DELETE FROM apus_adopted")
 }
 
 extension Replay {

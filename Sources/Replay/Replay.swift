@@ -216,6 +216,6 @@ package struct Replay: Sendable {
 
     private static let selectHeads = Statement("SELECT name, head FROM apus_stream WHERE name > $1 ORDER BY name LIMIT $2")
 
-    private static let selectHeadsOf = Statement(list: "SELECT name, head FROM apus_stream WHERE name IN [$1 text]")
+    private static let selectHeadsOf = Statement("SELECT name, head FROM apus_stream WHERE name IN [$1 text]")
 
 }

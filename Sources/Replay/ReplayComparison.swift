@@ -41,7 +41,7 @@ extension Replay {
         let (head, checkpoint) = (try EventLog.head(live).position, try Checkpoint(live))
         comparison.position = try position()
         try scratch.writeWithin { connection in
-            try connection.execute(Statement("DELETE FROM replay_note"), [])
+            try connection.execute(Self.deleteNotes, [])
             try ReplayTables.noteChanges(connection)
             let replayed = try Checkpoint(connection)
             switch checkpoint {
@@ -162,7 +162,7 @@ extension Replay {
         }
         try table.delete(keys: unexpected, live)
         try live.enqueue(
-            Statement(list: "UPDATE \(table.name) SET \(parked) = ' ' || \(table.key) WHERE \(table.key) IN [$1 bigint]"),
+            Statement("UPDATE \(table.name) SET \(parked) = ' ' || \(table.key) WHERE \(table.key) IN [$1 bigint]"),
             [.integers(different)])
         return unexpected.count
     }
@@ -185,4 +185,6 @@ extension Replay {
     /// Sessions of users of whom the log knows nothing.
     private static let deleteTokens = Statement(
         "DELETE FROM token_auth_authtoken WHERE user_id NOT IN (SELECT id FROM myauth_user)")
+
+    private static let deleteNotes = Statement("DELETE FROM replay_note")
 }

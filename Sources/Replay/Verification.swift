@@ -139,13 +139,13 @@ public struct Verification: Sendable {
 
     /// Collections and uids come as two lists of the same length.
     private static let selectPlaces = Statement(
-        pairs: """
-            SELECT \(ContentStores.columns)
-            FROM   PAIRS [$1 text, $2 text] AS wanted
-            THEN JOIN django_etebase_collection collection ON collection.uid = wanted.first
-            THEN JOIN django_etebase_collectionitemchunk chunk ON chunk.uid = wanted.second AND chunk.collection_id + 0 = collection.id
-            \(ContentStores.join())
-            """)
+        """
+        SELECT \(ContentStores.columns)
+        FROM   PAIRS [$1 text, $2 text] AS wanted
+        THEN JOIN django_etebase_collection collection ON collection.uid = wanted.first
+        THEN JOIN django_etebase_collectionitemchunk chunk ON chunk.uid = wanted.second AND chunk.collection_id + 0 = collection.id
+        \(ContentStores.join())
+        """)
 }
 
 extension Verification.Report {

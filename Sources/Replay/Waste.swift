@@ -123,12 +123,12 @@ public struct Waste: Sendable {
     }
 
     private static let selectNamedChunks = Statement(
-        pairs: """
-            SELECT collection.uid, chunk.uid
-            FROM   PAIRS [$1 text, $2 text] AS wanted
-            THEN JOIN django_etebase_collection collection ON collection.uid = wanted.first
-            THEN JOIN django_etebase_collectionitemchunk chunk ON chunk.uid = wanted.second AND chunk.collection_id + 0 = collection.id
-            """)
+        """
+        SELECT collection.uid, chunk.uid
+        FROM   PAIRS [$1 text, $2 text] AS wanted
+        THEN JOIN django_etebase_collection collection ON collection.uid = wanted.first
+        THEN JOIN django_etebase_collectionitemchunk chunk ON chunk.uid = wanted.second AND chunk.collection_id + 0 = collection.id
+        """)
 
     private static let selectErasures = Statement(
         """
@@ -148,7 +148,7 @@ public struct Waste: Sendable {
         """)
 
     private static let selectNamed = Statement(
-        list: #"SELECT "chunkFile" FROM django_etebase_collectionitemchunk WHERE "chunkFile" IN [$1 text]"#)
+        #"SELECT "chunkFile" FROM django_etebase_collectionitemchunk WHERE "chunkFile" IN [$1 text]"#)
 }
 
 extension Waste.Report {

@@ -21,13 +21,15 @@ extension Node {
     }
 
     private static let selectEngine = Statement(
-        sqlite: "SELECT 'SQLite ' || sqlite_version()", postgres: "SELECT 'PostgreSQL ' || current_setting('server_version')")
+        "SELECT {sqlite: 'SQLite ' || sqlite_version()}{postgres: 'PostgreSQL ' || current_setting('server_version')}")
 
     /// Where the database is, as the server tells: without what it takes to enter.
     private static let selectServer = Statement(
-        sqlite: "SELECT ''",
-        postgres: """
-            SELECT 'postgres://' || current_user || '@' || COALESCE(host(inet_server_addr()) || ':' || inet_server_port(), 'socket')
+        """
+        SELECT {sqlite: ''}
+               {postgres:
+                   'postgres://' || current_user || '@' || COALESCE(host(inet_server_addr()) || ':' || inet_server_port(), 'socket')
                    || '/' || current_database()
-            """)
+               }
+        """)
 }

@@ -17,7 +17,8 @@ internal import Telemetry
 
 /// What every subcommand works with: the database opened, and the modules on it put together.
 package struct Node: Sendable {
-    private let engine: Engine
+    /// Nil where there is one process, whose append needs no looking after.
+    private let appender: PostgresAppender?
     package let database: any Database
     package let readModel: ReadModel
     package let committer: Committer
@@ -38,11 +39,6 @@ package struct Node: Sendable {
     let sharedWindows: RedisWindows?
     /// None where the append projects.
     let projectors: [Projector]
-
-    private enum Engine: Sendable {
-        case sqlite(SQLiteDatabase)
-        case postgres(PostgresDatabase, PostgresAppender)
-    }
 
     package static let clock: @Sendable () -> Timestamp = {
         Timestamp(rawValue: Int64((Date().timeIntervalSince1970 * 1_000_000).rounded()))
@@ -126,7 +122,7 @@ package struct Node: Sendable {
                     progress.isTold(news == .began)
                 }
             }
-            engine = .postgres(database, appender)
+            self.appender = appender
             self.database = database
             self.projectors = projectors
             chunks = ContentStores(table: TableContents(database), files: files, place: place)
@@ -140,7 +136,7 @@ package struct Node: Sendable {
                 try await Self.createSchema(database, secret)
                 return database
             }
-            engine = .sqlite(database)
+            appender = nil
             self.database = database
             let bulletin = LocalBulletin()
             self.bulletin = bulletin
@@ -149,9 +145,9 @@ package struct Node: Sendable {
             projectors = []
             chunks = ContentStores(table: TableContents(database), files: files, place: place)
             readModel = ReadModel(database: database, stokens: stokens, contents: chunks, progress: nil)
-            let appender = LocalAppender(
-                database: database, project: { try projection.apply($1, $0) }, committed: { bulletin.post(Notice.projected($0)) })
-            committer = Committer(appender)
+            committer = Committer(
+                LocalAppender(
+                    database: database, project: { try projection.apply($1, $0) }, committed: { bulletin.post(Notice.projected($0)) }))
         }
     }
 
@@ -221,23 +217,20 @@ package struct Node: Sendable {
 
     /// Looks whether history has forked, so that a server that was restored is in its new epoch before anybody writes.
     func recognize() async throws {
-        switch engine {
-        case .sqlite: break
-        case .postgres(_, let appender): try await appender.recognize()
-        }
+        try await appender?.recognize()
     }
 
     /// Says what is set outside of the server that breaks a promise of its.
     func warn(_ logger: Logger) async throws {
-        switch engine {
+        switch database.engine {
         case .sqlite: break
-        case .postgres(let database, _): for fault in try await database.durabilityFaults() { logger.warning("\(fault)") }
+        case .postgres(let database): for fault in try await database.durabilityFaults() { logger.warning("\(fault)") }
         }
     }
 
     /// What the log lies in, as a word for programs.
     var engineName: String {
-        switch engine {
+        switch database.engine {
         case .sqlite: "sqlite"
         case .postgres: "postgres"
         }
@@ -245,7 +238,7 @@ package struct Node: Sendable {
 
     /// The services that the engine needs while the server runs.
     func services(projects: Bool, logger: Logger) -> [any Service] {
-        switch engine {
+        switch database.engine {
         case .sqlite(let database): [Checkpoints(database: database, logger: logger)]
         case .postgres: [bulletin as? RedisBulletin].compactMap { $0 } + (projects ? projectors : [])
         }
@@ -255,7 +248,7 @@ package struct Node: Sendable {
     ///
     /// - Returns: false where that is the matter of a server of databases.
     package func compact() async throws -> Bool {
-        switch engine {
+        switch database.engine {
         case .sqlite(let database): try await database.compact()
         case .postgres: return false
         }
@@ -264,10 +257,7 @@ package struct Node: Sendable {
 
     /// Closes what was opened.
     package func close() throws {
-        switch engine {
-        case .sqlite(let database): try database.close()
-        case .postgres: break
-        }
+        try database.close()
     }
 
     /// Runs `body` while submissions are committed: what subcommands other than `serve` need.

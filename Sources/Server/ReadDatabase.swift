@@ -16,12 +16,12 @@ struct ReadDatabase: Sendable {
     /// Opens it, and makes the tables of a new one.
     ///
     /// - Throws: ``SettingFault`` when it is the log's database, or has a log of its own.
-    init(url: String, log: any Database, projection: DjangoProjection, logger: Logger) async throws {
+    init(url: String, log: PostgresDatabase, projection: DjangoProjection, logger: Logger) async throws {
         let database = PostgresDatabase(url: url, role: .any, as: .replica)
         let progress = Progress()
         replica = ReadModel.Replica(database: database, progress: progress)
         let name = try await database.read(Self.name)
-        let isStandby = try await database.ask(Statement("SELECT pg_is_in_recovery()"), []) { $0.flag(0) } == [true]
+        let isStandby = try await database.ask(Self.selectIsStandby, []) { $0.flag(0) } == [true]
         guard !isStandby else {
             projector = nil
             return
@@ -32,7 +32,7 @@ struct ReadDatabase: Sendable {
         // What is written there must find the server that can be written.
         let writable = PostgresDatabase(url: url, connections: 2, as: .projection)
         try await writable.write { try Schema.create($0, .postgres) }
-        guard try await database.ask(Statement("SELECT 1 FROM apus_event LIMIT 1"), [], { $0.integer(0) }).isEmpty else {
+        guard try await database.ask(Self.selectAnyEvent, [], { $0.integer(0) }).isEmpty else {
             throw SettingFault("the database of APUS_READ_DATABASE_URL has a log of its own; a read model is made in an empty one")
         }
         projector = Projector(log: log, replica: writable, projection: projection, logger: logger) { events in
@@ -43,4 +43,8 @@ struct ReadDatabase: Sendable {
     @Sendable private static func name(_ connection: any Connection) throws -> String? {
         try connection.first(SharedName.selectName, []) { $0.text(0) }
     }
+
+    private static let selectIsStandby = Statement("SELECT pg_is_in_recovery()")
+
+    private static let selectAnyEvent = Statement("SELECT 1 FROM apus_event LIMIT 1")
 }

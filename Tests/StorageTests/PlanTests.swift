@@ -70,7 +70,7 @@ private final class Plans: Sendable {
 private struct WatchedDatabase: Database {
     let base: any Database
     let plans: Plans
-    var dialect: Dialect { base.dialect }
+    var engine: DatabaseEngine { base.engine }
 
     func read<T: Sendable>(_ extent: ReadExtent, _ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
         try await base.read(extent) { [self] connection in try body(watched(connection)) }

@@ -8,7 +8,7 @@ import Testing
 private struct BusyDatabase: Database {
     let base: any Database
     let meanwhile: @Sendable () async throws -> Void
-    var dialect: Dialect { base.dialect }
+    var engine: DatabaseEngine { base.engine }
 
     func read<T: Sendable>(_ extent: ReadExtent, _ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
         try await base.read(extent, body)

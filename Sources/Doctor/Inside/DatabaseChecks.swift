@@ -138,10 +138,10 @@ struct DatabaseChecks {
     }
 
     private static let selectWritable = Statement(
-        sqlite: "SELECT 1", postgres: "SELECT NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off'")
+        "{sqlite: SELECT 1}{postgres: SELECT NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off'}")
     private static let selectEngine = Statement(
-        sqlite: "SELECT 'SQLite ' || sqlite_version()", postgres: "SELECT 'PostgreSQL ' || current_setting('server_version')")
+        "{sqlite: SELECT 'SQLite ' || sqlite_version()}{postgres: SELECT 'PostgreSQL ' || current_setting('server_version')}")
     private static let selectClock = Statement(
-        sqlite: "SELECT NULL", postgres: "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+        "{sqlite: SELECT NULL}{postgres: SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint}")
     private static let selectNewest = Statement("SELECT occurred_at FROM apus_event ORDER BY position DESC LIMIT 1")
 }
