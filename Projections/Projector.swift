@@ -56,7 +56,7 @@ public actor Projector: Service {
     /// Where the read model is, as far as is known.
     private var checkpoint: Position?
     /// What comes after the batch that was applied last, where it was read already.
-    private var upcoming: Replica.Batch?
+    private var upcoming: Replica.EventBatch?
     private var prolongAt = ContinuousClock.now
     /// Whether standbys of the database may be read from: they get what is on the disk.
     private var hasStandbys = false
@@ -210,7 +210,7 @@ public actor Projector: Service {
         return step
     }
 
-    private func apply(_ batch: Replica.Batch, after start: Position) async throws -> Step {
+    private func apply(_ batch: Replica.EventBatch, after start: Position) async throws -> Step {
         try await database.write { [fence, holder, projection, replica, hasStandbys] connection in
             // The log is durable, and the checkpoint is in this transaction. A holder that stands still in it must not keep
             // the row from a standby for longer than the lease.
@@ -228,17 +228,17 @@ public actor Projector: Service {
         }
     }
 
-    private func takeUpcoming(after start: Position) async throws -> Replica.Batch {
+    private func takeUpcoming(after start: Position) async throws -> Replica.EventBatch {
         defer { upcoming = nil }
         if let upcoming { return upcoming }
         async let _: Void = keepLease()
         return try await read(after: start)
     }
 
-    private func read(after position: Position) async throws -> Replica.Batch {
+    private func read(after position: Position) async throws -> Replica.EventBatch {
         try await log.read { [replica, limit] connection in
             let (events, bytes, isFull) = try EventLog.batch(after: position, limit: limit, bytes: Self.batchBytes, connection)
-            let batch = Replica.Batch(events: events, bytes: bytes, isFull: isFull)
+            let batch = Replica.EventBatch(events: events, bytes: bytes, isFull: isFull)
             return try replica?.completed(batch, connection) ?? batch
         }
     }

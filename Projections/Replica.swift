@@ -10,7 +10,7 @@ struct Replica: Sendable {
     private static let batchBytes = 16 << 20
 
     /// Events with the contents that came with them.
-    struct Batch: Sendable {
+    struct EventBatch: Sendable {
         var events: [RecordedEvent]
         /// Whether there are more events.
         var isFull: Bool
@@ -30,13 +30,13 @@ struct Replica: Sendable {
     let stokens: StokenSealer
 
     /// The batch with its contents, perhaps cut off where they are many. Those that lie in files are not copied.
-    func completed(_ batch: Batch, _ log: any Connection) throws -> Batch {
+    func completed(_ batch: EventBatch, _ log: any Connection) throws -> EventBatch {
         var bytes = 0
         let events = batch.events.prefix { record in
             defer { bytes += record.event.storedChunks.reduce(0) { $0 + $1.bytes } }
             return bytes < Self.batchBytes
         }
-        var completed = Batch(events: Array(events), bytes: batch.bytes, isFull: batch.isFull || events.count < batch.events.count)
+        var completed = EventBatch(events: Array(events), bytes: batch.bytes, isFull: batch.isFull || events.count < batch.events.count)
         // A content that was pruned may come again.
         var wanted: [CollectionUID: Set<ChunkUID>] = [:]
         for record in events {
@@ -48,14 +48,14 @@ struct Replica: Sendable {
     }
 
     /// Writes what the projection does not, in its transaction.
-    func write(_ batch: Batch, _ connection: any Connection) throws {
+    func write(_ batch: EventBatch, _ connection: any Connection) throws {
         guard let last = batch.events.last else { return }
         try TableContents.write(batch.contents, connection)
         try connection.enqueue(Self.updateMark, [.integer(last.position.rawValue), .integer(last.epoch)])
     }
 
     /// Deletes the contents that were pruned, once the rows are there: one may have come again since.
-    func clean(after batch: Batch, _ connection: any Connection) throws {
+    func clean(after batch: EventBatch, _ connection: any Connection) throws {
         for case .revisionsPruned(let event) in batch.events.map(\.event) where !event.chunks.isEmpty {
             try TableContents.deleteUnnamed(Set(event.chunks), of: event.collection, connection)
         }

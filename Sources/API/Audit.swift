@@ -36,7 +36,7 @@ extension API {
     }
 }
 
-extension Query {
+extension QueryString {
     /// The range of time from `since` to `until`, both in it and in milliseconds since 1970, as entries tell their times.
     fileprivate func times(_ validation: inout Validation) -> ClosedRange<Timestamp> {
         let since = time("since", &validation)

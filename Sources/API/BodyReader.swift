@@ -14,13 +14,13 @@ struct BodyReader {
     private let copies: Int
     private let shortBytes: Int
     private let admission: Admission
-    private let connection: Connection?
+    private let connection: ClientConnection?
     private var isKnown = false
     private var share: MemoryShare
     private var body = ByteBuffer()
 
     /// - Parameter bodyLimitBytes: the longest body that anybody may send.
-    init(_ request: Request, to route: Route, bodyLimitBytes: Int, _ admission: Admission, _ connection: Connection?) {
+    init(_ request: Request, to route: Route, bodyLimitBytes: Int, _ admission: Admission, _ connection: ClientConnection?) {
         self.request = request
         self.admission = admission
         self.connection = connection

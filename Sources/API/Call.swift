@@ -16,7 +16,7 @@ struct Call: Sendable {
     let authority: String
     /// What the pattern's parts in braces stand for.
     let parameters: [String: String]  // names of ours
-    let query: Query
+    let query: QueryString
     /// The parsed body of a route that takes one; `.absent` where it was empty or false.
     var body: Body
     /// When the request was accepted.
@@ -24,7 +24,7 @@ struct Call: Sendable {
     /// The connection that the request came on.
     let channel: any Channel
     /// Its place among the others; nil when it was lost meanwhile.
-    let connection: Connection?
+    let connection: ClientConnection?
     let log: RequestLog
 
     func parameter(_ name: String) -> String {

@@ -37,7 +37,7 @@ public final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHand
     private let upgrades: Bool
     private var isInPlace = false
     private var context: ChannelHandlerContext?
-    private var connection: Connection?
+    private var connection: ClientConnection?
     private var arrival = Arrival(at: .now())
     private var isLookingOut = false
     private weak var arriving: ArrivingBytes?
@@ -102,7 +102,7 @@ public final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHand
     public func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
 
     public func channelActive(context: ChannelHandlerContext) {
-        let connection = Connection(context.channel, self)
+        let connection = ClientConnection(context.channel, self)
         guard admission.connections.admit(connection) else {
             Telemetry.http.refusals[.connections].increment()
             return context.close(promise: nil)

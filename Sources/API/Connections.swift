@@ -31,9 +31,9 @@ public final class Connections: Sendable {
     private static let warningInterval = Duration.seconds(10)
 
     private struct State {
-        var all: [ObjectIdentifier: Connection] = [:]
+        var all: [ObjectIdentifier: ClientConnection] = [:]
         /// By their addresses, in the order in which they came.
-        var strangers: [String: [Connection]] = [:]  // names of ours
+        var strangers: [String: [ClientConnection]] = [:]  // names of ours
         var strangersCount = 0
         var warnedAt: ContinuousClock.Instant?
     }
@@ -51,14 +51,14 @@ public final class Connections: Sendable {
     public var count: Int { state.withLock { $0.all.count } }
 
     /// The connection of a channel, while it is open.
-    func connection(of channel: any Channel) -> Connection? { state.withLock { $0.all[ObjectIdentifier(channel)] } }
+    func connection(of channel: any Channel) -> ClientConnection? { state.withLock { $0.all[ObjectIdentifier(channel)] } }
 
     /// Takes a newcomer in.
     ///
     /// - Returns: false where there is no room, nor anybody who would have to make room.
-    func admit(_ connection: Connection) -> Bool {
+    func admit(_ connection: ClientConnection) -> Bool {
         let (isAdmitted, gone, isTold) = state.withLock { state in
-            var gone: [Connection] = []
+            var gone: [ClientConnection] = []
             if state.strangers[connection.address, default: []].count >= limits.perAddress {
                 Self.dismiss(from: connection.address, &state, &gone)
             } else if state.strangersCount >= limits.strangers || state.all.count >= limits.all {
@@ -87,12 +87,12 @@ public final class Connections: Sendable {
     }
 
     /// The client has shown a token, or a ticket.
-    func recognize(_ connection: Connection) {
+    func recognize(_ connection: ClientConnection) {
         guard connection.become(known: true) else { return }
         state.withLock { Self.forget(connection, &$0) }
     }
 
-    func leave(_ connection: Connection) {
+    func leave(_ connection: ClientConnection) {
         state.withLock { state in
             state.all[connection.id] = nil
             Self.forget(connection, &state)
@@ -100,20 +100,20 @@ public final class Connections: Sendable {
     }
 
     /// The one among the strangers of an address that came first and asks for nothing has to go.
-    private static func dismiss(from address: String, _ state: inout State, _ gone: inout [Connection]) {
+    private static func dismiss(from address: String, _ state: inout State, _ gone: inout [ClientConnection]) {
         guard let connection = state.strangers[address]?.first(where: { !$0.isWorking }) else { return }
         forget(connection, &state)
         state.all[connection.id] = nil
         gone.append(connection)
     }
 
-    private static func dismissKnown(_ state: inout State, _ gone: inout [Connection]) {
+    private static func dismissKnown(_ state: inout State, _ gone: inout [ClientConnection]) {
         guard let connection = state.all.values.first(where: { $0.isKnown && !$0.isWorking }) else { return }
         state.all[connection.id] = nil
         gone.append(connection)
     }
 
-    private static func forget(_ connection: Connection, _ state: inout State) {
+    private static func forget(_ connection: ClientConnection, _ state: inout State) {
         guard let index = state.strangers[connection.address]?.firstIndex(where: { $0 === connection }) else { return }
         state.strangers[connection.address]?.remove(at: index)
         if state.strangers[connection.address]?.isEmpty == true { state.strangers[connection.address] = nil }
@@ -138,7 +138,7 @@ public struct AcceptedConnections: AvailableConnectionsDelegate {
 }
 
 /// A connection of a client, as requests on it see it.
-final class Connection: Sendable {
+final class ClientConnection: Sendable {
     let id: ObjectIdentifier
     /// Where the client is; the same text for all that have no address.
     let address: String

@@ -74,7 +74,7 @@ public struct Responder: HTTPResponder {
     }
 
     private func answer(
-        _ request: Request, _ target: Target, _ match: Routes.Match, _ connection: Connection, _ channel: any Channel,
+        _ request: Request, _ target: Target, _ match: Routes.Match, _ connection: ClientConnection, _ channel: any Channel,
         _ log: RequestLog
     ) async -> Response {
         if let refusal = refusal(of: request, match) { return refusal }
@@ -111,7 +111,7 @@ public struct Responder: HTTPResponder {
     }
 
     private func handle(
-        _ request: Request, _ target: Target, _ match: Routes.Match, _ connection: Connection, _ channel: any Channel,
+        _ request: Request, _ target: Target, _ match: Routes.Match, _ connection: ClientConnection, _ channel: any Channel,
         _ log: RequestLog
     ) async throws -> Response {
         switch match {
@@ -120,7 +120,7 @@ public struct Responder: HTTPResponder {
         case .found(let route, let parameters):
             var call = Call(
                 method: request.method, headers: request.headers, authority: request.head.authority ?? "", parameters: parameters,
-                query: Query(target.query), body: .absent, now: api.clock(), channel: channel, connection: connection, log: log)
+                query: QueryString(target.query), body: .absent, now: api.clock(), channel: channel, connection: connection, log: log)
             var reader = BodyReader(
                 request, to: route, bodyLimitBytes: api.settings.bodyLimitBytes, api.admission, connection)
             let (bytes, share) = try await reader.read { [call] in
@@ -143,7 +143,7 @@ public struct Responder: HTTPResponder {
     /// The one place where an error becomes an answer. Nothing of the server's inside goes to the client.
     private func render(_ error: any Error, _ logger: Logger) -> Response {
         let response = answer(error, logger)
-        if let reason = HTTPMetrics.Refusal(response.status, error) { Telemetry.http.refusals[reason].increment() }
+        if let reason = HTTPMetrics.RefusalReason(response.status, error) { Telemetry.http.refusals[reason].increment() }
         return response
     }
 
@@ -197,7 +197,7 @@ public struct Responder: HTTPResponder {
     }
 }
 
-extension HTTPMetrics.Refusal {
+extension HTTPMetrics.RefusalReason {
     /// Why a request was turned away; nil for what was decided about it after the work.
     fileprivate init?(_ status: HTTPResponse.Status, _ error: any Error) {
         switch status {

@@ -58,7 +58,7 @@ struct UndeleteCommand: AsyncParsableCommand {
             } else {
                 try tell(try await node.committing { try await restore(asOf: moment, node) })
             }
-        } catch let refusal as CollectionHistory.Refusal {
+        } catch let refusal as CollectionHistory.Unrestorable {
             throw ValidationError(refusal.advice(for: CollectionUID(collection)))
         } catch let refusal as Refusal {
             throw ValidationError(refusal.advice)
@@ -110,7 +110,7 @@ struct UndeleteCommand: AsyncParsableCommand {
     private func tellDeletions(_ node: Node) async throws {
         let (deletions, names) = try await node.readModel.snapshot { snapshot in
             let history = try snapshot.history(of: CollectionUID(collection))
-            guard history.exists else { throw CollectionHistory.Refusal.noCollection }
+            guard history.exists else { throw CollectionHistory.Unrestorable.noCollection }
             let deletions = history.deletions
             return (deletions, try snapshot.usernames(of: Set(deletions.compactMap(\.step.actor.user))))
         }
@@ -149,7 +149,7 @@ private struct DeletionLine: Encodable {
     }
 }
 
-extension CollectionHistory.Refusal {
+extension CollectionHistory.Unrestorable {
     /// What is wrong, and what can be done about it.
     fileprivate func advice(for collection: CollectionUID) -> String {
         switch self {

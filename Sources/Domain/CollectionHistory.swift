@@ -28,7 +28,7 @@ public struct CollectionHistory: Sendable {
     }
 
     /// Why there is nothing to bring back.
-    public enum Refusal: Error, Hashable, Sendable {
+    public enum Unrestorable: Error, Hashable, Sendable {
         /// There is no such collection, or the account that owned it was reset or erased.
         case noCollection
         /// The collection was made at `time`, after the moment.
@@ -131,8 +131,8 @@ public struct CollectionHistory: Sendable {
     ///   - moment: the items are to be what they were then. What was deleted then, or was made later, stays as it is:
     ///     nothing is ever deleted. Nil undoes the last deletion: of the item; or else of the collection itself, if it is
     ///     deleted, or of the items that were deleted last. What was deleted by the same request comes back with it.
-    /// - Throws: ``Refusal`` when there are none.
-    public func restorations(of item: ItemUID? = nil, asOf moment: Moment? = nil) throws(Refusal) -> [RestoreItems.Restoration] {
+    /// - Throws: ``Unrestorable`` when there are none.
+    public func restorations(of item: ItemUID? = nil, asOf moment: Moment? = nil) throws(Unrestorable) -> [RestoreItems.Restoration] {
         guard let first = steps[mainItem]?.first else { throw .noCollection }
         if let moment, !moment.includes(first) { throw .collectionIsNewer(than: moment, time: first.time) }
         switch (item, moment) {
@@ -154,7 +154,7 @@ public struct CollectionHistory: Sendable {
         return Deletion(item: item, step: current, last: last.flatMap { isPruned($0) ? nil : $0 })
     }
 
-    private func lastDeletion() throws(Refusal) -> [RestoreItems.Restoration] {
+    private func lastDeletion() throws(Unrestorable) -> [RestoreItems.Restoration] {
         let deletions = deletions
         guard let newest = deletions.first(where: { $0.item == mainItem }) ?? deletions.first else { throw .nothingIsDeleted }
         // The events of one request have its time and its session.
@@ -162,7 +162,7 @@ public struct CollectionHistory: Sendable {
         return together.reversed().compactMap(\.restoration)
     }
 
-    private func restoration(of item: ItemUID) throws(Refusal) -> RestoreItems.Restoration {
+    private func restoration(of item: ItemUID) throws(Unrestorable) -> RestoreItems.Restoration {
         guard steps[item] != nil else { throw .noItem(item) }
         guard let deletion = deletion(of: item) else { throw .itemIsNotDeleted(item) }
         guard let restoration = deletion.restoration else {
@@ -171,7 +171,7 @@ public struct CollectionHistory: Sendable {
         return restoration
     }
 
-    private func restoration(of item: ItemUID, asOf moment: Moment) throws(Refusal) -> RestoreItems.Restoration {
+    private func restoration(of item: ItemUID, asOf moment: Moment) throws(Unrestorable) -> RestoreItems.Restoration {
         guard let first = steps[item]?.first else { throw .noItem(item) }
         guard let then = step(of: item, asOf: moment) else { throw .itemIsNewer(item, than: moment, time: first.time) }
         guard !then.isDeleted else { throw .itemWasDeleted(item, moment) }

@@ -131,8 +131,8 @@ final class Feed: Sendable {
 
 /// Where feeds read.
 struct Source: Sendable {
-    /// The most items in a page. How long it may be is the read model's matter.
-    private static let pageItems = 50
+    /// The most items in a frame. How long it may be is the read model's matter.
+    private static let frameItems = 50
 
     let readModel: ReadModel
     let sessions: Sessions
@@ -154,50 +154,50 @@ struct Source: Sendable {
             }
             return (Set(admitted.keys), audience.collection.revisionStoken, draft)
         }
-        return .init(admitted: admitted, changed: changed, page: try await page(draft))
+        return .init(admitted: admitted, changed: changed, frame: try await frame(draft))
     }
 
-    /// The next page for one whose session has ended since the ticket was issued: it gets what had happened by then. Nil when
+    /// The next frame for one whose session has ended since the ticket was issued: it gets what had happened by then. Nil when
     /// that is all, or the user may not listen any more.
-    func remainder(after place: Place, for grant: Grant) async throws -> FeedState.Page? {
+    func remainder(after cursor: Cursor, for grant: Grant) async throws -> FeedState.Frame? {
         let draft = try await readModel.snapshot { [self] snapshot in
             try snapshot.require(grant.position)
             guard let audience = try snapshot.audience(of: grant.collection), audience.members.contains(grant.user),
                 try snapshot.account(grant.user)?.isActive == true
             else { return Draft?.none }
-            return try self.draft(after: place, upTo: grant.position, audience.collection, snapshot)
+            return try self.draft(after: cursor, upTo: grant.position, audience.collection, snapshot)
         }
-        return try await page(draft)
+        return try await frame(draft)
     }
 
-    /// A page as the snapshot has it. Some of its contents may lie elsewhere.
+    /// A frame as the snapshot has it. Some of its contents may lie elsewhere.
     private struct Draft: Sendable {
         let items: [ItemContent]
         let stoken: String
         let isDone: Bool
-        let end: Place
+        let end: Cursor
         /// The room for it.
         let held: (any FrameRoom)?
     }
 
     private func draft(
-        after place: Place, upTo limit: Position? = nil, _ collection: CollectionAccess, _ snapshot: Snapshot
+        after cursor: Cursor, upTo limit: Position? = nil, _ collection: CollectionAccess, _ snapshot: Snapshot
     ) throws -> Draft? {
         var held: (any FrameRoom)?
         let found = try snapshot.changes(
-            of: collection, after: place.position, knownAt: place.base, upTo: limit, limit: Self.pageItems
+            of: collection, after: cursor.position, knownAt: cursor.base, upTo: limit, limit: Self.frameItems
         ) { bytes in held = try hold(bytes) }
         guard let last = found.elements.last else { return nil }
-        var end = Place(at: last.changed)
-        if !found.isDone { end.base = place.base }
+        var end = Cursor(at: last.changed)
+        if !found.isDone { end.base = cursor.base }
         return Draft(
             items: found.elements, stoken: try snapshot.stoken(at: last.changed), isDone: found.isDone, end: end, held: held)
     }
 
-    private func page(_ draft: Draft?) async throws -> FeedState.Page? {
+    private func frame(_ draft: Draft?) async throws -> FeedState.Frame? {
         guard let draft else { return nil }
         let message = encode(try await readModel.completed(draft.items), draft.stoken, draft.isDone)
         draft.held?.shrink(to: message.readableBytes)
-        return FeedState.Page(message: Message(message, held: draft.held), end: draft.end)
+        return FeedState.Frame(message: Message(message, held: draft.held), end: draft.end)
     }
 }

@@ -7,10 +7,10 @@ struct ListenerID: Hashable, Sendable {
 }
 
 /// How much of a collection a listener has.
-struct Place: Hashable, Sendable {
+struct Cursor: Hashable, Sendable {
     /// The last change that was sent, or is being sent.
     var position: Position
-    /// Where the listener last had everything: behind `position` while a backlog of several pages is sent, since the pages
+    /// Where the listener last had everything: behind `position` while a backlog of several frames is sent, since the frames
     /// leave out what comes again further on. Nothing where it began with nothing.
     var base: Position
 
@@ -35,7 +35,7 @@ struct Message: Sendable {
 /// What a feed knows of its listeners, and what is to be done next: pure, so that it can be tested without a socket.
 ///
 /// A listener either waits at the position that was sent last, or it is busy: a frame is on its way to it. So of each
-/// listener one frame waits at most, and one that is slow asks for the next page when it has taken the last: it reads at
+/// listener one frame waits at most, and one that is slow asks for the next frame when it has taken the last: it reads at
 /// its own pace, and nothing is kept for it.
 struct FeedState {
     /// What to look for in the read model: the collection's access for `listeners`, and its changes after a position.
@@ -43,7 +43,7 @@ struct FeedState {
         let number: Int
         let listeners: [ListenerID: Grant]
         /// Nil when only access is looked at.
-        let after: Place?
+        let after: Cursor?
     }
 
     /// What was found, all of one moment.
@@ -53,14 +53,14 @@ struct FeedState {
         /// The newest change in the collection; nil when there is no such collection.
         let changed: Position?
         /// The next changes after the look's position; nil where there are none.
-        let page: Page?
+        let frame: Frame?
     }
 
     /// Changes as they go over the wire.
-    struct Page: Sendable {
+    struct Frame: Sendable {
         let message: Message
         /// Where it leads.
-        let end: Place
+        let end: Cursor
     }
 
     /// What is to be done with the listeners.
@@ -70,22 +70,22 @@ struct FeedState {
         case dismiss([ListenerID])
     }
 
-    /// How long a page is good for listeners who were admitted when it was read and come for it later.
+    /// How long a frame is good for listeners who were admitted when it was read and come for it later.
     static let sharing = Duration.milliseconds(200)
-    /// How many pages are shared at the same time.
+    /// How many frames are shared at the same time.
     static let sharedPages = 4
 
     private struct Listener {
         let grant: Grant
-        var place: Place
+        var cursor: Cursor
         var isBusy = false
         /// The last look that found that it may listen.
         var admitted = 0
     }
 
     private struct Shared {
-        let after: Place
-        let page: Page
+        let after: Cursor
+        let frame: Frame
         let look: Int
         let end: ContinuousClock.Instant
     }
@@ -97,7 +97,7 @@ struct FeedState {
     /// Whether something may have happened since the last look.
     private var isStale = false
     /// Places that listeners wait at and that are looked at one after the other, so that none is left out for long.
-    private var round: [Place] = []
+    private var round: [Cursor] = []
     private var looks = 0
     private var shared: [Shared] = []
 
@@ -105,7 +105,7 @@ struct FeedState {
 
     /// Adds a listener who has seen everything up to `position`. Nothing is sent to it before a look admits it.
     mutating func join(_ id: ListenerID, _ grant: Grant, at position: Position) {
-        listeners[id] = Listener(grant: grant, place: Place(at: position))
+        listeners[id] = Listener(grant: grant, cursor: Cursor(at: position))
         isStale = true
     }
 
@@ -129,10 +129,10 @@ struct FeedState {
     mutating func delivered(to id: ListenerID, now: ContinuousClock.Instant) -> Action? {
         guard var listener = listeners[id], listener.isBusy else { return nil }
         shared.removeAll { $0.end <= now }
-        if let next = shared.first(where: { $0.after == listener.place && $0.look <= listener.admitted }) {
-            listener.place = next.page.end
+        if let next = shared.first(where: { $0.after == listener.cursor && $0.look <= listener.admitted }) {
+            listener.cursor = next.frame.end
             listeners[id] = listener
-            return .send(next.page.message, to: [id])
+            return .send(next.frame.message, to: [id])
         }
         listener.isBusy = false
         listeners[id] = listener
@@ -142,7 +142,7 @@ struct FeedState {
 
     private mutating func setFree() {
         busy -= 1
-        // An idle feed keeps no pages.
+        // An idle feed keeps no frames.
         if busy == 0 { shared = [] }
     }
 
@@ -151,25 +151,25 @@ struct FeedState {
         guard !listeners.isEmpty else { return nil }
         let checksAll = isStale && round.isEmpty
         if round.isEmpty {
-            let waiting = listeners.values.filter { !$0.isBusy && (checksAll || $0.place.position < changed) }
-            let crowds = Dictionary(grouping: waiting, by: \.place).mapValues(\.count)
+            let waiting = listeners.values.filter { !$0.isBusy && (checksAll || $0.cursor.position < changed) }
+            let crowds = Dictionary(grouping: waiting, by: \.cursor).mapValues(\.count)
             // The largest crowd last, from where it is taken first.
             round = crowds.keys.sorted { (crowds[$0] ?? 0, $1.position) < (crowds[$1] ?? 0, $0.position) }
             if checksAll { isStale = false }
         }
-        while let place = round.popLast() {
-            let waiting = listeners.filter { !$0.value.isBusy && $0.value.place == place }
+        while let cursor = round.popLast() {
+            let waiting = listeners.filter { !$0.value.isBusy && $0.value.cursor == cursor }
             guard !waiting.isEmpty else { continue }
-            return look(at: checksAll ? listeners : waiting, after: place)
+            return look(at: checksAll ? listeners : waiting, after: cursor)
         }
         if checksAll { return look(at: listeners, after: nil) }
         // What was waiting has gone meanwhile; there may be more.
-        return isStale || listeners.values.contains { !$0.isBusy && $0.place.position < changed } ? nextLook() : nil
+        return isStale || listeners.values.contains { !$0.isBusy && $0.cursor.position < changed } ? nextLook() : nil
     }
 
-    private mutating func look(at listeners: [ListenerID: Listener], after place: Place?) -> Look {
+    private mutating func look(at listeners: [ListenerID: Listener], after cursor: Cursor?) -> Look {
         looks += 1
-        return Look(number: looks, listeners: listeners.mapValues(\.grant), after: place)
+        return Look(number: looks, listeners: listeners.mapValues(\.grant), after: cursor)
     }
 
     /// Takes in what was found. Who is not admitted gets nothing of it.
@@ -182,26 +182,26 @@ struct FeedState {
         guard let after = look.after else { return actions }
         let waiting = finding.admitted.filter { id in
             guard let listener = listeners[id] else { return false }
-            return !listener.isBusy && listener.place == after
+            return !listener.isBusy && listener.cursor == after
         }
-        guard let page = finding.page else {
+        guard let frame = finding.frame else {
             // They have everything that is there, whatever the last change was.
-            let end = Place(at: max(after.position, finding.changed ?? .none))
-            for id in waiting { listeners[id]?.place = end }
+            let end = Cursor(at: max(after.position, finding.changed ?? .none))
+            for id in waiting { listeners[id]?.cursor = end }
             return actions
         }
         for id in waiting {
-            listeners[id]?.place = page.end
+            listeners[id]?.cursor = frame.end
             listeners[id]?.isBusy = true
         }
         busy += waiting.count
         shared.removeAll { $0.end <= now || $0.after == after }
-        shared.append(Shared(after: after, page: page, look: look.number, end: now + Self.sharing))
+        shared.append(Shared(after: after, frame: frame, look: look.number, end: now + Self.sharing))
         if shared.count > Self.sharedPages { shared.removeFirst() }
-        return actions + [.send(page.message, to: Array(waiting))]
+        return actions + [.send(frame.message, to: Array(waiting))]
     }
 
-    /// A look could not be taken: it is to be taken again. Memory may be what was wanting, so no pages are kept for those who come later.
+    /// A look could not be taken: it is to be taken again. Memory may be what was wanting, so no frames are kept for those who come later.
     mutating func failed() {
         isStale = true
         shared = []

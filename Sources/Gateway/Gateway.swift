@@ -1,7 +1,7 @@
 /// Tells clients over WebSockets what has happened.
 ///
 /// Pattern: a client gets a ticket (``Tickets``) and opens a ``Socket`` with it. It is subscribed to the bulletin
-/// before anything is read for it; then comes what the client has not seen in pages, each of which carries a stoken to
+/// before anything is read for it; then comes what the client has not seen in frames, each of which carries a stoken to
 /// resume from; then it waits. All who listen to a collection share a ``Feed``: what wakes it is a notice (a hint, here), or
 /// the look at the log's head every second (ten times as often while no hints come in); what it sends it reads from the read
 /// model, always from the position that was sent last. So a hint that was lost, repeated or made up changes nothing but the
@@ -250,7 +250,7 @@ public final class Gateway: Service {
             await keep(socket)
             feed.leave(id)
             leave(grant.collection)
-        case .remainder(let position): await keep(socket) { await self.sendRemainder(after: Place(at: position), for: grant, on: socket) }
+        case .remainder(let position): await keep(socket) { await self.sendRemainder(after: Cursor(at: position), for: grant, on: socket) }
         case .nothing:
             socket.close(.policyViolation, in: Self.patience)
             await keep(socket)
@@ -274,13 +274,13 @@ public final class Gateway: Service {
         }
     }
 
-    private func sendRemainder(after place: Place, for grant: Grant, on socket: Socket) async {
-        var place = place
+    private func sendRemainder(after cursor: Cursor, for grant: Grant, on socket: Socket) async {
+        var cursor = cursor
         do {
-            while let page = try await source.remainder(after: place, for: grant) {
-                let isSent = await socket.send(page.message.bytes)
-                guard withExtendedLifetime(page.message, { isSent }) else { break }
-                place = page.end
+            while let frame = try await source.remainder(after: cursor, for: grant) {
+                let isSent = await socket.send(frame.message.bytes)
+                guard withExtendedLifetime(frame.message, { isSent }) else { break }
+                cursor = frame.end
             }
             socket.close(.policyViolation)
         } catch {

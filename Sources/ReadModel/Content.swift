@@ -22,19 +22,19 @@ public struct StoredBytes: Hashable, Sendable {
         case publicKey
     }
 
-    enum Place: Hashable, Sendable {
+    enum Source: Hashable, Sendable {
         /// Of a chunk.
         case content(ContentReference)
         /// A column of the row with a number.
         case column(Column, of: Int64)
     }
 
-    let place: Place
+    let source: Source
     public let count: Int
 
     /// Whether the snapshot that names them has them too.
     fileprivate var isInSnapshot: Bool {
-        switch place {
+        switch source {
         case .content(let content): content.place == .database
         case .column: true
         }
@@ -42,7 +42,7 @@ public struct StoredBytes: Hashable, Sendable {
 }
 
 extension StoredBytes {
-    init(_ content: ContentReference) { self.init(place: .content(content), count: content.count) }
+    init(_ content: ContentReference) { self.init(source: .content(content), count: content.count) }
 }
 
 /// Bytes of an answer: at hand, or still where they lie because there are many of them.
@@ -128,7 +128,7 @@ extension Row {
     /// What ``StoredBytes/Column/selected(_:)`` has selected as the columns from this one on; nil where it is null.
     func content(_ column: Int, _ name: StoredBytes.Column, of id: Int64) -> Content? {
         if let bytes = blobOrNil(column) { return .bytes(bytes) }
-        return integerOrNil(column + 1).map { .stored(StoredBytes(place: .column(name, of: id), count: Int($0))) }
+        return integerOrNil(column + 1).map { .stored(StoredBytes(source: .column(name, of: id), count: Int($0))) }
     }
 }
 
@@ -171,7 +171,7 @@ extension Snapshot {
         var rows: [ContentReference] = []
         var columns: [StoredBytes.Column: [Int64: StoredBytes]] = [:]
         for stored in wanted {
-            switch stored.place {
+            switch stored.source {
             case .content(let content): rows.append(content)
             case .column(let column, let id): columns[column, default: [:]][id] = stored
             }
@@ -198,7 +198,7 @@ extension ReadModel {
         let near = Set(stored.filter(\.isInSnapshot))
         var found = near.isEmpty ? [:] : try await answers { try $0.read(near) }
         let far = Set(stored).subtracting(near).compactMap { stored in
-            if case .content(let content) = stored.place { content } else { nil }
+            if case .content(let content) = stored.source { content } else { nil }
         }
         guard !far.isEmpty else { return found }
         let fetched = try await contents.get(far)
@@ -214,7 +214,7 @@ extension ReadModel {
     /// - Throws: as ``read(_:)`` does.
     public func read(_ stored: StoredBytes, from start: Int, count: Int) async throws -> [UInt8] {
         let bytes: [UInt8]? =
-            switch stored.place {
+            switch stored.source {
             case .content(let content): try await contents.get(content, from: start, count: count)
             case .column(let column, let id): try await answers { try $0.read(column, of: id, from: start, count: count) }
             }

@@ -9,7 +9,7 @@ extension Snapshot {
     }
 
     /// What doing away with revisions needs.
-    public struct Pruning: Sendable {
+    public struct PruningExtent: Sendable {
         /// Of those revisions that are still there, and not current.
         public let command: PruneRevisions
         /// How many of these contents have a file: those are the matter of whoever looks for files that nothing names.
@@ -17,14 +17,14 @@ extension Snapshot {
     }
 
     /// What doing away with revisions needs.
-    public func pruning(of revisions: [OldRevision], in uid: CollectionUID) throws -> Pruning {
+    public func pruning(of revisions: [OldRevision], in uid: CollectionUID) throws -> PruningExtent {
         try require([.collection(uid)])
         let state = try state(CollectionNeeds(uid, items: revisions.map(\.item), revisions: revisions.map(\.revision)))
         let old = revisions.filter { state.revisions[$0.revision] == $0.item && state.etags[$0.item] != $0.revision }
         let chunks = try connection.query(Self.selectUnshared, [.texts(old.map(\.revision.rawValue))]) { row in
             (uid: ChunkUID(row.text(0)), path: row.text(1))
         }
-        return Pruning(
+        return PruningExtent(
             command: PruneRevisions(old, chunks: Set(chunks.map(\.uid)), in: uid), files: chunks.count { contents.files.hasFile($0.path) })
     }
 

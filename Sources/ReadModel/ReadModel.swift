@@ -26,11 +26,11 @@ public struct ReadModel: Sendable {
     /// Nil where the projection is part of the append's transaction.
     private let progress: Progress?
     let contents: ContentStores
-    let replica: Replica?
+    let replica: ReadReplica?
     private let bounds: ContentBounds
 
     /// Another database to read from: a read model of its own that a projector keeps, or a standby of the log's database.
-    public struct Replica: Sendable {
+    public struct ReadReplica: Sendable {
         let database: any Database
         let progress: Progress
 
@@ -47,7 +47,7 @@ public struct ReadModel: Sendable {
     ///   - replica: where ``replicaSnapshot(_:)`` reads; nil for the same database.
     ///   - bounds: how much pages may hold.
     public init(
-        database: any Database, stokens: StokenSealer, contents: ContentStores, progress: Progress?, replica: Replica? = nil,
+        database: any Database, stokens: StokenSealer, contents: ContentStores, progress: Progress?, replica: ReadReplica? = nil,
         bounds: ContentBounds = ContentBounds()
     ) {
         self.database = database

@@ -27,17 +27,17 @@ public final class Redis: Service {
     private static let attempt: [RedisArgument] = ["SET", "apus:attempt", "", "XX", "EX", 1]
 
     private struct Session {
-        let commands: Connection
-        let listener: Connection
+        let commands: RedisConnection
+        let listener: RedisConnection
     }
 
     private struct State {
         var session: Session?
         /// Those who read what is published, by channel.
-        var feeds: [String: [Int: Feed]] = [:]
+        var inboxes: [String: [Int: Inbox]] = [:]
         /// The channels that Redis has said we are subscribed to.
         var begun: Set<String> = []
-        var lastFeed = 0
+        var lastInbox = 0
         /// Nil before the first attempt.
         var isAway: Bool?
         /// In Redis' words, why it takes no writes; nil where it does.
@@ -92,7 +92,7 @@ public final class Redis: Service {
 
     /// Sees whether a refusal tells that this Redis is of no use: one that has become a replica, or is still loading, is left
     /// and looked for again; one that takes no writes for now is kept, for what is published still goes through it.
-    private func judge(_ fault: RedisFault, of connection: Connection) {
+    private func judge(_ fault: RedisFault, of connection: RedisConnection) {
         guard case .refused(let text) = fault else { return }
         switch RefusedWrites(text) {
         case .here: connection.close(text)
@@ -127,28 +127,28 @@ public final class Redis: Service {
     /// subscription. Begins as soon as Redis is there.
     public func subscribe(to channel: String) -> RedisSubscription {
         let (news, continuation) = AsyncStream.makeStream(of: RedisNews.self, bufferingPolicy: .bufferingNewest(Self.newsLimit))
-        let feed = Feed(continuation)
+        let inbox = Inbox(continuation)
         let number = state.withLock { state -> Int? in
             guard !state.isOver else { return nil }
-            state.lastFeed += 1
-            if state.feeds[channel] == nil, let session = state.session { begin(channel, session) }
-            state.feeds[channel, default: [:]][state.lastFeed] = feed
-            if state.begun.contains(channel) { feed.tell(.began) }
-            return state.lastFeed
+            state.lastInbox += 1
+            if state.inboxes[channel] == nil, let session = state.session { begin(channel, session) }
+            state.inboxes[channel, default: [:]][state.lastInbox] = inbox
+            if state.begun.contains(channel) { inbox.tell(.began) }
+            return state.lastInbox
         }
         if let number {
             continuation.onTermination = { [weak self] _ in self?.leave(channel, number) }
         } else {
-            feed.finish()
+            inbox.finish()
         }
-        return RedisSubscription(feed: feed, news: news)
+        return RedisSubscription(inbox: inbox, news: news)
     }
 
     private func leave(_ channel: String, _ number: Int) {
         state.withLock { state in
-            state.feeds[channel]?[number] = nil
-            guard state.feeds[channel]?.isEmpty == true else { return }
-            state.feeds[channel] = nil
+            state.inboxes[channel]?[number] = nil
+            guard state.inboxes[channel]?.isEmpty == true else { return }
+            state.inboxes[channel] = nil
             state.begun.remove(channel)
             // Should this fail, the connection ends, and the next one knows nothing of the channel.
             _ = state.session?.listener.send(["UNSUBSCRIBE", .text(channel)])
@@ -166,18 +166,18 @@ public final class Redis: Service {
         }
     }
 
-    private func hasBegun(_ channel: String, _ listener: Connection) {
+    private func hasBegun(_ channel: String, _ listener: RedisConnection) {
         state.withLock { state in
             // What comes late, of a connection that has been given up, begins nothing.
-            guard let feeds = state.feeds[channel], state.session?.listener === listener else { return }
+            guard let inboxes = state.inboxes[channel], state.session?.listener === listener else { return }
             state.begun.insert(channel)
-            for feed in feeds.values { feed.tell(.began) }
+            for inbox in inboxes.values { inbox.tell(.began) }
         }
     }
 
     private func received(_ payload: [UInt8], on channel: String) {
         state.withLock { state in
-            for feed in (state.feeds[channel] ?? [:]).values { feed.tell(.message(payload)) }
+            for inbox in (state.inboxes[channel] ?? [:]).values { inbox.tell(.message(payload)) }
         }
     }
 
@@ -195,12 +195,12 @@ public final class Redis: Service {
                 }
             }
         } catch is CancellationError {}
-        let feeds = state.withLock { state in
+        let inboxes = state.withLock { state in
             state.isOver = true
-            defer { state.feeds = [:] }
-            return state.feeds.values.flatMap(\.values)
+            defer { state.inboxes = [:] }
+            return state.inboxes.values.flatMap(\.values)
         }
-        for feed in feeds { feed.finish() }
+        for inbox in inboxes { inbox.finish() }
     }
 
     /// Opens both connections and waits until one of them ends. Answers with why it ended.
@@ -221,7 +221,7 @@ public final class Redis: Service {
 
     /// Whatever is behind the address by now: what is published on a replica does not reach the others. A Redis that does not
     /// let us ask is taken for what it should be.
-    private func requirePrimary(_ connection: Connection) async throws(RedisFault) {
+    private func requirePrimary(_ connection: RedisConnection) async throws(RedisFault) {
         do throws(RedisFault) {
             guard case .array(let parts) = try await connection.ask(["ROLE"]), let role = parts.first?.bytes else { return }
             guard role == Array("master".utf8) else {
@@ -234,7 +234,7 @@ public final class Redis: Service {
     }
 
     /// Looks whether writes are taken, and keeps what it finds.
-    private func attemptWrite(_ connection: Connection) async throws(RedisFault) {
+    private func attemptWrite(_ connection: RedisConnection) async throws(RedisFault) {
         do throws(RedisFault) {
             _ = try await connection.ask(Self.attempt)
             note(refusal: nil)
@@ -282,7 +282,7 @@ public final class Redis: Service {
         Telemetry.redis.connects.increment()
         let wasAway = state.withLock { state in
             state.session = session
-            for channel in state.feeds.keys { begin(channel, session) }
+            for channel in state.inboxes.keys { begin(channel, session) }
             defer { state.isAway = false }
             return state.isAway
         }
@@ -293,7 +293,7 @@ public final class Redis: Service {
         state.withLock { state in
             state.session = nil
             for channel in state.begun {
-                for feed in (state.feeds[channel] ?? [:]).values { feed.tell(.interrupted) }
+                for inbox in (state.inboxes[channel] ?? [:]).values { inbox.tell(.interrupted) }
             }
             state.begun = []
         }

@@ -41,12 +41,12 @@ public struct RedisFacts: Sendable {
             maximumBytes: Self.field("maxmemory", told).flatMap { Int64($0) })
     }
 
-    private static func told(_ connection: Connection, _ section: String) async throws(RedisFault) -> String {
+    private static func told(_ connection: RedisConnection, _ section: String) async throws(RedisFault) -> String {
         try await answer(connection, ["INFO", .text(section)])?.bytes.map { String(decoding: $0, as: UTF8.self) } ?? ""
     }
 
     /// Nil where it is refused.
-    private static func answer(_ connection: Connection, _ words: [RedisArgument]) async throws(RedisFault) -> RedisValue? {
+    private static func answer(_ connection: RedisConnection, _ words: [RedisArgument]) async throws(RedisFault) -> RedisValue? {
         do throws(RedisFault) { return try await connection.ask(words) } catch {
             guard case .refused = error else { throw error }
             return nil

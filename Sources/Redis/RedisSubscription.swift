@@ -13,26 +13,26 @@ public enum RedisNews: Hashable, Sendable {
 /// What is published on a channel, from ``Redis/subscribe(to:)``. For one reader; it ends with the reader's task, with the
 /// loop that reads it, and when the program shuts down.
 public struct RedisSubscription: AsyncSequence, Sendable {
-    let feed: Feed
+    let inbox: Inbox
     let news: AsyncStream<RedisNews>
 
     public struct AsyncIterator: AsyncIteratorProtocol {
-        let feed: Feed
+        let inbox: Inbox
         var news: AsyncStream<RedisNews>.Iterator
 
         public mutating func next() async -> RedisNews? { await next(isolation: #isolation) }
 
         public mutating func next(isolation actor: isolated (any Actor)?) async -> RedisNews? {
-            if feed.takeGap() { return .began }
+            if inbox.takeGap() { return .began }
             return await news.next(isolation: actor)
         }
     }
 
-    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(feed: feed, news: news.makeAsyncIterator()) }
+    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(inbox: inbox, news: news.makeAsyncIterator()) }
 }
 
 /// Where a subscription's news come in. What a slow reader leaves is dropped from its old end, and the reader told so.
-final class Feed: Sendable {
+final class Inbox: Sendable {
     private let continuation: AsyncStream<RedisNews>.Continuation
     private let hasGap = Mutex(false)
 

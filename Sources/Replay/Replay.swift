@@ -50,7 +50,7 @@ package struct Replay: Sendable {
     }
 
     /// A stretch of the log, as it was read.
-    struct Page: Sendable {
+    struct EventPage: Sendable {
         let events: [RecordedEvent]
         /// What is wrong with the log there, in words.
         let faults: [String]
@@ -62,9 +62,9 @@ package struct Replay: Sendable {
     /// Reads the page of events after a position.
     ///
     /// - Throws: ``Stop`` where it cannot be read.
-    private func page(after last: Position, upTo goal: Position, _ live: any Connection) throws -> Page {
+    private func page(after last: Position, upTo goal: Position, _ live: any Connection) throws -> EventPage {
         let limit = min(pageEvents, Int(goal.rawValue - last.rawValue))
-        guard limit > 0 else { return Page(events: [], faults: [], isLast: true, end: last) }
+        guard limit > 0 else { return EventPage(events: [], faults: [], isLast: true, end: last) }
         let events: [RecordedEvent]
         do { events = try EventLog.events(after: last, limit: limit, live) } catch let fault as LogFault {
             throw Stop(fault: "log: after position \(last.rawValue): \(fault)")
@@ -81,14 +81,14 @@ package struct Replay: Sendable {
         let claims = events.flatMap(\.event.claims).map(\.claim)
         let taken = try EventLog.taken(claims, live)
         let missing = claims.filter { taken[$0] == nil }.map { "log: the claim \($0) is missing" }
-        return Page(events: events, faults: misplaced + missing, isLast: end + pageEvents >= goal, end: end)
+        return EventPage(events: events, faults: misplaced + missing, isLast: end + pageEvents >= goal, end: end)
     }
 
     /// Projects a page of events, which is the next one.
     ///
     /// - Returns: what is wrong with the log there, in words.
     /// - Throws: ``Stop`` where it cannot be projected.
-    private func apply(_ page: Page, _ connection: any Connection) throws -> [String] {
+    private func apply(_ page: EventPage, _ connection: any Connection) throws -> [String] {
         do {
             let broken = try follow(page.events, connection)
             try ReplayTables.prepare(for: page.events, connection)
@@ -106,7 +106,7 @@ package struct Replay: Sendable {
     /// - Returns: what is wrong with the log there, in words.
     func follow(_ database: any Database) async throws -> [String] {
         var faults: [String] = []
-        var upcoming: Page? = try await database.read { try page(after: begin($0), upTo: goal($0), $0) }
+        var upcoming: EventPage? = try await database.read { try page(after: begin($0), upTo: goal($0), $0) }
         while let page = upcoming {
             async let next = page.isLast ? nil : database.read { [end = page.end] in try self.page(after: end, upTo: goal($0), $0) }
             if !page.events.isEmpty { faults += try await scratch.write { try apply(page, $0) } }

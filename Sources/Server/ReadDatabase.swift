@@ -9,7 +9,7 @@ internal import Telemetry
 /// The database that reads are answered from, where it is not the log's own: a read model that a projector keeps there, or a
 /// streaming standby of the log's database.
 struct ReadDatabase: Sendable {
-    let replica: ReadModel.Replica
+    let replica: ReadModel.ReadReplica
     /// Nil for a standby, whose rows come from its primary.
     let projector: Projector?
 
@@ -19,7 +19,7 @@ struct ReadDatabase: Sendable {
     init(url: String, log: PostgresDatabase, projection: DjangoProjection, logger: Logger) async throws {
         let database = PostgresDatabase(url: url, role: .any, as: .replica)
         let progress = Progress()
-        replica = ReadModel.Replica(database: database, progress: progress)
+        replica = ReadModel.ReadReplica(database: database, progress: progress)
         let name = try await database.read(Self.name)
         let isStandby = try await database.ask(Self.selectIsStandby, []) { $0.flag(0) } == [true]
         guard !isStandby else {

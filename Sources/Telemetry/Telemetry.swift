@@ -39,7 +39,7 @@ extension Buckets {
 /// Requests and connections of clients.
 public struct HTTPMetrics: Sendable {
     /// Why somebody was turned away before the work began.
-    public enum Refusal: String, CaseIterable, Sendable {
+    public enum RefusalReason: String, CaseIterable, Sendable {
         /// No room for another connection.
         case connections
         /// The head of a request took too long, or was too large.
@@ -70,7 +70,8 @@ public struct HTTPMetrics: Sendable {
     public let connections = shared.number("apus_http_connections", "Connections of clients that are open.")
     public let accepted = shared.counter("apus_http_connections_opened_total", "Connections of clients that were opened.")
     public let refusals = shared.counter(
-        "apus_http_refusals_total", "Connections and requests that were turned away before the work began.", by: "reason", Refusal.self)
+        "apus_http_refusals_total", "Connections and requests that were turned away before the work began.", by: "reason",
+        RefusalReason.self)
     public let received = shared.counter("apus_http_received_bytes_total", "Bytes that came from clients.")
     public let sent = shared.counter("apus_http_sent_bytes_total", "Bytes that went to clients.")
 }

@@ -92,18 +92,20 @@ import Testing
         let places = try (0..<3).map { try connection("10.0.0.\($0)", connections) }
         for place in places { place.connection.become(working: true) }
         let late = EmbeddedChannel()
-        #expect(!connections.admit(Connection(late, address: "10.0.0.9")))
+        #expect(!connections.admit(ClientConnection(late, address: "10.0.0.9")))
         places[0].connection.become(working: false)
-        #expect(connections.admit(Connection(late, address: "10.0.0.9")))
+        #expect(connections.admit(ClientConnection(late, address: "10.0.0.9")))
         #expect(!places[0].channel.isActive)
         for place in places { _ = try? place.channel.finish() }
         _ = try? late.finish()
     }
 
-    private func connection(_ address: String, _ connections: Connections) throws -> (channel: EmbeddedChannel, connection: Connection) {
+    private func connection(_ address: String, _ connections: Connections) throws -> (
+        channel: EmbeddedChannel, connection: ClientConnection
+    ) {
         let channel = EmbeddedChannel()
         try channel.connect(to: SocketAddress(ipAddress: address, port: 1)).wait()
-        let connection = Connection(channel, address: address)
+        let connection = ClientConnection(channel, address: address)
         #expect(connections.admit(connection))
         return (channel, connection)
     }

@@ -47,7 +47,7 @@ private func keeping(newest: Int? = nil, since second: Int64? = nil) -> Retentio
         let pruned = history(given + [event])
         #expect(pruned.revisions(notKeptBy: keeping(newest: 2)) == [])
         #expect(pruned.revisions(notKeptBy: keeping(newest: 1)).map(\.revision) == ["a-1"])
-        #expect(throws: CollectionHistory.Refusal.itemIsNotKept("a")) {
+        #expect(throws: CollectionHistory.Unrestorable.itemIsNotKept("a")) {
             try pruned.restorations(of: "a", asOf: .before(Position(rawValue: 5)))
         }
     }

@@ -129,7 +129,7 @@ import Testing
     }
 
     @Test("tells why there is nothing to bring back") func refusals() {
-        typealias Refusal = CollectionHistory.Refusal
+        typealias Refusal = CollectionHistory.Unrestorable
         let living = history(made)
         #expect(throws: Refusal.noCollection) { try CollectionHistory(of: notes).restorations() }
         #expect(throws: Refusal.nothingIsDeleted) { try living.restorations() }

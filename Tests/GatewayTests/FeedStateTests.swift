@@ -14,8 +14,8 @@ import Testing
         Grant(collection: "notes", user: UserID(rawValue: user), session: "s\(user)", token: "t\(user)", position: .none)
     }
 
-    private func page(upTo position: Int64) -> FeedState.Page {
-        .init(message: Message(ByteBuffer(string: "up to \(position)")), end: Place(at: Position(rawValue: position)))
+    private func frame(upTo position: Int64) -> FeedState.Frame {
+        .init(message: Message(ByteBuffer(string: "up to \(position)")), end: Cursor(at: Position(rawValue: position)))
     }
 
     private func join(_ number: Int, at position: Int64) {
@@ -24,12 +24,12 @@ import Testing
 
     /// Takes the next look and answers it: all are admitted but `dismissed`, and what is there ends at `changed`.
     private func look(
-        changed: Int64, page: FeedState.Page?, dismissed: Set<ListenerID> = []
+        changed: Int64, frame: FeedState.Frame?, dismissed: Set<ListenerID> = []
     ) throws -> (look: FeedState.Look, sent: [(String, Set<ListenerID>)], dismissed: Set<ListenerID>) {
         let next = feed.nextLook()
         let look = try #require(next)
         let actions = feed.found(
-            .init(admitted: Set(look.listeners.keys).subtracting(dismissed), changed: Position(rawValue: changed), page: page),
+            .init(admitted: Set(look.listeners.keys).subtracting(dismissed), changed: Position(rawValue: changed), frame: frame),
             by: look, now: Self.now)
         var sent: [(String, Set<ListenerID>)] = []
         var gone: Set<ListenerID> = []
@@ -44,16 +44,16 @@ import Testing
 
     private func isIdle() -> Bool { feed.nextLook() == nil }
 
-    /// The page that the listener gets when it has taken the last, where one is at hand.
+    /// The frame that the listener gets when it has taken the last, where one is at hand.
     private func deliver(to id: ListenerID) -> String? {
         guard case .send(let message, _) = feed.delivered(to: id, now: Self.now) else { return nil }
         return String(buffer: message.bytes)
     }
 
-    @Test("all who wait at one position get the same page, from one look")
+    @Test("all who wait at one position get the same frame, from one look")
     func shared() throws {
         for number in 1...3 { join(number, at: 4) }
-        let found = try look(changed: 7, page: page(upTo: 7))
+        let found = try look(changed: 7, frame: frame(upTo: 7))
         #expect(found.look.after?.position == Position(rawValue: 4))
         #expect(found.sent.map(\.0) == ["up to 7"])
         #expect(found.sent.first?.1.count == 3)
@@ -64,28 +64,28 @@ import Testing
     func busy() throws {
         let slow = ListenerID(rawValue: 1)
         join(1, at: 0)
-        _ = try look(changed: 5, page: page(upTo: 5))
+        _ = try look(changed: 5, frame: frame(upTo: 5))
         feed.note(Position(rawValue: 9))
-        let access = try look(changed: 9, page: nil)
+        let access = try look(changed: 9, frame: nil)
         #expect(access.look.after == nil && access.sent.isEmpty)
         #expect(isIdle())
         #expect(deliver(to: slow) == nil)
-        #expect(try look(changed: 9, page: page(upTo: 9)).look.after?.position == Position(rawValue: 5))
+        #expect(try look(changed: 9, frame: frame(upTo: 9)).look.after?.position == Position(rawValue: 5))
     }
 
-    @Test("one that is sent a backlog in pages has everything only at the end of the last")
+    @Test("one that is sent a backlog in frames has everything only at the end of the last")
     func base() throws {
         let listener = ListenerID(rawValue: 1)
         join(1, at: 2)
-        var next = Place(at: Position(rawValue: 5))
+        var next = Cursor(at: Position(rawValue: 5))
         next.base = Position(rawValue: 2)
-        _ = try look(changed: 9, page: .init(message: Message(ByteBuffer()), end: next))
+        _ = try look(changed: 9, frame: .init(message: Message(ByteBuffer()), end: next))
         _ = deliver(to: listener)
-        #expect(try look(changed: 9, page: page(upTo: 8)).look.after == next)
+        #expect(try look(changed: 9, frame: frame(upTo: 8)).look.after == next)
         _ = deliver(to: listener)
-        #expect(try look(changed: 9, page: nil).look.after == Place(at: Position(rawValue: 8)))
+        #expect(try look(changed: 9, frame: nil).look.after == Cursor(at: Position(rawValue: 8)))
         feed.note(Position(rawValue: 12))
-        #expect(try look(changed: 12, page: nil).look.after == Place(at: Position(rawValue: 9)))
+        #expect(try look(changed: 12, frame: nil).look.after == Cursor(at: Position(rawValue: 9)))
     }
 
     @Test("who is not admitted gets nothing of what was found in the same look")
@@ -93,7 +93,7 @@ import Testing
         let removed = ListenerID(rawValue: 2)
         join(1, at: 0)
         join(2, at: 0)
-        let found = try look(changed: 3, page: page(upTo: 3), dismissed: [removed])
+        let found = try look(changed: 3, frame: frame(upTo: 3), dismissed: [removed])
         #expect(found.dismissed == [removed])
         #expect(found.sent.allSatisfy { !$0.1.contains(removed) })
         #expect(feed.grants == [grant(1)])
@@ -102,29 +102,29 @@ import Testing
     @Test("a change is looked at by all who listen, those too who have a frame on its way")
     func everybodyIsChecked() throws {
         join(1, at: 0)
-        _ = try look(changed: 5, page: page(upTo: 5))
+        _ = try look(changed: 5, frame: frame(upTo: 5))
         join(2, at: 5)
-        _ = try look(changed: 5, page: nil)
+        _ = try look(changed: 5, frame: nil)
         feed.note(Position(rawValue: 6))
-        #expect(try look(changed: 6, page: page(upTo: 6)).look.listeners.count == 2)
+        #expect(try look(changed: 6, frame: frame(upTo: 6)).look.listeners.count == 2)
     }
 
-    @Test("one who comes a little later gets the page that others got, unless it was not admitted since")
+    @Test("one who comes a little later gets the frame that others got, unless it was not admitted since")
     func comesLater() throws {
         let (first, second) = (ListenerID(rawValue: 1), ListenerID(rawValue: 2))
         join(1, at: 0)
         join(2, at: 0)
-        _ = try look(changed: 5, page: page(upTo: 5))
+        _ = try look(changed: 5, frame: frame(upTo: 5))
         #expect(deliver(to: first) == nil)
         feed.note(Position(rawValue: 6))
-        #expect(try look(changed: 6, page: page(upTo: 6)).sent.first?.1 == [first])
+        #expect(try look(changed: 6, frame: frame(upTo: 6)).sent.first?.1 == [first])
         #expect(deliver(to: second) == "up to 6")
     }
 
     @Test("a hint that tells nothing new makes nobody look")
     func knownHint() throws {
         join(1, at: 0)
-        _ = try look(changed: 5, page: page(upTo: 5))
+        _ = try look(changed: 5, frame: frame(upTo: 5))
         _ = feed.delivered(to: ListenerID(rawValue: 1), now: Self.now)
         feed.note(Position(rawValue: 5))
         #expect(isIdle())
@@ -137,7 +137,7 @@ import Testing
         var looked: Set<Position> = []
         for change in Int64(101)...102 {
             feed.note(Position(rawValue: change))
-            let found = try look(changed: change, page: nil)
+            let found = try look(changed: change, frame: nil)
             if let after = found.look.after?.position { looked.insert(after) }
         }
         #expect(looked.contains(.none))

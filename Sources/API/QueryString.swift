@@ -3,7 +3,7 @@ internal import MessagePack
 internal import ReadModel
 
 /// The parameters after the question mark. Of a name that stands twice the last counts (`collection-list`).
-struct Query: Sendable {
+struct QueryString: Sendable {
     /// More than any name that is asked for.
     private static let longestName = 64
 

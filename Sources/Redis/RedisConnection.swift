@@ -28,8 +28,8 @@ struct Dialer: Sendable {
     /// Opens a connection that has been let in, in the right database.
     ///
     /// - Parameter messages: what is published on the channels that the connection is subscribed to; nil for one that asks only.
-    func open(messages: (@Sendable (_ channel: String, _ payload: [UInt8]) -> Void)? = nil) async throws(RedisFault) -> Connection {
-        let connection: Connection
+    func open(messages: (@Sendable (_ channel: String, _ payload: [UInt8]) -> Void)? = nil) async throws(RedisFault) -> RedisConnection {
+        let connection: RedisConnection
         do { connection = try await connect(messages) } catch { throw .unavailable("no connection (\(error))") }
         do throws(RedisFault) {
             try await enter(connection)
@@ -40,10 +40,10 @@ struct Dialer: Sendable {
         }
     }
 
-    private func connect(_ messages: (@Sendable (String, [UInt8]) -> Void)?) async throws -> Connection {
+    private func connect(_ messages: (@Sendable (String, [UInt8]) -> Void)?) async throws -> RedisConnection {
         let timeLimit = TimeAmount(timeLimit)
         let bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton).connectTimeout(timeLimit)
-        let initialize: @Sendable (any Channel) -> EventLoopFuture<Connection> = { channel in
+        let initialize: @Sendable (any Channel) -> EventLoopFuture<RedisConnection> = { channel in
             channel.eventLoop.makeCompletedFuture {
                 let ended = channel.eventLoop.makePromise(of: String.self)
                 // What a listener is asked is as much as there are subscriptions.
@@ -53,7 +53,7 @@ struct Dialer: Sendable {
                     try channel.pipeline.syncOperations.addHandler(NIOSSLClientHandler(context: tls, serverHostname: serverName))
                 }
                 try channel.pipeline.syncOperations.addHandler(conversation)
-                return Connection(
+                return RedisConnection(
                     eventLoop: channel.eventLoop, conversation: NIOLoopBound(conversation, eventLoop: channel.eventLoop), load: load,
                     ended: ended.futureResult)
             }
@@ -75,7 +75,7 @@ struct Dialer: Sendable {
         } catch { return host }
     }
 
-    private func enter(_ connection: Connection) async throws(RedisFault) {
+    private func enter(_ connection: RedisConnection) async throws(RedisFault) {
         if let password = url.password {
             do throws(RedisFault) {
                 _ = try await connection.ask(["AUTH"] + (url.user.map { [.text($0)] } ?? []) + [.text(password)])
@@ -120,7 +120,7 @@ final class Load: Sendable {
 }
 
 /// A connection. Commands are sent as they come, without waiting for the answers to those before them.
-final class Connection: Sendable {
+final class RedisConnection: Sendable {
     private let eventLoop: any EventLoop
     private let conversation: NIOLoopBound<Conversation>
     private let load: Load
