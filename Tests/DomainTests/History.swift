@@ -143,32 +143,26 @@ extension History {
 
 extension Event {
     fileprivate var revision: (item: ItemUID, revision: Revision)? {
-        switch self {
-        case .collectionCreated(let event): (ItemUID(event.collection.rawValue), event.revision)
-        case .itemCreated(let event): (event.item, event.revision)
-        case .itemRevised(let event): (event.item, event.revision)
-        default: nil
-        }
+        if case .collectionCreated(let event) = self { return (ItemUID(event.collection.rawValue), event.revision) }
+        if case .itemCreated(let event) = self { return (event.item, event.revision) }
+        if case .itemRevised(let event) = self { return (event.item, event.revision) }
+        return nil
     }
 
     /// Whose membership it changes.
     fileprivate var member: UserID? {
-        switch self {
-        case .memberJoined(let event): event.user
-        case .memberLevelChanged(let event): event.user
-        case .memberRemoved(let event): event.user
-        case .userReset(let event): event.user
-        default: nil
-        }
+        if case .memberJoined(let event) = self { return event.user }
+        if case .memberLevelChanged(let event) = self { return event.user }
+        if case .memberRemoved(let event) = self { return event.user }
+        if case .userReset(let event) = self { return event.user }
+        return nil
     }
 
     /// The level that it gives the member; nil where it ends the membership.
     fileprivate var level: AccessLevel? {
-        switch self {
-        case .memberJoined(let event): event.level
-        case .memberLevelChanged(let event): event.level
-        default: nil
-        }
+        if case .memberJoined(let event) = self { return event.level }
+        if case .memberLevelChanged(let event) = self { return event.level }
+        return nil
     }
 
     fileprivate func resets(_ user: UserID) -> Bool {
@@ -176,13 +170,10 @@ extension Event {
     }
 
     fileprivate func ends(_ sent: InvitationSent) -> Bool {
-        switch self {
-        case .memberJoined(let event): event.user == sent.invitee
-        case .memberRemoved(let event): event.user == sent.inviter
-        case .userReset(let event): event.user == sent.inviter || event.user == sent.invitee
-        case .invitationWithdrawn(let event):
-            event.invitation == sent.invitation && event.inviter == sent.inviter && event.invitee == sent.invitee
-        default: false
-        }
+        if case .memberJoined(let event) = self { return event.user == sent.invitee }
+        if case .memberRemoved(let event) = self { return event.user == sent.inviter }
+        if case .userReset(let event) = self { return event.user == sent.inviter || event.user == sent.invitee }
+        guard case .invitationWithdrawn(let event) = self else { return false }
+        return event.invitation == sent.invitation && event.inviter == sent.inviter && event.invitee == sent.invitee
     }
 }

@@ -34,16 +34,7 @@ extension Node {
 }
 
 extension [RecordedEvent] {
-    var revisions: [RevisionUID] {
-        compactMap { record in
-            switch record.event {
-            case .collectionCreated(let event): event.revision.uid
-            case .itemCreated(let event): event.revision.uid
-            case .itemRevised(let event): event.revision.uid
-            default: nil
-            }
-        }
-    }
+    var revisions: [RevisionUID] { compactMap { $0.event.made?.revision.uid } }
 }
 
 @Suite("Appending") struct AppendingTests {

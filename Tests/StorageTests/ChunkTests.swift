@@ -267,6 +267,20 @@ import Testing
         }
     }
 
+    @Test("of what is nobody's, that come with a command of nobody's, go into the table", arguments: Engine.all)
+    func nobodys(engine: Engine) async throws {
+        try await node(engine) { node, _ in
+            let stored = ChunkStored(collection: notes, chunk: StoredChunk(uid: "abcdef", bytes: 1, digest: []))
+            let placed = try await PlacedContents(
+                ["abcdef": [7]], in: node.chunks, for: Happenings([stored]), on: CollectionState(uid: notes), by: nil)
+            try await node.database.write { connection in
+                for write in placed.writes(for: [.chunkStored(stored)]) { try connection.enqueue(write.statement, rows: [write.row]) }
+            }
+            #expect(try await rows(node) == 1)
+            #expect(try await files(node) == [])
+        }
+    }
+
     @Test("are not written for a command that is refused", arguments: Engine.all)
     func refused(engine: Engine) async throws {
         try await node(engine) { node, file in

@@ -1,7 +1,9 @@
 import Database
 import Domain
 import EventLog
+import Projections
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import ReadModel
@@ -71,6 +73,43 @@ import Testing
         #expect(look(.all) == 12)
     }
 
+    @Test(
+        "a read ends once the tables have what it saw first, though there is more by then",
+        arguments: Engine.projectingLater)
+    func endsWithFirstLook(engine: Engine) async throws {
+        try await engine.place { place in
+            // Nothing is projected but what is projected here.
+            var node = try await place.node()
+            node.projector = nil
+            try await node.running { node in
+                let ada = try await node.user("ada")
+                try await node.create(notes, by: ada)
+                let known = try await node.log()
+                let isWaiting = Flag()
+                let reader = Task {
+                    try await node.readModel.snapshot { snapshot in
+                        defer { isWaiting.isRaised.withLock { $0 = true } }
+                        try snapshot.require([.collection(notes)])
+                        return try snapshot.position()
+                    }
+                }
+                while !isWaiting.isRaised.withLock({ $0 }) { try await Task.sleep(for: .milliseconds(1)) }
+                try await node.commit(OfferedItem("a", "a-1"), by: ada)
+                try await node.database.write { try node.projection.apply(known, $0) }
+                #expect(try await reader.value == known.last?.position)
+                // Who asks now waits for what there is now.
+                await #expect(throws: Behind.self) {
+                    try await node.database.read { connection in
+                        let snapshot = Snapshot(
+                            connection: connection, stokens: node.stokens, contents: node.chunks, bounds: ContentBounds(),
+                            log: .beside(FirstLook()))
+                        try snapshot.require([.collection(notes)])
+                    }
+                }
+            }
+        }
+    }
+
     private func read(_ node: Node, _ user: UserID, until isOver: Flag) async throws -> [Seen] {
         var seen: [Seen] = []
         var stoken: String?
@@ -94,23 +133,11 @@ import Testing
 }
 
 extension RecordedEvent {
-    fileprivate var isJoining: Bool {
-        switch event {
-        case .collectionCreated, .itemCreated, .itemRevised: false
-        default: true
-        }
-    }
+    fileprivate var isJoining: Bool { event.made == nil }
 }
 
 extension [RecordedEvent] {
     fileprivate var items: [(item: String, revision: RevisionUID)] {
-        compactMap { record in
-            switch record.event {
-            case .collectionCreated(let event): (event.collection.rawValue, event.revision.uid)
-            case .itemCreated(let event): (event.item.rawValue, event.revision.uid)
-            case .itemRevised(let event): (event.item.rawValue, event.revision.uid)
-            default: nil
-            }
-        }
+        compactMap { record in record.event.made.map { ($0.item.rawValue, $0.revision.uid) } }
     }
 }
