@@ -34,7 +34,7 @@ public struct DjangoProjection: Sendable {
         }
         var rest = events[...]
         while let next = rest.first {
-            let content = rest.prefix { ContentRows.takes($0.event) }
+            let content = ContentEntry.run(atStartOf: rest)
             let adopted = rest.prefix { AdoptedRows.takes($0.event) }
             if !content.isEmpty {
                 try ContentRows.apply(content, &batch)

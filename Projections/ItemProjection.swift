@@ -51,103 +51,20 @@ struct ContentRows {
     private var changedItems: [Int64: Position] = [:]
     private var changedCollections: [Int64: Position] = [:]
 
-    /// Whether the event is one that can be taken into such a run.
-    static func takes(_ event: Event) -> Bool {
-        switch event {
-        case .collectionCreated, .itemCreated, .itemRevised, .itemRestored, .chunkStored: true
-        case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .userErased, .revisionsPruned,
-            .memberJoined,
-            .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn, .recordsAdopted:
-            false
-        }
-    }
-
-    /// Applies a run of events that ``takes(_:)`` lets through.
-    static func apply(_ run: ArraySlice<RecordedEvent>, _ batch: inout Batch) throws {
+    /// Applies events with which something came into collections.
+    static func apply(_ run: [ContentEntry], _ batch: inout Batch) throws {
         var rows = try ContentRows(run, batch)
-        for record in run { try rows.add(record, &batch) }
+        for entry in run { try rows.add(entry, &batch) }
         try rows.write(batch.connection)
         try rows.writeRelations(&batch)
     }
 
-    private init(_ run: ArraySlice<RecordedEvent>, _ batch: Batch) throws {
-        var names = Names()
-        for record in run {
-            names.add(record.event)
-            guard case .collection(let collection) = record.stream else { continue }
-            // One event may name a chunk any number of times: the session shows in between that it lives.
-            var rest = record.event.namedChunks[...]
-            while !rest.isEmpty {
-                names.add(rest.prefix(Self.namesAtOnce), of: collection)
-                rest = rest.dropFirst(Self.namesAtOnce)
-                if !rest.isEmpty { try batch.connection.run([]) }
-            }
-        }
+    private init(_ run: [ContentEntry], _ batch: Batch) throws {
+        let names = try ContentNames(of: run, batch.connection)
         collections = try batch.collections(names.collections)
         revisions = try Self.lookUp(names.revisions, batch.connection)
         items = try lookUp(names.items, Self.selectItems, batch.connection, ItemKey.init) { ItemUID($0) }
         chunks = try lookUp(names.chunks, Self.selectChunks, batch.connection, ChunkKey.init) { ChunkUID($0) }
-    }
-
-    /// What a run names of what was there before it.
-    private struct Names {
-        var collections: Set<CollectionUID> = []
-        var items: [CollectionUID: Set<ItemUID>] = [:]
-        var chunks: [CollectionUID: Set<ChunkUID>] = [:]
-        var revisions: Set<RevisionUID> = []
-        private var made: Set<CollectionUID> = []
-        private var madeItems: [CollectionUID: Set<ItemUID>] = [:]
-        private var madeChunks: [CollectionUID: Set<ChunkUID>] = [:]
-
-        mutating func add(_ event: Event) {
-            switch event {
-            case .collectionCreated(let event):
-                made.insert(event.collection)
-                madeItems[event.collection, default: []].insert(ItemUID(event.collection.rawValue))
-                add(event.revision, of: event.collection)
-            case .itemCreated(let event):
-                need(event.collection)
-                madeItems[event.collection, default: []].insert(event.item)
-                add(event.revision, of: event.collection)
-            case .itemRevised(let event):
-                need(event.collection)
-                need(event.item, of: event.collection)
-                add(event.revision, of: event.collection)
-            case .itemRestored(let event):
-                need(event.collection)
-                need(event.item, of: event.collection)
-                revisions.insert(event.revision)
-            case .chunkStored(let event):
-                need(event.collection)
-                madeChunks[event.collection, default: []].insert(event.chunk.uid)
-            case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .userErased, .revisionsPruned,
-                .memberJoined,
-                .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn, .recordsAdopted:
-                preconditionFailure("a run has events of content only")
-            }
-        }
-
-        private mutating func need(_ collection: CollectionUID) {
-            if !made.contains(collection) { collections.insert(collection) }
-        }
-
-        private mutating func need(_ item: ItemUID, of collection: CollectionUID) {
-            if madeItems[collection]?.contains(item) != true { items[collection, default: []].insert(item) }
-        }
-
-        private mutating func add(_ revision: Revision, of collection: CollectionUID) {
-            madeChunks[collection, default: []].formUnion(revision.stored.map(\.uid))
-        }
-
-        /// Those that were made before are not needed.
-        mutating func add(_ named: ArraySlice<ChunkUID>, of collection: CollectionUID) {
-            // Content that repeats itself names a chunk again and again.
-            var last: ChunkUID?
-            for chunk in named where chunk != last {
-                last = chunk
-                if madeChunks[collection]?.contains(chunk) != true { chunks[collection, default: []].insert(chunk) }
-            }
-        }
     }
 
     /// The ids of what is named, by collection and uid. What is not there is missing in the answer.
@@ -173,33 +90,40 @@ struct ContentRows {
         return Dictionary(uniqueKeysWithValues: found)
     }
 
-    private mutating func add(_ record: RecordedEvent, _ batch: inout Batch) throws {
-        let id = record.position.rawValue
-        switch record.event {
-        case .collectionCreated(let event):
-            let collection = Batch.Collection(id: id, uid: event.collection, owner: event.owner.rawValue)
-            collections[event.collection] = collection
-            newCollections.append([.integer(id), .text(event.collection.rawValue), .integer(collection.owner)])
-            addItem(ItemUID(event.collection.rawValue), version: event.version, key: nil, at: id, in: collection, isMain: true)
-            try add(event.revision, of: id, in: collection, record, &batch)
-        case .itemCreated(let event):
-            let collection = try collection(event.collection)
-            addItem(event.item, version: event.version, key: event.encryptionKey, at: id, in: collection, isMain: false)
-            try add(event.revision, of: id, in: collection, record, &batch)
-        case .itemRevised(let event):
-            let collection = try collection(event.collection)
-            let item = try supersede(event.item, of: collection, record)
-            try add(event.revision, of: item, in: collection, record, &batch)
-        case .itemRestored(let event):
-            let collection = try collection(event.collection)
-            let item = try supersede(event.item, of: collection, record)
-            try restore(event.revision, of: item, record, batch)
+    private mutating func add(_ entry: ContentEntry, _ batch: inout Batch) throws {
+        let record = entry.record
+        switch entry.written {
+        case .made(let made):
+            let (collection, item) = try place(made, entry)
+            try add(made.revision, of: item, in: collection, record, &batch)
+        case .restored(let uid, let revision):
+            let collection = try collection(entry.collection)
+            let item = try supersede(uid, of: collection, record)
+            try restore(revision, of: item, record, batch)
             changedCollections[collection.id] = record.position
-        case .chunkStored(let event): add([event.chunk], in: try collection(event.collection), &batch)
-        case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .userErased, .revisionsPruned,
-            .memberJoined,
-            .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn, .recordsAdopted:
-            preconditionFailure("a run has events of content only")
+        case .stored(let chunk): add([chunk], in: try collection(entry.collection), &batch)
+        }
+    }
+
+    /// Adds what comes with a revision, or notes that it takes the place of another.
+    ///
+    /// - Returns: where it belongs: its collection, and the row of its item.
+    private mutating func place(_ made: MadeRevision, _ entry: ContentEntry) throws -> (Batch.Collection, Int64) {
+        let id = entry.record.position.rawValue
+        switch made.new {
+        case .collection(let owner, let version):
+            let collection = Batch.Collection(id: id, uid: entry.collection, owner: owner.rawValue)
+            collections[entry.collection] = collection
+            newCollections.append([.integer(id), .text(entry.collection.rawValue), .integer(collection.owner)])
+            addItem(made.item, version: version, key: nil, at: id, in: collection, isMain: true)
+            return (collection, id)
+        case .item(let version, let encryptionKey):
+            let collection = try collection(entry.collection)
+            addItem(made.item, version: version, key: encryptionKey, at: id, in: collection, isMain: false)
+            return (collection, id)
+        case .nothing:
+            let collection = try collection(entry.collection)
+            return (collection, try supersede(made.item, of: collection, entry.record))
         }
     }
 
@@ -321,7 +245,6 @@ struct ContentRows {
         if isLong { try connection.enqueue(Self.checkLater, []) }
     }
 
-    private static let namesAtOnce = 100_000
     private static let relationSlice = 5_000
     private static let checkAtOnce = Statement("{sqlite: SELECT 1}{postgres: SET CONSTRAINTS ALL IMMEDIATE}")
     private static let checkLater = Statement("{sqlite: SELECT 1}{postgres: SET CONSTRAINTS ALL DEFERRED}")

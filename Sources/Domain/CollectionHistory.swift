@@ -56,7 +56,7 @@ public struct CollectionHistory: Sendable {
     /// The revisions that are not kept any more.
     private var pruned: Set<RevisionUID> = []
     /// The items of adopted records, which name them by their ids.
-    private var adopted: [Int64: ItemUID] = [:]
+    private var adoptedItems: [Int64: ItemUID] = [:]
 
     /// A collection of which no event is known.
     public init(of collection: CollectionUID) { self.collection = collection }
@@ -70,21 +70,20 @@ public struct CollectionHistory: Sendable {
         func step(_ revision: RevisionUID, isDeleted: Bool) -> Step {
             Step(position: position, time: time, actor: actor, revision: revision, isDeleted: isDeleted)
         }
-        if let made = event.made {
+        switch event.content {
+        case .written(.made(let made)):
+            if case .collection(let owner, _) = made.new { self.owner = owner }
             steps[made.item, default: []].append(carried(made.revision.uid, isDeleted: made.revision.isDeleted))
-        }
-        switch event {
-        case .collectionCreated(let event): owner = event.owner
-        case .itemRestored(let event):
-            let isDeleted = steps[event.item]?.last { $0.revision == event.revision }?.isDeleted ?? false
-            steps[event.item, default: []].append(step(event.revision, isDeleted: isDeleted))
-        case .recordsAdopted(let event):
-            for record in event.records where record.fields != nil {
+        case .written(.restored(let item, let revision)):
+            let isDeleted = steps[item]?.last { $0.revision == revision }?.isDeleted ?? false
+            steps[item, default: []].append(step(revision, isDeleted: isDeleted))
+        case .adopted(let adopted):
+            for record in adopted.records where record.fields != nil {
                 switch record.kind {
                 case .collection: owner = record.number("owner_id").map(UserID.init) ?? owner
-                case .item: adopted[record.id] = record.text("uid").map { ItemUID($0) }
+                case .item: adoptedItems[record.id] = record.text("uid").map { ItemUID($0) }
                 case .revision:
-                    guard let item = record.number("item_id").flatMap({ adopted[$0] }), let uid = record.text("uid") else { continue }
+                    guard let item = record.number("item_id").flatMap({ adoptedItems[$0] }), let uid = record.text("uid") else { continue }
                     let revision = RevisionUID(uid)
                     // The original may have changed the record since it was adopted first.
                     guard steps[item]?.contains(where: { $0.revision == revision }) != true else {
@@ -95,15 +94,11 @@ public struct CollectionHistory: Sendable {
                 default: break
                 }
             }
-        case .revisionsPruned(let event): pruned.formUnion(event.revisions)
-        case .userReset(let event) where event.user == owner:
-            // What its owner had is gone for good.
+        case .pruned(let revisions): pruned.formUnion(revisions)
+        // What its owner had is gone for good.
+        case .lost(let collections, let owner) where collections.contains(collection) && (owner == nil || owner == self.owner):
             steps = [:]
-        case .userErased(let event) where event.collections.contains(collection):
-            steps = [:]
-        case .itemCreated, .itemRevised, .userReset, .userErased, .userCreated, .userInitialized, .passwordChanged,
-            .userActivityChanged, .chunkStored, .memberJoined, .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn:
-            break
+        case .nothing, .written(.stored), .lost: break
         }
     }
 

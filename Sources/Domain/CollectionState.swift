@@ -105,55 +105,6 @@ public struct CollectionState: State {
 extension CollectionState {
     public var streams: [StreamID] { [.collection(uid)] }
 
-    /// Takes in what happened in the collection, and which types the user of the command came to own elsewhere.
-    public mutating func evolve(_ event: Event, at position: Position) {
-        switch event {
-        case .collectionCreated(let event) where event.collection == uid:
-            owner = event.owner
-            apply(event.revision, of: ItemUID(event.collection.rawValue), at: position)
-        case .itemCreated(let event) where event.collection == uid:
-            apply(event.revision, of: event.item, at: position)
-        case .itemRevised(let event) where event.collection == uid:
-            apply(event.revision, of: event.item, at: position)
-        case .itemRestored(let event) where event.collection == uid:
-            makeCurrent(event.revision, of: event.item, at: position)
-        case .chunkStored(let event) where event.collection == uid:
-            chunks.insert(event.chunk.uid)
-        case .revisionsPruned(let event) where event.collection == uid:
-            for revision in event.revisions { (revisions[revision], known[revision]) = (nil, nil) }
-            chunks.subtract(event.chunks)
-        case .memberJoined(let event) where event.collection == uid:
-            members[event.user] = .init(level: event.level, stoken: position)
-            invitations.removeAll { $0.invitee == event.user }
-            taken[.collectionType(event.collectionType)] = event.user
-        case .memberLevelChanged(let event) where event.collection == uid:
-            members[event.user] = .init(level: event.level, stoken: position)
-        case .memberRemoved(let event) where event.collection == uid:
-            members[event.user] = nil
-            invitations.removeAll { $0.inviter == event.user }
-        case .invitationSent(let event) where event.collection == uid:
-            invitations.append(
-                .init(uid: event.invitation, inviter: event.inviter, invitee: event.invitee, level: event.level))
-        case .invitationWithdrawn(let event) where event.collection == uid:
-            invitations.removeAll { $0.uid == event.invitation && $0.inviter == event.inviter && $0.invitee == event.invitee }
-        case .userReset(let event) where event.collections.contains(uid):
-            reset(by: event.user)
-        case .userErased(let event) where event.collections.contains(uid):
-            clear()
-        case .memberJoined(let event):
-            // The user's own type, first used in another collection.
-            taken[.collectionType(event.collectionType)] = event.user
-        case .collectionCreated, .itemCreated, .itemRevised, .itemRestored, .chunkStored, .revisionsPruned, .memberLevelChanged,
-            .memberRemoved, .invitationSent, .invitationWithdrawn, .userReset, .userErased, .userCreated, .userInitialized,
-            .passwordChanged, .userActivityChanged:
-            break
-        // They are in the read model as soon as they are in the log, so no decision is made between the two.
-        case .recordsAdopted: break
-        }
-    }
-}
-
-extension CollectionState {
     mutating func apply(_ revision: Revision, of item: ItemUID, at position: Position) {
         makeCurrent(revision.uid, of: item, at: position)
         known[revision.uid] = KnownRevision(
@@ -162,13 +113,13 @@ extension CollectionState {
         if let owner { taken[.revision(revision.uid)] = owner }
     }
 
-    private mutating func makeCurrent(_ revision: RevisionUID, of item: ItemUID, at position: Position) {
+    mutating func makeCurrent(_ revision: RevisionUID, of item: ItemUID, at position: Position) {
         etags[item] = revision
         revisions[revision] = item
         revisionStoken = max(revisionStoken, position)
     }
 
-    fileprivate mutating func reset(by user: UserID) {
+    mutating func reset(by user: UserID) {
         if owner == user {
             clear()
         } else {
@@ -178,7 +129,7 @@ extension CollectionState {
     }
 
     /// There is no such collection any more; what was claimed stays claimed.
-    fileprivate mutating func clear() {
+    mutating func clear() {
         let taken = taken
         self = CollectionState(uid: uid)
         self.taken = taken

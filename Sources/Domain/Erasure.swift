@@ -4,7 +4,7 @@
 /// encrypted. What stays are uids, ids, times and flags, which are what keeps the log dense, its claims taken and its replay
 /// the same; none of them tells who the user was or what was written. Uids were chosen at random by clients, those of chunks
 /// by a key that nobody has any more.
-public struct Erasure: Hashable, Sendable {
+public struct Erasure: Removal, Hashable {
     public let user: UserID
     /// The collections whose content goes too.
     public let collections: Set<CollectionUID>
@@ -14,80 +14,9 @@ public struct Erasure: Hashable, Sendable {
         self.collections = collections
     }
 
-    /// What the event at a position is from now on; the same event where nothing in it is to go.
-    public func remains(of event: Event, at position: Position) -> Event {
-        switch event {
-        case .userCreated(var event) where position.rawValue == user.rawValue:
-            event.username = Username.ofErased(user)
-            event.displayName = ""
-            event.email = ""
-            event.unusablePassword = Self.password
-            event.keys = event.keys.map { _ in .none }
-            return .userCreated(event)
-        case .userInitialized(var event) where event.user == user:
-            event.keys = .none
-            return .userInitialized(event)
-        case .passwordChanged(var event) where event.user == user:
-            (event.loginPubkey, event.encryptedContent) = ([], [])
-            return .passwordChanged(event)
-        case .userReset(var event) where event.user == user:
-            event.keys = event.keys.map { _ in .none }
-            return .userReset(event)
-        case .collectionCreated(var event) where collections.contains(event.collection):
-            event.revision = event.revision.withoutContent
-            return .collectionCreated(event)
-        case .itemCreated(var event) where collections.contains(event.collection):
-            event.encryptionKey = nil
-            event.revision = event.revision.withoutContent
-            return .itemCreated(event)
-        case .itemRevised(var event) where collections.contains(event.collection):
-            event.revision = event.revision.withoutContent
-            return .itemRevised(event)
-        case .chunkStored(var event) where collections.contains(event.collection):
-            event.chunk = event.chunk.withoutContent
-            return .chunkStored(event)
-        case .memberJoined(var event) where event.user == user || collections.contains(event.collection):
-            event.encryptionKey = []
-            // Another member's type is that member's.
-            if event.user == user { event.collectionType = Self.placeholder(user.rawValue) }
-            return .memberJoined(event)
-        case .invitationSent(var event) where event.invitee == user || collections.contains(event.collection):
-            event.signedEncryptionKey = []
-            return .invitationSent(event)
-        case .recordsAdopted(var event):
-            let isErased = if case .collection(let uid) = event.owner { collections.contains(uid) } else { false }
-            event.records = event.records.map { remains(of: $0, inErased: isErased) }
-            return .recordsAdopted(event)
-        case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .userReset, .userErased, .collectionCreated,
-            .itemCreated, .itemRevised, .itemRestored, .chunkStored, .revisionsPruned, .memberJoined, .memberLevelChanged,
-            .memberRemoved, .invitationSent, .invitationWithdrawn:
-            return event
-        }
-    }
-
-    private func remains(of record: AdoptedRecord, inErased isErased: Bool) -> AdoptedRecord {
-        switch record.kind {
-        case .user where record.id == user.rawValue:
-            record.replacing([
-                "username": .text(Username.ofErased(user)), "first_name": .text(""), "last_name": .text(""), "email": .text(""),
-                "password": .text(Self.password),
-            ])
-        case .userKeys where record.id == user.rawValue:
-            record.replacing(["salt": .bytes([]), "loginPubkey": .bytes([]), "encryptedContent": .bytes([]), "pubkey": .bytes([])])
-        case .collectionType where record.number("owner_id") == user.rawValue:
-            // Unique, and what a type that somebody else's membership names becomes in the tables.
-            record.replacing(["uid": .bytes(Self.placeholder(record.id))])
-        case .chunk where isErased: record.withoutContent
-        case .item where isErased: record.replacing(["encryptionKey": nil])
-        case .revision where isErased: record.replacing(["meta": .bytes([])])
-        case .member where isErased || record.number("user_id") == user.rawValue: record.replacing(["encryptionKey": .bytes([])])
-        case .invitation where isErased || record.number("user_id") == user.rawValue:
-            record.replacing(["signedEncryptionKey": .bytes([])])
-        case .user, .userKeys, .stoken, .collectionType, .collection, .item, .revision, .chunk, .chunkUse, .member, .removedMember,
-            .invitation:
-            record
-        }
-    }
+    public func takes(_ user: UserID) -> Bool { user == self.user }
+    public func takes(_ collection: CollectionUID) -> Bool { collections.contains(collection) }
+    public func takes(_: RevisionUID) -> Bool { false }
 
     /// What stands in the password column: unusable, as Django writes it.
     public static let password = "!"
@@ -95,7 +24,8 @@ public struct Erasure: Hashable, Sendable {
     /// What stands before an id where a name or a type was.
     public static let mark = "erased:"
 
-    private static func placeholder(_ id: Int64) -> [UInt8] { Array("\(mark)\(id)".utf8) }
+    /// What stands where a type was.
+    static func placeholder(_ id: Int64) -> [UInt8] { Array("\(mark)\(id)".utf8) }
 }
 
 extension Username {
@@ -108,7 +38,7 @@ extension Username {
 
 extension UserKeys {
     /// No keys, where some have been.
-    fileprivate static let none = UserKeys(salt: [], loginPubkey: [], pubkey: [], encryptedContent: [])
+    static let none = UserKeys(salt: [], loginPubkey: [], pubkey: [], encryptedContent: [])
 }
 
 extension Revision {
@@ -119,19 +49,7 @@ extension Revision {
 }
 
 extension StoredChunk {
-    fileprivate var withoutContent: StoredChunk { StoredChunk(uid: uid, bytes: 0, digest: []) }
-}
-
-extension AdoptedRecord {
-    /// The record with other values in those of the fields that it has; without them where the value is nil.
-    func replacing(_ values: [String: Value?]) -> AdoptedRecord {  // names of ours
-        AdoptedRecord(
-            kind: kind, id: id,
-            fields: fields?.compactMap { field in
-                guard let value = values[field.name] else { return field }
-                return value.map { Field(field.name, $0) }
-            })
-    }
+    var withoutContent: StoredChunk { StoredChunk(uid: uid, bytes: 0, digest: []) }
 }
 
 /// What an erasure is decided on: the account, and all collections in which something changes.

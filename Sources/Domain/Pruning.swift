@@ -48,7 +48,7 @@ extension CollectionHistory {
 ///
 /// What goes is what clients encrypted, and the contents that no other revision names. That there was such a revision, when,
 /// and by whom, stays in the log; its uid stays claimed.
-public struct Pruning: Hashable, Sendable {
+public struct Pruning: Removal, Hashable {
     public let collection: CollectionUID
     public let revisions: Set<RevisionUID>
 
@@ -57,16 +57,9 @@ public struct Pruning: Hashable, Sendable {
         self.collection = collection
     }
 
-    /// What an event is from now on; the same event where nothing in it is to go.
-    public func remains(of event: Event) -> Event {
-        if let revision = event.made?.revision, revisions.contains(revision.uid) { return event.replacing(revision.withoutContent) }
-        guard case .recordsAdopted(var adopted) = event else { return event }
-        adopted.records = adopted.records.map { record in
-            guard record.kind == .revision, let uid = record.text("uid"), revisions.contains(RevisionUID(uid)) else { return record }
-            return record.replacing(["meta": .bytes([])])
-        }
-        return .recordsAdopted(adopted)
-    }
+    public func takes(_: UserID) -> Bool { false }
+    public func takes(_: CollectionUID) -> Bool { false }
+    public func takes(_ revision: RevisionUID) -> Bool { revisions.contains(revision) }
 }
 
 /// The operator's wish to do away with earlier revisions: `apus gc` with a policy.

@@ -21,6 +21,20 @@ public struct RecordsAdopted: Hashable, Sendable {
     }
 }
 
+extension RecordsAdopted: EventFacts {
+    public static var type: EventType { .recordsAdopted }
+    public static var proof: KeyPath<Self, RedactionProof>? { nil }
+    public var event: Event { .recordsAdopted(self) }
+    public var stream: StreamID { owner }
+    public var touches: [StreamID] { users.map { .user($0) } }
+    public var claims: [ClaimMade] { records.compactMap(\.claim) }
+    public var content: ContentChange { .adopted(self) }
+    public func remains(after removal: some Removal, at _: Position) -> Self {
+        let isErased = if case .collection(let uid) = owner { removal.takes(uid) } else { false }
+        return RecordsAdopted(owner: owner, users: users, records: records.map { $0.remains(after: removal, inErased: isErased) })
+    }
+}
+
 /// A record of the original.
 public struct AdoptedRecord: Hashable, Sendable {
     /// What the record is. The raw values stand in the log for ever.
@@ -154,5 +168,48 @@ public struct AdoptedRecord: Hashable, Sendable {
             return StoredChunk(uid: ChunkUID(uid), bytes: 0, digest: [])
         }
         return StoredChunk(uid: ChunkUID(uid), bytes: Int(bytes), digest: digest)
+    }
+}
+
+extension AdoptedRecord {
+    /// The record when something has gone from the history.
+    ///
+    /// - Parameter isErased: whether it is of a collection whose content goes.
+    func remains(after removal: some Removal, inErased isErased: Bool) -> AdoptedRecord {
+        switch kind {
+        case .user where removal.takes(UserID(rawValue: id)):
+            replacing([
+                "username": .text(Username.ofErased(UserID(rawValue: id))), "first_name": .text(""), "last_name": .text(""),
+                "email": .text(""), "password": .text(Erasure.password),
+            ])
+        case .userKeys where removal.takes(UserID(rawValue: id)):
+            replacing(["salt": .bytes([]), "loginPubkey": .bytes([]), "encryptedContent": .bytes([]), "pubkey": .bytes([])])
+        case .collectionType where takes(removal, "owner_id"):
+            // Unique, and what a type that somebody else's membership names becomes in the tables.
+            replacing(["uid": .bytes(Erasure.placeholder(id))])
+        case .chunk where isErased: withoutContent
+        case .item where isErased: replacing(["encryptionKey": nil])
+        case .revision where isErased || text("uid").map({ removal.takes(RevisionUID($0)) }) == true: replacing(["meta": .bytes([])])
+        case .member where isErased || takes(removal, "user_id"): replacing(["encryptionKey": .bytes([])])
+        case .invitation where isErased || takes(removal, "user_id"):
+            replacing(["signedEncryptionKey": .bytes([])])
+        case .user, .userKeys, .stoken, .collectionType, .collection, .item, .revision, .chunk, .chunkUse, .member, .removedMember,
+            .invitation:
+            self
+        }
+    }
+
+    private func takes(_ removal: some Removal, _ field: String) -> Bool {
+        number(field).map { removal.takes(UserID(rawValue: $0)) } ?? false
+    }
+
+    /// The record with other values in those of the fields that it has; without them where the value is nil.
+    private func replacing(_ values: [String: Value?]) -> AdoptedRecord {  // names of ours
+        AdoptedRecord(
+            kind: kind, id: id,
+            fields: fields?.compactMap { field in
+                guard let value = values[field.name] else { return field }
+                return value.map { Field(field.name, $0) }
+            })
     }
 }

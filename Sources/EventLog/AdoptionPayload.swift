@@ -4,7 +4,6 @@ internal import NIOCore
 
 extension RecordsAdopted: EventPayload {
     static var typeVersion: Int64 { 1 }
-    var asEvent: Event { .recordsAdopted(self) }
 
     init(reading reader: PayloadReader, version: Int64) throws(PayloadReader.Failure) {
         guard let owner = StreamID(StreamName(try reader.text("owner"))) else { throw PayloadReader.Failure() }

@@ -3,7 +3,6 @@ internal import MessagePack
 
 extension CollectionCreated: EventPayload {
     static var typeVersion: Int64 { 1 }
-    var asEvent: Event { .collectionCreated(self) }
 
     init(reading reader: PayloadReader, version: Int64) throws(PayloadReader.Failure) {
         self.init(
@@ -21,7 +20,6 @@ extension CollectionCreated: EventPayload {
 
 extension ItemCreated: EventPayload {
     static var typeVersion: Int64 { 1 }
-    var asEvent: Event { .itemCreated(self) }
 
     init(reading reader: PayloadReader, version: Int64) throws(PayloadReader.Failure) {
         self.init(
@@ -43,7 +41,6 @@ extension ItemCreated: EventPayload {
 
 extension ItemRevised: EventPayload {
     static var typeVersion: Int64 { 1 }
-    var asEvent: Event { .itemRevised(self) }
 
     init(reading reader: PayloadReader, version: Int64) throws(PayloadReader.Failure) {
         self.init(
@@ -60,7 +57,6 @@ extension ItemRevised: EventPayload {
 
 extension ItemRestored: EventPayload {
     static var typeVersion: Int64 { 1 }
-    var asEvent: Event { .itemRestored(self) }
 
     init(reading reader: PayloadReader, version: Int64) throws(PayloadReader.Failure) {
         self.init(
@@ -77,7 +73,6 @@ extension ItemRestored: EventPayload {
 
 extension ChunkStored: EventPayload {
     static var typeVersion: Int64 { 1 }
-    var asEvent: Event { .chunkStored(self) }
 
     init(reading reader: PayloadReader, version: Int64) throws(PayloadReader.Failure) {
         self.init(collection: try reader.collection(), chunk: try StoredChunk(reader.field("chunk")))
@@ -91,7 +86,6 @@ extension ChunkStored: EventPayload {
 
 extension RevisionsPruned: EventPayload {
     static var typeVersion: Int64 { 1 }
-    var asEvent: Event { .revisionsPruned(self) }
 
     init(reading reader: PayloadReader, version: Int64) throws(PayloadReader.Failure) {
         self.init(
@@ -111,7 +105,6 @@ extension RevisionsPruned: EventPayload {
 
 extension MemberJoined: EventPayload {
     static var typeVersion: Int64 { 1 }
-    var asEvent: Event { .memberJoined(self) }
 
     init(reading reader: PayloadReader, version: Int64) throws(PayloadReader.Failure) {
         self.init(
@@ -135,7 +128,6 @@ extension MemberJoined: EventPayload {
 
 extension MemberLevelChanged: EventPayload {
     static var typeVersion: Int64 { 1 }
-    var asEvent: Event { .memberLevelChanged(self) }
 
     init(reading reader: PayloadReader, version: Int64) throws(PayloadReader.Failure) {
         self.init(collection: try reader.collection(), user: try reader.user("user"), level: try reader.level("level"))
@@ -150,7 +142,6 @@ extension MemberLevelChanged: EventPayload {
 
 extension MemberRemoved: EventPayload {
     static var typeVersion: Int64 { 1 }
-    var asEvent: Event { .memberRemoved(self) }
 
     init(reading reader: PayloadReader, version: Int64) throws(PayloadReader.Failure) {
         self.init(collection: try reader.collection(), user: try reader.user("user"), invitees: try reader.users("invitees"))
@@ -165,7 +156,6 @@ extension MemberRemoved: EventPayload {
 
 extension InvitationSent: EventPayload {
     static var typeVersion: Int64 { 1 }
-    var asEvent: Event { .invitationSent(self) }
 
     init(reading reader: PayloadReader, version: Int64) throws(PayloadReader.Failure) {
         self.init(
@@ -187,7 +177,6 @@ extension InvitationSent: EventPayload {
 
 extension InvitationWithdrawn: EventPayload {
     static var typeVersion: Int64 { 1 }
-    var asEvent: Event { .invitationWithdrawn(self) }
 
     init(reading reader: PayloadReader, version: Int64) throws(PayloadReader.Failure) {
         self.init(

@@ -41,18 +41,17 @@ enum EventCodec {
             throw .unknownEvent(type: name, version: version)
         }
         do {
-            return try type.init(reading: PayloadReader(plain), version: version).asEvent
+            return try type.init(reading: PayloadReader(plain), version: version).event
         } catch { throw .unreadable(position) }
     }
 }
 
-/// A type of event in the form of the log.
-protocol EventPayload: Sendable {
+/// An event in the form of the log.
+protocol EventPayload: EventFacts {
     /// The version that is written; all from 1 up to it can be read.
     static var typeVersion: Int64 { get }
     init(reading reader: PayloadReader, version: Int64) throws(PayloadReader.Failure)
     func write(to writer: inout PayloadWriter)
-    var asEvent: Event { get }
 }
 
 extension EventType {

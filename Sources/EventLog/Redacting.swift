@@ -73,7 +73,7 @@ extension PruneRevisions: Redacting {
         let pruning = Pruning(of: Set(revisions.map(\.revision)), in: collection)
         var redaction = Redaction(connection)
         let positions = Set(revisions.flatMap(\.positions)).sorted()
-        try redaction.rewrite(positions, of: .collection(collection)) { pruning.remains(of: $0.event) }
+        try redaction.rewrite(positions, of: .collection(collection)) { pruning.remains(of: $0.event, at: $0.position) }
         // What has been named since stays. A content that comes again later comes with an event that is not there yet.
         let since = try EventLog.events(touching: .collection(collection), after: head.position, connection)
         let chunks = chunks.subtracting(since.flatMap(\.event.namedChunks))

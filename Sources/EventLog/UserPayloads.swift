@@ -3,7 +3,6 @@ internal import MessagePack
 
 extension UserCreated: EventPayload {
     static var typeVersion: Int64 { 1 }
-    var asEvent: Event { .userCreated(self) }
 
     init(reading reader: PayloadReader, version: Int64) throws(PayloadReader.Failure) {
         self.init(
@@ -23,7 +22,6 @@ extension UserCreated: EventPayload {
 
 extension UserInitialized: EventPayload {
     static var typeVersion: Int64 { 1 }
-    var asEvent: Event { .userInitialized(self) }
 
     init(reading reader: PayloadReader, version: Int64) throws(PayloadReader.Failure) {
         self.init(user: try reader.user("user"), keys: try UserKeys(reader.field("keys")))
@@ -37,7 +35,6 @@ extension UserInitialized: EventPayload {
 
 extension PasswordChanged: EventPayload {
     static var typeVersion: Int64 { 1 }
-    var asEvent: Event { .passwordChanged(self) }
 
     init(reading reader: PayloadReader, version: Int64) throws(PayloadReader.Failure) {
         self.init(
@@ -54,7 +51,6 @@ extension PasswordChanged: EventPayload {
 
 extension UserActivityChanged: EventPayload {
     static var typeVersion: Int64 { 1 }
-    var asEvent: Event { .userActivityChanged(self) }
 
     init(reading reader: PayloadReader, version: Int64) throws(PayloadReader.Failure) {
         self.init(user: try reader.user("user"), isActive: try reader.flag("isActive"))
@@ -69,7 +65,6 @@ extension UserActivityChanged: EventPayload {
 extension UserReset: EventPayload {
     /// Since the second there may be no keys.
     static var typeVersion: Int64 { 2 }
-    var asEvent: Event { .userReset(self) }
 
     init(reading reader: PayloadReader, version: Int64) throws(PayloadReader.Failure) {
         self.init(
@@ -93,7 +88,6 @@ extension UserReset: EventPayload {
 
 extension UserErased: EventPayload {
     static var typeVersion: Int64 { 1 }
-    var asEvent: Event { .userErased(self) }
 
     init(reading reader: PayloadReader, version: Int64) throws(PayloadReader.Failure) {
         self.init(

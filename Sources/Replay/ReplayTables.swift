@@ -63,19 +63,17 @@ enum ReplayTables {
         """
 
     private static func indexes(for event: Event) -> String? {
-        switch event {
-        case .userCreated, .userInitialized, .passwordChanged, .userActivityChanged, .collectionCreated, .itemCreated, .itemRevised,
-            .chunkStored, .memberJoined, .memberLevelChanged, .memberRemoved, .invitationSent, .invitationWithdrawn:
-            nil
-        case .itemRestored: "CREATE INDEX IF NOT EXISTS replay_revision ON django_etebase_collectionitemrevision (uid)"
-        case .recordsAdopted: "CREATE INDEX IF NOT EXISTS replay_change ON apus_item (collection_id, stoken)"
-        case .revisionsPruned:
+        switch event.content {
+        case .nothing, .written(.made), .written(.stored): nil
+        case .written(.restored): "CREATE INDEX IF NOT EXISTS replay_revision ON django_etebase_collectionitemrevision (uid)"
+        case .adopted: "CREATE INDEX IF NOT EXISTS replay_change ON apus_item (collection_id, stoken)"
+        case .pruned:
             """
             CREATE INDEX IF NOT EXISTS replay_revision ON django_etebase_collectionitemrevision (uid);
             CREATE INDEX IF NOT EXISTS replay_revision_relation ON django_etebase_revisionchunkrelation (revision_id);
             """
         // Whole collections are deleted.
-        case .userReset, .userErased:
+        case .lost:
             """
             CREATE INDEX IF NOT EXISTS replay_change ON apus_item (collection_id, stoken);
             CREATE INDEX IF NOT EXISTS replay_collection_item ON django_etebase_collectionitem (collection_id);

@@ -85,7 +85,7 @@ private func keeping(newest: Int? = nil, since second: Int64? = nil) -> Retentio
         let pruning = Pruning(of: Set(history.state.revisions.keys), in: notes)
         var (before, after) = (CollectionState(uid: notes), CollectionState(uid: notes))
         for (position, event) in history.records {
-            let remains = pruning.remains(of: event)
+            let remains = pruning.remains(of: event, at: position)
             before.evolve(event, at: position)
             after.evolve(remains, at: position)
             #expect(Picture(of: after) == Picture(of: before))

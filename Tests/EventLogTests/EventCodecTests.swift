@@ -24,6 +24,13 @@ private let somewhere = Position(rawValue: 77)
         #expect(Set(written) == Set(Golden.all.map { "\($0.type) \($0.version)" }))
     }
 
+    @Test("say their own types, and whether they record redactions") func facts() {
+        for type in EventType.allCases { #expect(type.payload.type == type) }
+        for event in Golden.all.map(\.event) {
+            #expect((event.redaction != nil) == EventType.recordingRedactions.contains(event.type), "\(event.type)")
+        }
+    }
+
     @Test("of an unknown type or version are not read", arguments: [("ItemErased", 1), ("ItemRevised", 2), ("ItemRevised", 0), ("", 1)])
     func unknown(type: String, version: Int64) throws {
         let golden = try #require(Golden.all.first { $0.type == "ItemRevised" })

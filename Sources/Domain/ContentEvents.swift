@@ -49,6 +49,27 @@ public struct CollectionCreated: Hashable, Sendable {
     }
 }
 
+extension CollectionCreated: CollectionEvent {
+    public static var type: EventType { .collectionCreated }
+    public static var proof: KeyPath<Self, RedactionProof>? { nil }
+    public var event: Event { .collectionCreated(self) }
+    public var touches: [StreamID] { [] }
+    public var claims: [ClaimMade] {
+        [
+            ClaimMade(claim: .collection(collection), holder: owner, isRepeatable: false),
+            ClaimMade(claim: .revision(revision.uid), holder: owner, isRepeatable: false),
+        ]
+    }
+    public var content: ContentChange {
+        .written(.made(MadeRevision(item: collection.mainItem, revision: revision, new: .collection(owner: owner, version: version))))
+    }
+    public func remains(after removal: some Removal, at _: Position) -> Self {
+        var event = self
+        event.revision = removal.remains(of: revision, in: collection)
+        return event
+    }
+}
+
 /// An item came into a collection.
 public struct ItemCreated: Hashable, Sendable {
     public var collection: CollectionUID
@@ -68,6 +89,23 @@ public struct ItemCreated: Hashable, Sendable {
     }
 }
 
+extension ItemCreated: CollectionEvent {
+    public static var type: EventType { .itemCreated }
+    public static var proof: KeyPath<Self, RedactionProof>? { nil }
+    public var event: Event { .itemCreated(self) }
+    public var touches: [StreamID] { [] }
+    public var claims: [ClaimMade] { [ClaimMade(claim: .revision(revision.uid), holder: nil, isRepeatable: false)] }
+    public var content: ContentChange {
+        .written(.made(MadeRevision(item: item, revision: revision, new: .item(version: version, encryptionKey: encryptionKey))))
+    }
+    public func remains(after removal: some Removal, at _: Position) -> Self {
+        var event = self
+        if removal.takes(collection) { event.encryptionKey = nil }
+        event.revision = removal.remains(of: revision, in: collection)
+        return event
+    }
+}
+
 /// An item got a new current revision. A deletion is a revision too.
 public struct ItemRevised: Hashable, Sendable {
     public var collection: CollectionUID
@@ -78,6 +116,20 @@ public struct ItemRevised: Hashable, Sendable {
         self.collection = collection
         self.item = item
         self.revision = revision
+    }
+}
+
+extension ItemRevised: CollectionEvent {
+    public static var type: EventType { .itemRevised }
+    public static var proof: KeyPath<Self, RedactionProof>? { nil }
+    public var event: Event { .itemRevised(self) }
+    public var touches: [StreamID] { [] }
+    public var claims: [ClaimMade] { [ClaimMade(claim: .revision(revision.uid), holder: nil, isRepeatable: false)] }
+    public var content: ContentChange { .written(.made(MadeRevision(item: item, revision: revision, new: .nothing))) }
+    public func remains(after removal: some Removal, at _: Position) -> Self {
+        var event = self
+        event.revision = removal.remains(of: revision, in: collection)
+        return event
     }
 }
 
@@ -96,6 +148,16 @@ public struct ItemRestored: Hashable, Sendable {
     }
 }
 
+extension ItemRestored: CollectionEvent {
+    public static var type: EventType { .itemRestored }
+    public static var proof: KeyPath<Self, RedactionProof>? { nil }
+    public var event: Event { .itemRestored(self) }
+    public var touches: [StreamID] { [] }
+    public var claims: [ClaimMade] { [] }
+    public var content: ContentChange { .written(.restored(item, revision)) }
+    public func remains(after _: some Removal, at _: Position) -> Self { self }
+}
+
 /// A chunk was uploaded by itself, before the revision that will name it.
 public struct ChunkStored: Hashable, Sendable {
     public var collection: CollectionUID
@@ -104,6 +166,18 @@ public struct ChunkStored: Hashable, Sendable {
     public init(collection: CollectionUID, chunk: StoredChunk) {
         self.collection = collection
         self.chunk = chunk
+    }
+}
+
+extension ChunkStored: CollectionEvent {
+    public static var type: EventType { .chunkStored }
+    public static var proof: KeyPath<Self, RedactionProof>? { nil }
+    public var event: Event { .chunkStored(self) }
+    public var touches: [StreamID] { [] }
+    public var claims: [ClaimMade] { [] }
+    public var content: ContentChange { .written(.stored(chunk)) }
+    public func remains(after removal: some Removal, at _: Position) -> Self {
+        removal.takes(collection) ? ChunkStored(collection: collection, chunk: chunk.withoutContent) : self
     }
 }
 
@@ -124,98 +198,12 @@ public struct RevisionsPruned: Hashable, Sendable {
     }
 }
 
-/// A user became a member: the owner at once, others by accepting an invitation.
-public struct MemberJoined: Hashable, Sendable {
-    public var collection: CollectionUID
-    public var user: UserID
-    public var level: AccessLevel
-    /// The collection's key, encrypted for this user.
-    public var encryptionKey: [UInt8]
-    /// The type under which this user files the collection; encrypted, and owned by the user.
-    public var collectionType: [UInt8]
-    /// The invitation that was accepted; nil for the owner.
-    public var invitation: InvitationUID?
-    /// Who had invited the user to this collection: all those invitations are used up.
-    public var inviters: [UserID]
-
-    public init(
-        collection: CollectionUID, user: UserID, level: AccessLevel, encryptionKey: [UInt8], collectionType: [UInt8],
-        invitation: InvitationUID?, inviters: [UserID]
-    ) {
-        self.collection = collection
-        self.user = user
-        self.level = level
-        self.encryptionKey = encryptionKey
-        self.collectionType = collectionType
-        self.invitation = invitation
-        self.inviters = inviters
-    }
-}
-
-/// A member's access level was changed.
-public struct MemberLevelChanged: Hashable, Sendable {
-    public var collection: CollectionUID
-    public var user: UserID
-    public var level: AccessLevel
-
-    public init(collection: CollectionUID, user: UserID, level: AccessLevel) {
-        self.collection = collection
-        self.user = user
-        self.level = level
-    }
-}
-
-/// A member left (then the actor is the member) or was removed. The invitations that the member sent go with it.
-public struct MemberRemoved: Hashable, Sendable {
-    public var collection: CollectionUID
-    public var user: UserID
-    /// Whom the member had invited to this collection.
-    public var invitees: [UserID]
-
-    public init(collection: CollectionUID, user: UserID, invitees: [UserID]) {
-        self.collection = collection
-        self.user = user
-        self.invitees = invitees
-    }
-}
-
-/// A member invited a user.
-public struct InvitationSent: Hashable, Sendable {
-    public var collection: CollectionUID
-    public var invitation: InvitationUID
-    /// The version of the invitation's encryption, 0 to 32767.
-    public var version: Int
-    public var inviter: UserID
-    public var invitee: UserID
-    public var level: AccessLevel
-    /// The collection's key, signed by the inviter and encrypted for the invitee.
-    public var signedEncryptionKey: [UInt8]
-
-    public init(
-        collection: CollectionUID, invitation: InvitationUID, version: Int, inviter: UserID, invitee: UserID, level: AccessLevel,
-        signedEncryptionKey: [UInt8]
-    ) {
-        self.collection = collection
-        self.invitation = invitation
-        self.version = version
-        self.inviter = inviter
-        self.invitee = invitee
-        self.level = level
-        self.signedEncryptionKey = signedEncryptionKey
-    }
-}
-
-/// An invitation is no more: the invitee rejected it, or the inviter cancelled it (the actor tells).
-public struct InvitationWithdrawn: Hashable, Sendable {
-    public var collection: CollectionUID
-    public var invitation: InvitationUID
-    public var inviter: UserID
-    public var invitee: UserID
-
-    public init(collection: CollectionUID, invitation: InvitationUID, inviter: UserID, invitee: UserID) {
-        self.collection = collection
-        self.invitation = invitation
-        self.inviter = inviter
-        self.invitee = invitee
-    }
+extension RevisionsPruned: CollectionEvent {
+    public static var type: EventType { .revisionsPruned }
+    public static var proof: KeyPath<Self, RedactionProof>? { \.redaction }
+    public var event: Event { .revisionsPruned(self) }
+    public var touches: [StreamID] { [] }
+    public var claims: [ClaimMade] { [] }
+    public var content: ContentChange { .pruned(revisions) }
+    public func remains(after _: some Removal, at _: Position) -> Self { self }
 }
