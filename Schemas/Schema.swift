@@ -9,22 +9,29 @@ public enum Schema {
     /// What makes a version of the version before it: scripts for tables. Functions are made anew by every upgrade.
     struct Upgrade {
         let version: Int64
+        /// What it does, for whoever plans it.
+        var summary = "new tables, columns or indexes"
+        /// An upgrade that only adds lets programs that do not know of it go on. One that takes away, or changes what is there, says
+        /// from which release on programs bear that; it waits until no process of an earlier one serves the database.
+        var bearableFrom: String?
         var sqlite: [String] = []
         var postgres: [String] = []
     }
 
     /// In the order of their versions. What a version has changed is also in the scripts of new databases.
     static let upgrades = [
-        Upgrade(version: 2, postgres: [text(PackageResources.version2_postgres_sql)]),
+        Upgrade(
+            version: 2, summary: "a column for where an epoch was begun", postgres: [text(PackageResources.version2_postgres_sql)]),
         // As long as nothing has changed them, new tables are made by the script that makes them in a new database.
         Upgrade(
-            version: 3, sqlite: [text(PackageResources.apus_seal_sqlite_sql)],
+            version: 3, summary: "a table for seals", sqlite: [text(PackageResources.apus_seal_sqlite_sql)],
             postgres: [text(PackageResources.apus_seal_postgres_sql)]),
         Upgrade(
-            version: 4, sqlite: [text(PackageResources.apus_redaction_sqlite_sql), sessionsByUser],
+            version: 4, summary: "a table for erasures, an index of sessions by their users",
+            sqlite: [text(PackageResources.apus_redaction_sqlite_sql), sessionsByUser],
             postgres: [text(PackageResources.apus_redaction_postgres_sql), sessionsByUser]),
         Upgrade(
-            version: 5,
+            version: 5, summary: "tables for the secret's mark and for adoptions",
             sqlite: [
                 PackageResources.apus_secret_sqlite_sql, PackageResources.apus_resigned_sqlite_sql,
                 PackageResources.apus_adopted_sqlite_sql,
@@ -34,7 +41,7 @@ public enum Schema {
                 PackageResources.apus_adopted_postgres_sql,
             ].map(text)),
         Upgrade(
-            version: 6,
+            version: 6, summary: "tables for the processes that serve, and for the newest backup",
             sqlite: [PackageResources.apus_process_sqlite_sql, PackageResources.apus_last_backup_sqlite_sql].map(text),
             postgres: [PackageResources.apus_process_postgres_sql, PackageResources.apus_last_backup_postgres_sql].map(text)),
     ]
@@ -58,7 +65,9 @@ public enum Schema {
         try lock(connection, dialect)
         if let found = try check(connection, newest: newest) {
             guard found < newest else { return }
-            for upgrade in upgrades where upgrade.version > found {
+            let pending = upgrades.filter { $0.version > found }
+            try requireBearable(pending, of: found, connection)
+            for upgrade in pending {
                 for script in upgrade.scripts(dialect) { try connection.run(script: script) }
             }
             try connection.execute(Self.updateVersion, [.integer(newest)])
@@ -76,7 +85,7 @@ public enum Schema {
     @discardableResult
     public static func check(_ connection: any Connection) throws -> Int64? { try check(connection, newest: version) }
 
-    private static func check(_ connection: any Connection, newest: Int64) throws -> Int64? {
+    static func check(_ connection: any Connection, newest: Int64) throws -> Int64? {
         let tables = try connection.query(tables, []) { $0.text(0) }
         guard !tables.contains("apus_handed_back") else {
             throw DatabaseFault(.corrupt, "the database was handed back to the EteSync server: apus adopt takes it over again")

@@ -22,6 +22,6 @@ struct Apus: AsyncParsableCommand {
             UndeleteCommand.self, LogCommand.self,
             Verify.self,
             RebuildCommand.self, BackupCommand.self, RestoreCommand.self, CollectGarbage.self, AdoptCommand.self,
-            HandBackCommand.self, SecretCommand.self, ReadyCommand.self,
+            HandBackCommand.self, SecretCommand.self, UpgradeCommand.self, ReadyCommand.self,
         ])
 }

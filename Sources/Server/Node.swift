@@ -183,11 +183,11 @@ package struct Node: Sendable {
         do { return try await body() } catch let fault as DatabaseFault { throw DatabaseFault(fault.kind, "\(path): \(fault)") }
     }
 
-    /// Opens a database for reading and writing.
-    package static func open(_ place: DatabasePlace) async throws -> any Database {
+    /// Opens a database, for reading and writing unless it is said otherwise.
+    package static func open(_ place: DatabasePlace, as use: SQLiteDatabase.Access = .own) async throws -> any Database {
         switch place {
         case .postgres(let url): PostgresDatabase(url: url)
-        case .sqlite(let path): try await at(path) { try SQLiteDatabase(path: path) }
+        case .sqlite(let path): try await at(path) { try SQLiteDatabase(path: path, as: use) }
         }
     }
 

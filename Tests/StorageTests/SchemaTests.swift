@@ -83,6 +83,44 @@ import Testing
         }
     }
 
+    /// An upgrade that takes something away.
+    private static func removal(_ version: Int64) -> Schema.Upgrade {
+        let script = ["ALTER TABLE apus_last_backup RENAME TO apus_gone"]
+        return Schema.Upgrade(
+            version: version, summary: "takes away", bearableFrom: "0.2.0", sqlite: script, postgres: script)
+    }
+
+    @Test("an upgrade that takes something away waits for the end of the processes that need it", arguments: Engine.all)
+    func removal(engine: Engine) async throws {
+        try await engine.node { node in
+            let version = Schema.version + 1
+            let serving = { @Sendable (name: String, version: String, roles: String, expiry: Int64) in
+                try await node.meddle("INSERT INTO apus_process VALUES ('\(name)', '\(roles)', NULL, '\(version)', 0, 1, 1, \(expiry))")
+            }
+            try await serving("old", "0.1.9 (abc)", "api", .max)
+            try await serving("gone", "0.1.0", "api", 1)
+            try await serving("looking", "0.1.0", "doctor", .max)
+            for (name, version) in [("new", "0.2.0"), ("newer", "0.10.0 (abc)")] { try await serving(name, version, "projector", .max) }
+            let upgrade = {
+                try await node.database.write { [dialect = node.database.dialect] in
+                    try Schema.create($0, dialect, upgrades: [Self.removal(version)])
+                }
+            }
+            let before = try await everything(node)
+            let fault = await #expect(throws: DatabaseFault.self) { try await upgrade() }
+            #expect(fault.map { "\($0)" }?.contains("before 0.2.0 need, and one still serves the database (api, 0.1.9 (abc))") == true)
+            #expect(try await everything(node) == before)
+            let plan = try await node.database.read { try Schema.plan($0, upgrades: [Self.removal(version)]) }
+            #expect(plan?.inTheWay == ["api, 0.1.9 (abc)"])
+            #expect(plan?.processes?.count == 3)
+            #expect(plan?.steps == [.init(version: version, summary: "takes away", bearableFrom: "0.2.0")])
+            #expect(try await everything(node) == before)
+            try await node.meddle("DELETE FROM apus_process WHERE process = 'old'")
+            try await upgrade()
+            #expect(try await node.database.read { try Schema.check($0, newest: version) } == version)
+        }
+    }
+
     @Test("of a newer version is refused and left as it is", arguments: Engine.all)
     func newer(engine: Engine) async throws {
         try await engine.node { node in
