@@ -21,11 +21,14 @@ struct ConfigCommand: AsyncParsableCommand {
 
     @Flag(help: "Prints a file of all settings to begin with, each commented out.") var template = false
 
+    @Flag(help: "Prints a page of all settings, in Markdown.") var markdown = false
+
     @OptionGroup var dataOptions: DataOptions
     @OptionGroup var options: ServeOptions
 
     func run() throws {
         if template { return Swift.print(SettingsTemplate.text, terminator: "") }
+        if markdown { return Swift.print(SettingsPage.text, terminator: "") }
         let environment =
             if let check {
                 Environment(examining: [:], flags: [Settings.config.name: check])
