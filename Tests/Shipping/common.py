@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.append(str(ROOT / "Tests" / "Faults"))
+sys.path += [str(ROOT / "Tests" / "Faults"), str(ROOT / "Tests" / "Docs")]
 
 import support  # noqa: E402
 from support import Answer, Client, Server, equal, expected, free_port, offered, test, true, uid, unpack  # noqa: E402, F401

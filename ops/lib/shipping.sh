@@ -68,6 +68,8 @@ stage() {
     /usr/bin/python3 -B ops/lib/manual.py "$program" "$(source_date)" | gzip -9n >"$root/usr/share/man/man1/apus.1.gz"
     gzip -9nc ops/debian/apusctl.8 >"$root/usr/share/man/man8/apusctl.8.gz"
     install -D -m 644 -t "$doc" README.md
+    install -D -m 644 -t "$doc/ops/docs" ops/docs/*.md
+    install -D -m 644 -t "$doc/ops/bench" ops/bench/README.md
     local examples
     for examples in proxies compose kubernetes; do
         mkdir -p "$doc/examples"
