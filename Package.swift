@@ -98,11 +98,12 @@ let package = Package(
                 "Telemetry", "Sodium", "Domain", "EventLog", "ReadModel", "Redis", "Bulletin", .logging, .nioCore, .nioHTTP1, .nioWebSocket,
                 .serviceLifecycle,
             ], swiftSettings: strict),
+        .target(name: "Pages", dependencies: ["Sodium"], swiftSettings: strict),
         .target(
             name: "API",
             dependencies: [
                 "Telemetry", "Sodium", "MessagePack", "Domain", "Database", "EventLog", "Contents", "ReadModel", "Bulletin", "Gateway",
-                .hummingbird, .hummingbirdCore, .httpTypes, .logging, .nioCore, .nioHTTP1, .nioPosix, .serviceLifecycle,
+                "Pages", .hummingbird, .hummingbirdCore, .httpTypes, .logging, .nioCore, .nioHTTP1, .nioPosix, .serviceLifecycle,
             ], swiftSettings: strict),
         .target(
             name: "Server",

@@ -44,6 +44,10 @@ public enum Schema {
             version: 6, summary: "tables for the processes that serve, and for the newest backup",
             sqlite: [PackageResources.apus_process_sqlite_sql, PackageResources.apus_last_backup_sqlite_sql].map(text),
             postgres: [PackageResources.apus_process_postgres_sql, PackageResources.apus_last_backup_postgres_sql].map(text)),
+        Upgrade(
+            version: 7,
+            sqlite: [PackageResources.apus_signup_link_sqlite_sql, PackageResources.apus_signup_use_sqlite_sql].map(text),
+            postgres: [PackageResources.apus_signup_link_postgres_sql, PackageResources.apus_signup_use_postgres_sql].map(text)),
     ]
 
     private static let sessionsByUser = "CREATE INDEX apus_session_user ON apus_session (user_id)"
@@ -264,6 +268,7 @@ enum ApusTables {
             PackageResources.apus_redaction_sqlite_sql, PackageResources.apus_secret_sqlite_sql,
             PackageResources.apus_resigned_sqlite_sql, PackageResources.apus_adopted_sqlite_sql,
             PackageResources.apus_process_sqlite_sql, PackageResources.apus_last_backup_sqlite_sql,
+            PackageResources.apus_signup_link_sqlite_sql, PackageResources.apus_signup_use_sqlite_sql,
             PackageResources.apus_projection_sqlite_sql,
             PackageResources.apus_collection_sqlite_sql, PackageResources.apus_item_sqlite_sql,
             PackageResources.apus_user_email_sqlite_sql,
@@ -279,6 +284,7 @@ enum ApusTables {
             PackageResources.apus_redaction_postgres_sql, PackageResources.apus_secret_postgres_sql,
             PackageResources.apus_resigned_postgres_sql, PackageResources.apus_adopted_postgres_sql,
             PackageResources.apus_process_postgres_sql, PackageResources.apus_last_backup_postgres_sql,
+            PackageResources.apus_signup_link_postgres_sql, PackageResources.apus_signup_use_postgres_sql,
             PackageResources.apus_projection_postgres_sql,
             PackageResources.apus_collection_postgres_sql, PackageResources.apus_item_postgres_sql,
             PackageResources.apus_user_email_postgres_sql,

@@ -16,10 +16,17 @@ public import ReadModel
 public import Sodium
 public import Telemetry
 
+/// Who may make an account.
+public enum SignupPolicy: String, CaseIterable, Sendable {
+    case closed
+    /// Who has a link of `apus user invite`.
+    case invite
+    case open
+}
+
 /// What an operator can set about the API.
 public struct APISettings: Sendable {
-    /// Whether strangers may make accounts.
-    public var isSignupOpen = false
+    public var signup = SignupPolicy.closed
     /// The test reset route, and logins signed for any host: for client test suites only.
     public var isDebug = false
     /// Whether a change of password ends the user's other sessions.
@@ -59,6 +66,7 @@ public struct API: Sendable {
     let readModel: ReadModel
     let door: Door
     let sessions: Sessions
+    let signupLinks: SignupLinks
     let renewals: TokenRenewals
     let realTime: RealTime
     let readiness: Readiness
@@ -78,13 +86,14 @@ public struct API: Sendable {
     ///   - clock: the present moment.
     ///   - readings: what stands beside the metrics that are kept, asked for when somebody looks.
     public init(
-        readModel: ReadModel, door: Door, sessions: Sessions, renewals: TokenRenewals,
+        readModel: ReadModel, door: Door, sessions: Sessions, signupLinks: SignupLinks, renewals: TokenRenewals,
         realTime: RealTime, readiness: Readiness, settings: APISettings, admission: Admission, secret: [UInt8],
         limits: Limits, clock: @escaping @Sendable () -> Timestamp, readings: @escaping @Sendable () async -> [Reading]
     ) {
         self.readModel = readModel
         self.door = door
         self.sessions = sessions
+        self.signupLinks = signupLinks
         self.renewals = renewals
         self.realTime = realTime
         self.readiness = readiness

@@ -113,7 +113,7 @@ extension API {
         try await limits.signUp(from: call.countedAddress(settings), at: call.now)
         let command = CreateUser(
             username: signup.username, email: signup.email, keys: signup.keys, passwordSalt: Sodium.randomAlphanumerics(40),
-            mayCreate: settings.isSignupOpen)
+            mayCreate: settings.signup == .open)
         let prepared = try await readModel.snapshot(.small) { try $0.prepare(command) }
         let events = try await door.commit(
             prepared, by: Actor(user: prepared.state.user), at: call.now, holding: call.body.heldBytes)

@@ -3,6 +3,7 @@ internal import Domain
 internal import EventLog
 internal import Hummingbird
 internal import HTTPTypes
+internal import Pages
 internal import ReadModel
 
 extension API {
@@ -20,38 +21,12 @@ extension API {
         return name
     }()
 
-    /// A page for people who open the server's address in a browser.
-    func frontPage(_ call: Call) -> Response {
+    /// `GET /`
+    func frontPage(_ call: Call) -> Response { Answer.page(FrontPage.page(address: address(call))) }
+
+    /// What people enter in an app.
+    func address(_ call: Call) -> String {
         let scheme = call.headers[Self.forwardedProto] == "https" ? "https://" : "http://"
-        let address = settings.publicAddress?.text ?? scheme + call.authority
-        return Answer.text(.ok, FrontPage.html(address: address), type: MediaType.html)
-    }
-}
-
-enum FrontPage {
-    static func html(address: String) -> String {
-        """
-        <!DOCTYPE html>
-        <html lang="en">
-        <meta charset="utf-8">
-        <meta name="viewport" content="width=device-width, initial-scale=1">
-        <title>Apus</title>
-        <style>
-        body { font: 1.1rem/1.6 system-ui, sans-serif; max-width: 38rem; margin: 4rem auto; padding: 0 1rem; color: #222 }
-        code { background: #eee; padding: .1rem .4rem; border-radius: .2rem }
-        </style>
-        <h1>Apus</h1>
-        <p>This is a server for end-to-end encrypted calendars, contacts, tasks and notes. It works with every EteSync app.</p>
-        <p>In the app, choose to set the server yourself (“advanced” or “custom server”) and enter:</p>
-        <p><code>\(escaped(address))</code></p>
-        <p>Then enter your name and password. The server never sees your data, nor the password.</p>
-        </html>
-
-        """
-    }
-
-    /// The address holds the request's Host, which anybody can make up.
-    private static func escaped(_ text: String) -> String {
-        text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;").replacing("\"", with: "&quot;")
+        return settings.publicAddress?.text ?? scheme + call.authority
     }
 }

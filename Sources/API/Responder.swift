@@ -82,6 +82,9 @@ public struct Responder: HTTPResponder {
         var response: Response
         do { response = try await handle(request, target, match, connection, channel, log) } catch {
             response = render(error, log.logger)
+            if case .found(let route, _) = match, route.isPage {
+                response = Answer.faultPage(response, (error as? APIError ?? .unavailable).detail)
+            }
         }
         CORS.decorate(&response, for: request)
         return response

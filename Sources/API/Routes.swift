@@ -47,6 +47,8 @@ struct Route: Sendable {
     let body: BodyUse
     let audience: Audience
     let handle: RawHandler
+    /// Whether it answers people: with pages, also where something is wrong.
+    let isPage: Bool
     let parts: [Substring]
     /// As what its requests are counted.
     let series: RequestSeries
@@ -64,14 +66,21 @@ struct Route: Sendable {
         self.init(method, pattern, .raw, audience, handle)
     }
 
+    /// A route that answers people in their browsers.
+    init(page method: HTTPRequest.Method, _ pattern: String, _ handle: @escaping RawHandler) {
+        self.init(method, pattern, method == .get ? .none : .raw, .anybody, isPage: true, handle)
+    }
+
     private init(
-        _ method: HTTPRequest.Method, _ pattern: String, _ body: BodyUse, _ audience: Audience, _ handle: @escaping RawHandler
+        _ method: HTTPRequest.Method, _ pattern: String, _ body: BodyUse, _ audience: Audience, isPage: Bool = false,
+        _ handle: @escaping RawHandler
     ) {
         self.method = method
         self.pattern = pattern
         self.body = body
         self.audience = audience
         self.handle = handle
+        self.isPage = isPage
         parts = pattern.split(separator: "/", omittingEmptySubsequences: false)
         series = RequestSeries(route: pattern, method: method.rawValue)
     }
@@ -148,7 +157,9 @@ struct Routes: Sendable {
     }
 
     private static let pages = [
-        Route(.get, "/", for: .anybody) { api, call in api.frontPage(call) },
+        Route(page: .get, "/") { api, call, _ in api.frontPage(call) },
+        Route(page: .get, "/join/{secret}") { api, call, _ in try await api.signupForm(call) },
+        Route(page: .post, "/join/{secret}") { api, call, body in try await api.signUpByLink(call, body) },
         Route(.get, "/openapi.json", for: .anybody) { api, call in OpenAPI.document(of: api.routes) },
     ]
 

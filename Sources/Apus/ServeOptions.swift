@@ -7,7 +7,7 @@ struct ServeOptions: ParsableArguments {
     @Option(help: Settings.chunks.help) var chunks: String?
     @Option(help: Settings.listen.help) var listen: String?
     @Option(help: Settings.opsListen.help) var opsListen: String?
-    @Option(help: Settings.signup.help) var signup: SignupPolicy?
+    @Option(help: Settings.signup.help) var signup: String?
     @Flag(help: Settings.debug.help) var debug = false
     @Option(help: Settings.publicURL.help) var publicURL: String?
     @Option(help: Settings.allowedHosts.help) var allowedHosts: String?
@@ -45,7 +45,7 @@ struct ServeOptions: ParsableArguments {
             Settings.chunks.name: chunks,
             Settings.listen.name: listen,
             Settings.opsListen.name: opsListen,
-            Settings.signup.name: signup?.rawValue,
+            Settings.signup.name: signup,
             Settings.debug.name: debug ? "on" : nil,
             Settings.publicURL.name: publicURL,
             Settings.allowedHosts.name: allowedHosts,
@@ -77,12 +77,6 @@ struct ServeOptions: ParsableArguments {
         ]
         return said.compactMapValues { $0 }
     }
-}
-
-/// Who may make an account.
-enum SignupPolicy: String, CaseIterable, ExpressibleByArgument, Sendable {
-    case closed
-    case open
 }
 
 /// The form of the log.

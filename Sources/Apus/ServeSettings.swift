@@ -41,7 +41,7 @@ extension Environment {
 
     private func apiSettings() throws -> APISettings {
         var settings = APISettings()
-        settings.isSignupOpen = try value(Settings.signup) == .open
+        settings.signup = try value(Settings.signup)
         settings.isFrontEnd = try value(Settings.roles).contains(.api)
         settings.metricsToken = try optional(Settings.metricsToken)
         settings.isDebug = try value(Settings.debug)

@@ -13,7 +13,8 @@ struct UserCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "user", abstract: "Manages accounts.",
         subcommands: [
-            Create.self, List.self, Disable.self, Enable.self, SessionsCommand.self, ResetCommand.self,
+            Create.self, InviteCommand.self, InvitationsCommand.self, List.self, Disable.self, Enable.self, SessionsCommand.self,
+            ResetCommand.self,
             ExportCommand.self, EraseCommand.self,
         ])
 

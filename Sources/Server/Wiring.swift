@@ -54,9 +54,9 @@ package struct Wiring: Sendable {
     /// - Parameter admission: which connections and how many bytes are let in.
     func api(_ admission: Admission) -> API {
         API(
-            readModel: node.readModel, door: node.door, sessions: sessions, renewals: renewals,
-            realTime: realTime, readiness: readiness, settings: settings.api, admission: admission, secret: node.secret.value,
-            limits: limits, clock: Node.clock, readings: observation.readings)
+            readModel: node.readModel, door: node.door, sessions: sessions, signupLinks: SignupLinks(node.database),
+            renewals: renewals, realTime: realTime, readiness: readiness, settings: settings.api, admission: admission,
+            secret: node.secret.value, limits: limits, clock: Node.clock, readings: observation.readings)
     }
 
     /// What answers clients, on connections that were admitted.

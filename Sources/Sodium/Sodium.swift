@@ -64,6 +64,15 @@ public enum Sodium {
         return hash
     }
 
+    /// SHA-256, for what others have set; of ours there is BLAKE2b.
+    public static func sha256(_ message: [UInt8]) -> [UInt8] {
+        _ = ready
+        var hash = [UInt8](repeating: 0, count: Int(crypto_hash_sha256_BYTES))
+        let status = unsafe crypto_hash_sha256(&hash, message, UInt64(message.count))
+        precondition(status == 0, "SHA-256 has every message")
+        return hash
+    }
+
     private static func filled(_ bytes: some Sequence<UInt8>, to count: Int) -> [UInt8] {
         let used = Array(bytes.prefix(count))
         return used + [UInt8](repeating: 0, count: count - used.count)

@@ -3,6 +3,11 @@
 
 from __future__ import annotations
 
+import secrets
+import urllib.error
+import urllib.parse
+import urllib.request
+
 from harness import Server, equal, main, refused, test, true
 
 TYPE = "apus.test"
@@ -38,6 +43,27 @@ def reset(server: Server) -> None:
     again.invitations.accept(invitation)
     (back,) = [found for found in again.collections.list(TYPE).data if not found.deleted]
     equal(back.content, b"theirs", "what the friend shares again")
+
+
+@test("whoever opens an invitation's link chooses a name, signs up with it in the app, and syncs")
+def invited(server: Server) -> None:
+    name = "Invited" + secrets.token_hex(6)
+    link = server.apus("user", "invite", "--url", server.url).splitlines()[0]
+    page = urllib.request.urlopen(link).read().decode()
+    true('method="post"' in page and name not in page, "the form")
+    told = urllib.request.urlopen(link, urllib.parse.urlencode({"name": name}).encode()).read().decode()
+    true(f"<code>{name.lower()}</code>" in told and f"<code>{server.url}</code>" in told, "what the page tells")
+    person = server.person(name, password="chosen in the app")
+    collection = person.collections.create(TYPE, {"name": "mine"}, b"kept")
+    person.collections.upload(collection)
+    (found,) = server.another_session(person).collections.list(TYPE).data
+    equal(found.content, b"kept", "what a second device gets")
+    try:
+        urllib.request.urlopen(link)
+    except urllib.error.HTTPError as error:
+        equal(error.code, 404, "the link again")
+    else:
+        raise AssertionError("a link that was used works")
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ def mistakes(options: argparse.Namespace) -> None:
         "APUS_READ_DATABASE_URL": f"mysql://{SECRET}", "APUS_SECRET_FILE": "/nowhere/secret", "APUS_TEST_ANYTHING": "x",
         "APUS_API_SERVICE_HOST": "10.0.0.1"})
     for word in ("APUS_LISTN is not a setting of this version of apus; is APUS_LISTEN meant?", "APUS_UTTERLY_UNKNOWN_THING is not a setting",
-                 "APUS_SIGNUP is one of closed, open", "APUS_MEMORY is a size", "at most 20 seconds", "APUS_READ_DATABASE_URL begins with",
+                 "APUS_SIGNUP is one of closed, invite, open", "APUS_MEMORY is a size", "at most 20 seconds", "APUS_READ_DATABASE_URL begins with",
                  "/nowhere/secret"):
         equal(len([mistake for mistake in found["mistakes"] if word in mistake]), 1, f"'{word}' in {found['mistakes']}")
     equal(len(found["mistakes"]), 7, found["mistakes"])

@@ -219,11 +219,11 @@ def database(arguments: argparse.Namespace) -> None:
 def schema(arguments: argparse.Namespace) -> None:
     with served(arguments) as server:
         version = support.query(server, "SELECT version FROM apus_schema")[0][0]
-        meddle(server, "DROP TABLE apus_last_backup; DROP TABLE apus_process; UPDATE apus_schema SET version = 5")
+        meddle(server, "DROP TABLE apus_signup_link; DROP TABLE apus_signup_use; UPDATE apus_schema SET version = 6")
         server.stop()
         found = look(server)
-        found.is_(7, "warning", f"version 5, and this program knows {version}", "--fix")
-        equal(support.query(server, "SELECT version FROM apus_schema"), [[5]], "the version after looking")
+        found.is_(7, "warning", f"version 6, and this program knows {version}", "--fix")
+        equal(support.query(server, "SELECT version FROM apus_schema"), [[6]], "the version after looking")
         true(f"upgraded to version {version}" in look(server, "--fix").is_(7, "ok")["mended"], "mended")
         equal(support.query(server, "SELECT version FROM apus_schema"), [[version]], "the version after mending")
         meddle(server, f"UPDATE apus_schema SET version = {version + 1}")

@@ -47,7 +47,7 @@ final class TestServer: Sendable {
         // All connections come from one address.
         settings.isProxied = true
         plain = try Wiring(node, settings, logger: logger)
-        settings.api.isSignupOpen = true
+        settings.api.signup = .open
         // Everybody in these tests is at one address.
         settings.api.limits.signups = nil
         settings.api.limits.loginsFromAddress = nil

@@ -177,7 +177,8 @@ extension Settings {
 
 extension Settings {
     static let signup = Setting(
-        "APUS_SIGNUP", flag: "--signup", default: .text(SignupPolicy.closed.rawValue), "Who may make an account: closed or open.",
+        "APUS_SIGNUP", flag: "--signup", default: .text(SignupPolicy.closed.rawValue),
+        "Who may make an account: nobody from outside (closed), who has a link of `apus user invite` (invite), or anybody (open).",
         SettingText.choice(of: SignupPolicy.self))
 
     static let tokenLifetime = Setting(
