@@ -76,7 +76,7 @@ def at_once(options: argparse.Namespace) -> None:
 @test("a newer schema than the program knows is refused and left as it is")
 def newer(options: argparse.Namespace) -> None:
     with Database(options.postgres) as database:
-        opened(options.apus, database)
+        equal(command(options.apus, database, "user", "create", "somebody").returncode, 0, "exit code of user create")
         database.run("UPDATE apus_schema SET version = version + 1; ALTER TABLE apus_log ADD COLUMN news TEXT")
         before = catalogue(database)
         done = command(options.apus, database, "user", "list")
