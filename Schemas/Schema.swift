@@ -45,7 +45,7 @@ public enum Schema {
             sqlite: [PackageResources.apus_process_sqlite_sql, PackageResources.apus_last_backup_sqlite_sql].map(text),
             postgres: [PackageResources.apus_process_postgres_sql, PackageResources.apus_last_backup_postgres_sql].map(text)),
         Upgrade(
-            version: 7,
+            version: 7, summary: "tables for links with which people sign up",
             sqlite: [PackageResources.apus_signup_link_sqlite_sql, PackageResources.apus_signup_use_sqlite_sql].map(text),
             postgres: [PackageResources.apus_signup_link_postgres_sql, PackageResources.apus_signup_use_postgres_sql].map(text)),
     ]
