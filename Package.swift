@@ -151,7 +151,8 @@ let package = Package(
         .testTarget(
             name: "StorageTests",
             dependencies: [
-                "Domain", "Database", "Schemas", "EventLog", "Contents", "Projections", "Replay", "Moving", "ReadModel", "TestSupport",
+                "Domain", "Telemetry", "Database", "Schemas", "EventLog", "Contents", "Projections", "Replay", "Moving", "ReadModel",
+                "TestSupport",
                 .logging,
             ],
             swiftSettings: strict),

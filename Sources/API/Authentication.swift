@@ -21,7 +21,9 @@ extension API {
         do {
             try limits.challenge(attempt, at: call.now)
             do {
-                (account, keys) = try await readModel.snapshot(.small) { try $0.initializedAccount(of: name) }
+                (account, keys) = try await readModel.snapshot(.small, ahead: { $0.account(of: name) }) {
+                    try $0.initializedAccount(of: name)
+                }
             } catch let error as APIError where error.status.kind == .clientError {
                 try await limits.failedChallenge(attempt, at: call.now)
                 throw error
@@ -44,7 +46,9 @@ extension API {
         let signed = try call.body.decode(SignedResponse.read)
         let response = try LoginResponse(signed.response)
         let (account, keys) = try await counted(attempt(response.user, call), call) {
-            let (account, keys) = try await readModel.snapshot(.small) { try $0.initializedAccount(of: response.user) }
+            let (account, keys) = try await readModel.snapshot(.small, ahead: { $0.account(of: response.user) }) {
+                try $0.initializedAccount(of: response.user)
+            }
             try check(response, signed, for: account, keys, action: "login", call)
             return (account, keys)
         }
@@ -57,7 +61,7 @@ extension API {
 
     /// `POST authentication/logout/`
     func logOut(_ call: Call) async throws -> Response {
-        let user = try await read(call, .small) { _, user in user }
+        let user = try await read(call, .small, ahead: { _ in }) { _, user in user }
         try await sessions.delete(token: user.token)
         realTime.bulletin.post([.sessionEnded(user.session.id)])
         return Answer.nothing(.noContent, to: call)
@@ -193,6 +197,13 @@ extension API {
             writer.pair("pubkey", keys.pubkey)
             writer.pair("encryptedContent", keys.encryptedContent)
         }
+    }
+}
+
+extension Ahead {
+    /// What the account of a name asks; that of an address takes a closer look.
+    fileprivate mutating func account(of given: AccountName) {
+        if !given.isNobodys, given.email == nil { account(named: given.name) }
     }
 }
 

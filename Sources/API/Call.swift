@@ -74,29 +74,40 @@ extension API {
     /// Looks whether the request's token is good, before more is done for it.
     ///
     /// - Throws: ``APIError`` where it is missing or bad.
-    func authenticate(_ call: Call) async throws { try await prepare(call, .small) { _, _ in } }
+    func authenticate(_ call: Call) async throws { try await prepare(call, .small, ahead: { _ in }) { _, _ in } }
 
     /// Asks questions on behalf of the request's user, all of one moment, for an answer. What is asked to decide on a command
     /// is ``prepare(_:_:)``'s matter.
     ///
+    /// - Parameter ahead: what `body` will ask, as far as is known; nil where too little is.
     /// - Throws: ``APIError`` for a missing or bad token, before `body` is called.
     func read<T: Sendable>(
-        _ call: Call, _ extent: ReadExtent = .large, _ body: @escaping @Sendable (Snapshot, Authenticated) throws -> T
+        _ call: Call, _ extent: ReadExtent = .large, ahead: ((inout Ahead) -> Void)? = nil,
+        _ body: @escaping @Sendable (Snapshot, Authenticated) throws -> T
     ) async throws -> T {
-        guard readModel.hasReplica else { return try await prepare(call, extent, body) }
-        let user = try await prepare(call, .small) { _, user in user }
+        guard readModel.hasReplica else { return try await prepare(call, extent, ahead: ahead, body) }
+        let user = try await prepare(call, .small, ahead: { _ in }) { _, user in user }
         return try await readModel.replicaSnapshot(extent) { try body($0, user) }
     }
 
     /// Asks questions on behalf of the request's user, all of one moment, where the log is: for a command, and about accounts.
     ///
+    /// - Parameter ahead: what `body` will ask, as far as is known; nil where too little is.
     /// - Throws: ``APIError`` for a missing or bad token, before `body` is called.
     func prepare<T: Sendable>(
-        _ call: Call, _ extent: ReadExtent = .large, _ body: @escaping @Sendable (Snapshot, Authenticated) throws -> T
+        _ call: Call, _ extent: ReadExtent = .large, ahead: ((inout Ahead) -> Void)? = nil,
+        _ body: @escaping @Sendable (Snapshot, Authenticated) throws -> T
     ) async throws -> T {
         let token = try token(of: call)
         let address = call.clientAddress(settings.addresses)
-        let (result, renewal) = try await readModel.snapshot(extent) { [sessions] snapshot in
+        let (result, renewal) = try await readModel.snapshot(
+            extent,
+            ahead: { asked in
+                guard let ahead else { return }
+                asked.session(token: token, at: call.now, sessions)
+                ahead(&asked)
+            }
+        ) { [sessions] snapshot in
             guard let session = try sessions.session(token: token, at: call.now, snapshot) else { throw APIError.invalidToken }
             call.log.isOf(session.user)
             guard session.isActive else { throw APIError.inactiveUser }

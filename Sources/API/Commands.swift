@@ -21,11 +21,14 @@ extension API {
 
     /// Carries out a command of the request's user that brings contents of chunks; those that it stores are written with it.
     ///
-    /// - Parameter make: the command and the contents; may run several times.
+    /// - Parameters:
+    ///   - ahead: what making the command and preparing it will ask, as far as is known; nil where too little is.
+    ///   - make: the command and the contents; may run several times.
     func commitWithContents<C: Command>(
-        _ call: Call, _ make: @escaping @Sendable (Snapshot, Authenticated) throws -> (C, [ChunkUID: [UInt8]])
+        _ call: Call, ahead: ((inout Ahead) -> Void)? = nil,
+        _ make: @escaping @Sendable (Snapshot, Authenticated) throws -> (C, [ChunkUID: [UInt8]])
     ) async throws where C.Needs == CollectionNeeds {
-        let (user, prepared, contents) = try await prepare(call, .small) { snapshot, user in
+        let (user, prepared, contents) = try await prepare(call, .small, ahead: ahead) { snapshot, user in
             let (command, contents) = try make(snapshot, user)
             return (user, try snapshot.prepare(command), contents)
         }

@@ -15,7 +15,12 @@ extension API {
         let includesMain = call.query.flag("withCollection", &validation)
         let checked = Result { [validation] in try validation.finish(query) }
         if let page = try await unchanged(.items(of: call.collection), try? checked.get(), call) { return page }
-        let page = try await read(call) { snapshot, user in
+        func ahead(_ asked: inout Ahead) {
+            guard let query = try? checked.get(), let limit = try? query.limit.get() else { return }
+            asked.access(to: call.collection)
+            asked.items(of: call.collection, after: query.stoken, limit: limit, includesMain: includesMain, query.prefetch)
+        }
+        let page = try await read(call, ahead: ahead) { snapshot, user in
             let collection = try snapshot.access(to: call.collection, by: user.user)
             let query = try checked.get()
             let start = try snapshot.start(query.stoken)
@@ -29,7 +34,12 @@ extension API {
     /// `GET collection/UID/item/UID/`
     func getItem(_ call: Call) async throws -> Response {
         let query = Result { try ContentQuery(call) }
-        let item = try await read(call, .small) { snapshot, user in
+        func ahead(_ asked: inout Ahead) {
+            guard let query = try? query.get() else { return }
+            asked.access(to: call.collection)
+            asked.item(ItemUID(call.parameter("item_uid")), of: call.collection, query.prefetch)
+        }
+        let item = try await read(call, .small, ahead: ahead) { snapshot, user in
             let collection = try snapshot.access(to: call.collection, by: user.user)
             let uid = ItemUID(call.parameter("item_uid"))
             let prefetch = try query.get().prefetch
@@ -68,15 +78,22 @@ extension API {
     func fetchUpdates(_ call: Call) async throws -> Response {
         var validation = Validation()
         let prefetch = call.query.prefetch(&validation)
-        let asked = Result { [validation] in try Self.knownItems(call.body, after: validation) }
-        let page = try await read(call) { snapshot, user in
+        let asked = Result { [validation] in
+            let known = try Self.knownItems(call.body, after: validation)
+            return (count: known.count, etags: Dictionary(known, uniquingKeysWith: { $0 == $1 ? $0 : nil }))
+        }
+        let stoken = call.query["stoken"].flatMap { $0.isEmpty ? nil : $0 }
+        func ahead(_ inquiry: inout Ahead) {
+            guard let known = try? asked.get(), known.count <= 200 else { return }
+            inquiry.access(to: call.collection)
+            inquiry.updates(of: call.collection, to: known.etags, after: stoken, prefetch)
+        }
+        let page = try await read(call, ahead: ahead) { snapshot, user in
             let collection = try snapshot.access(to: call.collection, by: user.user)
             let known = try asked.get()
             guard known.count <= 200 else { throw APIError.tooManyItems }
-            let stoken = call.query["stoken"].flatMap { $0.isEmpty ? nil : $0 }
             let start = try snapshot.start(stoken)
-            let etags = Dictionary(known, uniquingKeysWith: { $0 == $1 ? $0 : nil })
-            let page = try snapshot.updates(of: collection, to: etags, after: start, prefetch)
+            let page = try snapshot.updates(of: collection, to: known.etags, after: start, prefetch)
             return try snapshot.itemList(page, from: stoken, prefetch)
         }
         return try await answer(page, to: call)
@@ -92,7 +109,10 @@ extension API {
             let needs = CommitItems.needs(of: batch.items, batch.dependencies, in: call.collection, checksEtags: checksEtags)
             return (batch, needs)
         }
-        try await commitWithContents(call) { snapshot, user in
+        func ahead(_ asked: inout Ahead) {
+            if let offer = try? offer.get() { asked.needs(offer.1, stoken: call.query["stoken"]) }
+        }
+        try await commitWithContents(call, ahead: ahead) { snapshot, user in
             if case .failure = offer { try snapshot.requireWriteAccess(to: call.collection, by: user.user) }
             let (batch, needs) = try offer.get()
             let command = CommitItems(

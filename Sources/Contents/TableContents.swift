@@ -133,8 +133,8 @@ public struct TableContents: ContentStore {
     private static let replace = SetStatement(
         insertInto: name, columns, onConflict: "ON CONFLICT (collection, uid) DO UPDATE SET content = excluded.content")
 
-    // Collections and uids come as two lists of the same length.
-    private static let selectContents = Statement(
+    /// The contents of pairs: collections and uids come as two lists of the same length.
+    public static let selectContents = Statement(
         """
         SELECT stored.collection, stored.uid, stored.content
         FROM   PAIRS [$1 text, $2 text] AS wanted

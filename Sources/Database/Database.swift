@@ -143,6 +143,15 @@ public protocol Database: Sendable {
     /// - Throws: ``DatabaseFault``, or what `body` throws.
     func read<T: Sendable>(_ extent: ReadExtent, _ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T
 
+    /// Runs `body` in a snapshot that no writer changes; where a round trip costs more than a statement, on what is asked ahead. `body`
+    /// may run twice.
+    ///
+    /// - Parameter inquiry: what `body` will ask; nil where too little of it is known. Its answers must not be large.
+    /// - Throws: ``DatabaseFault``, or what `body` throws.
+    func read<T: Sendable>(
+        _ extent: ReadExtent, asking inquiry: () -> Inquiry?, _ body: @escaping @Sendable (any Connection) throws -> T
+    ) async throws -> T
+
     /// Asks one statement in a snapshot of its own. Its answer must be small.
     ///
     /// - Throws: ``DatabaseFault``, or what `row` throws.

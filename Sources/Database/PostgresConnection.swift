@@ -32,13 +32,16 @@ actor PostgresConnection {
     private static let questionLimit = Duration.seconds(8)
 
     private let address: PostgresAddress
+    private let pool: DatabaseMetrics.Pool
     private let executor: QueueExecutor
     private var session: PostgresSession?
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe executor.asUnownedSerialExecutor() }
 
-    init(_ address: PostgresAddress, number: Int) {
+    /// - Parameter pool: as whose its round trips are counted.
+    init(_ address: PostgresAddress, number: Int, of pool: DatabaseMetrics.Pool = .other) {
         self.address = address
+        self.pool = pool
         executor = QueueExecutor(label: "apus.postgres.\(number)")
     }
 
@@ -79,17 +82,19 @@ actor PostgresConnection {
     func answer(_ take: @Sendable (_ all: Bool) -> [Question]) {
         let questions = take(false)
         guard !questions.isEmpty else { return }
+        let end = ContinuousClock.now + Self.questionLimit
         do {
-            for (question, result) in zip(questions, try ask(questions)) { question.take(.success(result)) }
+            for (question, results) in zip(questions, try ask(questions, until: end)) { question.take(.success(results)) }
         } catch {
-            // One question that cannot be answered must not keep the others from it: in the same session, while it lasts.
+            // One question that cannot be answered must not keep the others from it: in the same session, while it lasts, and
+            // within the time that all of them have.
             var fault = session == nil || questions.count == 1 ? error : nil
             for question in questions {
-                guard fault == nil else {
+                guard fault == nil, ContinuousClock.now < end else {
                     question.take(.failure(fault ?? error))
                     continue
                 }
-                do { question.take(.success(try ask([question])[0])) } catch {
+                do { question.take(.success(try ask([question], until: end)[0])) } catch {
                     question.take(.failure(error))
                     if session == nil { fault = error }
                 }
@@ -99,10 +104,21 @@ actor PostgresConnection {
         }
     }
 
-    /// The answers, one for each question.
-    private func ask(_ questions: [Question]) throws -> [PostgresResult] {
-        try use(.question, isRepeatable: true) { session in
-            try session.runAlone(questions.map { ($0.statement, $0.values) }, within: Self.questionLimit)
+    /// The answers, a list for each question.
+    private func ask(_ questions: [Question], until end: ContinuousClock.Instant) throws -> [[PostgresResult]] {
+        let batch = questions.flatMap(\.batch)
+        let results = try use(.question, isRepeatable: true) { session in
+            let limit = max(end - .now, .milliseconds(1))
+            guard questions.contains(where: { $0.batch.count > 1 }) else { return try session.runAlone(batch, within: limit) }
+            do { return try session.read(batch, TransactionKind.reading.begin, within: limit) } catch {
+                if session.breakage == nil { try session.rollBack() }
+                throw error
+            }
+        }
+        var rest = results[...]
+        return questions.map { question in
+            defer { rest = rest.dropFirst(question.batch.count) }
+            return Array(rest.prefix(question.batch.count))
         }
     }
 
@@ -122,7 +138,13 @@ actor PostgresConnection {
         let session = try idle ?? PostgresSession(address)
         self.session = session
         let trips = session.trips
-        defer { Telemetry.database.trips[kind].add(session.trips - trips) }
+        defer {
+            // What several ask together is counted for each of them where it is asked.
+            switch kind {
+            case .question: Telemetry.database.trips[kind].add(session.trips - trips)
+            case .read, .write, .append: Telemetry.database.note(session.trips - trips, kind, over: pool)
+            }
+        }
         do { return try body(session) } catch {
             if (error as? DatabaseFault)?.canOnlyBeRead == true { address.suspect() }
             guard let breakage = session.breakage else { throw error }

@@ -14,9 +14,12 @@ public final class PostgresDatabase: Database {
         case any
     }
 
+    /// How many sessions there are for what is asked by itself, beside those of transactions. They are opened when they are needed.
+    private static let questioners = 3
+
     private let address: PostgresAddress
     private let pool: ConnectionPool
-    private let questions: PostgresQuestions
+    let questions: PostgresQuestions
 
     /// This one.
     public var engine: DatabaseEngine { .postgres(self) }
@@ -34,7 +37,8 @@ public final class PostgresDatabase: Database {
     private init(_ address: PostgresAddress, _ connections: Int, _ name: DatabaseMetrics.Pool) {
         self.address = address
         pool = ConnectionPool(address, size: connections, as: name)
-        questions = PostgresQuestions(connection: PostgresConnection(address, number: connections))
+        questions = PostgresQuestions(
+            connections: (0..<Self.questioners).map { PostgresConnection(address, number: connections + $0, of: name) }, as: name)
     }
 
     /// Whether libpq understands an address.
@@ -107,7 +111,7 @@ actor ConnectionPool {
     private let name: DatabaseMetrics.Pool
 
     init(_ address: PostgresAddress, size: Int, as name: DatabaseMetrics.Pool) {
-        idle = (0..<size).map { PostgresConnection(address, number: $0) }
+        idle = (0..<size).map { PostgresConnection(address, number: $0, of: name) }
         self.size = size
         self.name = name
         Telemetry.database.connections[name].add(size)

@@ -189,6 +189,18 @@ internal import CPostgres
         return Array(try pipeline([(PostgresSettings.setForTransaction, [])] + batch).dropFirst())
     }
 
+    /// Asks several questions in one round trip, in a snapshot of their own.
+    ///
+    /// - Parameter limit: how long that may take.
+    /// - Throws: the fault of the first that failed; then the transaction is to be rolled back.
+    func read(
+        _ batch: [(statement: Statement, values: [Value])], _ begin: Statement, within limit: Duration
+    ) throws(DatabaseFault) -> [PostgresResult] {
+        wire.limit = limit
+        let before = [(begin, [])] + (isPooled ? [(PostgresSettings.setForTransaction, [Value]())] : [])
+        return Array(try pipeline(before + batch + [(Self.commitStatement, [])]).dropFirst(before.count).dropLast())
+    }
+
     /// Runs several statements in one round trip.
     ///
     /// - Throws: the fault of the first that failed; those after it were not run.

@@ -2,8 +2,9 @@ internal import CPostgres
 
 /// An answer of the server, freed with its last reference.
 ///
-/// Safe: the pointer is checked, freed once, and lives as long as the object.
-@safe final class PostgresResult {
+/// Safe: the pointer is checked, freed once, and lives as long as the object. What it points to is only read once it is here, which
+/// libpq lets any thread do; so it may go from one to another.
+@safe final class PostgresResult: @unchecked Sendable {
     let pointer: OpaquePointer
 
     /// - Throws: ``DatabaseFault`` by the answer's SQLSTATE; no text of the server, which may hold values.
@@ -92,12 +93,12 @@ struct PostgresRow: Row {
     }
 
     func blobOrNil(_ column: Int) -> [UInt8]? {
-        let (row, column) = (Int32(row), Int32(column))
-        guard unsafe PQgetisnull(result.pointer, row, column) == 0, let value = unsafe PQgetvalue(result.pointer, row, column)
-        else { return nil }
-        let count = Int(unsafe PQgetlength(result.pointer, row, column))
+        guard !isNull(column), let value = unsafe PQgetvalue(result.pointer, Int32(row), Int32(column)) else { return nil }
+        let count = Int(unsafe PQgetlength(result.pointer, Int32(row), Int32(column)))
         return unsafe [UInt8](UnsafeRawBufferPointer(start: value, count: count))
     }
+
+    func isNull(_ column: Int) -> Bool { unsafe PQgetisnull(result.pointer, Int32(row), Int32(column)) != 0 }
 }
 
 extension Value {

@@ -173,9 +173,9 @@ public final class SQLiteDatabase: Database {
 
     /// Runs `body` in a snapshot: what is small on the thread that asks, where that has a connection of its own.
     public func read<T: Sendable>(_ extent: ReadExtent, _ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
+        Telemetry.database.note(1, .read, over: .other)
         @Sendable func answer(_ database: GRDB.Database) throws -> T {
-            Telemetry.database.trips[.read].increment()
-            return try Telemetry.database.measure(.read) { try body(SQLiteConnection(database: database)) }
+            try Telemetry.database.measure(.read) { try body(SQLiteConnection(database: database)) }
         }
         do {
             if extent == .small, let localReaders {
@@ -192,10 +192,10 @@ public final class SQLiteDatabase: Database {
     /// Runs `body` under `BEGIN IMMEDIATE`.
     public func write<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
         try check()
+        Telemetry.database.note(1, .write, over: .other)
         do {
             let result = try await pool.writeWithoutTransaction { database in
                 var result: T?
-                Telemetry.database.trips[.write].increment()
                 try Telemetry.database.measure(.write) {
                     try database.inTransaction(.immediate) {
                         result = try body(SQLiteConnection(database: database))

@@ -17,6 +17,12 @@ public struct Epochs: Sendable {
         }
     }
 
+    /// Asks ahead what finding them out asks.
+    public static func ask(ahead inquiry: inout Inquiry) {
+        inquiry.ask(EventLog.queryHead { _ in })
+        inquiry.ask(select, [])
+    }
+
     /// Whether the log has an event there, in that epoch.
     public func contain(_ place: LogHead) -> Bool {
         firsts.contains { $0.epoch == place.epoch && $0.position <= place.position } && goOn(from: place)

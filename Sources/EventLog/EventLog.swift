@@ -270,21 +270,26 @@ public enum EventLog {
         return Query(selectBoundedTail, values) { row in read(try decode(row), Int(row.integer(11))) }
     }
 
-    private static let selectBoundedTail = Statement(
+    private static let selectBoundedTail = Statement(tail(after: "$2", limit: "$3", bytes: "$4"))
+    private static let selectUnprojected = Statement(
+        tail(after: "(SELECT projection.position FROM apus_projection projection)", limit: "$2", bytes: "$3"))
+
+    private static func tail(after position: String, limit: String, bytes: String) -> String {
         """
         SELECT \(columns), length(event.payload)
         FROM   (SELECT next.position, sum(next.bytes) OVER (ORDER BY next.position) - next.bytes AS earlier
                 FROM   (SELECT touched.position, length(named.payload) AS bytes
                         FROM   apus_stream_event touched
                         JOIN   apus_event named ON named.position = touched.position
-                        WHERE  touched.stream = $1 AND touched.position > $2
+                        WHERE  touched.stream = $1 AND touched.position > \(position)
                         ORDER  BY touched.position
-                        LIMIT  $3) next) measured
+                        LIMIT  \(limit)) next) measured
         JOIN   apus_event event ON event.position = measured.position
         LEFT   JOIN apus_stream stream ON stream.name = event.stream
-        WHERE  measured.earlier < $4
+        WHERE  measured.earlier < \(bytes)
         ORDER  BY event.position
-        """)
+        """
+    }
 
     /// Where the events up to `end` are that touch any of `streams`, in order.
     static func positions(touching streams: [StreamID], upTo end: Position, _ connection: any Connection) throws -> [Position] {
@@ -323,7 +328,7 @@ public enum EventLog {
     /// The question which of `claims` are taken, and by whom.
     public static func query(taken claims: [Claim], _ read: @escaping (Claim, UserID) -> Void) -> Query {
         let byKey = Dictionary(claims.flatMap { claim in claim.keys.map { ($0, claim) } }) { first, _ in first }
-        return Query(selectClaims, [.texts(byKey.keys.map(\.rawValue))]) { row in
+        return Query(selectClaims, [.texts(byKey.keys.map(\.rawValue).sorted())]) { row in
             if let claim = byKey[ClaimKey(row.text(0))] { read(claim, UserID(rawValue: row.integer(1))) }
         }
     }
@@ -349,6 +354,69 @@ public enum EventLog {
         let byName = Dictionary(streams.map { ($0.name, $0) }) { first, _ in first }
         return Query(selectStreams, [.texts(byName.keys.map(\.rawValue))]) { row in
             if let stream = byName[StreamName(row.text(0))] { read(stream, Position(rawValue: row.integer(1)), row.blobOrNil(2)) }
+        }
+    }
+
+    /// Asks ahead for the heads of streams and of that of a user whom another statement finds (``heads(of:_:)``).
+    ///
+    /// - Parameters:
+    ///   - statement: of ``headsWithUser(_:)``, with its second parameter.
+    ///   - isUser: whether that is the user's number, by the answers.
+    public static func ask(
+        headsOf streams: [StreamID], and statement: Statement, _ parameter: Value, ahead inquiry: inout Inquiry,
+        isUser: @escaping @Sendable (UserID, Inquiry.Answers) -> Bool
+    ) {
+        let known = Set(streams.map(\.name.rawValue))
+        let number = inquiry.count
+        inquiry.ask(statement, [.texts(Array(known)), parameter], for: selectStreams) { values, answers in
+            guard case .texts(let names)? = values.first else { return nil }
+            let isAnswered = names.allSatisfy { name in
+                guard let name else { return false }
+                if known.contains(name) { return true }
+                guard case .user(let user)? = StreamID(StreamName(name)) else { return false }
+                return isUser(user, answers)
+            }
+            return isAnswered ? Inquiry.Found(number) : nil
+        }
+    }
+
+    /// Asks ahead who holds a claim, and for the head of that user's stream.
+    public static func ask(holderOf claim: Claim, ahead inquiry: inout Inquiry) {
+        guard let key = claim.keys.first, claim.keys.count == 1 else { return }
+        let holder = inquiry.ask(query(taken: [claim]) { _, _ in })
+        ask(headsOf: [], and: selectHeadOfHolder, .text(key.rawValue), ahead: &inquiry) { user, answers in
+            answers.first(holder)?.integer(1) == user.rawValue
+        }
+    }
+
+    private static let selectHeadOfHolder = headsWithUser("(SELECT holder FROM apus_claim WHERE key = $2)")
+
+    /// The heads of streams, `$1`, and of that of a user whom a subquery in parentheses finds, with the parameter `$2`. For PostgreSQL.
+    public static func headsWithUser(_ subquery: String) -> Statement {
+        Statement(
+            """
+            SELECT name, head, key
+            FROM   apus_stream
+            WHERE  name = ANY(array_append($1::text[], 'user/' || \(subquery)))
+            """)
+    }
+
+    /// Asks ahead for the events of a stream that are not in the tables beside the log
+    /// (``query(touching:after:limit:bytes:_:)``).
+    ///
+    /// - Parameter isCheckpoint: whether the tables end at a position, by the answers.
+    public static func ask(
+        unprojected stream: StreamID, limit: Int, bytes: Int, ahead inquiry: inout Inquiry,
+        isCheckpoint: @escaping @Sendable (Position, Inquiry.Answers) -> Bool
+    ) {
+        let name = Value.text(stream.name.rawValue)
+        let bounds: [Value] = [.integer(Int64(limit)), .integer(Int64(bytes))]
+        let number = inquiry.count
+        inquiry.ask(selectUnprojected, [name] + bounds, for: selectBoundedTail) { values, answers in
+            guard values.count == 4, values[0] == name, Array(values[2...]) == bounds, case .integer(let position) = values[1],
+                isCheckpoint(Position(rawValue: position), answers)
+            else { return nil }
+            return Inquiry.Found(number)
         }
     }
 

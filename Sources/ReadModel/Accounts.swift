@@ -26,7 +26,7 @@ extension Snapshot {
     /// The account of an id.
     public func account(_ user: UserID) throws -> Account? {
         try require([.user(user)])
-        return try accounts("account.id = $1", .integer(user.rawValue)).first
+        return try accounts(Self.selectAccount, .integer(user.rawValue)).first
     }
 
     /// The account of a name in any case.
@@ -34,9 +34,9 @@ extension Snapshot {
         // Whoever has the name has claimed it.
         guard let holder = try taken([.username(name.text)]).values.first else { return nil }
         try require([.user(holder)])
-        if let account = try accounts("account.username = $1", .text(name.text)).first { return account }
+        if let account = try accounts(Self.selectAccountsByName, .text(name.text)).first { return account }
         // An adopted name may be stored in another case, or be the former one of its holder.
-        return try accounts("account.id = $1", .integer(holder.rawValue)).first { CanonicalName($0.username) == name }
+        return try accounts(Self.selectAccount, .integer(holder.rawValue)).first { CanonicalName($0.username) == name }
     }
 
     /// The account of a name or an email address: with an @ by email first, then by name (QUIRKS.md 30). One that was erased
@@ -46,7 +46,7 @@ extension Snapshot {
         if let email = given.email {
             // SQLite's lower() knows ASCII only; the domain was stored in lower case.
             try requireAll()
-            let sharing = try accounts("lower(account.email) = lower($1)", .text(email))
+            let sharing = try accounts(Self.selectAccountsByEmail, .text(email))
             if sharing.count > 1 { return .ambiguous }
             if let account = sharing.first { return .found(account) }
         }
@@ -56,7 +56,7 @@ extension Snapshot {
     /// The accounts in the order of their ids, for the operator.
     public func accounts(limit: Int) throws -> [Account] {
         try requireAll()
-        return try Array(accounts("account.id > $1", .integer(0)).prefix(limit))
+        return try Array(accounts(Self.selectAllAccounts, .integer(0)).prefix(limit))
     }
 
     /// What is needed of an account.
@@ -138,8 +138,13 @@ extension Snapshot {
         WHERE  collection.uid IN [$1 text]
         """)
 
-    private func accounts(_ condition: String, _ value: Value) throws -> [Account] {
-        let statement = Statement(
+    private static let selectAccount = selectAccounts("account.id = $1")
+    private static let selectAllAccounts = selectAccounts("account.id > $1")
+    private static let selectAccountsByEmail = selectAccounts("lower(account.email) = lower($1)")
+    static let selectAccountsByName = selectAccounts("account.username = $1")
+
+    private static func selectAccounts(_ condition: String) -> Statement {
+        Statement(
             """
             SELECT account.id, account.username, account.email, account.is_active,
                    info.version, info.salt, info."loginPubkey", info.pubkey, info."encryptedContent"
@@ -148,7 +153,10 @@ extension Snapshot {
             WHERE  \(condition)
             ORDER  BY account.id
             """)
-        return try connection.query(statement, [value]) { row in
+    }
+
+    private func accounts(_ statement: Statement, _ value: Value) throws -> [Account] {
+        try connection.query(statement, [value]) { row in
             let version = row.integerOrNil(4)
             return Account(
                 user: UserID(rawValue: row.integer(0)), username: row.text(1), email: row.text(2), isActive: row.flag(3),

@@ -106,14 +106,18 @@ extension Snapshot {
             stoken: Position(rawValue: row.integer(16)), changed: Position(rawValue: row.integer(17)), item: item(row))
     }
 
-    static let selectAccess = Statement(
-        """
-        SELECT collection.id, member."accessLevel", state.revision_stoken
-        FROM   django_etebase_collection collection
-        JOIN   django_etebase_collectionmember member ON member.collection_id = collection.id AND member.user_id = $2
-        JOIN   apus_collection state ON state.id = collection.id
-        WHERE  collection.uid = $1
-        """)
+    static let selectAccess = selectAccess(user: "$2")
+
+    static func selectAccess(user: String) -> Statement {
+        Statement(
+            """
+            SELECT collection.id, member."accessLevel", state.revision_stoken
+            FROM   django_etebase_collection collection
+            JOIN   django_etebase_collectionmember member ON member.collection_id = collection.id AND member.user_id = \(user)
+            JOIN   apus_collection state ON state.id = collection.id
+            WHERE  collection.uid = $1
+            """)
+    }
 
     /// The newer of the newest revision and the caller's own membership.
     private static let change = """

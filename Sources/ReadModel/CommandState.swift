@@ -20,11 +20,11 @@ extension Snapshot {
             state.owner = found.owner
             state.revisionStoken = found.stoken
             queries = [
-                Query(Self.selectMembers, [.integer(found.id)]) { row in
+                Query(Self.ofCollection.members, [.integer(found.id)]) { row in
                     state.members[UserID(rawValue: row.integer(0))] = CollectionState.Membership(
                         level: AccessLevel(rawValue: row.integer(1)) ?? .readOnly, stoken: Position(rawValue: row.integer(2)))
                 },
-                Query(Self.selectInvitations, [.integer(found.id)]) { row in
+                Query(Self.ofCollection.invitations, [.integer(found.id)]) { row in
                     state.invitations.append(
                         CollectionState.Invitation(
                             uid: InvitationUID(row.text(0)), inviter: UserID(rawValue: row.integer(1)),
@@ -33,19 +33,19 @@ extension Snapshot {
             ]
             if !needs.items.isEmpty {
                 queries.append(
-                    Query(Self.selectEtags, [.integer(found.id), .texts(needs.items.map(\.rawValue))]) { row in
+                    Query(Self.ofCollection.etags, [.integer(found.id), .texts(needs.items.map(\.rawValue))]) { row in
                         state.etags[ItemUID(row.text(0))] = RevisionUID(row.text(1))
                     })
             }
             if !needs.revisions.isEmpty {
                 queries.append(
-                    Query(Self.selectHolders, [.integer(found.id), .texts(needs.revisions.map(\.rawValue))]) { row in
+                    Query(Self.ofCollection.holders, [.integer(found.id), .texts(needs.revisions.map(\.rawValue))]) { row in
                         state.revisions[RevisionUID(row.text(0))] = ItemUID(row.text(1))
                     })
             }
             if !needs.chunks.isEmpty {
                 queries.append(
-                    Query(Self.selectChunks, [.integer(found.id), .texts(needs.chunks.map(\.rawValue))]) { row in
+                    Query(Self.ofCollection.chunks, [.integer(found.id), .texts(needs.chunks.map(\.rawValue))]) { row in
                         state.chunks.insert(ChunkUID(row.text(0)))
                     })
             }
@@ -127,46 +127,62 @@ extension Snapshot {
         }
     }
 
-    private static let selectMembers = Statement(
-        """
-        SELECT user_id, "accessLevel", COALESCE(stoken_id, 0)
-        FROM   django_etebase_collectionmember
-        WHERE  collection_id = $1
-        """)
+    /// What is asked of a collection, for the number that an expression gives.
+    struct StateStatements: Sendable {
+        let members: Statement
+        let invitations: Statement
+        let etags: Statement
+        let holders: Statement
+        let chunks: Statement
 
-    private static let selectInvitations = Statement(
-        """
-        SELECT invitation.uid, member.user_id, invitation.user_id, invitation."accessLevel"
-        FROM   django_etebase_collectionmember member
-        JOIN   django_etebase_collectioninvitation invitation ON invitation."fromMember_id" = member.id
-        WHERE  member.collection_id = $1
-        ORDER  BY invitation.id
-        """)
+        init(collection: String) {
+            members = Statement(
+                """
+                SELECT user_id, "accessLevel", COALESCE(stoken_id, 0)
+                FROM   django_etebase_collectionmember
+                WHERE  collection_id = \(collection)
+                """)
+            invitations = Statement(
+                """
+                SELECT invitation.uid, member.user_id, invitation.user_id, invitation."accessLevel"
+                FROM   django_etebase_collectionmember member
+                JOIN   django_etebase_collectioninvitation invitation ON invitation."fromMember_id" = member.id
+                WHERE  member.collection_id = \(collection)
+                ORDER  BY invitation.id
+                """)
+            // Uids of things are all but unique, and collections are large: `+ 0` keeps PostgreSQL from the index of a whole
+            // collection, and SQLite from beginning with all revisions that are current.
+            etags = Statement(
+                """
+                SELECT item.uid, revision.uid
+                FROM   django_etebase_collectionitem item
+                JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = item.id + 0 AND revision.current = TRUE
+                WHERE  item.uid IN [$2 text] AND item.collection_id + 0 = \(collection)
+                """)
+            holders = Statement(
+                """
+                SELECT revision.uid, item.uid
+                FROM   django_etebase_collectionitemrevision revision
+                JOIN   django_etebase_collectionitem item ON item.id = revision.item_id
+                WHERE  item.collection_id + 0 = \(collection) AND revision.uid IN [$2 text]
+                """)
+            chunks = Statement(
+                """
+                SELECT uid
+                FROM   django_etebase_collectionitemchunk
+                WHERE  uid IN [$2 text] AND collection_id + 0 = \(collection)
+                """)
+        }
+    }
 
-    private static let selectState = Statement(
+    static let ofCollection = StateStatements(collection: "$1")
+
+    static let selectState = Statement(
         """
         SELECT collection.id, collection.owner_id, state.revision_stoken
         FROM   django_etebase_collection collection
         JOIN   apus_collection state ON state.id = collection.id
         WHERE  collection.uid = $1
-        """)
-
-    // Uids of things are all but unique, and collections are large: `+ 0` keeps PostgreSQL from the index of a whole collection,
-    // and SQLite from beginning with all revisions that are current.
-    private static let selectEtags = Statement(
-        """
-        SELECT item.uid, revision.uid
-        FROM   django_etebase_collectionitem item
-        JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = item.id + 0 AND revision.current = TRUE
-        WHERE  item.uid IN [$2 text] AND item.collection_id + 0 = $1
-        """)
-
-    private static let selectHolders = Statement(
-        """
-        SELECT revision.uid, item.uid
-        FROM   django_etebase_collectionitemrevision revision
-        JOIN   django_etebase_collectionitem item ON item.id = revision.item_id
-        WHERE  item.collection_id + 0 = $1 AND revision.uid IN [$2 text]
         """)
 
     private static let selectKnown = Statement(
@@ -178,7 +194,4 @@ extension Snapshot {
                ON revision.uid = wanted.second AND length(revision.meta) = wanted.first
         THEN JOIN django_etebase_collectionitem item ON item.id = revision.item_id AND item.collection_id + 0 = $3
         """)
-
-    private static let selectChunks = Statement(
-        "SELECT uid FROM django_etebase_collectionitemchunk WHERE uid IN [$2 text] AND collection_id + 0 = $1")
 }

@@ -61,10 +61,15 @@ extension Snapshot {
         of collection: CollectionAccess, to known: [ItemUID: RevisionUID?], after position: Position, _ prefetch: Prefetch
     ) throws -> Page<ItemContent> {
         let found = try connection.query(
-            Self.selectItems,
-            [.integer(collection.id), .texts(known.keys.map(\.rawValue)), .integer(position.rawValue)], item)
+            Self.selectUpdates, [.integer(collection.id)] + Self.values(of: known, after: position), item)
         let changed = found.filter { known[ItemUID($0.uid)] != .some(RevisionUID($0.revision.uid)) }
         return try filled(Page(changed, isDone: true), prefetch)
+    }
+
+    /// What updates are asked with, behind the collection.
+    static func values(of known: [ItemUID: RevisionUID?], after position: Position) -> [Value] {
+        let pairs = Array(known)
+        return [.texts(pairs.map(\.key.rawValue)), .texts(pairs.map(\.value?.rawValue)), .integer(position.rawValue)]
     }
 
     /// The revisions of an item, newest first.
@@ -112,40 +117,49 @@ extension Snapshot {
                revision.id, revision.uid, \(StoredBytes.Column.selected("revision.meta")), revision.deleted, item.id
         """
 
-    private static let joins = """
-        JOIN   django_etebase_collectionitem item ON item.id = changed.id
-        JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = item.id AND revision.current = TRUE
-        """
+    /// Which items are listed: what follows the columns in a statement, for the number of a collection that an expression gives.
+    enum ItemSource {
+        /// Those that changed after `$2`, the main one among them where `$3` is 1; `$4` at most.
+        static func changes(of collection: String) -> String {
+            """
+            FROM   apus_item changed
+            JOIN   django_etebase_collectionitem item ON item.id = changed.id
+            JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = item.id AND revision.current = TRUE
+            WHERE  changed.collection_id = \(collection) AND changed.stoken > $2 AND changed.is_main <= $3
+            ORDER  BY changed.stoken
+            LIMIT  $4
+            """
+        }
 
-    static let selectChanges = Statement(
-        """
-        SELECT \(itemColumns)
-        FROM   apus_item changed
-        \(joins)
-        WHERE  changed.collection_id = $1 AND changed.stoken > $2 AND changed.is_main <= $3
-        ORDER  BY changed.stoken
-        LIMIT  $4
-        """)
+        // As in the state for commands, `+ 0` keeps SQLite from beginning with all revisions that are current.
 
-    // As in the state for commands, `+ 0` keeps SQLite from beginning with all revisions that are current.
-    private static let selectItem = Statement(
-        """
-        SELECT \(itemColumns)
-        FROM   django_etebase_collectionitem item
-        JOIN   apus_item changed ON changed.id = item.id
-        JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = item.id + 0 AND revision.current = TRUE
-        WHERE  item.uid = $2 AND item.collection_id + 0 = $1
-        """)
+        /// The one of the uid `$2`.
+        static func one(of collection: String) -> String {
+            """
+            FROM   django_etebase_collectionitem item
+            JOIN   apus_item changed ON changed.id = item.id
+            JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = item.id + 0 AND revision.current = TRUE
+            WHERE  item.uid = $2 AND item.collection_id + 0 = \(collection)
+            """
+        }
 
-    private static let selectItems = Statement(
-        """
-        SELECT \(itemColumns)
-        FROM   django_etebase_collectionitem item
-        JOIN   apus_item changed ON changed.id = item.id
-        JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = item.id + 0 AND revision.current = TRUE
-        WHERE  item.uid IN [$2 text] AND item.collection_id + 0 = $1 AND changed.stoken > $3
-        ORDER  BY changed.stoken
-        """)
+        /// Those of the uids `$2` that changed after `$4` and are not at the revisions `$3`.
+        static func updates(of collection: String) -> String {
+            """
+            FROM   PAIRS [$2 text, $3 text] AS wanted
+            THEN JOIN django_etebase_collectionitem item ON item.uid = wanted.first
+            JOIN   apus_item changed ON changed.id = item.id
+            JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = item.id + 0 AND revision.current = TRUE
+            WHERE  item.collection_id + 0 = \(collection) AND changed.stoken > $4
+            AND    (wanted.second IS NULL OR revision.uid <> wanted.second)
+            ORDER  BY changed.stoken
+            """
+        }
+    }
+
+    static let selectChanges = Statement("SELECT \(itemColumns) \(ItemSource.changes(of: "$1"))")
+    static let selectItem = Statement("SELECT \(itemColumns) \(ItemSource.one(of: "$1"))")
+    static let selectUpdates = Statement("SELECT \(itemColumns) \(ItemSource.updates(of: "$1"))")
 
     // Ids grow with positions, so they order the revisions of an item. The index on item_id holds the ids in order.
     static let selectRevisions = Statement(

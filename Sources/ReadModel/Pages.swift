@@ -167,20 +167,28 @@ extension Snapshot {
         return Dictionary(uniqueKeysWithValues: found)
     }
 
-    // `+ 0` keeps SQLite from going through all mentions that there are, which are in this order.
-    private static let selectMentions = Statement(
+    static let selectMentions = Statement(mentions(of: "IN [$1 bigint]", after: "$2", limit: "$3"))
+
+    /// Where revisions name chunks, in order.
+    ///
+    /// - Parameters:
+    ///   - revisions: what is so of the revisions' numbers.
+    ///   - columns: what else is selected of each.
+    static func mentions(of revisions: String, after last: String, limit: String, and columns: String = "") -> String {
+        // `+ 0` keeps SQLite from going through all mentions that there are, which are in this order.
         """
-        SELECT paged_mention.revision_id, paged_mention.id, chunk.uid, \(ContentStores.columns)
+        SELECT paged_mention.revision_id, paged_mention.id, chunk.uid, \(ContentStores.columns)\(columns)
         FROM   (SELECT relation.id, relation.revision_id, relation.chunk_id
                 FROM   django_etebase_revisionchunkrelation relation
-                WHERE  relation.revision_id IN [$1 bigint] AND relation.id + 0 > $2
+                WHERE  relation.revision_id \(revisions) AND relation.id + 0 > \(last)
                 ORDER  BY relation.id + 0
-                LIMIT  $3) paged_mention
+                LIMIT  \(limit)) paged_mention
         JOIN   django_etebase_collectionitemchunk chunk ON chunk.id = paged_mention.chunk_id
         JOIN   django_etebase_collection collection ON collection.id = chunk.collection_id
         \(ContentStores.join())
         ORDER  BY paged_mention.id
-        """)
+        """
+    }
 
     private static let selectCounts = Statement(
         """

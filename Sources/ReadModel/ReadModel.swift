@@ -27,7 +27,7 @@ public struct ReadModel: Sendable {
     private let progress: Progress?
     let contents: ContentStores
     let replica: ReadReplica?
-    private let bounds: ContentBounds
+    let bounds: ContentBounds
 
     /// Another database to read from: a read model of its own that a projector keeps, or a standby of the log's database.
     public struct ReadReplica: Sendable {
@@ -68,9 +68,12 @@ public struct ReadModel: Sendable {
 
     /// Asks questions of one moment, with the end of the log at hand: what decisions are made on.
     ///
+    /// - Parameter ahead: says what `body` will ask, where all of it is known: then it costs one round trip. `body` may run several
+    ///   times.
     /// - Throws: `DatabaseFault`, also when the read model does not catch up in time; or what `body` throws.
     public func snapshot<T: Sendable>(
-        _ extent: ReadExtent = .large, _ body: @escaping @Sendable (Snapshot) throws -> T
+        _ extent: ReadExtent = .large, ahead: ((inout Ahead) -> Void)? = nil,
+        _ body: @escaping @Sendable (Snapshot) throws -> T
     ) async throws -> T {
         let deadline = ContinuousClock.now + Self.patience
         let first = FirstLook()
@@ -79,7 +82,7 @@ public struct ReadModel: Sendable {
         while true {
             let steps = progress?.steps ?? 0
             do {
-                return try await database.read(extent) { [stokens, contents, bounds, progress] connection in
+                return try await database.read(extent, asking: { inquiry(ahead) }) { [stokens, contents, bounds, progress] connection in
                     let log = progress == nil ? Snapshot.Log.inline : .beside(first)
                     return try body(
                         Snapshot(connection: connection, stokens: stokens, contents: contents, bounds: bounds, log: log))
@@ -89,6 +92,14 @@ public struct ReadModel: Sendable {
                 try await wait(for: behind, progress, after: steps, until: deadline)
             }
         }
+    }
+
+    /// Where the append projects, nothing is far away.
+    private func inquiry(_ ahead: ((inout Ahead) -> Void)?) -> Inquiry? {
+        guard let ahead, progress != nil else { return nil }
+        var asked = Ahead(bounds, stokens)
+        ahead(&asked)
+        return asked.inquiry
     }
 
     /// Asks questions of one moment of the replica, where there is one. What the log must have brought to it is asked of the
@@ -256,7 +267,7 @@ public struct Snapshot {
     static let otherHistory = DatabaseFault(.corrupt, "the read model is of another history than the log: it must be made anew")
     static let noCheckpoint = DatabaseFault(.corrupt, "the read model has no checkpoint row: rebuild it")
 
-    private static let selectCheckpoint = Statement("SELECT position FROM apus_projection")
+    static let selectCheckpoint = Statement("SELECT position FROM apus_projection")
     private static let selectCheckpointAndHead = Statement(
         "SELECT projection.position, log.position, log.epoch FROM apus_projection projection, apus_log log")
 
@@ -305,5 +316,5 @@ public struct Snapshot {
 
     private static let selectPositionOfStoken = Statement("SELECT id FROM django_etebase_stoken WHERE uid = $1")
 
-    private static let selectStokenAt = Statement("SELECT uid FROM django_etebase_stoken WHERE id = $1")
+    static let selectStokenAt = Statement("SELECT uid FROM django_etebase_stoken WHERE id = $1")
 }

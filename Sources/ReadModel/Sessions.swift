@@ -214,7 +214,7 @@ public struct Sessions: Sendable {
     /// The statement with its parameters 2 to 4 as moments.
     static func statement(withToken sql: String) -> Statement { moments(sql, parameters: ["$2", "$3", "$4"]) }
 
-    private static let selectSession = statement(
+    static let selectSession = statement(
         withToken: """
             SELECT \(selectedToken), account.is_active, apus_projection.position, COALESCE(stream.head, 0)
             FROM   token_auth_authtoken token

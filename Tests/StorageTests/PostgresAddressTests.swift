@@ -40,7 +40,7 @@ import Testing
         let connection = PostgresConnection(PostgresAddress(url: "postgres://127.0.0.1:1/none", role: .any), number: 0)
         let told = Mutex(0)
         let asked = Mutex<[Bool]>([])
-        let question = Question(statement: Statement("SELECT 1"), values: []) { result in
+        let question = Question(batch: [(Statement("SELECT 1"), [])]) { result in
             if case .failure(let fault as DatabaseFault) = result, case .unavailable = fault.kind { told.withLock { $0 += 1 } }
         }
         await connection.answer { all in

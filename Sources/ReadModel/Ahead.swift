@@ -1,0 +1,204 @@
+internal import Contents
+internal import Database
+public import Domain
+internal import EventLog
+
+/// What a request will ask, said as far as what the wire brought tells it, so that all of it costs one round trip (`Inquiry`).
+///
+/// Each part says which questions of ``Snapshot`` it is about. What is not said is asked all the same, only later.
+public struct Ahead {
+    private(set) var inquiry = Inquiry()
+    private let bounds: ContentBounds
+    private let stokens: StokenSealer
+    private var token: Value?
+    /// Which statement tells the collection's number.
+    private var access: Int?
+
+    init(_ bounds: ContentBounds, _ stokens: StokenSealer) {
+        (self.bounds, self.stokens) = (bounds, stokens)
+    }
+
+    // MARK: Who asks
+
+    /// The session of a token: what everything else that follows belongs to.
+    public mutating func session(token: String, at now: Timestamp, _ sessions: Sessions) {
+        precondition(inquiry.count == 0, "who asks is asked first")
+        self.token = .text(token)
+        inquiry.ask(Sessions.selectSession, sessions.question(token: token, at: now))
+    }
+
+    private static let user = "(SELECT user_id FROM token_auth_authtoken WHERE key = $2)"
+
+    @Sendable private static func isUser(_ user: UserID, _ answers: Inquiry.Answers) -> Bool {
+        answers.first(0)?.integer(0) == user.rawValue
+    }
+
+    /// What ``Snapshot/access(to:by:)`` asks about the session's user.
+    public mutating func access(to uid: CollectionUID) {
+        guard let token else { return }
+        EventLog.ask(headsOf: [.collection(uid)], and: Self.selectHeads, token, ahead: &inquiry, isUser: Self.isUser)
+        let number = inquiry.count
+        inquiry.ask(Self.selectAccess, [.text(uid.rawValue), token], for: Snapshot.selectAccess) { values, answers in
+            guard values.first == .text(uid.rawValue), case .integer(let user)? = values.last else { return nil }
+            return Self.isUser(UserID(rawValue: user), answers) ? Inquiry.Found(number) : nil
+        }
+        access = number
+    }
+
+    private static let selectHeads = EventLog.headsWithUser(user)
+    private static let selectAccess = Snapshot.selectAccess(user: user)
+
+    // MARK: What is listed
+
+    /// What ``Snapshot/item(_:of:_:)`` asks.
+    public mutating func item(_ uid: ItemUID, of collection: CollectionUID, _ prefetch: Prefetch) {
+        list(Self.one, of: collection, [.text(uid.rawValue)], prefetch)
+    }
+
+    /// What a list's stoken and the items after it ask (``Snapshot/items(of:after:limit:includesMain:_:)``).
+    ///
+    /// - Parameter stoken: nil for the beginning.
+    public mutating func items(
+        of collection: CollectionUID, after stoken: String?, limit: Int, includesMain: Bool, _ prefetch: Prefetch
+    ) {
+        guard let position = start(stoken) else { return }
+        list(
+            Self.changes, of: collection, [.integer(position.rawValue), .flag(includesMain), .integer(Int64(limit) + 1)], prefetch)
+    }
+
+    /// What a list's stoken and the items of it that have changed ask (``Snapshot/updates(of:to:after:_:)``).
+    public mutating func updates(
+        of collection: CollectionUID, to known: [ItemUID: RevisionUID?], after stoken: String?, _ prefetch: Prefetch
+    ) {
+        guard let position = start(stoken) else { return }
+        list(Self.updates, of: collection, Snapshot.values(of: known, after: position), prefetch)
+    }
+
+    /// Where a list begins; nil where only the database tells.
+    private mutating func start(_ stoken: String?) -> Position? {
+        guard let stoken else { return Position.none }
+        guard let seen = stokens.open(stoken) else { return nil }
+        Epochs.ask(ahead: &inquiry)
+        return seen.position
+    }
+
+    /// A list of items, the chunks that they name, such contents as go into an answer in one piece, and the stokens of the changes,
+    /// one of which may be the list's.
+    ///
+    /// - Parameter values: behind the collection.
+    private mutating func list(_ listing: ItemListing, of collection: CollectionUID, _ values: [Value], _ prefetch: Prefetch) {
+        guard let access else { return }
+        let (list, mentions, limit) = (inquiry.count, inquiry.count + 1, Value.integer(Int64(bounds.mentions + 1)))
+        let given = [.text(collection.rawValue)] + values
+        inquiry.ask(listing.list, given, for: listing.question) { asked, answers in
+            asked == [Self.number(answers, access)] + values ? Inquiry.Found(list) : nil
+        }
+        inquiry.answer(Snapshot.selectStokenAt) { asked, answers in
+            guard case .integer(let position)? = asked.first else { return nil }
+            let row = answers.rows(list).firstIndex { $0.integer(ItemListing.position) == position }
+            return row.map { Inquiry.Found(list, rows: [$0], columns: [ItemListing.stoken]) }
+        }
+        let inlineBytes = Value.integer(prefetch == .auto ? Int64(bounds.inlineBytes) : -1)
+        inquiry.ask(listing.mentions, given + [limit, inlineBytes], for: Snapshot.selectMentions) { [bounds] asked, answers in
+            guard asked.count == 3, asked[1] == .integer(0), asked[2] == limit, case .integers(let given) = asked[0] else { return nil }
+            let (revisions, rows) = (Set(given.compactMap(\.self)), answers.rows(mentions))
+            // A list has one item more than the page that is made of it. Where it names too much, some of it is not there.
+            guard rows.count <= bounds.mentions, revisions.isSubset(of: answers.rows(list).map { $0.integer(ItemListing.revision) }) else {
+                return nil
+            }
+            return Inquiry.Found(mentions, rows: rows.indices.filter { revisions.contains(rows[$0].integer(0)) })
+        }
+        inquiry.answer(TableContents.selectContents) { asked, answers in
+            guard asked.count == 2, case .texts(let collections) = asked[0], case .texts(let chunks) = asked[1] else { return nil }
+            guard collections.allSatisfy({ $0?.utf8.elementsEqual(collection.rawValue.utf8) ?? false }) else { return nil }
+            var rows: [ExactText: Int] = [:]
+            for (number, row) in answers.rows(mentions).enumerated() where !answers.isNull(mentions, row: number, ItemListing.content) {
+                rows[ExactText(row.text(ItemListing.chunk))] = number
+            }
+            let found = chunks.compactMap { $0.flatMap { rows[ExactText($0)] } }
+            guard found.count == chunks.count else { return nil }
+            return Inquiry.Found(mentions, rows: found, columns: [ItemListing.collection, ItemListing.chunk, ItemListing.content])
+        }
+    }
+
+    /// A collection's number; null where it is not to be seen.
+    private static func number(_ answers: Inquiry.Answers, _ statement: Int) -> Value {
+        .integer(orNull: answers.first(statement)?.integer(0))
+    }
+
+    private static let one = ItemListing(Snapshot.selectItem, Snapshot.ItemSource.one, parameters: 2)
+    private static let updates = ItemListing(Snapshot.selectUpdates, Snapshot.ItemSource.updates, parameters: 4)
+    private static let changes = ItemListing(Snapshot.selectChanges, Snapshot.ItemSource.changes, parameters: 4)
+
+    // MARK: Accounts
+
+    /// What ``Snapshot/account(named:)`` asks.
+    public mutating func account(named name: CanonicalName) {
+        EventLog.ask(holderOf: .username(name.text), ahead: &inquiry)
+        inquiry.ask(Snapshot.selectCheckpoint, [])
+        inquiry.ask(Snapshot.selectAccountsByName, [.text(name.text)])
+    }
+
+    // MARK: Commands
+
+    /// What preparing a command asks that needs to know this of a collection.
+    ///
+    /// - Parameter stoken: what the command expects to be the collection's; nil for any.
+    public mutating func needs(_ needs: CollectionNeeds, stoken: String? = nil) {
+        guard token != nil else { return }
+        if let stoken, !stoken.isEmpty, stokens.open(stoken) != nil { Epochs.ask(ahead: &inquiry) }
+        let uid = Value.text(needs.collection.rawValue)
+        let state = inquiry.ask(Snapshot.selectState, [uid])
+        func ask(_ part: KeyPath<Snapshot.StateStatements, Statement>, _ values: [Value] = []) {
+            let number = inquiry.count
+            inquiry.ask(Self.ofCollection[keyPath: part], [uid] + values, for: Snapshot.ofCollection[keyPath: part]) { asked, answers in
+                asked == [Self.number(answers, state)] + values ? Inquiry.Found(number) : nil
+            }
+        }
+        ask(\.members)
+        ask(\.invitations)
+        if !needs.items.isEmpty { ask(\.etags, [.texts(needs.items.map(\.rawValue))]) }
+        if !needs.revisions.isEmpty { ask(\.holders, [.texts(needs.revisions.map(\.rawValue))]) }
+        if !needs.chunks.isEmpty { ask(\.chunks, [.texts(needs.chunks.map(\.rawValue))]) }
+        if !needs.claims.isEmpty { inquiry.ask(EventLog.query(taken: needs.claims) { _, _ in }) }
+        EventLog.ask(
+            unprojected: .collection(needs.collection), limit: bounds.tailEvents, bytes: bounds.tailBytes, ahead: &inquiry
+        ) { position, answers in answers.first(0)?.integerOrNil(4) == position.rawValue }
+        inquiry.ask(EventLog.queryHead { _ in })
+    }
+
+    private static let ofCollection = Snapshot.StateStatements(collection: ItemListing.number)
+}
+
+/// A list of items for a collection's uid, `$1`, instead of its number, and what belongs to the items in it.
+private struct ItemListing: Sendable {
+    /// The collection's number.
+    static let number = "(SELECT id FROM django_etebase_collection WHERE uid = $1)"
+
+    // Columns of the list: of each item where it changed and its revision, then the stoken of the change.
+    static let (position, revision, stoken) = (4, 5, 11)
+    // Columns of the mentions; the content only where all of them together are within a bound.
+    static let (chunk, collection, content) = (2, 3, 7)
+
+    /// The question that the list answers.
+    let question: Statement
+    let list: Statement
+    /// With two more parameters: how many are listed, and how many bytes of contents.
+    let mentions: Statement
+
+    /// - Parameter count: how many parameters the question has.
+    init(_ question: Statement, _ source: (String) -> String, parameters count: Int) {
+        self.question = question
+        let source = source(Self.number)
+        list = Statement(
+            """
+            SELECT \(Snapshot.itemColumns),
+                   (SELECT named.uid FROM django_etebase_stoken named WHERE named.id = changed.stoken)
+            \(source)
+            """)
+        mentions = Statement(
+            Snapshot.mentions(
+                of: "= ANY(ARRAY(SELECT revision.id \(source)))", after: "0", limit: "$\(count + 1)",
+                and: ", CASE WHEN sum(length(stored.content)) OVER () <= $\(count + 2) THEN stored.content END"))
+    }
+}
