@@ -16,10 +16,9 @@ struct Batch {
     private(set) var checkpoint: Checkpoint
     private let stokens: StokenSealer
 
-    init(connection: any Connection, stokens: StokenSealer) throws {
-        guard let checkpoint = try Checkpoint(connection) else {
-            throw DatabaseFault(.corrupt, "the projection has no checkpoint row")
-        }
+    /// - Parameter checkpoint: the row, as it is in the transaction.
+    init(connection: any Connection, stokens: StokenSealer, at checkpoint: Checkpoint?) throws {
+        guard let checkpoint else { throw DatabaseFault(.corrupt, "the projection has no checkpoint row") }
         self.connection = connection
         self.stokens = stokens
         self.checkpoint = checkpoint
@@ -57,10 +56,16 @@ struct Batch {
     /// Those of the collections that are there.
     func collections(_ uids: Set<CollectionUID>) throws -> [CollectionUID: Collection] {
         guard !uids.isEmpty else { return [:] }
-        let found = try connection.query(Self.selectCollections, [.texts(uids.map(\.rawValue))]) { row in
-            Collection(id: row.integer(0), uid: CollectionUID(row.text(1)), owner: row.integer(2))
+        var found: [CollectionUID: Collection] = [:]
+        try connection.run([Self.query(collections: uids) { found[$0.uid] = $0 }])
+        return found
+    }
+
+    /// The question for those of the collections that are there.
+    static func query(collections uids: Set<CollectionUID>, _ read: @escaping (Collection) -> Void) -> Query {
+        Query(selectCollections, [.texts(uids.map(\.rawValue))]) { row in
+            read(Collection(id: row.integer(0), uid: CollectionUID(row.text(1)), owner: row.integer(2)))
         }
-        return Dictionary(uniqueKeysWithValues: found.map { ($0.uid, $0) })
     }
 
     private static let selectCollections = Statement(

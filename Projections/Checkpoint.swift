@@ -10,11 +10,17 @@ package struct Checkpoint: Equatable, Sendable {
 
     /// Nil where the row is missing.
     package init?(_ connection: any Connection) throws {
-        let row = try connection.first(Self.select, []) { ($0.integer(0), $0.integer(1), $0.integer(2)) }
-        guard let row else { return nil }
-        position = Position(rawValue: row.0)
-        (lastChunkID, lastRelationID) = (row.1, row.2)
+        guard let checkpoint = try connection.first(Self.select, [], Checkpoint.init) else { return nil }
+        self = checkpoint
     }
+
+    private init(_ row: any Row) {
+        position = Position(rawValue: row.integer(0))
+        (lastChunkID, lastRelationID) = (row.integer(1), row.integer(2))
+    }
+
+    /// The question for the row.
+    static func query(_ read: @escaping (Checkpoint) -> Void) -> Query { Query(select, []) { read(Checkpoint($0)) } }
 
     /// Writes the row, whether or not it is there, in the caller's transaction and at once.
     package func save(_ connection: any Connection) throws {

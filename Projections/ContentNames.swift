@@ -37,15 +37,21 @@ struct ContentNames {
 
     private static let namesAtOnce = 100_000
 
-    init(of run: [ContentEntry], _ connection: any Connection) throws {
+    /// Nil where more chunks are named than are gone through at once.
+    init?(of run: [ContentEntry]) {
+        guard run.reduce(0, { $0 + $1.record.event.namedChunks.count }) <= Self.namesAtOnce else { return nil }
+        self.init(of: run) {}
+    }
+
+    /// - Parameter pause: called again and again while there is more: one event may name a chunk any number of times.
+    init<Failure: Error>(of run: [ContentEntry], pausing pause: () throws(Failure) -> Void) throws(Failure) {
         for entry in run {
             add(entry.written, in: entry.collection)
-            // One event may name a chunk any number of times: the session shows in between that it lives.
             var rest = entry.record.event.namedChunks[...]
             while !rest.isEmpty {
                 add(rest.prefix(Self.namesAtOnce), of: entry.collection)
                 rest = rest.dropFirst(Self.namesAtOnce)
-                if !rest.isEmpty { try connection.run([]) }
+                if !rest.isEmpty { try pause() }
             }
         }
     }

@@ -25,8 +25,38 @@ public struct DjangoProjection: Sendable {
     ///
     /// - Throws: `DatabaseFault` when the first event is not the next one, or when one cannot be applied.
     public func apply(_ events: [RecordedEvent], _ connection: any Connection) throws {
+        let look = Look(at: events)
+        try connection.run(look.queries)
+        try apply(events, look, connection)
+    }
+
+    /// What is looked up before events are applied: the checkpoint, and what the run that they begin with names. It costs a round
+    /// trip, in which other things may be asked too.
+    final class Look {
+        fileprivate private(set) var checkpoint: Checkpoint?
+        fileprivate private(set) var named: NamedRows?
+
+        init(at events: [RecordedEvent]) {
+            let run = ContentEntry.run(atStartOf: events[...])
+            named = run.isEmpty ? nil : NamedRows(run)
+        }
+
+        /// What is asked, in the transaction in which they are applied.
+        var queries: [Query] { [Checkpoint.query { self.checkpoint = $0 }] + (named?.queries ?? []) }
+
+        /// What the first run of content names; nothing of it is good for those after it.
+        fileprivate func takeNamed() -> NamedRows? {
+            defer { named = nil }
+            return named
+        }
+    }
+
+    /// Applies the next events, on what was looked up.
+    ///
+    /// - Throws: as ``apply(_:_:)`` does.
+    func apply(_ events: [RecordedEvent], _ look: Look, _ connection: any Connection) throws {
         guard let first = events.first, let last = events.last else { return }
-        var batch = try Batch(connection: connection, stokens: stokens)
+        var batch = try Batch(connection: connection, stokens: stokens, at: look.checkpoint)
         let checkpoint = batch.checkpoint.position
         guard checkpoint + 1 == first.position, checkpoint + events.count == last.position else {
             throw DatabaseFault(
@@ -37,7 +67,7 @@ public struct DjangoProjection: Sendable {
             let content = ContentEntry.run(atStartOf: rest)
             let adopted = rest.prefix { AdoptedRows.takes($0.event) }
             if !content.isEmpty {
-                try ContentRows.apply(content, &batch)
+                try ContentRows.apply(content, naming: look.takeNamed(), &batch)
             } else if !adopted.isEmpty {
                 try AdoptedRows.apply(adopted, &batch)
             } else {

@@ -6,7 +6,8 @@ internal import EventLog
 /// What a run of events makes of collections, items and chunks: rows that go into each table together, so that a thousand
 /// events need as many statements as one.
 ///
-/// Which rows the events name is looked up first, for all of them at once; what the run itself makes is known from then on.
+/// Which rows the events name is looked up first, for all of them at once (``NamedRows``); what the run itself makes is known from
+/// then on.
 struct ContentRows {
     private struct ItemKey: Hashable {
         let collection: Int64
@@ -52,42 +53,24 @@ struct ContentRows {
     private var changedCollections: [Int64: Position] = [:]
 
     /// Applies events with which something came into collections.
-    static func apply(_ run: [ContentEntry], _ batch: inout Batch) throws {
-        var rows = try ContentRows(run, batch)
+    ///
+    /// - Parameter named: what the run names, where it was looked up already.
+    static func apply(_ run: [ContentEntry], naming named: NamedRows?, _ batch: inout Batch) throws {
+        var rows = ContentRows(try named ?? NamedRows(run, in: batch.connection))
         for entry in run { try rows.add(entry, &batch) }
         try rows.write(batch.connection)
         try rows.writeRelations(&batch)
     }
 
-    private init(_ run: [ContentEntry], _ batch: Batch) throws {
-        let names = try ContentNames(of: run, batch.connection)
-        collections = try batch.collections(names.collections)
-        revisions = try Self.lookUp(names.revisions, batch.connection)
-        items = try lookUp(names.items, Self.selectItems, batch.connection, ItemKey.init) { ItemUID($0) }
-        chunks = try lookUp(names.chunks, Self.selectChunks, batch.connection, ChunkKey.init) { ChunkUID($0) }
-    }
-
-    /// The ids of what is named, by collection and uid. What is not there is missing in the answer.
-    private func lookUp<UID: Identifier, Key: Hashable>(
-        _ names: [CollectionUID: Set<UID>], _ statement: Statement, _ connection: any Connection,
-        _ key: (Int64, UID) -> Key, _ uid: (String) -> UID
-    ) throws -> [Key: Int64] {
-        let wanted = names.flatMap { collection, uids in
-            collections[collection].map { known in uids.map { (known.id, $0.rawValue) } } ?? []
+    private init(_ named: NamedRows) {
+        collections = named.collections
+        revisions = named.revisions
+        for (collection, uid, id) in named.items {
+            if let known = collections[collection] { items[ItemKey(collection: known.id, uid: uid)] = id }
         }
-        guard !wanted.isEmpty else { return [:] }
-        let found = try connection.query(statement, [.integers(wanted.map(\.0)), .texts(wanted.map(\.1))]) { row in
-            (key(row.integer(0), uid(row.text(1))), row.integer(2))
+        for (collection, uid, id) in named.chunks {
+            if let known = collections[collection] { chunks[ChunkKey(collection: known.id, uid: uid)] = id }
         }
-        return Dictionary(uniqueKeysWithValues: found)
-    }
-
-    private static func lookUp(_ revisions: Set<RevisionUID>, _ connection: any Connection) throws -> [RevisionUID: Int64] {
-        guard !revisions.isEmpty else { return [:] }
-        let found = try connection.query(selectRevisions, [.texts(revisions.map(\.rawValue))]) { row in
-            (RevisionUID(row.text(0)), row.integer(1))
-        }
-        return Dictionary(uniqueKeysWithValues: found)
     }
 
     private mutating func add(_ entry: ContentEntry, _ batch: inout Batch) throws {
@@ -290,19 +273,4 @@ struct ContentRows {
         insertInto: "django_etebase_revisionchunkrelation", ["id": .number, "chunk_id": .number, "revision_id": .number])
     private static let updateChanges = SetStatement(update: "apus_item", key: "id", set: ["stoken": .number])
     private static let updateCollectionStates = SetStatement(update: "apus_collection", key: "id", set: ["revision_stoken": .number])
-
-    private static let selectRevisions = Statement(
-        "SELECT uid, id FROM django_etebase_collectionitemrevision WHERE uid IN [$1 text]")
-    private static let selectItems = select(from: "django_etebase_collectionitem")
-    private static let selectChunks = select(from: "django_etebase_collectionitemchunk")
-
-    /// Collections and uids come as two lists of the same length.
-    private static func select(from table: String) -> Statement {
-        Statement(
-            """
-            SELECT found.collection_id, found.uid, found.id
-            FROM   PAIRS [$1 bigint, $2 text] AS wanted
-            THEN JOIN \(table) found ON found.uid = wanted.second AND found.collection_id + 0 = wanted.first
-            """)
-    }
 }

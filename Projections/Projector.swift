@@ -217,12 +217,16 @@ public actor Projector: Service {
             try connection.set(hasStandbys ? .mustLastHere : .needNotLast)
             let patience = Self.stillSeconds + batch.bytes / Self.bytesPerSecond
             try connection.set(.mustNotStandStill(seconds: patience), .mayTakeLong, .mustNotOutliveUs)
-            let found = try connection.first(Self.prolong, [.text(holder), .integer(orNull: fence)]) { $0.integer(0) }
+            // What the batch needs is looked up in the same round trip, behind the lease.
+            var found: Int64?
+            let prolong = Query(Self.prolong, [.text(holder), .integer(orNull: fence)]) { found = $0.integer(0) }
+            let look = DjangoProjection.Look(at: batch.events)
+            try connection.run([prolong] + (batch.events.isEmpty ? [] : look.queries))
             guard let found else { return Step.standby }
             guard found == start.rawValue else { return .moved }
             guard !batch.events.isEmpty else { return .idle }
             try replica?.write(batch, connection)
-            try projection.apply(batch.events, connection)
+            try projection.apply(batch.events, look, connection)
             try replica?.clean(after: batch, connection)
             return .applied(batch.events)
         }
@@ -236,7 +240,14 @@ public actor Projector: Service {
     }
 
     private func read(after position: Position) async throws -> Replica.EventBatch {
-        try await log.read { [replica, limit] connection in
+        // A replica's batch has its contents too.
+        func ask() -> Inquiry? {
+            guard replica == nil else { return nil }
+            var inquiry = Inquiry()
+            EventLog.ask(batchAfter: position, limit: limit, bytes: Self.batchBytes, ahead: &inquiry)
+            return inquiry
+        }
+        return try await log.read(.large, asking: ask) { [replica, limit] connection in
             let (events, bytes, isFull) = try EventLog.batch(after: position, limit: limit, bytes: Self.batchBytes, connection)
             let batch = Replica.EventBatch(events: events, bytes: bytes, isFull: isFull)
             return try replica?.completed(batch, connection) ?? batch

@@ -77,6 +77,11 @@ public struct Inquiry: Sendable {
         return count - 1
     }
 
+    /// Asks what stands for another question. Its answer has the same columns, and perhaps more.
+    public mutating func ask(_ query: Query, for question: Statement, _ find: @escaping Find) {
+        ask(query.statement, query.values, for: question, find)
+    }
+
     /// Says how a question is answered by what is asked anyway.
     public mutating func answer(_ question: Statement, _ find: @escaping Find) { finds.append((question, find)) }
 }
@@ -139,21 +144,4 @@ extension Database {
     public func read<T: Sendable>(
         _ extent: ReadExtent, asking inquiry: () -> Inquiry?, _ body: @escaping @Sendable (any Connection) throws -> T
     ) async throws -> T { try await read(extent, body) }
-}
-
-extension PostgresDatabase {
-    /// Runs `body` on what is asked ahead, in one round trip together with what others ask; where that is not enough, in a snapshot.
-    public func read<T: Sendable>(
-        _ extent: ReadExtent, asking inquiry: () -> Inquiry?, _ body: @escaping @Sendable (any Connection) throws -> T
-    ) async throws -> T {
-        guard let inquiry = inquiry(), inquiry.count > 0 else { return try await read(extent, body) }
-        let answers = AnswersConnection(inquiry, try await questions.ask(inquiry.statements, extent) { $0 })
-        do {
-            let result = try body(answers)
-            if !answers.isIncomplete { return result }
-        } catch {
-            guard answers.isIncomplete else { throw error }
-        }
-        return try await read(extent, body)
-    }
 }

@@ -104,16 +104,29 @@ actor PostgresConnection {
         }
     }
 
+    /// The answers to statements that are asked in one snapshot, in one round trip.
+    func answers(_ batch: [(statement: Statement, values: [Value])]) throws -> [PostgresResult] {
+        try use(.read, isRepeatable: true) { session in
+            try Self.ask(batch, session, inSnapshot: batch.count > 1, within: PostgresWire.limitOfStatements)
+        }
+    }
+
+    private static func ask(
+        _ batch: [(statement: Statement, values: [Value])], _ session: PostgresSession, inSnapshot: Bool, within limit: Duration
+    ) throws -> [PostgresResult] {
+        guard inSnapshot else { return try session.runAlone(batch, within: limit) }
+        do { return try session.read(batch, TransactionKind.reading.begin, within: limit) } catch {
+            if session.breakage == nil { try session.rollBack() }
+            throw error
+        }
+    }
+
     /// The answers, a list for each question.
     private func ask(_ questions: [Question], until end: ContinuousClock.Instant) throws -> [[PostgresResult]] {
-        let batch = questions.flatMap(\.batch)
         let results = try use(.question, isRepeatable: true) { session in
-            let limit = max(end - .now, .milliseconds(1))
-            guard questions.contains(where: { $0.batch.count > 1 }) else { return try session.runAlone(batch, within: limit) }
-            do { return try session.read(batch, TransactionKind.reading.begin, within: limit) } catch {
-                if session.breakage == nil { try session.rollBack() }
-                throw error
-            }
+            try Self.ask(
+                questions.flatMap(\.batch), session, inSnapshot: questions.contains { $0.batch.count > 1 },
+                within: max(end - .now, .milliseconds(1)))
         }
         var rest = results[...]
         return questions.map { question in

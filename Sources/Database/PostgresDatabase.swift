@@ -14,12 +14,13 @@ public final class PostgresDatabase: Database {
         case any
     }
 
-    /// How many sessions there are for what is asked by itself, beside those of transactions. They are opened when they are needed.
+    /// How many sessions there are for what is asked together, beside those of transactions. They are opened when they are needed.
     private static let questioners = 3
 
     private let address: PostgresAddress
     private let pool: ConnectionPool
-    let questions: PostgresQuestions
+    /// Nil where nobody is there to ask together with.
+    private let questions: PostgresQuestions?
 
     /// This one.
     public var engine: DatabaseEngine { .postgres(self) }
@@ -31,14 +32,14 @@ public final class PostgresDatabase: Database {
     ///   - connections: how many transactions may run at the same time.
     ///   - pool: as what the connections are counted.
     public convenience init(url: String, connections: Int = 4, role: Role = .writable, as pool: DatabaseMetrics.Pool = .other) {
-        self.init(PostgresAddress(url: url, role: role), connections, pool)
+        self.init(PostgresAddress(url: url, role: role), connections, pool, asksTogether: true)
     }
 
-    private init(_ address: PostgresAddress, _ connections: Int, _ name: DatabaseMetrics.Pool) {
+    private init(_ address: PostgresAddress, _ connections: Int, _ name: DatabaseMetrics.Pool, asksTogether: Bool) {
         self.address = address
         pool = ConnectionPool(address, size: connections, as: name)
-        questions = PostgresQuestions(
-            connections: (0..<Self.questioners).map { PostgresConnection(address, number: connections + $0, of: name) }, as: name)
+        let others = (0..<Self.questioners).map { PostgresConnection(address, number: connections + $0, of: name) }
+        questions = asksTogether ? PostgresQuestions(connections: others, as: name) : nil
     }
 
     /// Whether libpq understands an address.
@@ -51,9 +52,9 @@ public final class PostgresDatabase: Database {
         return ["sslrootcert", "sslcert"].compactMap { address.parameter($0) }.filter { !$0.isEmpty && $0 != "system" }
     }
 
-    /// Another pool for the same servers: what one finds out about them, both know.
+    /// Another pool for the same servers, for work that few do: what one finds out about them, both know.
     public func sibling(connections: Int, as pool: DatabaseMetrics.Pool = .other) -> PostgresDatabase {
-        PostgresDatabase(address, connections, pool)
+        PostgresDatabase(address, connections, pool, asksTogether: false)
     }
 
     /// Runs `body` in a snapshot.
@@ -69,7 +70,31 @@ public final class PostgresDatabase: Database {
     /// Asks one statement, in one round trip together with what others ask.
     public func ask<T: Sendable>(
         _ statement: Statement, _ values: [Value], _ row: @escaping @Sendable (any Row) throws -> T
-    ) async throws -> [T] { try await questions.ask(statement, values, row) }
+    ) async throws -> [T] {
+        guard let questions else { return try await borrow { try await $0.answers([(statement, values)]) }[0].rows.map(row) }
+        return try await questions.ask(statement, values, row)
+    }
+
+    /// Runs `body` on what is asked ahead, in one round trip together with what others ask; where that is not enough, in a snapshot.
+    public func read<T: Sendable>(
+        _ extent: ReadExtent, asking inquiry: () -> Inquiry?, _ body: @escaping @Sendable (any Connection) throws -> T
+    ) async throws -> T {
+        guard let inquiry = inquiry(), inquiry.count > 0 else { return try await read(extent, body) }
+        let results =
+            if let questions {
+                try await questions.ask(inquiry.statements, extent)
+            } else {
+                try await borrow { try await $0.answers(inquiry.statements) }
+            }
+        let answers = AnswersConnection(inquiry, results)
+        do {
+            let result = try body(answers)
+            if !answers.isIncomplete { return result }
+        } catch {
+            guard answers.isIncomplete else { throw error }
+        }
+        return try await read(extent, body)
+    }
 
     /// Runs statements as one transaction of its own, in one round trip, and makes something of the last one's first row:
     /// no lock that they take spans a round trip of ours.

@@ -66,26 +66,23 @@ final class PostgresQuestions: Sendable {
     func ask<T: Sendable>(
         _ statement: Statement, _ values: [Value], _ row: @escaping @Sendable (any Row) throws -> T
     ) async throws -> [T] {
-        try await ask([(statement, values)], .small) { results in try results[0].rows.map(row) }
+        try await ask([(statement, values)], .small)[0].rows.map(row)
     }
 
-    /// What is made of the answers to statements that are asked in one snapshot.
-    ///
-    /// - Parameter make: runs on a thread of the database.
-    func ask<T: Sendable>(
-        _ batch: [(statement: Statement, values: [Value])], _ extent: ReadExtent, _ make: @escaping @Sendable ([PostgresResult]) throws -> T
-    ) async throws -> T {
-        let answer = Answer<T>()
-        let question = Question(batch: batch) { result in answer.give(Result { try make(result.get()) }) }
+    /// The answers to statements that are asked in one snapshot, one for each.
+    func ask(_ batch: [(statement: Statement, values: [Value])], _ extent: ReadExtent) async throws -> [PostgresResult] {
+        let answer = Answer()
+        let question = Question(batch: batch) { answer.give($0) }
         guard let lane = lane(for: question, extent) else {
             Telemetry.database.timeouts[pool].increment()
             throw DatabaseFault(.unavailable, "PostgreSQL: too many questions wait")
         }
         TripCount.current?.add(1, .question, over: pool)
         // On the connection's thread all that has queued by then is taken; those who come after find their answers there.
-        while answer.result == nil { await lane.connection.answer { all in lane.take(all: all) } }
-        guard let result = answer.result else { preconditionFailure("the answer is there") }
-        return try result.get()
+        while true {
+            await lane.connection.answer { all in lane.take(all: all) }
+            if let result = answer.result { return try result.get() }
+        }
     }
 
     /// The lane that has taken a question; nil where too many wait.
@@ -96,10 +93,10 @@ final class PostgresQuestions: Sendable {
         return lane.append(question, limit: Self.queueLimit) ? lane : nil
     }
 
-    private final class Answer<T: Sendable>: Sendable {
-        private let stored = Mutex<Result<T, any Error>?>(nil)
-        var result: Result<T, any Error>? { stored.withLock { $0 } }
-        func give(_ result: Result<T, any Error>) { stored.withLock { $0 = result } }
+    private final class Answer: Sendable {
+        private let stored = Mutex<Result<[PostgresResult], any Error>?>(nil)
+        var result: Result<[PostgresResult], any Error>? { stored.withLock { $0 } }
+        func give(_ result: Result<[PostgresResult], any Error>) { stored.withLock { $0 = result } }
     }
 }
 

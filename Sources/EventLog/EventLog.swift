@@ -136,6 +136,11 @@ public enum EventLog {
         return (events, total, events.count == limit || total >= bytes)
     }
 
+    /// Asks ahead what ``batch(after:limit:bytes:_:)`` asks.
+    public static func ask(batchAfter position: Position, limit: Int, bytes: Int, ahead inquiry: inout Inquiry) {
+        inquiry.ask(selectBatch, [.integer(position.rawValue), .integer(Int64(limit)), .integer(Int64(bytes))])
+    }
+
     private static let selectBatch = Statement(
         """
         SELECT \(columns), length(event.payload)
@@ -352,7 +357,7 @@ public enum EventLog {
     /// The question for the heads and keys of those of `streams` that have events.
     static func query(streams: [StreamID], _ read: @escaping (StreamID, Position, [UInt8]?) -> Void) -> Query {
         let byName = Dictionary(streams.map { ($0.name, $0) }) { first, _ in first }
-        return Query(selectStreams, [.texts(byName.keys.map(\.rawValue))]) { row in
+        return Query(selectStreams, [.texts(byName.keys.map(\.rawValue).sorted())]) { row in
             if let stream = byName[StreamName(row.text(0))] { read(stream, Position(rawValue: row.integer(1)), row.blobOrNil(2)) }
         }
     }
@@ -400,6 +405,35 @@ public enum EventLog {
             WHERE  name = ANY(array_append($1::text[], 'user/' || \(subquery)))
             """)
     }
+
+    /// The question for the events that touch any of some streams after a position of each: in no order, and more than once where they
+    /// touch several.
+    static func query(touching streams: [StreamID: Position], _ read: @escaping (RecordedEvent) -> Void) -> Query {
+        let pairs = streams.map { (name: $0.key.name.rawValue, position: $0.value.rawValue) }
+        return Query(selectTails, [.texts(pairs.map(\.name)), .integers(pairs.map(\.position))]) { row in read(try decode(row)) }
+    }
+
+    /// Asks ahead for the events that touch any of some streams after a position of each, and thereby for those that touch fewer.
+    static func ask(touching streams: [StreamID: Position], ahead inquiry: inout Inquiry) {
+        let number = inquiry.count
+        let known = Dictionary(uniqueKeysWithValues: streams.map { ($0.key.name.rawValue, $0.value.rawValue) })
+        inquiry.ask(query(touching: streams) { _ in }, for: selectTails) { values, answers in
+            guard values.count == 2, case .texts(let names) = values[0], case .integers(let positions) = values[1] else { return nil }
+            let asked = Dictionary(uniqueKeysWithValues: zip(names.compactMap(\.self), positions.compactMap(\.self)))
+            guard asked.count == names.count, asked.allSatisfy({ known[$0.key] == $0.value }) else { return nil }
+            let rows = answers.rows(number)
+            return Inquiry.Found(number, rows: rows.indices.filter { asked[rows[$0].text(11)] != nil })
+        }
+    }
+
+    private static let selectTails = Statement(
+        """
+        SELECT \(columns), touched.stream
+        FROM   PAIRS [$1 text, $2 bigint] AS wanted
+        THEN JOIN apus_stream_event touched ON touched.stream = wanted.first AND touched.position > wanted.second
+        THEN JOIN apus_event event ON event.position = touched.position
+        LEFT   JOIN apus_stream stream ON stream.name = event.stream
+        """)
 
     /// Asks ahead for the events of a stream that are not in the tables beside the log
     /// (``query(touching:after:limit:bytes:_:)``).

@@ -16,14 +16,19 @@ struct LogView: Sendable {
     /// The events that some submission's state does not know yet.
     let tail: [RecordedEvent]
 
+    /// What making it asks, all of it in one round trip.
+    static func inquiry(for submissions: [Submission]) -> Inquiry {
+        let known = known(submissions)
+        var inquiry = Inquiry()
+        inquiry.ask(EventLog.queryHead { _ in })
+        inquiry.ask(EventLog.query(streams: Array(known.keys)) { _, _, _ in })
+        EventLog.ask(touching: known, ahead: &inquiry)
+        return inquiry
+    }
+
     /// - Throws: ``LogFault/lost`` when a submission was decided on what is not of this history any more.
     init(for submissions: [Submission], _ connection: any Connection) throws {
-        // Of submissions that share a stream the one that knows least decides how much of it is read.
-        var known: [StreamID: Position] = [:]
-        for submission in submissions {
-            let position = submission.asOf.position
-            for stream in submission.streams { known[stream] = min(known[stream] ?? position, position) }
-        }
+        let known = Self.known(submissions)
         var end: LogHead?
         var present: [StreamID: Stream] = [:]
         try connection.run([
@@ -35,17 +40,25 @@ struct LogView: Sendable {
         for past in Set(submissions.map(\.asOf)) where past.epoch != head.epoch || past.position > head.position {
             guard try Epochs(connection).goOn(from: past) else { throw LogFault.lost }
         }
-        var streams: [StreamID: Stream] = [:]
+        streams = Dictionary(
+            uniqueKeysWithValues: known.keys.map { stream in
+                (stream, present[stream] ?? Stream(head: .none, key: Sodium.randomBytes(SecretBox.keyBytes)))
+            })
+        let moved = known.filter { stream, position in (present[stream]?.head ?? .none) > position }
         var tail: [Position: RecordedEvent] = [:]
-        var tails: [Query] = []
-        for (stream, position) in known {
-            streams[stream] = present[stream] ?? Stream(head: .none, key: Sodium.randomBytes(SecretBox.keyBytes))
-            guard let head = present[stream]?.head, head > position else { continue }
-            tails.append(EventLog.query(touching: stream, after: position) { tail[$0.position] = $0 })
-        }
-        if !tails.isEmpty { try connection.run(tails) }
-        self.streams = streams
+        if !moved.isEmpty { try connection.run([EventLog.query(touching: moved) { tail[$0.position] = $0 }]) }
         self.tail = tail.values.sorted { $0.position < $1.position }
+    }
+
+    /// The streams of submissions, and up to where they are known: of those that share a stream the one that knows least decides how
+    /// much of it is read.
+    private static func known(_ submissions: [Submission]) -> [StreamID: Position] {
+        var known: [StreamID: Position] = [:]
+        for submission in submissions {
+            let position = submission.asOf.position
+            for stream in submission.streams { known[stream] = min(known[stream] ?? position, position) }
+        }
+        return known
     }
 }
 

@@ -75,7 +75,7 @@ public struct PostgresAppender: Appender {
     ///
     /// - Returns: the plan, and how far its positions have moved meanwhile.
     private func appendFreely(_ group: [Submission], _ taken: TakenClaims) async throws -> (Plan, shift: Int64) {
-        let (plan, view) = try await database.read { connection in
+        let (plan, view) = try await database.read(.small, asking: { LogView.inquiry(for: group) }) { connection in
             let view = try LogView(for: group, connection)
             return (Plan(group, view, taken: taken), view)
         }

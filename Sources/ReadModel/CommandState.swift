@@ -78,14 +78,17 @@ extension Snapshot {
                 known: Known(item: ItemUID(row.text(2)), meta: row.blob(3), isDeleted: row.flag(4), chunks: []), chunks: row.integer(5)
             )
         }
-        var known: [RevisionUID: Known] = [:]
-        for var revision in found where revision.chunks == offered[revision.uid].map({ Int64($0.chunks.count) }) {
-            if revision.chunks > 0 {
-                revision.known.chunks = try mentions(of: [revision.id], .medium, limit: Int(revision.chunks)).map { ChunkUID($0.chunk.uid) }
-            }
-            known[revision.uid] = revision.known
-        }
-        return known
+        let alike = found.filter { revision in revision.chunks == offered[revision.uid].map { Int64($0.chunks.count) } }
+        let naming = alike.filter { $0.chunks > 0 }
+        let count = naming.reduce(0) { $0 + Int($1.chunks) }
+        let mentions = naming.isEmpty ? [] : try mentions(of: naming.map(\.id), .medium, limit: count)
+        let chunks = Dictionary(grouping: mentions, by: \.revision).mapValues { $0.map { ChunkUID($0.chunk.uid) } }
+        return Dictionary(
+            alike.map { revision in
+                var known = revision.known
+                known.chunks = chunks[revision.id] ?? []
+                return (revision.uid, known)
+            }, uniquingKeysWith: { $1 })
     }
 
     /// The events of a stream that are not in the read model yet.
