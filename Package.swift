@@ -143,8 +143,8 @@ let package = Package(
         .testTarget(
             name: "ServerTests",
             dependencies: [
-                "Sodium", "MessagePack", "Domain", "Database", "EventLog", "ReadModel", "Redis", "API", "Server", .hummingbird, .httpTypes,
-                .logging,
+                "Sodium", "MessagePack", "Domain", "Telemetry", "Database", "EventLog", "ReadModel", "Redis", "API", "Server", .hummingbird,
+                .httpTypes, .logging,
                 .nioCore, .nioEmbedded, .nioHTTP1, .serviceLifecycle,
             ], swiftSettings: strict),
         .testTarget(name: "DoctorTests", dependencies: ["Doctor", "Redis"], swiftSettings: strict),

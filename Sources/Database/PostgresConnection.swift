@@ -150,13 +150,12 @@ actor PostgresConnection {
         let idle = session
         let session = try idle ?? PostgresSession(address)
         self.session = session
-        let trips = session.trips
+        let (trips, preparations) = (session.trips, session.preparations)
         defer {
-            // What several ask together is counted for each of them where it is asked.
-            switch kind {
-            case .question: Telemetry.database.trips[kind].add(session.trips - trips)
-            case .read, .write, .append: Telemetry.database.note(session.trips - trips, kind, over: pool)
-            }
+            let made = session.trips - trips
+            Telemetry.database.trips[kind].add(made)
+            // What several ask together is counted for each of them where it is asked. A session prepares a statement once, for nobody.
+            if kind != .question { TripCount.current?.add(made - (session.preparations - preparations), kind, over: pool) }
         }
         do { return try body(session) } catch {
             if (error as? DatabaseFault)?.canOnlyBeRead == true { address.suspect() }

@@ -25,6 +25,8 @@ internal import CPostgres
     private var isEnding = false
     /// How many round trips were made whose answers were waited for.
     private(set) var trips = 0
+    /// How many of them have prepared a statement.
+    private(set) var preparations = 0
 
     init(_ address: PostgresAddress) throws {
         suspicions = address.suspicions
@@ -267,6 +269,7 @@ internal import CPostgres
         if isPooled { return nil }
         if let name = prepared[sql] { return name }
         let name = "s\(prepared.count)"
+        preparations += 1
         _ = try ask { unsafe PQsendPrepare(handle, name, sql, 0, nil) }
         prepared[sql] = name
         return name

@@ -105,12 +105,12 @@ private struct Discarded: ResponseBodyWriter {
 
 extension Client {
     /// What asks for a WebSocket.
-    fileprivate var upgrading: Client {
+    var upgrading: Client {
         sending(.upgrade, "websocket").sending(.secWebSocketKey, "dGhlIHNhbXBsZSBub25jZQ==").sending(.secWebSocketVersion, "13")
     }
 
     /// The path of a socket, with a new ticket.
-    fileprivate func socketPath(_ collection: String) async throws -> String {
+    func socketPath(_ collection: String) async throws -> String {
         let answer = try await post("/api/v1/collection/\(collection)/item/subscription-ticket/")
         return "/api/v1/ws/\(try #require(answer.value["ticket"]?.text))/"
     }

@@ -1,0 +1,266 @@
+import Domain
+import HTTPTypes
+import Sodium
+
+@testable import API
+
+private let probe = "/api/v1/doctor/{probe}/{what}/"
+private let collection = "/api/v1/collection/{collection_uid}/"
+
+/// Items with a chunk each.
+private func items(_ count: Int, of client: Client) -> [Value] {
+    (0..<count).map { number in
+        client.item("item\(number)" + newUID(), chunks: [[.text(newUID()), .bytes([UInt8](repeating: UInt8(number), count: 300))]])
+    }
+}
+
+extension Client {
+    /// A collection of its own with so many items.
+    fileprivate func filled(_ count: Int) async throws -> (path: String, items: [Value]) {
+        let uid = try await makeCollection()
+        let items = items(count, of: self)
+        let answer = try await post("/api/v1/collection/\(uid)/item/batch/", ["items": .list(items)])
+        guard answer.status == 200 else { throw APIError.unavailable }
+        return ("/api/v1/collection/\(uid)/", items)
+    }
+}
+
+extension RouteTrips {
+    static let all = operations + accounts + collections + items + commits + chunks + members + invitations
+
+    private static let operations = [
+        RouteTrips("GET /health", trips: 0, reads: 0) { Request(try await Client($0), .get, "/health") },
+        RouteTrips("GET /live", trips: 0, reads: 0) { Request(try await Client($0), .get, "/live") },
+        RouteTrips("GET /ready", trips: 0, reads: 0) { Request(try await Client($0), .get, "/health") },
+        RouteTrips("GET /metrics", trips: 0, reads: 0) {
+            Request(try await Client($0).sending(.authorization, "Bearer seen"), .get, "/metrics")
+        },
+        RouteTrips("GET /", trips: 0, reads: 0) { Request(try await Client($0), .get, "/") },
+        RouteTrips("GET /openapi.json", trips: 0, reads: 0) { Request(try await Client($0), .get, "/openapi.json") },
+        RouteTrips("GET \(probe)", "of a doctor that nobody has called", trips: 0, reads: 0) {
+            Request(try await Client($0), .get, "/api/v1/doctor/none/echo/", expecting: 404)
+        },
+        RouteTrips("PUT \(probe)", "of a doctor that nobody has called", trips: 0, reads: 0) {
+            Request(try await Client($0), .put, "/api/v1/doctor/none/echo/", expecting: 404)
+        },
+        RouteTrips("POST \(probe)", "of a doctor that nobody has called", trips: 0, reads: 0) {
+            Request(try await Client($0), .post, "/api/v1/doctor/none/echo/", expecting: 404)
+        },
+        RouteTrips("PATCH \(probe)", "of a doctor that nobody has called", trips: 0, reads: 0) {
+            Request(try await Client($0), .patch, "/api/v1/doctor/none/echo/", expecting: 404)
+        },
+        RouteTrips("DELETE \(probe)", "of a doctor that nobody has called", trips: 0, reads: 0) {
+            Request(try await Client($0), .delete, "/api/v1/doctor/none/echo/", expecting: 404)
+        },
+        RouteTrips("GET /api/v1/ws/{ticket}/", trips: 1, reads: 1) { server in
+            let client = try await server.somebody()
+            return Request(client.bearing(nil).upgrading, .get, try await client.socketPath(client.makeCollection()))
+        },
+        RouteTrips("POST \(collection)item/subscription-ticket/", trips: 4, reads: 1) { server in
+            let client = try await server.somebody()
+            return Request(client, .post, try await client.filled(0).path + "item/subscription-ticket/")
+        },
+    ]
+
+    private static let accounts = [
+        RouteTrips("GET /api/v1/authentication/is_etebase/", trips: 0, reads: 0) {
+            Request(try await Client($0), .get, "/api/v1/authentication/is_etebase/")
+        },
+        RouteTrips("POST /api/v1/authentication/signup/", trips: 14, reads: 2, writes: 2) { server in
+            let client = try await Client(server, name: "u" + newUID().lowercased())
+            return Request(client, .post, "/api/v1/authentication/signup/", client.signUp)
+        },
+        RouteTrips("POST /api/v1/authentication/login_challenge/", trips: 1, reads: 1) { server in
+            let client = try await server.somebody()
+            return Request(client, .post, "/api/v1/authentication/login_challenge/", ["username": .text(client.name)])
+        },
+        RouteTrips("POST /api/v1/authentication/login/", trips: 6, reads: 1, writes: 1) { server in
+            let client = try await server.somebody()
+            return Request(client, .post, "/api/v1/authentication/login/", client.signed(try await client.loginResponse()))
+        },
+        RouteTrips("POST /api/v1/authentication/logout/", trips: 3, reads: 1, writes: 1) { server in
+            Request(try await server.somebody(), .post, "/api/v1/authentication/logout/")
+        },
+        RouteTrips("POST /api/v1/authentication/change_password/", trips: 13, reads: 2, writes: 2) { server in
+            let client = try await server.somebody()
+            let new = SigningKey(seed: Sodium.blake2b(Array(newUID().utf8)))
+            let response = try await client.loginResponse([
+                "action": "changePassword", "loginPubkey": .bytes(new.publicKey), "encryptedContent": .bytes([9]),
+            ])
+            return Request(client, .post, "/api/v1/authentication/change_password/", client.signed(response))
+        },
+        RouteTrips("POST /api/v1/authentication/dashboard_url/", trips: 3, reads: 1) { server in
+            Request(try await server.somebody(), .post, "/api/v1/authentication/dashboard_url/")
+        },
+        RouteTrips("POST /api/v1/test/authentication/reset/", trips: 9, reads: 1, writes: 1) { server in
+            let client = try await Client(server, name: "test_user_" + newUID().lowercased())
+            _ = try await client.post("/api/v1/authentication/signup/", client.signUp)
+            return Request(client, .post, "/api/v1/test/authentication/reset/", client.signUp)
+        },
+    ]
+
+    private static let collections = [
+        RouteTrips("GET /api/v1/collection/", trips: 8, reads: 1) { server in
+            let client = try await server.somebody()
+            _ = try await client.makeCollection()
+            return Request(client, .get, "/api/v1/collection/")
+        },
+        RouteTrips("GET /api/v1/collection/", "when nothing has changed", trips: 1, reads: 1) { server in
+            let client = try await server.somebody()
+            _ = try await client.makeCollection()
+            let stoken = try await client.get("/api/v1/collection/").value["stoken"]?.text ?? ""
+            return Request(client, .get, "/api/v1/collection/?stoken=\(stoken)")
+        },
+        RouteTrips("POST /api/v1/collection/list_multi/", trips: 8, reads: 1) { server in
+            let client = try await server.somebody()
+            _ = try await client.makeCollection()
+            return Request(client, .post, "/api/v1/collection/list_multi/", ["collectionTypes": [client.type]])
+        },
+        RouteTrips("POST /api/v1/collection/", trips: 6, reads: 1, writes: 1) { server in
+            let client = try await server.somebody()
+            return Request(client, .post, "/api/v1/collection/", client.creation(newUID()))
+        },
+        RouteTrips("GET \(collection)", trips: 6, reads: 1) { server in
+            let client = try await server.somebody()
+            return Request(client, .get, try await client.filled(1).path)
+        },
+        RouteTrips("GET \(collection)audit/", trips: 7, reads: 1) { server in
+            let client = try await server.somebody()
+            return Request(client, .get, try await client.filled(1).path + "audit/")
+        },
+    ]
+
+    private static let items = [
+        RouteTrips("GET \(collection)item/", trips: 1, reads: 1) { server in
+            let client = try await server.somebody()
+            return Request(client, .get, try await client.filled(50).path + "item/?limit=30")
+        },
+        RouteTrips("GET \(collection)item/", "after a stoken", trips: 2, reads: 2) { server in
+            let client = try await server.somebody()
+            let path = try await client.filled(50).path + "item/"
+            let stoken = try await client.get(path + "?limit=30").value["stoken"]?.text ?? ""
+            return Request(client, .get, path + "?stoken=\(stoken)")
+        },
+        RouteTrips("GET \(collection)item/", "when nothing has changed", trips: 1, reads: 1) { server in
+            let client = try await server.somebody()
+            let path = try await client.filled(1).path + "item/"
+            let stoken = try await client.get(path).value["stoken"]?.text ?? ""
+            return Request(client, .get, path + "?stoken=\(stoken)")
+        },
+        RouteTrips("GET \(collection)item/{item_uid}/", trips: 1, reads: 1) { server in
+            let client = try await server.somebody()
+            let (path, items) = try await client.filled(2)
+            return Request(client, .get, path + "item/\(items[0]["uid"]?.text ?? "")/")
+        },
+        RouteTrips("GET \(collection)item/{item_uid}/revision/", trips: 7, reads: 1) { server in
+            let client = try await server.somebody()
+            let (path, items) = try await client.filled(2)
+            return Request(client, .get, path + "item/\(items[0]["uid"]?.text ?? "")/revision/")
+        },
+        RouteTrips("POST \(collection)item/fetch_updates/", "of 50 items that have not changed", trips: 1, reads: 1) { server in
+            let client = try await server.somebody()
+            let (path, items) = try await client.filled(50)
+            let known = items.map { ["uid": $0["uid"] ?? nil, "etag": $0["content"]?["uid"] ?? nil] as Value }
+            return Request(client, .post, path + "item/fetch_updates/", .list(known))
+        },
+        RouteTrips("POST \(collection)item/fetch_updates/", "of 50 items that have changed", trips: 1, reads: 1) { server in
+            let client = try await server.somebody()
+            let (path, items) = try await client.filled(50)
+            let known = items.map { ["uid": $0["uid"] ?? nil, "etag": .text(newUID())] as Value }
+            return Request(client, .post, path + "item/fetch_updates/", .list(known))
+        },
+    ]
+
+    private static let commits = [
+        RouteTrips("POST \(collection)item/batch/", "of one new item", trips: 3, reads: 1, writes: 1) { server in
+            let client = try await server.somebody()
+            return Request(client, .post, try await client.filled(1).path + "item/batch/", ["items": .list(RouteTrips.new(1, client))])
+        },
+        RouteTrips("POST \(collection)item/batch/", "of 50 items, sent again", trips: 8, reads: 1, writes: 1) { server in
+            let client = try await server.somebody()
+            let (path, items) = try await client.filled(50)
+            return Request(client, .post, path + "item/batch/", ["items": .list(items)])
+        },
+        RouteTrips("POST \(collection)item/transaction/", trips: 3, reads: 1, writes: 1) { server in
+            let client = try await server.somebody()
+            return Request(
+                client, .post, try await client.filled(1).path + "item/transaction/", ["items": .list(RouteTrips.new(5, client))])
+        },
+    ]
+
+    private static func new(_ count: Int, _ client: Client) -> [Value] { ServerTests.items(count, of: client) }
+
+    private static let chunks = [
+        RouteTrips("PUT \(collection)item/{item_uid}/chunk/{chunk_uid}/", trips: 6, reads: 1, writes: 1) { server in
+            let client = try await server.somebody()
+            return Request(client, .put, try await client.filled(1).path + "item/any/chunk/\(newUID())/", body: [1, 2])
+        },
+        RouteTrips("GET \(collection)item/{item_uid}/chunk/{chunk_uid}/download/", trips: 5, reads: 1) { server in
+            let client = try await server.somebody()
+            let path = try await client.filled(1).path + "item/any/chunk/\(newUID())/"
+            _ = try await client.call(.put, path, body: [1, 2])
+            return Request(client, .get, path + "download/")
+        },
+    ]
+
+    private static let members = [
+        RouteTrips("GET \(collection)member/", trips: 5, reads: 1) { server in
+            let client = try await server.somebody()
+            return Request(client, .get, try await client.filled(1).path + "member/")
+        },
+        RouteTrips("POST \(collection)member/leave/", trips: 6, reads: 1, writes: 1) { server in
+            let circle = try await server.circle()
+            return Request(try circle[.reader], .post, circle.path + "/member/leave/")
+        },
+        RouteTrips("DELETE \(collection)member/{username}/", trips: 12, reads: 1, writes: 1) { server in
+            let circle = try await server.circle()
+            return Request(try circle[.owner], .delete, circle.path + "/member/\(try circle[.reader].name)/")
+        },
+        RouteTrips("PATCH \(collection)member/{username}/", trips: 12, reads: 1, writes: 1) { server in
+            let circle = try await server.circle()
+            return Request(try circle[.owner], .patch, circle.path + "/member/\(try circle[.reader].name)/", ["accessLevel": 2])
+        },
+    ]
+
+    private static let invitations = [
+        RouteTrips("GET /api/v1/invitation/incoming/", trips: 3, reads: 1) { server in
+            Request(try await server.invited().guest, .get, "/api/v1/invitation/incoming/")
+        },
+        RouteTrips("GET /api/v1/invitation/incoming/{invitation_uid}/", trips: 3, reads: 1) { server in
+            let (_, guest, uid) = try await server.invited()
+            return Request(guest, .get, "/api/v1/invitation/incoming/\(uid)/")
+        },
+        RouteTrips("DELETE /api/v1/invitation/incoming/{invitation_uid}/", trips: 8, reads: 1, writes: 1) { server in
+            let (_, guest, uid) = try await server.invited()
+            return Request(guest, .delete, "/api/v1/invitation/incoming/\(uid)/")
+        },
+        RouteTrips("POST /api/v1/invitation/incoming/{invitation_uid}/accept/", trips: 8, reads: 1, writes: 1) { server in
+            let (_, guest, uid) = try await server.invited()
+            return Request(guest, .post, "/api/v1/invitation/incoming/\(uid)/accept/", guest.acceptance)
+        },
+        RouteTrips("GET /api/v1/invitation/outgoing/", trips: 3, reads: 1) { server in
+            Request(try await server.invited().owner, .get, "/api/v1/invitation/outgoing/")
+        },
+        RouteTrips("POST /api/v1/invitation/outgoing/", trips: 11, reads: 1, writes: 1) { server in
+            let (owner, guest) = (try await server.somebody(), try await server.somebody())
+            let body = owner.invitation(newUID(), to: guest, try await owner.makeCollection())
+            return Request(owner, .post, "/api/v1/invitation/outgoing/", body)
+        },
+        RouteTrips("GET /api/v1/invitation/outgoing/fetch_user_profile/", trips: 4, reads: 1) { server in
+            let (owner, guest) = (try await server.somebody(), try await server.somebody())
+            return Request(owner, .get, "/api/v1/invitation/outgoing/fetch_user_profile/?username=\(guest.name)")
+        },
+        RouteTrips("DELETE /api/v1/invitation/outgoing/{invitation_uid}/", trips: 8, reads: 1, writes: 1) { server in
+            let (owner, _, uid) = try await server.invited()
+            return Request(owner, .delete, "/api/v1/invitation/outgoing/\(uid)/")
+        },
+    ]
+}
+
+extension TestServer {
+    /// Somebody who was invited, by whom, and the invitation.
+    fileprivate func invited() async throws -> (owner: Client, guest: Client, uid: String) {
+        let (owner, guest) = (try await somebody(), try await somebody())
+        return (owner, guest, try await owner.invite(guest, to: owner.makeCollection()))
+    }
+}
