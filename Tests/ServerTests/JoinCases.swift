@@ -93,7 +93,7 @@ extension Client {
 
 extension TestServer {
     /// The path of a new link that is good for one account.
-    fileprivate func link() async throws -> String {
+    func link() async throws -> String {
         let made = try await SignupLinks(wiring.node.database).make(for: nil, uses: 1, until: nil, at: Timestamp(rawValue: 0))
         return "/join/" + (try #require(made).secret)
     }

@@ -31,11 +31,15 @@ extension RouteTrips {
     private static let operations = [
         RouteTrips("GET /health", trips: 0, reads: 0) { Request(try await Client($0), .get, "/health") },
         RouteTrips("GET /live", trips: 0, reads: 0) { Request(try await Client($0), .get, "/live") },
-        RouteTrips("GET /ready", trips: 0, reads: 0) { Request(try await Client($0), .get, "/health") },
+        RouteTrips("GET /ready", trips: 0, reads: 0) { Request(try await Client($0), .get, "/ready") },
         RouteTrips("GET /metrics", trips: 0, reads: 0) {
             Request(try await Client($0).sending(.authorization, "Bearer seen"), .get, "/metrics")
         },
         RouteTrips("GET /", trips: 0, reads: 0) { Request(try await Client($0), .get, "/") },
+        RouteTrips("GET /join/{secret}", trips: 1, reads: 1) { Request(try await Client($0), .get, try await $0.link()) },
+        RouteTrips("POST /join/{secret}", "without a name", trips: 4, reads: 2) {
+            Request(try await Client($0), .post, try await $0.link(), expecting: 400)
+        },
         RouteTrips("GET /openapi.json", trips: 0, reads: 0) { Request(try await Client($0), .get, "/openapi.json") },
         RouteTrips("GET \(probe)", "of a doctor that nobody has called", trips: 0, reads: 0) {
             Request(try await Client($0), .get, "/api/v1/doctor/none/echo/", expecting: 404)
