@@ -239,7 +239,7 @@ def template(options: argparse.Namespace) -> None:
             succeeds(apus(options.apus, "config", "--check", scratch.file("one.env", more + line + "\n")), line)
 
 
-@test("the options of serve, the table of the README and the list of settings name the same things")
+@test("the options of serve, the page of options and the list of settings name the same things")
 def lists(options: argparse.Namespace) -> None:
     settings = told(options)["settings"]
     dump = json.loads(subprocess.run([options.apus, "--experimental-dump-help"], capture_output=True, check=True).stdout)
@@ -255,9 +255,10 @@ def lists(options: argparse.Namespace) -> None:
             found = json.loads(apus(options.apus, "config", "--json", flag, *value).stdout)
             source, = [other["source"] for other in found["settings"] if other["name"] == setting["name"]]
             equal(source, "command line", flag)
-    readme = (ROOT / "README.md").read_text()
-    missing = [setting for setting in settings.values() if f"`{setting.get('flag') or setting['name']}" not in readme]
-    equal([setting["name"] for setting in missing], [], "settings that the README does not name")
+    page = subprocess.run([options.apus, "config", "--markdown"], capture_output=True, check=True, text=True).stdout
+    equal((ROOT / "ops" / "docs" / "options.md").read_text(), page, "ops/docs/options.md")
+    missing = [name for name, setting in settings.items() if f"`{name}`" not in page or f"`{setting.get('flag', name)}`" not in page]
+    equal(missing, [], "settings that the page does not name")
 
 
 def good_value(setting: dict[str, Any]) -> str:
