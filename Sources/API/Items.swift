@@ -74,6 +74,9 @@ extension API {
         return try await answer(page, to: call)
     }
 
+    /// Of how many items updates are told at once.
+    private static let updatesAtOnce = 200
+
     /// `POST collection/UID/item/fetch_updates/`
     func fetchUpdates(_ call: Call) async throws -> Response {
         var validation = Validation()
@@ -84,14 +87,14 @@ extension API {
         }
         let stoken = call.query["stoken"].flatMap { $0.isEmpty ? nil : $0 }
         func ahead(_ inquiry: inout Ahead) {
-            guard let known = try? asked.get(), known.count <= 200 else { return }
+            guard let known = try? asked.get(), known.count <= Self.updatesAtOnce else { return }
             inquiry.access(to: call.collection)
             inquiry.updates(of: call.collection, to: known.etags, after: stoken, prefetch)
         }
         let page = try await read(call, ahead: ahead) { snapshot, user in
             let collection = try snapshot.access(to: call.collection, by: user.user)
             let known = try asked.get()
-            guard known.count <= 200 else { throw APIError.tooManyItems }
+            guard known.count <= Self.updatesAtOnce else { throw APIError.tooManyItems }
             let start = try snapshot.start(stoken)
             let page = try snapshot.updates(of: collection, to: known.etags, after: start, prefetch)
             return try snapshot.itemList(page, from: stoken, prefetch)
