@@ -8,23 +8,23 @@
 /// protocol is here: what is in the log has happened.
 ///
 /// A new event type gets a case in ``DjangoProjection/apply(_:_:)`` and its statements in the file of its subject.
-public import Database
+package import Database
 internal import Domain
-public import EventLog
+package import EventLog
 
 /// The projection into the Django-compatible tables.
-public struct DjangoProjection: Sendable {
+package struct DjangoProjection: Sendable {
     let stokens: StokenSealer
 
     /// - Parameter stokens: gives each position its stoken.
-    public init(stokens: StokenSealer) {
+    package init(stokens: StokenSealer) {
         self.stokens = stokens
     }
 
     /// Applies the next events, and moves the checkpoint to the last of them.
     ///
     /// - Throws: `DatabaseFault` when the first event is not the next one, or when one cannot be applied.
-    public func apply(_ events: [RecordedEvent], _ connection: any Connection) throws {
+    package func apply(_ events: [RecordedEvent], _ connection: any Connection) throws {
         let look = Look(at: events)
         try connection.run(look.queries)
         try apply(events, look, connection)
@@ -85,7 +85,7 @@ public struct DjangoProjection: Sendable {
     /// Applies the events that come next in the log, which lies beside the tables, in the caller's transaction.
     ///
     /// - Returns: false where there are none.
-    public func applyNext(_ connection: any Connection) throws -> Bool {
+    package func applyNext(_ connection: any Connection) throws -> Bool {
         guard let checkpoint = try Checkpoint(connection) else {
             throw DatabaseFault(.corrupt, "the read model has no checkpoint row")
         }
@@ -96,7 +96,7 @@ public struct DjangoProjection: Sendable {
     }
 
     /// Brings the tables to the end of the log, which lies beside them, in the caller's transaction.
-    public func applyRest(_ connection: any Connection) throws {
+    package func applyRest(_ connection: any Connection) throws {
         while try applyNext(connection) {}
     }
 

@@ -1,19 +1,19 @@
-public import Domain
+package import Domain
 internal import Database
 internal import EventLog
 
 /// An event that a projector cannot apply: it stands before it, since nothing is skipped.
-public struct Obstacle: Hashable, Sendable, CustomStringConvertible {
-    public let position: Position
+package struct Obstacle: Hashable, Sendable, CustomStringConvertible {
+    package let position: Position
     /// The event's type in the log.
-    public let type: String
+    package let type: String
     /// Why it cannot be applied, without SQL and values.
-    public let cause: String
+    package let cause: String
     /// What the operator can do.
-    public let remedy: String
+    package let remedy: String
 
     /// All of it in one sentence for people.
-    public var description: String {
+    package var description: String {
         "event \(position.rawValue) (\(type)) cannot be projected: \(cause); what comes after it waits. \(remedy)"
     }
 

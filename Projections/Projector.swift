@@ -1,8 +1,8 @@
-public import Database
+package import Database
 internal import Domain
-public import EventLog
-public import Logging
-public import ServiceLifecycle
+package import EventLog
+package import Logging
+import ServiceLifecycle
 internal import Sodium
 internal import Synchronization
 internal import Telemetry
@@ -18,7 +18,7 @@ internal import Telemetry
 /// A batch is bounded in number and in bytes. One that fails is halved, down to one event; so what cannot be applied, or not in
 /// time, holds up nothing that comes before it. An event that cannot be applied is never skipped: the projector stands before it,
 /// says so (``obstacle``), and tries again, while reads that need it are answered with an error.
-public actor Projector: Service {
+package actor Projector: Service {
     private static let batchLimit = 1000
     private static let batchBytes = 8 << 20
     /// How long a lease is good; a standby takes over this long after the last batch of a holder that died.
@@ -73,7 +73,7 @@ public actor Projector: Service {
     ///   - log: the log's database.
     ///   - replica: another database that the rows go into; nil for the log's own.
     ///   - reached: told the events of each batch when they are in the read model.
-    public init(
+    package init(
         log: any Database, replica: (any Database)? = nil, projection: DjangoProjection, logger: Logger,
         reached: @escaping @Sendable ([RecordedEvent]) -> Void
     ) {
@@ -88,19 +88,19 @@ public actor Projector: Service {
     }
 
     /// The event that keeps this projector from going on; nil while none does, and where another projector is active.
-    nonisolated public var obstacle: Obstacle? { standing.withLock { $0 } }
+    nonisolated package var obstacle: Obstacle? { standing.withLock { $0 } }
 
     /// Tells that there is something new in the log.
-    nonisolated public func wake() { wakeContinuation.yield() }
+    nonisolated package func wake() { wakeContinuation.yield() }
 
     /// Sets whether ``wake()`` is called for the appends of other processes too, from now on.
-    nonisolated public func isTold(_ isTold: Bool) {
+    nonisolated package func isTold(_ isTold: Bool) {
         self.isTold.withLock { $0 = isTold }
         wake()
     }
 
     /// Projects until the program shuts down, then gives the lease back.
-    public func run() async throws {
+    package func run() async throws {
         do {
             try await cancelWhenGracefulShutdown {
                 while true { try await self.turn() }

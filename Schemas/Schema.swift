@@ -2,10 +2,10 @@
 ///
 /// A file for each table and dialect. A new database is made by their newest form; an older one is brought there by
 /// upgrades. A program that finds a newer version than it knows stops.
-public import Database
+package import Database
 
 /// Creates the tables, and upgrades those of an earlier version.
-public enum Schema {
+package enum Schema {
     /// What makes a version of the version before it: scripts for tables. Functions are made anew by every upgrade.
     struct Upgrade {
         let version: Int64
@@ -53,14 +53,14 @@ public enum Schema {
     private static let sessionsByUser = "CREATE INDEX apus_session_user ON apus_session (user_id)"
 
     /// The version that this program makes and works with.
-    public static var version: Int64 { upgrades.last?.version ?? 1 }
+    package static var version: Int64 { upgrades.last?.version ?? 1 }
 
     /// Creates or upgrades what is there, in the caller's transaction: of several processes that come at once one does it,
     /// and the others find it done.
     ///
     /// - Throws: ``DatabaseFault`` when the database has a newer schema than this program knows, or holds tables that are
     ///   not ours.
-    public static func create(_ connection: any Connection, _ dialect: Dialect) throws {
+    package static func create(_ connection: any Connection, _ dialect: Dialect) throws {
         try create(connection, dialect, upgrades: upgrades)
     }
 
@@ -87,7 +87,7 @@ public enum Schema {
     /// - Returns: the version of its schema; nil where there are no tables.
     /// - Throws: ``DatabaseFault`` as ``create(_:_:)``.
     @discardableResult
-    public static func check(_ connection: any Connection) throws -> Int64? { try check(connection, newest: version) }
+    package static func check(_ connection: any Connection) throws -> Int64? { try check(connection, newest: version) }
 
     static func check(_ connection: any Connection, newest: Int64) throws -> Int64? {
         let tables = try connection.query(tables, []) { $0.text(0) }
@@ -115,7 +115,7 @@ public enum Schema {
     ///
     /// - Parameter inspect: looks at the tables once nobody writes into them any more, and before anything is changed.
     /// - Throws: ``DatabaseFault`` when the database is not one of the original in the version that this program knows.
-    public static func adopt(_ connection: any Connection, _ dialect: Dialect, inspect: () throws -> Void) throws {
+    package static func adopt(_ connection: any Connection, _ dialect: Dialect, inspect: () throws -> Void) throws {
         try takeOver(connection, dialect, from: .original, inspect)
         for script in schemaTable(dialect) + ApusTables.scripts(dialect) { try connection.run(script: script) }
         try connection.execute(Self.insertVersion, [.integer(version)])
@@ -135,7 +135,7 @@ public enum Schema {
     }
 
     /// Takes a database back that was handed back to the original, in the caller's transaction, like ``adopt(_:_:inspect:)``.
-    public static func adoptAgain(_ connection: any Connection, _ dialect: Dialect, inspect: () throws -> Void) throws {
+    package static func adoptAgain(_ connection: any Connection, _ dialect: Dialect, inspect: () throws -> Void) throws {
         try takeOver(connection, dialect, from: .originalAgain, inspect)
         try connection.run(script: "DROP TABLE apus_handed_back")
         if dialect == .sqlite { try connection.run(script: "DROP TRIGGER IF EXISTS apus_handed_back_event") }
@@ -145,7 +145,7 @@ public enum Schema {
 
     /// Begins to take over what the original has written into a database of ours, in the caller's transaction, like
     /// ``adopt(_:_:inspect:)``.
-    public static func adoptBeside(_ connection: any Connection, _ dialect: Dialect, inspect: () throws -> Void) throws {
+    package static func adoptBeside(_ connection: any Connection, _ dialect: Dialect, inspect: () throws -> Void) throws {
         try create(connection, dialect)
         guard try owner(connection) == .apus else { throw DatabaseFault(.corrupt, "somebody else adopts this database") }
         if dialect == .postgres { try connection.run(script: Original.lock) }
@@ -154,7 +154,7 @@ public enum Schema {
 
     /// Marks the database as handed back to the original, in the caller's transaction: nobody serves it until it is adopted
     /// again.
-    public static func handBack(_ connection: any Connection, _ dialect: Dialect) throws {
+    package static func handBack(_ connection: any Connection, _ dialect: Dialect) throws {
         try connection.run(script: "CREATE TABLE IF NOT EXISTS apus_handed_back (position BIGINT NOT NULL)")
         // Servers that still run cannot append any more.
         switch dialect {
@@ -169,7 +169,7 @@ public enum Schema {
     }
 
     /// Whose a database is.
-    public enum Owner: Sendable {
+    package enum Owner: Sendable {
         case apus
         case original
         /// It was handed back.
@@ -179,7 +179,7 @@ public enum Schema {
     /// Whose the database is; changes nothing.
     ///
     /// - Throws: ``DatabaseFault`` when it is neither ours nor one of the original in the version that this program knows.
-    public static func owner(_ connection: any Connection) throws -> Owner {
+    package static func owner(_ connection: any Connection) throws -> Owner {
         let found = Set(try connection.query(tables, []) { $0.text(0) })
         if found.contains("apus_schema"), !found.contains("apus_handed_back") { return .apus }
         try Original.check(found, connection)

@@ -1,24 +1,24 @@
-public import Database
+package import Database
 
 /// What an upgrade of a database would do.
-public struct UpgradePlan: Equatable, Sendable {
-    public struct Step: Equatable, Sendable {
-        public let version: Int64
+package struct UpgradePlan: Equatable, Sendable {
+    package struct Step: Equatable, Sendable {
+        package let version: Int64
         /// What it does, in words.
-        public let summary: String
+        package let summary: String
         /// The first release whose processes may run beside; nil where all may.
-        public let bearableFrom: String?
+        package let bearableFrom: String?
     }
 
     /// The version that the database has.
-    public let found: Int64
+    package let found: Int64
     /// The version that this program makes.
-    public let newest: Int64
-    public let steps: [Step]
+    package let newest: Int64
+    package let steps: [Step]
     /// Who serves the database now, in words; nil where it cannot know yet.
-    public let processes: [String]?
+    package let processes: [String]?
     /// Those of them that a step would take something from.
-    public let inTheWay: [String]
+    package let inTheWay: [String]
 }
 
 extension Schema {
@@ -26,7 +26,7 @@ extension Schema {
     ///
     /// - Returns: nil where there are no tables yet.
     /// - Throws: `DatabaseFault` as ``check(_:)``.
-    public static func plan(_ connection: any Connection) throws -> UpgradePlan? {
+    package static func plan(_ connection: any Connection) throws -> UpgradePlan? {
         try plan(connection, upgrades: upgrades)
     }
 

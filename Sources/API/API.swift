@@ -9,15 +9,15 @@
 /// token was found good (``BodyReader``).
 ///
 /// Where to add an endpoint: a handler in the file of its subject, and a line in ``Routes``.
-public import Domain
+package import Domain
 internal import EventLog
-public import Gateway
-public import ReadModel
-public import Sodium
-public import Telemetry
+package import Gateway
+package import ReadModel
+package import Sodium
+package import Telemetry
 
 /// Who may make an account.
-public enum SignupPolicy: String, CaseIterable, Sendable {
+package enum SignupPolicy: String, CaseIterable, Sendable {
     case closed
     /// Who has a link of `apus user invite`.
     case invite
@@ -25,44 +25,44 @@ public enum SignupPolicy: String, CaseIterable, Sendable {
 }
 
 /// What an operator can set about the API.
-public struct APISettings: Sendable {
-    public var signup = SignupPolicy.closed
+package struct APISettings: Sendable {
+    package var signup = SignupPolicy.closed
     /// The test reset route, and logins signed for any host: for client test suites only.
-    public var isDebug = false
+    package var isDebug = false
     /// Whether a change of password ends the user's other sessions.
-    public var endsSessions = true
+    package var endsSessions = true
     /// The hosts that are served; nil for any.
-    public var allowedHosts: AllowedHosts?
+    package var allowedHosts: AllowedHosts?
     /// What clients call the server; logins may be signed for it as well as for the request's Host.
-    public var publicAddress: PublicAddress?
+    package var publicAddress: PublicAddress?
     /// The address of a user's dashboard, `{username}` standing for the name.
-    public var dashboardURL: String?
+    package var dashboardURL: String?
     /// How long a login challenge is good, in seconds.
-    public var challengeSeconds: Int64 = 60
+    package var challengeSeconds: Int64 = 60
     /// The longest request body.
-    public var bodyLimitBytes = 75_000_000
+    package var bodyLimitBytes = 75_000_000
     /// The longest content of a chunk.
-    public var chunkLimitBytes = 32 << 20
+    package var chunkLimitBytes = 32 << 20
     /// Whether all requests come through a proxy, which tells clients' addresses and numbers the requests.
-    public var isProxied = false
+    package var isProxied = false
     /// Whether the log tells users' numbers and clients' addresses.
-    public var logsClients = false
+    package var logsClients = false
     /// How often strangers may try something.
-    public var limits = LimitSettings()
+    package var limits = LimitSettings()
     /// Which addresses of clients are kept with what they write.
-    public var addresses = RecordedAddresses.none
+    package var addresses = RecordedAddresses.none
     /// The most items in a batch or transaction.
-    public var batchLimit = 10_000
+    package var batchLimit = 10_000
     /// Whether the API's own routes are there: not in a process that is a gateway only.
-    public var isFrontEnd = true
+    package var isFrontEnd = true
     /// What the metrics are shown for where clients are; nil for not at all.
-    public var metricsToken: Hidden<String>?
+    package var metricsToken: Hidden<String>?
 
-    public init() {}
+    package init() {}
 }
 
 /// Everything that handlers work with.
-public struct API: Sendable {
+package struct API: Sendable {
     let readModel: ReadModel
     let door: Door
     let sessions: Sessions
@@ -85,7 +85,7 @@ public struct API: Sendable {
     ///   - limits: what strangers may try; the same for all that answers in a process.
     ///   - clock: the present moment.
     ///   - readings: what stands beside the metrics that are kept, asked for when somebody looks.
-    public init(
+    package init(
         readModel: ReadModel, door: Door, sessions: Sessions, signupLinks: SignupLinks, renewals: TokenRenewals,
         realTime: RealTime, readiness: Readiness, settings: APISettings, admission: Admission, secret: [UInt8],
         limits: Limits, clock: @escaping @Sendable () -> Timestamp, readings: @escaping @Sendable () async -> [Reading]

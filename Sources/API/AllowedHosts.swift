@@ -2,7 +2,7 @@ internal import HTTPTypes
 internal import Hummingbird
 
 /// Which Host headers are answered (`http-allowed-hosts`). Ports do not matter.
-public struct AllowedHosts: Sendable {
+package struct AllowedHosts: Sendable {
     enum Verdict {
         case served
         case refused
@@ -22,7 +22,7 @@ public struct AllowedHosts: Sendable {
     ///   `*` for any host.
     /// - Returns: nil where all hosts are allowed.
     /// - Throws: ``NoHost`` for what is neither.
-    public init?(_ patterns: [String]) throws(NoHost) {
+    package init?(_ patterns: [String]) throws(NoHost) {
         var read: Set<Pattern> = []
         for text in patterns where !text.isEmpty {
             if text == "*" { return nil }
@@ -37,8 +37,8 @@ public struct AllowedHosts: Sendable {
     }
 
     /// A text that is no host.
-    public struct NoHost: Error, Sendable {
-        public let text: String
+    package struct NoHost: Error, Sendable {
+        package let text: String
     }
 
     func check(_ host: HostName?, _ request: Request) -> Verdict {

@@ -2,7 +2,7 @@ internal import HTTPTypes
 internal import NIOCore
 
 /// Which addresses of clients are kept with what they write.
-public enum RecordedAddresses: Sendable {
+package enum RecordedAddresses: Sendable {
     case none
     /// That of the connection.
     case ofConnections

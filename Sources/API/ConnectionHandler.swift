@@ -1,5 +1,5 @@
-public import NIOCore
-public import NIOHTTP1
+package import NIOCore
+package import NIOHTTP1
 internal import Gateway
 internal import Telemetry
 
@@ -8,11 +8,11 @@ internal import Telemetry
 /// `Connection: close` in any spelling, HTTP/1.0, and no close before what was written has gone out and been read.
 ///
 /// To be added behind Hummingbird's codec; it puts itself before that, where the version of a request can be seen.
-public final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
-    public typealias InboundIn = HTTPServerRequestPart
-    public typealias InboundOut = HTTPServerRequestPart
-    public typealias OutboundIn = HTTPServerResponsePart
-    public typealias OutboundOut = HTTPServerResponsePart
+package final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
+    package typealias InboundIn = HTTPServerRequestPart
+    package typealias InboundOut = HTTPServerRequestPart
+    package typealias OutboundIn = HTTPServerResponsePart
+    package typealias OutboundOut = HTTPServerResponsePart
 
     /// How long a peer may take none of the bytes that wait for it before the connection is closed all the same.
     private static let stalled = TimeAmount.seconds(30)
@@ -73,12 +73,12 @@ public final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHand
     }
 
     /// - Parameter upgrades: whether the connection may become a WebSocket.
-    public init(_ admission: Admission, upgrades: Bool) {
+    package init(_ admission: Admission, upgrades: Bool) {
         self.admission = admission
         self.upgrades = upgrades
     }
 
-    public func handlerAdded(context: ChannelHandlerContext) {
+    package func handlerAdded(context: ChannelHandlerContext) {
         guard !isInPlace else {
             self.context = context
             return
@@ -99,9 +99,9 @@ public final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHand
         } catch { context.close(promise: nil) }
     }
 
-    public func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+    package func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
 
-    public func channelActive(context: ChannelHandlerContext) {
+    package func channelActive(context: ChannelHandlerContext) {
         let connection = ClientConnection(context.channel, self)
         guard admission.connections.admit(connection) else {
             Telemetry.http.refusals[.connections].increment()
@@ -113,7 +113,7 @@ public final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHand
         context.fireChannelActive()
     }
 
-    public func channelInactive(context: ChannelHandlerContext) {
+    package func channelInactive(context: ChannelHandlerContext) {
         if let connection {
             connection.abandon()
             connection.detach()
@@ -152,7 +152,7 @@ public final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHand
 
 // What comes.
 extension ConnectionHandler {
-    public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !isLingering else { return }
         switch unwrapInboundIn(data) {
         case .head(let sent):
@@ -236,7 +236,7 @@ extension ConnectionHandler {
         context.writeAndFlush(wrapOutboundOut(.head(.init(version: .http1_1, status: .continue))), promise: nil)
     }
 
-    public func channelReadComplete(context: ChannelHandlerContext) {
+    package func channelReadComplete(context: ChannelHandlerContext) {
         passPieces(context)
         arrival.pauses(at: context.eventLoop.now)
         if arrival.isAwaited { lookOut(context) }
@@ -244,7 +244,7 @@ extension ConnectionHandler {
         if isLingering { context.read() }
     }
 
-    public func read(context: ChannelHandlerContext) {
+    package func read(context: ChannelHandlerContext) {
         guard !body.isHeldBack || body.isThere || isLingering else {
             isReadHeldBack = true
             return
@@ -253,7 +253,7 @@ extension ConnectionHandler {
         context.read()
     }
 
-    public func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if let event = event as? ChannelEvent, event == .inputClosed {
             if isLingering { return context.close(promise: nil) }
             let connection = connection
@@ -284,7 +284,7 @@ extension ConnectionHandler {
 
 // What goes.
 extension ConnectionHandler {
-    public func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+    package func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         let written = promise ?? context.eventLoop.makePromise()
         pendingWrites += 1
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
@@ -337,7 +337,7 @@ extension ConnectionHandler {
     }
 
     /// A close of the whole connection waits for what is being written.
-    public func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+    package func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
         guard mode == .all, pendingWrites > 0, context.channel.isActive else { return context.close(mode: mode, promise: promise) }
         guard let deferredClose else {
             deferredClose = promise ?? context.eventLoop.makePromise()

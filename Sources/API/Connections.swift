@@ -1,23 +1,23 @@
-public import HummingbirdCore
+import HummingbirdCore
 internal import Logging
 internal import NIOCore
 internal import Synchronization
 
 /// The connections of clients. Whoever is connected is served on; where there is no room, newcomers take the places of those
 /// who are not known and ask for nothing, or are refused.
-public final class Connections: Sendable {
+package final class Connections: Sendable {
     /// How many connections there may be.
-    public struct Limits: Sendable {
-        public let all: Int
+    package struct Limits: Sendable {
+        package let all: Int
         /// Of clients that have not shown a token yet.
-        public let strangers: Int
+        package let strangers: Int
         /// Of such clients from one address; as many as ``strangers`` where a proxy stands before all.
-        public let perAddress: Int
+        package let perAddress: Int
 
         /// - Parameters:
         ///   - all: below what the process may open.
         ///   - isProxied: whether all come from a proxy's address.
-        public init(all: Int, isProxied: Bool) {
+        package init(all: Int, isProxied: Bool) {
             self.all = all
             strangers = max(1, min(all * 3 / 4, Self.strangersLimit))
             perAddress = isProxied ? strangers : max(1, strangers / 2)
@@ -48,7 +48,7 @@ public final class Connections: Sendable {
     }
 
     /// How many there are.
-    public var count: Int { state.withLock { $0.all.count } }
+    package var count: Int { state.withLock { $0.all.count } }
 
     /// The connection of a channel, while it is open.
     func connection(of channel: any Channel) -> ClientConnection? { state.withLock { $0.all[ObjectIdentifier(channel)] } }
@@ -123,18 +123,18 @@ public final class Connections: Sendable {
 
 /// Whether more connections are taken from the operating system. Refused ones are open for a moment too; while there are too
 /// many of them, the others wait there, and cost nothing.
-public struct AcceptedConnections: AvailableConnectionsDelegate {
+package struct AcceptedConnections: AvailableConnectionsDelegate {
     /// How many may be open beyond those that are let in: within what is kept free for the rest of the program.
     private static let margin = 16
 
     private let limit: Int
     private var open = 0
 
-    public init(_ connections: Connections) { limit = connections.limits.all + Self.margin }
+    package init(_ connections: Connections) { limit = connections.limits.all + Self.margin }
 
-    public mutating func connectionOpened() { open += 1 }
-    public mutating func connectionClosed() { open -= 1 }
-    public func isAcceptingNewConnections() -> Bool { open < limit }
+    package mutating func connectionOpened() { open += 1 }
+    package mutating func connectionClosed() { open -= 1 }
+    package func isAcceptingNewConnections() -> Bool { open < limit }
 }
 
 /// A connection of a client, as requests on it see it.

@@ -1,11 +1,11 @@
-public import Gateway
+package import Gateway
 
 extension MemoryBudget {
     /// What a gateway reserves its messages of: this budget, but no more than half of it, so that sockets that are not read leave
     /// enough for requests.
     ///
     /// A message that is longer than that has room when it is alone.
-    public func frames() -> Gateway.Holding {
+    package func frames() -> Gateway.Holding {
         let half = MemoryBudget(limitBytes: limitBytes / 2)
         return { [self] bytes in
             let bytes = min(bytes, half.limitBytes)

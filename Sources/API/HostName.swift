@@ -3,7 +3,7 @@ internal import NIOCore
 
 /// A host as people, clients and proxies write it, in the one form in which hosts are compared: lower case, without a final
 /// dot, an international name in its ASCII form (RFC 3490), an IPv6 address in its shortest form and without brackets.
-public struct HostName: Hashable, Sendable {
+package struct HostName: Hashable, Sendable {
     /// What a text may have, so that work on it is bounded: a name of 253 characters, each of which UTF-8 may need four bytes
     /// for, and a port.
     private static let limitBytes = 1024
@@ -13,9 +13,9 @@ public struct HostName: Hashable, Sendable {
     private static let separators = Set("/\\?#@[]:<>\"^`|%{},;&".utf8)
 
     /// The host, to be compared.
-    public let name: String
+    package let name: String
     /// The port, where one stands there.
-    public let port: Int?
+    package let port: Int?
 
     /// Whether it is an IPv6 address.
     var isAddress6: Bool { name.utf8.contains(UInt8(ascii: ":")) }
@@ -23,7 +23,7 @@ public struct HostName: Hashable, Sendable {
     /// Reads `name`, `name:port`, `[IPv6]` or `[IPv6]:port`, or an IPv6 address alone.
     ///
     /// - Returns: nil for what is no host.
-    public init?(_ text: String) {
+    package init?(_ text: String) {
         guard (1...Self.limitBytes).contains(text.utf8.count) else { return nil }
         let colons = text.utf8.count { $0 == UInt8(ascii: ":") }
         if text.utf8.first == UInt8(ascii: "[") {

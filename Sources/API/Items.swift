@@ -4,8 +4,8 @@ internal import EventLog
 internal import HTTPTypes
 internal import Hummingbird
 internal import MessagePack
-public import NIOCore
-public import ReadModel
+package import NIOCore
+package import ReadModel
 
 extension API {
     /// `GET collection/UID/item/`
@@ -143,7 +143,7 @@ extension API {
 
 extension API {
     /// A list of items as it goes over the wire in the frames of sockets. All their contents are at hand.
-    public static func itemList(_ items: [ItemContent], _ stoken: String?, _ isDone: Bool) -> ByteBuffer {
+    package static func itemList(_ items: [ItemContent], _ stoken: String?, _ isDone: Bool) -> ByteBuffer {
         var writer = AnswerWriter(capacity: 128 + items.reduce(0) { $0 + 512 + $1.wireBytes })
         writer.itemList(items, stoken, isDone: isDone, .auto)
         guard let buffer = writer.finish().buffer else { preconditionFailure("a frame is made in one piece") }

@@ -12,7 +12,7 @@ internal import Sodium
 ///
 /// Each process counts for itself too. A challenge is weighed against that alone, since it is cheap and asked for often: of several
 /// front ends each tells a stranger of so many names that nobody has, and a login is weighed against what all have counted.
-public struct Limits: Sendable {
+package struct Limits: Sendable {
     /// How long an address that a name has logged in from is known as its own.
     static let knownFor = Duration.seconds(30 * 86_400)
 
@@ -24,7 +24,7 @@ public struct Limits: Sendable {
     /// - Parameters:
     ///   - secret: the server's secret.
     ///   - shared: what other processes weigh against too; none where this process is alone.
-    public init(_ settings: LimitSettings, secret: [UInt8], shared: (any SharedWindows)?) {
+    package init(_ settings: LimitSettings, secret: [UInt8], shared: (any SharedWindows)?) {
         self.settings = settings
         key = Sodium.blake2b(secret, personalization: "apus-limits")
         self.shared = shared

@@ -1,23 +1,23 @@
 internal import Database
-public import HummingbirdCore
-public import Logging
-public import NIOCore
+package import HummingbirdCore
+package import Logging
+package import NIOCore
 internal import NIOPosix
 
 /// Works on a connection's requests on the connection's own event loop, from the first byte to the last: a request that waits for
 /// nothing wakes no thread.
-public struct LoopChannel<Base: ServerChildChannel>: ServerChildChannel {
-    public typealias Value = Base.Value
+package struct LoopChannel<Base: ServerChildChannel>: ServerChildChannel {
+    package typealias Value = Base.Value
 
     private let base: Base
     private let loops = EventLoops()
 
     /// - Parameter base: what is done with a connection.
-    public init(_ base: Base) { self.base = base }
+    package init(_ base: Base) { self.base = base }
 
-    public func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> { base.setup(channel: channel, logger: logger) }
+    package func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> { base.setup(channel: channel, logger: logger) }
 
-    public func handle(value: Value, logger: Logger) async {
+    package func handle(value: Value, logger: Logger) async {
         guard let loop = loops.executor(of: value.channel.eventLoop) else { return await base.handle(value: value, logger: logger) }
         await ReadingPlace.$current.withValue(loop.place) {
             await withTaskExecutorPreference(loop) { await base.handle(value: value, logger: logger) }

@@ -2,11 +2,11 @@ internal import Synchronization
 
 /// How many bytes may be in flight at one time: of bodies that are being read and worked on, and of answers that wait for
 /// those who asked.
-public final class MemoryBudget: Sendable {
-    public let limitBytes: Int
+package final class MemoryBudget: Sendable {
+    package let limitBytes: Int
     private let usedBytes = Mutex(0)
 
-    public init(limitBytes: Int) { self.limitBytes = limitBytes }
+    package init(limitBytes: Int) { self.limitBytes = limitBytes }
 
     /// Takes bytes of the budget, to be given back; false where there are not so many left.
     func take(_ bytes: Int) -> Bool {

@@ -1,14 +1,14 @@
 /// What clients call a server, as its operator says it.
-public struct PublicAddress: Hashable, Sendable {
+package struct PublicAddress: Hashable, Sendable {
     /// What logins may be signed for.
-    public let host: HostName
+    package let host: HostName
     /// The address as it was given, without a slash at its end and the scheme's own port: what people are told.
-    public let text: String
+    package let text: String
 
     /// Reads `https://host`, with a port and a path or without.
     ///
     /// - Returns: nil for what is no such address.
-    public init?(_ url: String) {
+    package init?(_ url: String) {
         guard let scheme = ["https": 443, "http": 80].first(where: { url.lowercased().hasPrefix($0.key + "://") }) else { return nil }
         let rest = url.dropFirst(scheme.key.count + "://".count)
         let authority = rest.prefix { !"/?#".contains($0) }

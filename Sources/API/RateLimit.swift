@@ -1,19 +1,19 @@
 /// How often something may happen: `count` times at once, and as often again over each window that follows, evenly.
-public struct RateLimit: Hashable, Sendable {
-    public let count: Int
-    public let window: Duration
+package struct RateLimit: Hashable, Sendable {
+    package let count: Int
+    package let window: Duration
 
     /// - Precondition: both are above 0.
-    public init(_ count: Int, in window: Duration) {
+    package init(_ count: Int, in window: Duration) {
         precondition(count > 0 && window > .zero, "a limit allows something, within some time")
         self.count = count
         self.window = window
     }
 
     /// Of the window, in microseconds.
-    public var windowMicroseconds: Int64 { window.microseconds }
+    package var windowMicroseconds: Int64 { window.microseconds }
     /// After how many microseconds what has happened once is forgotten.
-    public var intervalMicroseconds: Int64 { max(window.microseconds / Int64(count), 1) }
+    package var intervalMicroseconds: Int64 { max(window.microseconds / Int64(count), 1) }
 }
 
 extension Duration {
@@ -21,17 +21,17 @@ extension Duration {
 }
 
 /// What an operator can set about how often strangers may try something. Nil is for as often as they like.
-public struct LimitSettings: Sendable {
+package struct LimitSettings: Sendable {
     /// Failed logins of a name from an address.
-    public var logins: RateLimit? = RateLimit(50, in: .seconds(3600))
+    package var logins: RateLimit? = RateLimit(50, in: .seconds(3600))
     /// Failed logins of a name, from all addresses that it has not logged in from.
-    public var loginsOfName: RateLimit? = RateLimit(500, in: .seconds(3600))
+    package var loginsOfName: RateLimit? = RateLimit(500, in: .seconds(3600))
     /// Failed logins from an address, of all names that have not logged in from it.
-    public var loginsFromAddress: RateLimit? = RateLimit(500, in: .seconds(3600))
+    package var loginsFromAddress: RateLimit? = RateLimit(500, in: .seconds(3600))
     /// Sign-ups from an address.
-    public var signups: RateLimit? = RateLimit(300, in: .seconds(3600))
+    package var signups: RateLimit? = RateLimit(300, in: .seconds(3600))
     /// Invitations that a user sends.
-    public var invitations: RateLimit? = RateLimit(1000, in: .seconds(3600))
+    package var invitations: RateLimit? = RateLimit(1000, in: .seconds(3600))
 
-    public init() {}
+    package init() {}
 }

@@ -1,4 +1,4 @@
-public import ServiceLifecycle
+import ServiceLifecycle
 internal import Synchronization
 
 /// Whether a process can do its work, and what keeps it from it, in words for whoever runs it.
@@ -6,28 +6,28 @@ internal import Synchronization
 /// Pattern: each ``Check`` looks at one thing when somebody asks, as long as ``run()`` runs. All who ask while it looks share
 /// the answer, so that any number of them cost one look. One that has no answer in time is an answer too: the thing it looks
 /// at stands still.
-public final class Readiness: Service {
+package final class Readiness: Service {
     /// A look at one thing.
-    public struct Check: Sendable {
+    package struct Check: Sendable {
         let silence: String
         let look: @Sendable () async -> [Fault]
 
         /// - Parameters:
         ///   - silence: what is wrong when the look takes too long.
         ///   - look: what is wrong.
-        public init(silence: String, look: @escaping @Sendable () async -> [Fault]) {
+        package init(silence: String, look: @escaping @Sendable () async -> [Fault]) {
             self.silence = silence
             self.look = look
         }
     }
 
     /// Something that is wrong. The text is for everybody: it holds no address, name or value.
-    public struct Fault: Hashable, Sendable {
+    package struct Fault: Hashable, Sendable {
         let text: String
         /// Whether the process can do its work all the same.
         let isBearable: Bool
 
-        public init(_ text: String, isBearable: Bool = false) {
+        package init(_ text: String, isBearable: Bool = false) {
             self.text = text
             self.isBearable = isBearable
         }
@@ -36,10 +36,10 @@ public final class Readiness: Service {
     private let desks: [Desk]
     private let isDraining = Atomic(false)
 
-    public init(_ checks: [Check]) { desks = checks.map { Desk($0) } }
+    package init(_ checks: [Check]) { desks = checks.map { Desk($0) } }
 
     /// Says from now on that the process is about to end.
-    public func drain() { isDraining.store(true, ordering: .relaxed) }
+    package func drain() { isDraining.store(true, ordering: .relaxed) }
 
     /// What is wrong.
     func faults() async -> [Fault] {
@@ -51,7 +51,7 @@ public final class Readiness: Service {
     }
 
     /// Looks when it is asked to, until the program shuts down.
-    public func run() async throws {
+    package func run() async throws {
         await cancelWhenGracefulShutdown { [desks] in
             await withDiscardingTaskGroup { group in
                 for desk in desks { group.addTask { await desk.run() } }

@@ -1,4 +1,4 @@
-public import Hummingbird
+package import Hummingbird
 internal import Database
 internal import Domain
 internal import EventLog
@@ -9,11 +9,11 @@ internal import NIOCore
 internal import Telemetry
 
 /// What a request brings with it besides itself: the connection, so that it can become a WebSocket.
-public struct ConnectionContext: RequestContext {
-    public var coreContext: CoreRequestContextStorage
+package struct ConnectionContext: RequestContext {
+    package var coreContext: CoreRequestContextStorage
     let channel: any Channel
 
-    public init(source: ApplicationRequestContextSource) {
+    package init(source: ApplicationRequestContextSource) {
         coreContext = .init(source: source)
         channel = source.channel
     }
@@ -21,28 +21,28 @@ public struct ConnectionContext: RequestContext {
 
 /// Answers HTTP requests: hosts, CORS, the table of routes, bodies as far as they are let in, one exit for errors, one line in the
 /// log for each request.
-public struct Responder: HTTPResponder {
-    public typealias Context = ConnectionContext
+package struct Responder: HTTPResponder {
+    package typealias Context = ConnectionContext
 
     private let api: API
     private let routes: Routes
     private let hosts: AllowedHosts?
 
     /// Who asks.
-    public enum Audience: Sendable {
+    package enum Audience: Sendable {
         case clients
         /// Those who look after the server, by whatever name they call it.
         case operators
     }
 
-    public init(api: API, for audience: Audience = .clients) {
+    package init(api: API, for audience: Audience = .clients) {
         self.api = api
         routes = audience == .clients ? api.routes : .forOperators
         hosts = audience == .clients ? api.settings.allowedHosts : nil
     }
 
     /// The answer to a request. Never throws: every error is an answer.
-    public func respond(to request: Request, context: ConnectionContext) async throws -> Response {
+    package func respond(to request: Request, context: ConnectionContext) async throws -> Response {
         let start = ContinuousClock.now
         Telemetry.http.inFlight.increment()
         defer { Telemetry.http.inFlight.decrement() }

@@ -1,19 +1,19 @@
-public import Domain
-public import ReadModel
-public import ServiceLifecycle
+package import Domain
+package import ReadModel
+import ServiceLifecycle
 internal import Logging
 internal import Synchronization
 
 /// Prolongs the lives of tokens that were used, many at a time: no request waits for it, and reads do not turn into writes.
 /// Those that have expired it removes, in the beginning and once an hour.
-public final class TokenRenewals: Service {
+package final class TokenRenewals: Service {
     private let sessions: Sessions
     private let interval: Duration
     private static let sweepInterval = Duration.seconds(3600)
     private let clock: @Sendable () -> Timestamp
     private let used = Mutex<Set<ExactText>>([])
 
-    public init(sessions: Sessions, clock: @escaping @Sendable () -> Timestamp) {
+    package init(sessions: Sessions, clock: @escaping @Sendable () -> Timestamp) {
         self.sessions = sessions
         interval = sessions.renewalInterval
         self.clock = clock
@@ -22,7 +22,7 @@ public final class TokenRenewals: Service {
     func note(_ token: String) { used.withLock { _ = $0.insert(ExactText(token)) } }
 
     /// Writes down what was used since the last time.
-    public func flush() async throws {
+    package func flush() async throws {
         let tokens = used.withLock { used in
             defer { used = [] }
             return used.map(\.rawValue)
@@ -31,7 +31,7 @@ public final class TokenRenewals: Service {
     }
 
     /// Flushes at each interval, and at the end.
-    public func run() async throws {
+    package func run() async throws {
         do {
             try await cancelWhenGracefulShutdown { [interval] in
                 var swept: ContinuousClock.Instant?

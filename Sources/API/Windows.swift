@@ -1,15 +1,15 @@
 internal import Synchronization
 
 /// What is counted, and how it is told from all else.
-public struct Window: Hashable, Sendable {
+package struct Window: Hashable, Sendable {
     /// How long a key is.
-    public static let keyBytes = 16
+    package static let keyBytes = 16
 
     /// A keyed hash, which tells nobody what it is of.
-    public let key: [UInt8]
-    public let limit: RateLimit
+    package let key: [UInt8]
+    package let limit: RateLimit
 
-    public init(key: [UInt8], _ limit: RateLimit) {
+    package init(key: [UInt8], _ limit: RateLimit) {
         precondition(key.count == Self.keyBytes, "a window's key has \(Self.keyBytes) bytes")
         self.key = key
         self.limit = limit
@@ -17,8 +17,8 @@ public struct Window: Hashable, Sendable {
 }
 
 /// What is done with a window. All that is asked at one time is done, or nothing of it.
-public struct Weight: Hashable, Sendable {
-    public enum Action: Int, Sendable {
+package struct Weight: Hashable, Sendable {
+    package enum Action: Int, Sendable {
         /// It must have room; nothing changes.
         case look
         /// It must have room for one more, which is counted.
@@ -27,12 +27,12 @@ public struct Weight: Hashable, Sendable {
         case add
     }
 
-    public let action: Action
-    public let window: Window
+    package let action: Action
+    package let window: Window
     /// Whether the window has room for whoever is known by the mark that is asked with it.
-    public let isForStrangers: Bool
+    package let isForStrangers: Bool
 
-    public init(_ action: Action, _ window: Window, isForStrangers: Bool) {
+    package init(_ action: Action, _ window: Window, isForStrangers: Bool) {
         self.action = action
         self.window = window
         self.isForStrangers = isForStrangers
@@ -40,7 +40,7 @@ public struct Weight: Hashable, Sendable {
 }
 
 /// Windows that several processes weigh against.
-public protocol SharedWindows: Sendable {
+package protocol SharedWindows: Sendable {
     /// Does what is asked, in one step.
     ///
     /// - Parameter mark: the key of what makes somebody known (``remember(_:for:)``).

@@ -11,27 +11,27 @@
 ///
 /// A restored log begins a new epoch: clients that have seen what came after the backup are told so (`bad_stoken`), the
 /// others go on.
-public import Contents
-public import Database
-public import Domain
-public import EventLog
+package import Contents
+package import Database
+package import Domain
+package import EventLog
 internal import Foundation
 internal import Projections
 internal import Schemas
 internal import Sodium
 
 /// Takes backups.
-public struct Backup: Sendable {
+package struct Backup: Sendable {
     /// What was written.
-    public struct Report: Sendable {
+    package struct Report: Sendable {
         /// Where the log ended.
-        public var head: LogHead
+        package var head: LogHead
         /// How many contents of chunks lay in files.
-        public var files = 0
+        package var files = 0
         /// How many of those that should have were not there: `apus verify` names them.
-        public var missing = 0
+        package var missing = 0
         /// How many of those that were there are not what the log says: `apus verify` names them too.
-        public var changed = 0
+        package var changed = 0
     }
 
     static let format: Int64 = 1
@@ -40,7 +40,7 @@ public struct Backup: Sendable {
     private let chunks: ContentStores
     private let secret: Hidden<[UInt8]>
 
-    public init(of database: any Database, chunks: ContentStores, secret: [UInt8]) {
+    package init(of database: any Database, chunks: ContentStores, secret: [UInt8]) {
         self.database = database
         self.chunks = chunks
         self.secret = Hidden(secret)
@@ -49,7 +49,7 @@ public struct Backup: Sendable {
     /// Takes a backup while the server may go on.
     ///
     /// - Throws: ``BackupFault`` when a file of that name is there, or cannot be written; `DatabaseFault`.
-    public func write(to path: String, at time: Timestamp) async throws -> Report {
+    package func write(to path: String, at time: Timestamp) async throws -> Report {
         let file = try NewFile(path)
         do {
             let report = try await fill(file.temporaryPath, at: time)
@@ -229,7 +229,7 @@ public struct Backup: Sendable {
 }
 
 /// Why a backup is not taken or not restored. The description says what to do.
-public struct BackupFault: Error, CustomStringConvertible, Sendable {
-    public let description: String
+package struct BackupFault: Error, CustomStringConvertible, Sendable {
+    package let description: String
     init(_ description: String) { self.description = description }
 }

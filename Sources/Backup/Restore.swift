@@ -1,6 +1,6 @@
 internal import Contents
-public import Database
-public import Domain
+package import Database
+package import Domain
 internal import EventLog
 internal import Foundation
 internal import Replay
@@ -13,16 +13,16 @@ internal import Sodium
 /// what a replay of it gives. Only then does anything come to where a server looks for it. Until all is done the data folder
 /// holds a folder `restoring`, in which everything is made and beside which no server starts; what goes into PostgreSQL comes
 /// last, in one transaction.
-public struct Restore: Sendable {
+package struct Restore: Sendable {
     /// What was restored.
-    public struct Report: Sendable {
+    package struct Report: Sendable {
         /// When the backup was taken.
-        public var madeAt: Timestamp
+        package var madeAt: Timestamp
         /// How many events were replayed.
-        public var events = 0
-        public var files = 0
+        package var events = 0
+        package var files = 0
         /// What `apus verify` would say, where that was no reason to stop.
-        public var faults: [String] = []
+        package var faults: [String] = []
     }
 
     private struct Header: Sendable, Unprinted {
@@ -39,14 +39,14 @@ public struct Restore: Sendable {
     ///   - folder: the data folder.
     ///   - server: where database and log go; nil for SQLite in the folder.
     ///   - secret: the one that the server will be given; nil where it is kept in the folder.
-    public init(into folder: String, server: PostgresDatabase?, secret: [UInt8]?) {
+    package init(into folder: String, server: PostgresDatabase?, secret: [UInt8]?) {
         self.folder = folder
         self.server = server
         self.secret = secret.map { Hidden($0) }
     }
 
     /// Whether a restore into the folder was not finished.
-    public static func isUnfinished(in folder: String) -> Bool { FileManager.default.fileExists(atPath: folder + "/" + work) }
+    package static func isUnfinished(in folder: String) -> Bool { FileManager.default.fileExists(atPath: folder + "/" + work) }
 
     /// Restores a backup.
     ///
@@ -54,7 +54,7 @@ public struct Restore: Sendable {
     ///   - scratch: an empty database with the schema, which is filled.
     ///   - toleratesFaults: whether to go on where the log and the tables do not agree: they were so when the backup was taken.
     /// - Throws: ``BackupFault`` or `DatabaseFault`; then no server starts on what is there.
-    public func run(_ path: String, scratch: SQLiteDatabase, toleratesFaults: Bool, at time: Timestamp) async throws -> Report {
+    package func run(_ path: String, scratch: SQLiteDatabase, toleratesFaults: Bool, at time: Timestamp) async throws -> Report {
         try await requireEmpty()
         try Self.requireDatabase(path)
         let work = folder + "/" + Self.work

@@ -5,11 +5,11 @@
 /// notices of other processes can be missed, subscribers are told so, and look for themselves.
 ///
 /// Concurrency: subscribers are called by whoever posts, in the order in which they came, and neither wait nor fail.
-public import Domain
+package import Domain
 internal import Synchronization
 
 /// Something that happened.
-public enum Notice: Hashable, Sendable {
+package enum Notice: Hashable, Sendable {
     /// The log ends here now.
     case appended(upTo: Position)
     /// The tables have what happened up to here, and these collections are among what has changed since the last notice.
@@ -21,7 +21,7 @@ public enum Notice: Hashable, Sendable {
 }
 
 /// What a subscriber is told.
-public enum BulletinNews: Hashable, Sendable {
+package enum BulletinNews: Hashable, Sendable {
     case posted(Notice)
     /// What others post comes in from here on. What they posted before may have been missed: time to look.
     case began
@@ -30,7 +30,7 @@ public enum BulletinNews: Hashable, Sendable {
 }
 
 /// Where notices are posted and read.
-public protocol Bulletin: Sendable {
+package protocol Bulletin: Sendable {
     typealias Subscriber = @Sendable (BulletinNews) -> Void
 
     /// Tells everybody. Neither waits nor fails.
@@ -44,18 +44,18 @@ public protocol Bulletin: Sendable {
 }
 
 /// Notices inside of one process.
-public final class LocalBulletin: Bulletin {
+package final class LocalBulletin: Bulletin {
     private let subscribers = Mutex<[Subscriber]>([])
 
-    public let isHeard = true
+    package let isHeard = true
 
-    public init() {}
+    package init() {}
 
-    public func post(_ notices: [Notice]) {
+    package func post(_ notices: [Notice]) {
         for notice in notices { tell(.posted(notice)) }
     }
 
-    public func subscribe(_ subscriber: @escaping Subscriber) { subscribers.withLock { $0.append(subscriber) } }
+    package func subscribe(_ subscriber: @escaping Subscriber) { subscribers.withLock { $0.append(subscriber) } }
 
     func tell(_ news: BulletinNews) {
         for subscriber in subscribers.withLock({ $0 }) { subscriber(news) }

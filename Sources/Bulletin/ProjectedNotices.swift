@@ -1,11 +1,11 @@
 internal import Domain
-public import EventLog
+package import EventLog
 
 extension Notice {
     /// What there is to tell of events that are in the tables now.
     ///
     /// - Parameter records: at least one, in the order of the log.
-    public static func projected(_ records: [RecordedEvent]) -> [Notice] {
+    package static func projected(_ records: [RecordedEvent]) -> [Notice] {
         guard let last = records.last else { return [] }
         var collections: Set<CollectionUID> = []
         var users: Set<UserID> = []

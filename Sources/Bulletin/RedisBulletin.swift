@@ -1,5 +1,5 @@
-public import Redis
-public import ServiceLifecycle
+package import Redis
+import ServiceLifecycle
 internal import Domain
 internal import Sodium
 internal import Synchronization
@@ -7,7 +7,7 @@ internal import Synchronization
 /// Notices between processes, over one channel of Redis: a message for each post.
 ///
 /// What is posted here reaches the subscribers of this process without Redis, whether or not it is there.
-public final class RedisBulletin: Bulletin, Service {
+package final class RedisBulletin: Bulletin, Service {
     private let local = LocalBulletin()
     private let redis: Redis
     private let channel: String
@@ -16,23 +16,23 @@ public final class RedisBulletin: Bulletin, Service {
     private let isSubscribed = Atomic(false)
 
     /// - Parameter channel: the same in all processes on one log, and known to no others.
-    public init(_ redis: Redis, channel: String) {
+    package init(_ redis: Redis, channel: String) {
         self.redis = redis
         self.channel = channel
     }
 
-    public var isHeard: Bool { isSubscribed.load(ordering: .relaxed) }
+    package var isHeard: Bool { isSubscribed.load(ordering: .relaxed) }
 
-    public func post(_ notices: [Notice]) {
+    package func post(_ notices: [Notice]) {
         guard !notices.isEmpty else { return }
         local.post(notices)
         redis.publish(BulletinMessage(sender: name, notices: notices).bytes, to: channel)
     }
 
-    public func subscribe(_ subscriber: @escaping Subscriber) { local.subscribe(subscriber) }
+    package func subscribe(_ subscriber: @escaping Subscriber) { local.subscribe(subscriber) }
 
     /// Listens until the program shuts down.
-    public func run() async throws {
+    package func run() async throws {
         for await news in redis.subscribe(to: channel).cancelOnGracefulShutdown() {
             switch news {
             case .began:

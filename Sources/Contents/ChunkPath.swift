@@ -1,14 +1,14 @@
-public import Domain
+package import Domain
 internal import Sodium
 
 /// Where the file of a chunk lies, relative to the folder of all chunks. There is no other way to the name of a file: every
 /// text that comes from outside, from a table, a backup or a folder, goes through here.
-public struct ChunkPath: Hashable, Sendable {
+package struct ChunkPath: Hashable, Sendable {
     /// Compared by its bytes, as file systems do.
     private let exact: ExactText
 
     /// As it stands in the table of chunks.
-    public var text: String { exact.rawValue }
+    package var text: String { exact.rawValue }
 
     /// Where a new content goes: where the original puts it, `user_OWNER/COLLECTION/AB/CDEF…`.
     ///
@@ -16,7 +16,7 @@ public struct ChunkPath: Hashable, Sendable {
     /// folder (`..`) or lie in another collection's (`/`), that differ in bytes only, or leave no name for the file (a chunk's
     /// of two characters). New uids of collections are good names (QUIRKS.md 33), so that is for adopted ones and short
     /// chunks. No name of another content has a tilde, and none is longer than the table's column.
-    public init(of chunk: ChunkUID, in collection: CollectionUID, ownedBy owner: UserID) {
+    package init(of chunk: ChunkUID, in collection: CollectionUID, ownedBy owner: UserID) {
         let uid = chunk.rawValue
         let file =
             Self.isName(uid, longest: 60) && uid.utf8.count > 2 ? "\(uid.prefix(2))/\(uid.dropFirst(2))" : "~/" + Self.hash(uid)
@@ -32,7 +32,7 @@ public struct ChunkPath: Hashable, Sendable {
     }
 
     /// The place that a text names, or nil when it is none below the folder: what an adopted row says is not to be trusted.
-    public init?(row text: String) {
+    package init?(row text: String) {
         let names = text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
         let areGood = names.allSatisfy { name in
             (1...Self.longestName).contains(name.count) && !name.elementsEqual(".".utf8) && !name.elementsEqual("..".utf8)
@@ -42,7 +42,7 @@ public struct ChunkPath: Hashable, Sendable {
     }
 
     /// The path that stands in the table of chunks, whether or not a file lies there.
-    public static func path(of chunk: ChunkUID, in collection: CollectionUID, ownedBy owner: UserID) -> String {
+    package static func path(of chunk: ChunkUID, in collection: CollectionUID, ownedBy owner: UserID) -> String {
         ChunkPath(of: chunk, in: collection, ownedBy: owner).text
     }
 

@@ -11,49 +11,49 @@
 /// content of another attempt. What lies in a store without an event is waste, nothing else.
 ///
 /// Concurrency: files are written and read on threads of their own. How long one is, is looked up in the snapshot that names it.
-public import Domain
-public import EventLog
+package import Domain
+package import EventLog
 
 /// Which store a content lies in. The raw value is what the setting calls it.
-public enum ContentPlace: String, CaseIterable, Sendable {
+package enum ContentPlace: String, CaseIterable, Sendable {
     case database
     case files
 }
 
 /// What tells a content from every other, in all stores.
-public struct ContentName: Hashable, Sendable {
-    public let collection: CollectionUID
-    public let chunk: ChunkUID
+package struct ContentName: Hashable, Sendable {
+    package let collection: CollectionUID
+    package let chunk: ChunkUID
     /// What the chunk's row has as its file, whether or not one lies there.
-    public let path: ExactText
+    package let path: ExactText
 
-    public init(_ chunk: ChunkUID, in collection: CollectionUID, path: String) {
+    package init(_ chunk: ChunkUID, in collection: CollectionUID, path: String) {
         (self.collection, self.chunk, self.path) = (collection, chunk, ExactText(path))
     }
 }
 
 /// Where a content lies, and how long it is: what a snapshot gives in place of the bytes.
-public struct ContentReference: Hashable, Sendable {
-    public let place: ContentPlace
-    public let name: ContentName
-    public let count: Int
+package struct ContentReference: Hashable, Sendable {
+    package let place: ContentPlace
+    package let name: ContentName
+    package let count: Int
 
-    public init(_ name: ContentName, in place: ContentPlace, count: Int) { (self.name, self.place, self.count) = (name, place, count) }
+    package init(_ name: ContentName, in place: ContentPlace, count: Int) { (self.name, self.place, self.count) = (name, place, count) }
 }
 
 /// What a store holds, as it knows it, whether or not a row names it.
-public struct HeldContent: Hashable, Sendable {
-    public enum Key: Hashable, Sendable {
+package struct HeldContent: Hashable, Sendable {
+    package enum Key: Hashable, Sendable {
         case chunk(ChunkUID, of: CollectionUID)
         case path(ExactText)
     }
 
-    public let key: Key
-    public let bytes: Int
+    package let key: Key
+    package let bytes: Int
 }
 
 /// A place for contents.
-public protocol ContentStore: Sendable {
+package protocol ContentStore: Sendable {
     var place: ContentPlace { get }
 
     /// Whether contents lie in the store before the events that name them are appended; otherwise they come with them, and a

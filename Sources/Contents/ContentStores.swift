@@ -1,19 +1,19 @@
-public import Database
+package import Database
 internal import Domain
 
 /// The stores of a server, and which of them takes new contents.
-public struct ContentStores: Sendable {
-    public let table: TableContents
-    public let files: FileContents
+package struct ContentStores: Sendable {
+    package let table: TableContents
+    package let files: FileContents
     private let place: ContentPlace
 
     /// - Parameter place: where new contents go.
-    public init(table: TableContents, files: FileContents, place: ContentPlace = .database) {
+    package init(table: TableContents, files: FileContents, place: ContentPlace = .database) {
         (self.table, self.files, self.place) = (table, files, place)
     }
 
     /// All of them.
-    public var all: [any ContentStore] { ContentPlace.allCases.map { store($0) } }
+    package var all: [any ContentStore] { ContentPlace.allCases.map { store($0) } }
 
     /// The one for new contents.
     var new: any ContentStore { store(place) }
@@ -26,14 +26,14 @@ public struct ContentStores: Sendable {
     }
 
     /// The same, whose table is read in another database.
-    public func reading(from database: any Database) -> ContentStores {
+    package func reading(from database: any Database) -> ContentStores {
         ContentStores(table: TableContents(database), files: files, place: place)
     }
 
     /// Contents, whichever store each lies in. What is missing is left out.
     ///
     /// - Throws: `DatabaseFault` when one is there and cannot be read.
-    public func get(_ contents: [ContentReference]) async throws -> [ContentReference: [UInt8]] {
+    package func get(_ contents: [ContentReference]) async throws -> [ContentReference: [UInt8]] {
         var found: [ContentReference: [UInt8]] = [:]
         for (place, contents) in Dictionary(grouping: contents, by: \.place) {
             found.merge(try await store(place).get(contents)) { first, _ in first }
@@ -44,26 +44,26 @@ public struct ContentStores: Sendable {
     /// A part of a content, shorter than `count` where the content ends; nil where there is none.
     ///
     /// - Throws: `DatabaseFault` when it is there and cannot be read.
-    public func get(_ content: ContentReference, from start: Int, count: Int) async throws -> [UInt8]? {
+    package func get(_ content: ContentReference, from start: Int, count: Int) async throws -> [UInt8]? {
         try await store(content.place).get(content, from: start, count: count)
     }
 
     // MARK: Where a row's content lies
 
     /// What a statement selects to learn where the content of each `chunk` of a `collection` lies, once ``join(where:)`` is there too.
-    public static let columns = #"collection.uid, chunk.uid, chunk."chunkFile", length(stored.content)"#
+    package static let columns = #"collection.uid, chunk.uid, chunk."chunkFile", length(stored.content)"#
 
     /// Joins where the content of a `chunk` of a `collection` lies.
     ///
     /// - Parameter condition: whether that is wanted to be known.
-    public static func join(where condition: String = "TRUE") -> String {
+    package static func join(where condition: String = "TRUE") -> String {
         "LEFT JOIN \(TableContents.name) stored ON \(condition) AND stored.collection = collection.uid AND stored.uid = chunk.uid"
     }
 
     /// Where the content lies that a row names, which has ``columns`` from this one on; nil where it is missing.
     ///
     /// - Throws: `DatabaseFault` when it cannot be told.
-    public func reference(_ row: any Row, from column: Int) throws -> ContentReference? {
+    package func reference(_ row: any Row, from column: Int) throws -> ContentReference? {
         let name = ContentName(ChunkUID(row.text(column + 1)), in: CollectionUID(row.text(column)), path: row.text(column + 2))
         if let bytes = row.integerOrNil(column + 3) { return ContentReference(name, in: .database, count: Int(bytes)) }
         return try files.length(name.path.rawValue).map { ContentReference(name, in: .files, count: $0) }

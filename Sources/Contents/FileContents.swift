@@ -1,25 +1,25 @@
 internal import Database
-public import Domain
-public import EventLog
+package import Domain
+package import EventLog
 internal import Foundation
 internal import NIOPosix
 internal import Sodium
 
 /// Contents in files, each where the original server would put it. They are written before the events that name them.
-public struct FileContents: ContentStore {
+package struct FileContents: ContentStore {
     /// How the names of files begin that are not complete yet. No chunk's name has a dot.
     private static let unfinished = ".new-"
 
     private let folder: String
 
     /// - Parameter folder: of all chunks, the same for all front ends; it is made with its first file.
-    public init(folder: String) { self.folder = folder }
+    package init(folder: String) { self.folder = folder }
 
-    public var place: ContentPlace { .files }
-    public var isBeforeAppend: Bool { true }
+    package var place: ContentPlace { .files }
+    package var isBeforeAppend: Bool { true }
 
     /// Where another content lies at its path, a content goes into the table.
-    public func put(
+    package func put(
         _ contents: [ChunkUID: [UInt8]], of collection: CollectionUID, ownedBy owner: UserID
     ) async throws -> [ChunkUID: Write] {
         guard !contents.isEmpty else { return [:] }
@@ -33,7 +33,7 @@ public struct FileContents: ContentStore {
         return TableContents.writes(contents.filter { !written.contains($0.key) }, of: collection)
     }
 
-    public func get(_ contents: [ContentReference]) async throws -> [ContentReference: [UInt8]] {
+    package func get(_ contents: [ContentReference]) async throws -> [ContentReference: [UInt8]] {
         try await NIOThreadPool.singleton.runIfActive {
             var found: [ContentReference: [UInt8]] = [:]
             for content in contents { found[content] = try read(content.name.path.rawValue) }
@@ -41,12 +41,12 @@ public struct FileContents: ContentStore {
         }
     }
 
-    public func get(_ content: ContentReference, from start: Int, count: Int) async throws -> [UInt8]? {
+    package func get(_ content: ContentReference, from start: Int, count: Int) async throws -> [UInt8]? {
         try await NIOThreadPool.singleton.runIfActive { try read(content.name.path.rawValue, from: start, count: count) }
     }
 
     /// Those that have a chunk's name, and those that a writer has left unfinished.
-    public func list(
+    package func list(
         of collections: Set<CollectionUID>?, before time: Timestamp, _ body: ([HeldContent]) async throws -> Void
     ) async throws {
         var waiting = try await NIOThreadPool.singleton.runIfActive { try folders(of: collections) }
@@ -63,7 +63,7 @@ public struct FileContents: ContentStore {
         if !page.isEmpty { try await body(page) }
     }
 
-    public func remove(_ content: HeldContent, before time: Timestamp) async throws -> Bool {
+    package func remove(_ content: HeldContent, before time: Timestamp) async throws -> Bool {
         guard case .path(let path) = content.key else { return false }
         return try await NIOThreadPool.singleton.runIfActive { try remove(path.rawValue, before: time) }
     }
@@ -71,7 +71,7 @@ public struct FileContents: ContentStore {
     /// The content in the file that a row names; nil where there is none, or the name is not one.
     ///
     /// - Throws: `DatabaseFault` when there is one that cannot be read.
-    public func read(_ row: String) throws -> [UInt8]? { try ChunkPath(row: row).flatMap { try read($0) } }
+    package func read(_ row: String) throws -> [UInt8]? { try ChunkPath(row: row).flatMap { try read($0) } }
 
     private func read(_ path: ChunkPath) throws -> [UInt8]? {
         guard isFile(path) else { return nil }
@@ -83,14 +83,14 @@ public struct FileContents: ContentStore {
     /// Writes a content at the path that its row has, durably: what a restored backup brings along.
     ///
     /// - Throws: `DatabaseFault` when it cannot be written, leaves the folder, or another content lies there.
-    public func write(_ content: [UInt8], at row: String) throws {
+    package func write(_ content: [UInt8], at row: String) throws {
         guard let path = ChunkPath(row: row), try write([(path, content)]) == [true] else {
             throw DatabaseFault(.corrupt, "chunks: a content does not belong where its row says")
         }
     }
 
     /// Those of some paths at which other contents lie than these.
-    public func occupied(_ contents: [(path: String, content: [UInt8])]) async throws -> [String] {
+    package func occupied(_ contents: [(path: String, content: [UInt8])]) async throws -> [String] {
         try await NIOThreadPool.singleton.runIfActive {
             try contents.filter { path, content in try read(path).map { $0 != content } ?? false }.map(\.path)
         }
@@ -101,7 +101,7 @@ public struct FileContents: ContentStore {
     /// - Returns: the paths at which nothing was put: they leave the folder, or a folder lies there, or a file where a folder
     ///   would have to be.
     /// - Throws: `DatabaseFault` when one cannot be written.
-    public func place(_ contents: [(path: String, content: [UInt8])]) async throws -> [String] {
+    package func place(_ contents: [(path: String, content: [UInt8])]) async throws -> [String] {
         try await NIOThreadPool.singleton.runIfActive {
             let inside = contents.compactMap { row, content in ChunkPath(row: row).map { (path: $0, content: content) } }
             for (path, content) in inside {
@@ -115,7 +115,7 @@ public struct FileContents: ContentStore {
     }
 
     /// Whether there is the file that a row names.
-    public func hasFile(_ row: String) -> Bool { ChunkPath(row: row).map(isFile) ?? false }
+    package func hasFile(_ row: String) -> Bool { ChunkPath(row: row).map(isFile) ?? false }
 
     func isFile(_ path: ChunkPath) -> Bool { Self.kind(of: file(path)) == S_IFREG }
 
@@ -235,7 +235,7 @@ public struct FileContents: ContentStore {
     /// What is no file stays: a folder holds the contents of others.
     ///
     /// - Returns: whether it was removed.
-    public func remove(_ row: String, before time: Timestamp) throws -> Bool {
+    package func remove(_ row: String, before time: Timestamp) throws -> Bool {
         guard let path = ChunkPath(row: row), isFile(path), let held = try hold(path, .alone) else { return false }
         guard held.touchedAt < time.rawValue else { return false }
         guard unsafe unlink(file(path).name) == 0 else {

@@ -5,7 +5,7 @@ extension FileContents {
     /// How long the content in the file at a path is; nil where there is none.
     ///
     /// - Throws: `DatabaseFault` when there is one that cannot be looked at.
-    public func length(_ path: String) throws -> Int? {
+    package func length(_ path: String) throws -> Int? {
         guard let file = readable(path) else { return nil }
         do { return try FileManager.default.attributesOfItem(atPath: file)[.size] as? Int } catch CocoaError.fileReadNoSuchFile {
             return nil
@@ -15,7 +15,7 @@ extension FileContents {
     /// A part of the content in the file at a path, shorter than `count` where the file ends; nil where there is none.
     ///
     /// - Throws: `DatabaseFault` when there is one that cannot be read.
-    public func read(_ path: String, from start: Int, count: Int) throws -> [UInt8]? {
+    package func read(_ path: String, from start: Int, count: Int) throws -> [UInt8]? {
         guard let file = readable(path) else { return nil }
         do {
             let handle = try FileHandle(forReadingFrom: URL(filePath: file))

@@ -1,10 +1,10 @@
 internal import Database
-public import Domain
-public import EventLog
+package import Domain
+package import EventLog
 
 /// Contents that came with a command, put where they belong: some lie there already, the others are written with the events that name
 /// them.
-public struct PlacedContents: Sendable {
+package struct PlacedContents: Sendable {
     /// What stores those that do not.
     private let missing: [ChunkUID: Write]
 
@@ -12,7 +12,7 @@ public struct PlacedContents: Sendable {
     ///
     /// - Parameter author: who brings them.
     /// - Throws: the decision's refusal, or `DatabaseFault`.
-    public init(
+    package init(
         _ contents: [ChunkUID: [UInt8]], in stores: ContentStores, for decision: some Decision<CollectionState>,
         on state: CollectionState, by author: UserID?
     ) async throws {
@@ -31,7 +31,7 @@ public struct PlacedContents: Sendable {
     }
 
     /// What belongs into the transaction of these events.
-    public func writes(for events: [Event]) -> [Write] {
+    package func writes(for events: [Event]) -> [Write] {
         events.flatMap(\.storedChunks).compactMap { missing[$0.uid] }
     }
 }

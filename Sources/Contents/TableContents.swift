@@ -1,20 +1,20 @@
-public import Database
-public import Domain
-public import EventLog
+package import Database
+package import Domain
+package import EventLog
 internal import Sodium
 
 /// Contents in a table of the log's database, or of another read model's. They are written with the events that name them.
-public struct TableContents: ContentStore {
+package struct TableContents: ContentStore {
     static let name = "apus_chunk"
 
     private let database: any Database
 
-    public init(_ database: any Database) { self.database = database }
+    package init(_ database: any Database) { self.database = database }
 
-    public var place: ContentPlace { .database }
-    public var isBeforeAppend: Bool { false }
+    package var place: ContentPlace { .database }
+    package var isBeforeAppend: Bool { false }
 
-    public func put(
+    package func put(
         _ contents: [ChunkUID: [UInt8]], of collection: CollectionUID, ownedBy owner: UserID
     ) async throws -> [ChunkUID: Write] {
         Self.writes(contents, of: collection)
@@ -28,12 +28,12 @@ public struct TableContents: ContentStore {
             })
     }
 
-    public func get(_ contents: [ContentReference]) async throws -> [ContentReference: [UInt8]] {
+    package func get(_ contents: [ContentReference]) async throws -> [ContentReference: [UInt8]] {
         try await database.read { try Self.get(contents, $0) }
     }
 
     /// The contents, in a snapshot that is there already.
-    public static func get(_ contents: [ContentReference], _ connection: any Connection) throws -> [ContentReference: [UInt8]] {
+    package static func get(_ contents: [ContentReference], _ connection: any Connection) throws -> [ContentReference: [UInt8]] {
         guard !contents.isEmpty else { return [:] }
         let wanted = Dictionary(grouping: contents) { Key(collection: $0.name.collection, chunk: $0.name.chunk) }
         var found: [ContentReference: [UInt8]] = [:]
@@ -45,7 +45,7 @@ public struct TableContents: ContentStore {
         return found
     }
 
-    public func get(_ content: ContentReference, from start: Int, count: Int) async throws -> [UInt8]? {
+    package func get(_ content: ContentReference, from start: Int, count: Int) async throws -> [UInt8]? {
         let values: [Value] = [
             .text(content.name.collection.rawValue), .text(content.name.chunk.rawValue), .integer(Int64(start + 1)),
             .integer(Int64(count)),
@@ -53,7 +53,7 @@ public struct TableContents: ContentStore {
         return try await database.read { try $0.first(Self.selectSlice, values) { $0.blob(0) } }
     }
 
-    public func list(
+    package func list(
         of collections: Set<CollectionUID>?, before time: Timestamp, _ body: ([HeldContent]) async throws -> Void
     ) async throws {
         var last = Key(collection: CollectionUID(""), chunk: ChunkUID(""))
@@ -71,7 +71,7 @@ public struct TableContents: ContentStore {
         }
     }
 
-    public func remove(_ content: HeldContent, before time: Timestamp) async throws -> Bool {
+    package func remove(_ content: HeldContent, before time: Timestamp) async throws -> Bool {
         guard case .chunk(let chunk, let collection) = content.key else { return false }
         return try await database.write { connection in
             try connection.execute(Self.delete, [.text(collection.rawValue), .texts([chunk.rawValue])]) > 0
@@ -81,28 +81,28 @@ public struct TableContents: ContentStore {
     // MARK: What is done in transactions of others
 
     /// Deletes contents of a collection.
-    public static func delete(_ chunks: Set<ChunkUID>, of collection: CollectionUID, _ connection: any Connection) throws {
+    package static func delete(_ chunks: Set<ChunkUID>, of collection: CollectionUID, _ connection: any Connection) throws {
         try connection.enqueue(delete, [.text(collection.rawValue), .texts(chunks.map(\.rawValue))])
     }
 
     /// Deletes all contents of collections.
-    public static func delete(allOf collections: [CollectionUID], _ connection: any Connection) throws {
+    package static func delete(allOf collections: [CollectionUID], _ connection: any Connection) throws {
         try connection.enqueue(deleteAll, [.texts(collections.map(\.rawValue))])
     }
 
     /// Deletes those of some contents that no row names, once the rows are there.
-    public static func deleteUnnamed(_ chunks: Set<ChunkUID>, of collection: CollectionUID, _ connection: any Connection) throws {
+    package static func deleteUnnamed(_ chunks: Set<ChunkUID>, of collection: CollectionUID, _ connection: any Connection) throws {
         try connection.enqueue(deleteUnnamed, [.text(collection.rawValue), .texts(chunks.map(\.rawValue))])
     }
 
     /// Contents as they are copied into the table of another database.
-    public struct Copies: Sendable {
+    package struct Copies: Sendable {
         fileprivate var rows: [[Value]] = []
-        public init() {}
+        package init() {}
     }
 
     /// Reads those of some contents that lie in the table.
-    public static func copies(_ wanted: [CollectionUID: Set<ChunkUID>], _ connection: any Connection) throws -> Copies {
+    package static func copies(_ wanted: [CollectionUID: Set<ChunkUID>], _ connection: any Connection) throws -> Copies {
         let pairs = wanted.flatMap { collection, chunks in chunks.map { (collection.rawValue, $0.rawValue) } }
         guard !pairs.isEmpty else { return Copies() }
         var copies = Copies()
@@ -113,15 +113,15 @@ public struct TableContents: ContentStore {
     }
 
     /// Writes copies, over others that may lie there that were pruned: a content is told by the newest event that names it.
-    public static func write(_ copies: Copies, _ connection: any Connection) throws {
+    package static func write(_ copies: Copies, _ connection: any Connection) throws {
         try connection.enqueue(replace, rows: copies.rows)
     }
 
     /// What joins the contents that lie in the table, as `stored.content`, to each `chunk` of a `collection`.
-    public static let join = "JOIN \(name) stored ON stored.collection = collection.uid AND stored.uid = chunk.uid"
+    package static let join = "JOIN \(name) stored ON stored.collection = collection.uid AND stored.uid = chunk.uid"
 
     /// Whether it is this table, whose rows are long.
-    public static func isTable(_ name: String) -> Bool { name == self.name }
+    package static func isTable(_ name: String) -> Bool { name == self.name }
 
     private struct Key: Hashable {
         let collection: CollectionUID
@@ -134,7 +134,7 @@ public struct TableContents: ContentStore {
         insertInto: name, columns, onConflict: "ON CONFLICT (collection, uid) DO UPDATE SET content = excluded.content")
 
     /// The contents of pairs: collections and uids come as two lists of the same length.
-    public static let selectContents = Statement(
+    package static let selectContents = Statement(
         """
         SELECT stored.collection, stored.uid, stored.content
         FROM   PAIRS [$1 text, $2 text] AS wanted
@@ -173,7 +173,7 @@ public struct TableContents: ContentStore {
 
 extension StoredChunk {
     /// What is recorded of a content.
-    public init(uid: ChunkUID, content: [UInt8]) {
+    package init(uid: ChunkUID, content: [UInt8]) {
         self.init(uid: uid, bytes: content.count, digest: Sodium.blake2b(content, length: 16))
     }
 }

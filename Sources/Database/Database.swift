@@ -9,13 +9,13 @@
 /// everything back.
 
 /// A dialect of SQL.
-public enum Dialect: Sendable {
+package enum Dialect: Sendable {
     case sqlite
     case postgres
 }
 
 /// A value that is bound to a statement's parameter.
-public enum Value: Equatable, Sendable {
+package enum Value: Equatable, Sendable {
     case null
     case integer(Int64)
     case text(String)
@@ -28,7 +28,7 @@ public enum Value: Equatable, Sendable {
     case blobs([[UInt8]?])
 
     /// Texts are the same when their bytes are, as the databases have it: Swift's are so, too, when they only look alike.
-    public static func == (left: Value, right: Value) -> Bool {
+    package static func == (left: Value, right: Value) -> Bool {
         switch (left, right) {
         case (.null, .null): true
         case (.integer(let one), .integer(let other)): one == other
@@ -50,19 +50,19 @@ extension String {
 
 extension Value {
     /// The text, or null.
-    public static func text(orNull text: String?) -> Value { text.map { .text($0) } ?? .null }
+    package static func text(orNull text: String?) -> Value { text.map { .text($0) } ?? .null }
     /// The bytes, or null.
-    public static func blob(orNull bytes: [UInt8]?) -> Value { bytes.map { .blob($0) } ?? .null }
+    package static func blob(orNull bytes: [UInt8]?) -> Value { bytes.map { .blob($0) } ?? .null }
     /// The number, or null.
-    public static func integer(orNull number: Int64?) -> Value { number.map { .integer($0) } ?? .null }
+    package static func integer(orNull number: Int64?) -> Value { number.map { .integer($0) } ?? .null }
     /// 1 or 0: Django's booleans on SQLite; PostgreSQL's statements compare or cast.
-    public static func flag(_ flag: Bool) -> Value { .integer(flag ? 1 : 0) }
+    package static func flag(_ flag: Bool) -> Value { .integer(flag ? 1 : 0) }
 }
 
 /// A row of an answer, good only while it is being read. Columns are counted from 0.
 ///
 /// Reading a column as what it is not is a bug in the statement and stops the program.
-public protocol Row {
+package protocol Row {
     /// The number in the column, which is not null.
     func integer(_ column: Int) -> Int64
     /// The number in the column; nil where it is null.
@@ -79,16 +79,16 @@ public protocol Row {
 
 extension Row {
     /// The truth in the column, which is not null.
-    public func flag(_ column: Int) -> Bool { integer(column) != 0 }
+    package func flag(_ column: Int) -> Bool { integer(column) != 0 }
 }
 
 /// A statement with what is done with each row of its answer.
-public struct Query {
+package struct Query {
     let statement: Statement
     let values: [Value]
     let read: (any Row) throws -> Void
 
-    public init(_ statement: Statement, _ values: [Value], _ read: @escaping (any Row) throws -> Void) {
+    package init(_ statement: Statement, _ values: [Value], _ read: @escaping (any Row) throws -> Void) {
         self.statement = statement
         self.values = values
         self.read = read
@@ -96,7 +96,7 @@ public struct Query {
 }
 
 /// A connection inside a transaction.
-public protocol Connection {
+package protocol Connection {
     /// Which texts of statements it runs.
     var dialect: Dialect { get }
 
@@ -123,18 +123,18 @@ public protocol Connection {
 
 extension Connection {
     /// Runs the statements one after the other.
-    public func run(_ queries: [Query]) throws {
+    package func run(_ queries: [Query]) throws {
         for query in queries { _ = try self.query(query.statement, query.values, query.read) }
     }
 
     /// Runs a statement and makes something of its first row; nil where there is none.
-    public func first<T>(_ statement: Statement, _ values: [Value], _ row: (any Row) throws -> T) throws -> T? {
+    package func first<T>(_ statement: Statement, _ values: [Value], _ row: (any Row) throws -> T) throws -> T? {
         try query(statement, values, row).first
     }
 }
 
 /// A database, with its pool of connections.
-public protocol Database: Sendable {
+package protocol Database: Sendable {
     /// What runs it.
     var engine: DatabaseEngine { get }
 
@@ -169,7 +169,7 @@ public protocol Database: Sendable {
 }
 
 /// How long a read may take.
-public enum ReadExtent: Sendable {
+package enum ReadExtent: Sendable {
     /// No longer than it takes to wake a thread: it may be done on the thread of the request.
     case small
     case large
@@ -177,15 +177,15 @@ public enum ReadExtent: Sendable {
 
 extension Database {
     /// Runs `body`, which may take its time, in a snapshot that no writer changes.
-    public func read<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
+    package func read<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
         try await read(.large, body)
     }
 
     /// Whoever serves a database over a connection looks after its files.
-    public func check() throws(DatabaseFault) {}
+    package func check() throws(DatabaseFault) {}
 
     /// Asks one statement in a snapshot of its own.
-    public func ask<T: Sendable>(
+    package func ask<T: Sendable>(
         _ statement: Statement, _ values: [Value], _ row: @escaping @Sendable (any Row) throws -> T
     ) async throws -> [T] {
         try await read(.small) { connection in try connection.query(statement, values, row) }
@@ -193,9 +193,9 @@ extension Database {
 }
 
 /// The database could not do what it should. The description holds no SQL and no value.
-public struct DatabaseFault: Error, CustomStringConvertible, Sendable {
+package struct DatabaseFault: Error, CustomStringConvertible, Sendable {
     /// What a caller can do about it.
-    public enum Kind: Sendable {
+    package enum Kind: Sendable {
         /// Try again later: busy, full, away, or shutting down.
         case unavailable
         /// A constraint does not hold: a bug, or a database that somebody else changed.
@@ -208,14 +208,14 @@ public struct DatabaseFault: Error, CustomStringConvertible, Sendable {
         case raised(code: String, message: String)
     }
 
-    public let kind: Kind
-    public let description: String
+    package let kind: Kind
+    package let description: String
     /// Whether something was to be written where nothing can be.
     let canOnlyBeRead: Bool
     /// Whether another has for itself what was to be read.
     let isBusy: Bool
 
-    public init(_ kind: Kind, _ description: String) {
+    package init(_ kind: Kind, _ description: String) {
         self.init(kind, description, isBusy: false)
     }
 

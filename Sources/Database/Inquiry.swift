@@ -7,9 +7,9 @@
 ///
 /// A question that names what only an earlier answer tells (the number of a collection, say) is asked ahead by another, which finds
 /// that out in its own statement. Whether its answer is the one that is wanted, the inquiry looks when it is.
-public struct Inquiry: Sendable {
+package struct Inquiry: Sendable {
     /// Rows that answer a question.
-    public struct Found: Sendable {
+    package struct Found: Sendable {
         let number: Int
         let rows: [Int]?
         let columns: [Int]?
@@ -18,26 +18,28 @@ public struct Inquiry: Sendable {
         ///   - number: of the statement whose answer has them.
         ///   - rows: which of its rows they are; nil for all.
         ///   - columns: which of its columns are theirs, in their order; nil for all.
-        public init(_ number: Int, rows: [Int]? = nil, columns: [Int]? = nil) {
+        package init(_ number: Int, rows: [Int]? = nil, columns: [Int]? = nil) {
             (self.number, self.rows, self.columns) = (number, rows, columns)
         }
     }
 
     /// Finds the rows that a question with these values asks for; nil where they are not there.
-    public typealias Find = @Sendable (_ values: [Value], _ answers: Answers) -> Found?
+    package typealias Find = @Sendable (_ values: [Value], _ answers: Answers) -> Found?
 
     /// The answers to what was asked, in that order.
-    public struct Answers {
+    package struct Answers {
         let results: [PostgresResult]
 
         /// The rows of an answer, counted from 0.
-        public func rows(_ number: Int) -> [any Row] { results[number].rows }
+        package func rows(_ number: Int) -> [any Row] { results[number].rows }
 
         /// Whether a column of a row is null.
-        public func isNull(_ number: Int, row: Int, _ column: Int) -> Bool { PostgresRow(result: results[number], row: row).isNull(column) }
+        package func isNull(_ number: Int, row: Int, _ column: Int) -> Bool {
+            PostgresRow(result: results[number], row: row).isNull(column)
+        }
 
         /// The first row of an answer; nil where it has none.
-        public func first(_ number: Int) -> (any Row)? {
+        package func first(_ number: Int) -> (any Row)? {
             results[number].count > 0 ? PostgresRow(result: results[number], row: 0) : nil
         }
     }
@@ -47,16 +49,16 @@ public struct Inquiry: Sendable {
     /// Which questions that answers.
     fileprivate var finds: [(question: Statement, find: Find)] = []
 
-    public init() {}
+    package init() {}
 
     /// How many statements are asked.
-    public var count: Int { statements.count }
+    package var count: Int { statements.count }
 
     /// Asks the very question that the closure will ask.
     ///
     /// - Returns: the statement's number.
     @discardableResult
-    public mutating func ask(_ statement: Statement, _ values: [Value]) -> Int {
+    package mutating func ask(_ statement: Statement, _ values: [Value]) -> Int {
         let number = count
         return ask(statement, values, for: statement) { asked, _ in asked == values ? Found(number) : nil }
     }
@@ -65,25 +67,25 @@ public struct Inquiry: Sendable {
     ///
     /// - Returns: the statement's number.
     @discardableResult
-    public mutating func ask(_ query: Query) -> Int { ask(query.statement, query.values) }
+    package mutating func ask(_ query: Query) -> Int { ask(query.statement, query.values) }
 
     /// Asks what stands for another question. Its answer has the same columns, and perhaps more.
     ///
     /// - Returns: the statement's number.
     @discardableResult
-    public mutating func ask(_ statement: Statement, _ values: [Value], for question: Statement, _ find: @escaping Find) -> Int {
+    package mutating func ask(_ statement: Statement, _ values: [Value], for question: Statement, _ find: @escaping Find) -> Int {
         statements.append((statement, values))
         answer(question, find)
         return count - 1
     }
 
     /// Asks what stands for another question. Its answer has the same columns, and perhaps more.
-    public mutating func ask(_ query: Query, for question: Statement, _ find: @escaping Find) {
+    package mutating func ask(_ query: Query, for question: Statement, _ find: @escaping Find) {
         ask(query.statement, query.values, for: question, find)
     }
 
     /// Says how a question is answered by what is asked anyway.
-    public mutating func answer(_ question: Statement, _ find: @escaping Find) { finds.append((question, find)) }
+    package mutating func answer(_ question: Statement, _ find: @escaping Find) { finds.append((question, find)) }
 }
 
 /// A connection that knows the answers of an inquiry, and no others.
@@ -141,7 +143,7 @@ private struct PartOfRow: Row {
 
 extension Database {
     /// Where a statement costs no round trip there is nothing to ask ahead.
-    public func read<T: Sendable>(
+    package func read<T: Sendable>(
         _ extent: ReadExtent, asking inquiry: () -> Inquiry?, _ body: @escaping @Sendable (any Connection) throws -> T
     ) async throws -> T { try await read(extent, body) }
 }

@@ -6,13 +6,13 @@ internal import Foundation
 /// A name is on the disk when its folder is synced, and a folder when the one above it is: so whoever makes several levels
 /// syncs each of them. A sync that fails is an error for whoever asked for it: what was written is then written anew, never
 /// only synced again, since the system may have forgotten that it is not on the disk.
-public enum KeptFiles {
+package enum KeptFiles {
     /// What could not be done. The description begins with the path.
-    public struct Fault: Error, CustomStringConvertible, Sendable {
+    package struct Fault: Error, CustomStringConvertible, Sendable {
         let path: String
         /// Without the path, which may name a user's things.
-        public let reason: String
-        public var description: String { "\(path) \(reason)" }
+        package let reason: String
+        package var description: String { "\(path) \(reason)" }
 
         init(_ path: String, code: Int32 = errno, _ words: String) {
             self.path = path
@@ -28,7 +28,7 @@ public enum KeptFiles {
     /// Makes a folder with those above it, as far as they are missing; their names are on the disk when this returns.
     ///
     /// - Throws: ``Fault`` when it cannot be made.
-    public static func makeFolder(_ path: String) throws(Fault) {
+    package static func makeFolder(_ path: String) throws(Fault) {
         if isFolder(path) { return }
         let above = folder(of: path)
         if above != path { try makeFolder(above) }
@@ -38,7 +38,7 @@ public enum KeptFiles {
     }
 
     /// The folder that a name lies in.
-    public static func folder(of path: String) -> String {
+    package static func folder(of path: String) -> String {
         let trimmed = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
         guard let slash = trimmed.lastIndex(of: "/") else { return "." }
         return slash == trimmed.startIndex ? "/" : String(trimmed[..<slash])
@@ -49,7 +49,7 @@ public enum KeptFiles {
     /// - Parameter syncs: false where the file is synced later, once others are written too.
     /// - Returns: false where there is a file of that name, which is left as it is.
     /// - Throws: ``Fault`` when it cannot be written whole; then it is not there.
-    public static func create(_ path: String, _ content: [UInt8] = [], syncs: Bool = true) throws(Fault) -> Bool {
+    package static func create(_ path: String, _ content: [UInt8] = [], syncs: Bool = true) throws(Fault) -> Bool {
         let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, fileMode)
         guard descriptor >= 0 else {
             if errno == EEXIST { return false }
@@ -74,7 +74,7 @@ public enum KeptFiles {
     /// Writes a file under a name that it gets when it is whole and on the disk.
     ///
     /// - Returns: false where there is a file of that name, which is left as it is.
-    public static func write(_ content: [UInt8], to path: String, through temporary: String) throws(Fault) -> Bool {
+    package static func write(_ content: [UInt8], to path: String, through temporary: String) throws(Fault) -> Bool {
         guard try create(temporary, content) else { throw Fault(temporary, code: EEXIST, "cannot be written") }
         TemporaryFiles.note(temporary)
         defer {
@@ -90,7 +90,7 @@ public enum KeptFiles {
     ///
     /// - Returns: false where there is a file of that name.
     /// - Throws: ``Fault`` when the file system does not let it.
-    public static func publish(_ temporary: String, as path: String) throws(Fault) -> Bool {
+    package static func publish(_ temporary: String, as path: String) throws(Fault) -> Bool {
         // Unlike a rename, a link replaces nothing.
         if unsafe link(temporary, path) == 0 { return true }
         switch errno {
@@ -111,7 +111,7 @@ public enum KeptFiles {
     /// Brings a file, or the names in a folder, to the disk.
     ///
     /// - Throws: ``Fault`` when it is not known to be there.
-    public static func synchronize(_ path: String) throws(Fault) {
+    package static func synchronize(_ path: String) throws(Fault) {
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw Fault(path, "cannot be synced") }
         defer { close(descriptor) }
@@ -124,7 +124,7 @@ public enum KeptFiles {
     ///
     /// - Returns: whether nobody else can get at it now.
     @discardableResult
-    public static func restrict(_ path: String) -> Bool {
+    package static func restrict(_ path: String) -> Bool {
         var status = stat()
         guard unsafe stat(path, &status) == 0 else { return true }
         guard status.st_mode & othersMode != 0 else { return true }

@@ -3,14 +3,14 @@ internal import Synchronization
 
 /// A thread on which requests are worked on, and where little questions are asked on the spot: to wake another thread, and to be
 /// woken by it, takes longer than the answer.
-public final class ReadingPlace: Sendable {
+package final class ReadingPlace: Sendable {
     /// The place of the task that runs; nil where there is none.
-    @TaskLocal public static var current: ReadingPlace?
+    @TaskLocal package static var current: ReadingPlace?
 
     private let isHere: @Sendable () -> Bool
 
     /// - Parameter isHere: whether the thread that asks is this one. A task with a place may go to other threads for a while.
-    public init(isHere: @escaping @Sendable () -> Bool) { self.isHere = isHere }
+    package init(isHere: @escaping @Sendable () -> Bool) { self.isHere = isHere }
 
     /// The place whose thread this is.
     static var here: ReadingPlace? { current.flatMap { $0.isHere() ? $0 : nil } }

@@ -1,13 +1,13 @@
-public import Telemetry
+package import Telemetry
 
 /// PostgreSQL over libpq: a pool of connections, each with a thread of its own for libpq's blocking calls.
 ///
 /// A connection that broke is closed and opened again at its next use, so the process outlives the server: requests that
 /// met the break get ``DatabaseFault/Kind/unavailable``. So is one to a server that answers no more, or cannot be written any
 /// more (``PostgresAddress``, ``PostgresWire``).
-public final class PostgresDatabase: Database {
+package final class PostgresDatabase: Database {
     /// Which of the servers that an address may lead to are meant.
-    public enum Role: Sendable {
+    package enum Role: Sendable {
         /// The one that can be written, unless the address says otherwise with `target_session_attrs`.
         case writable
         /// Any that answers, standbys among them.
@@ -23,7 +23,7 @@ public final class PostgresDatabase: Database {
     private let questions: PostgresQuestions?
 
     /// This one.
-    public var engine: DatabaseEngine { .postgres(self) }
+    package var engine: DatabaseEngine { .postgres(self) }
 
     /// Prepares a pool; nothing is opened yet.
     ///
@@ -31,7 +31,7 @@ public final class PostgresDatabase: Database {
     ///   - url: `postgres://…`, in any form that libpq understands.
     ///   - connections: how many transactions may run at the same time.
     ///   - pool: as what the connections are counted.
-    public convenience init(url: String, connections: Int = 4, role: Role = .writable, as pool: DatabaseMetrics.Pool = .other) {
+    package convenience init(url: String, connections: Int = 4, role: Role = .writable, as pool: DatabaseMetrics.Pool = .other) {
         self.init(PostgresAddress(url: url, role: role), connections, pool, asksTogether: true)
     }
 
@@ -43,32 +43,32 @@ public final class PostgresDatabase: Database {
     }
 
     /// Whether libpq understands an address.
-    public static func understands(_ url: String) -> Bool { PostgresAddress(url: url, role: .any).isUnderstood }
+    package static func understands(_ url: String) -> Bool { PostgresAddress(url: url, role: .any).isUnderstood }
 
     /// The files of certificates that an address names.
-    public static func certificateFiles(of url: String) -> [String] {
+    package static func certificateFiles(of url: String) -> [String] {
         let address = PostgresAddress(url: url, role: .any)
         // `system` stands for the system's own.
         return ["sslrootcert", "sslcert"].compactMap { address.parameter($0) }.filter { !$0.isEmpty && $0 != "system" }
     }
 
     /// Another pool for the same servers, for work that few do: what one finds out about them, both know.
-    public func sibling(connections: Int, as pool: DatabaseMetrics.Pool = .other) -> PostgresDatabase {
+    package func sibling(connections: Int, as pool: DatabaseMetrics.Pool = .other) -> PostgresDatabase {
         PostgresDatabase(address, connections, pool, asksTogether: false)
     }
 
     /// Runs `body` in a snapshot.
-    public func read<T: Sendable>(_ extent: ReadExtent, _ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
+    package func read<T: Sendable>(_ extent: ReadExtent, _ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
         try await transact(.reading, body)
     }
 
     /// Runs `body` in a transaction that is durable when this returns.
-    public func write<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
+    package func write<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
         try await transact(.writing, body)
     }
 
     /// Asks one statement, in one round trip together with what others ask.
-    public func ask<T: Sendable>(
+    package func ask<T: Sendable>(
         _ statement: Statement, _ values: [Value], _ row: @escaping @Sendable (any Row) throws -> T
     ) async throws -> [T] {
         guard let questions else { return try await borrow { try await $0.answers([(statement, values)]) }[0].rows.map(row) }
@@ -76,7 +76,7 @@ public final class PostgresDatabase: Database {
     }
 
     /// Runs `body` on what is asked ahead, in one round trip together with what others ask; where that is not enough, in a snapshot.
-    public func read<T: Sendable>(
+    package func read<T: Sendable>(
         _ extent: ReadExtent, asking inquiry: () -> Inquiry?, _ body: @escaping @Sendable (any Connection) throws -> T
     ) async throws -> T {
         guard let inquiry = inquiry(), inquiry.count > 0 else { return try await read(extent, body) }
@@ -98,7 +98,7 @@ public final class PostgresDatabase: Database {
 
     /// Runs statements as one transaction of its own, in one round trip, and makes something of the last one's first row:
     /// no lock that they take spans a round trip of ours.
-    public func atomically<T: Sendable>(
+    package func atomically<T: Sendable>(
         _ batch: [(statement: Statement, values: [Value])], _ row: @escaping @Sendable (any Row) throws -> T
     ) async throws -> T {
         try await borrow { connection in try await connection.atomically(batch, row) }

@@ -62,7 +62,7 @@ enum PostgresSettings {
 extension PostgresDatabase {
     /// What the server itself is set to, that may lose what it has said is on the disk; a sentence for each, empty when all is
     /// well. No session can change it.
-    public func durabilityFaults() async throws -> [String] {
+    package func durabilityFaults() async throws -> [String] {
         let off = try await ask(Self.selectDurability, []) { $0.text(0) }
         return off.compactMap { Self.durabilityWords[$0] }
     }

@@ -13,9 +13,9 @@ internal import Telemetry
 /// left pages that only the system's memory holds, and whoever opens the file next takes them for committed. So whoever opens
 /// it writes them anew and syncs them, before anything is read (``ChangesLog/rewrite(_:)``). Hence a position that a power cut takes
 /// away was seen by nobody, and may be given again in the same epoch.
-public final class SQLiteDatabase: Database {
+package final class SQLiteDatabase: Database {
     /// What is done to a file by opening it.
-    public enum Access: Sendable {
+    package enum Access: Sendable {
         /// It is ours: made where it is missing, and put into WAL mode.
         case own
         /// It may be another program's, which may go on with it: it must be there, and keeps the mode that it has.
@@ -49,12 +49,12 @@ public final class SQLiteDatabase: Database {
     private let files: [(path: String, identity: KeptFiles.Identity)]
 
     /// This one.
-    public var engine: DatabaseEngine { .sqlite(self) }
+    package var engine: DatabaseEngine { .sqlite(self) }
 
     /// Opens the file.
     ///
     /// - Throws: ``DatabaseFault`` when the file cannot be opened or is no database.
-    public init(path: String, as access: Access = .own) throws(DatabaseFault) {
+    package init(path: String, as access: Access = .own) throws(DatabaseFault) {
         guard Self.isConfigured else { throw DatabaseFault(.corrupt, "SQLite was in use before it was set up") }
         var configuration = Configuration()
         configuration.maximumReaderCount = Self.readers
@@ -131,7 +131,7 @@ public final class SQLiteDatabase: Database {
     /// Looks whether what is written is kept: the files are still those that their names stand for.
     ///
     /// - Throws: ``DatabaseFault`` where they were removed or replaced: what is written would go with the last that has them open.
-    public func check() throws(DatabaseFault) {
+    package func check() throws(DatabaseFault) {
         for (path, identity) in files where KeptFiles.Identity(of: path) != identity {
             throw DatabaseFault(
                 .unavailable, "SQLite: \(path) was removed or replaced while it was open, and nothing is written any more: start apus anew")
@@ -154,7 +154,7 @@ public final class SQLiteDatabase: Database {
     /// its file has no name. It has one connection, and looks after no foreign keys.
     ///
     /// - Throws: ``DatabaseFault`` when there is no place for temporary files.
-    public init() throws(DatabaseFault) {
+    package init() throws(DatabaseFault) {
         guard Self.isConfigured else { throw DatabaseFault(.corrupt, "SQLite was in use before it was set up") }
         var configuration = Configuration()
         configuration.label = "apus.sqlite.temporary"
@@ -172,7 +172,7 @@ public final class SQLiteDatabase: Database {
     }
 
     /// Runs `body` in a snapshot: what is small on the thread that asks, where that has a connection of its own.
-    public func read<T: Sendable>(_ extent: ReadExtent, _ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
+    package func read<T: Sendable>(_ extent: ReadExtent, _ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
         Telemetry.database.note(1, .read, over: .other)
         @Sendable func answer(_ database: GRDB.Database) throws -> T {
             try Telemetry.database.measure(.read) { try body(SQLiteConnection(database: database)) }
@@ -190,7 +190,7 @@ public final class SQLiteDatabase: Database {
     }
 
     /// Runs `body` under `BEGIN IMMEDIATE`.
-    public func write<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
+    package func write<T: Sendable>(_ body: @escaping @Sendable (any Connection) throws -> T) async throws -> T {
         try check()
         Telemetry.database.note(1, .write, over: .other)
         do {
@@ -213,7 +213,7 @@ public final class SQLiteDatabase: Database {
 
     /// Runs `body` like ``write(_:)``, and holds the caller's thread until it is done: for what is done inside a transaction
     /// of another database, on that one's thread.
-    public func writeWithin<T>(_ body: (any Connection) throws -> T) throws -> T {
+    package func writeWithin<T>(_ body: (any Connection) throws -> T) throws -> T {
         do {
             return try pool.write { database in try body(SQLiteConnection(database: database)) }
         } catch let error as DatabaseError { throw DatabaseFault(error) }
@@ -221,7 +221,7 @@ public final class SQLiteDatabase: Database {
 
     /// Moves what can be moved from the log of changes into the file, without making anyone wait. What failed is done again
     /// the next time.
-    public func checkpoint() async throws(DatabaseFault) {
+    package func checkpoint() async throws(DatabaseFault) {
         guard let checkpointer else { return }
         do {
             try await checkpointer.writeWithoutTransaction { database in _ = try database.checkpoint(.passive) }
@@ -235,7 +235,7 @@ public final class SQLiteDatabase: Database {
 
     /// Writes what the database holds at one moment into a file that is there and empty. Nobody waits meanwhile, and what
     /// was deleted is not in the copy.
-    public func copy(to path: String) async throws(DatabaseFault) {
+    package func copy(to path: String) async throws(DatabaseFault) {
         do {
             // One that has been removed since is not made again.
             let existing = URL(filePath: path).absoluteString + "?mode=rw"
@@ -246,7 +246,7 @@ public final class SQLiteDatabase: Database {
     }
 
     /// Writes the whole file anew, without what was deleted in it or overwritten. Writers wait meanwhile.
-    public func compact() async throws(DatabaseFault) {
+    package func compact() async throws(DatabaseFault) {
         do {
             try await beside.writeWithoutTransaction { database in
                 try database.execute(sql: "VACUUM")
@@ -272,7 +272,7 @@ public final class SQLiteDatabase: Database {
 
     /// Takes a file that was closed out of WAL mode, for a program that does not use it. As long as another process has it
     /// open it stays as it is.
-    public static func leaveWAL(path: String) throws(DatabaseFault) {
+    package static func leaveWAL(path: String) throws(DatabaseFault) {
         let database = try SQLiteDatabase(path: path, as: .foreign)
         do {
             try database.pool.writeWithoutTransaction { database in

@@ -1,8 +1,8 @@
 /// A statement about a set of rows. PostgreSQL runs it once, with the columns as arrays; SQLite, where a statement costs no
 /// round trip, runs it for each row.
-public struct SetStatement: Sendable {
+package struct SetStatement: Sendable {
     /// What a column holds, as PostgreSQL's arrays need to know it.
-    public enum Kind: Sendable {
+    package enum Kind: Sendable {
         case number
         case text
         case bytes
@@ -20,7 +20,7 @@ public struct SetStatement: Sendable {
     ///
     /// - Parameter conflict: what to do with those that are there, as `ON CONFLICT … DO …`; then no two rows of a set may be
     ///   in each other's way.
-    public init(insertInto table: String, _ columns: KeyValuePairs<String, Kind>, onConflict conflict: String = "") {
+    package init(insertInto table: String, _ columns: KeyValuePairs<String, Kind>, onConflict conflict: String = "") {
         self.init(insertInto: table, columns: columns.map { ($0.key, $0.value) }, onConflict: conflict)
     }
 
@@ -28,7 +28,7 @@ public struct SetStatement: Sendable {
     ///
     /// - Parameter conflict: what to do with those that are there, as `ON CONFLICT … DO …`; then no two rows of a set may be
     ///   in each other's way.
-    public init(insertInto table: String, columns: [(name: String, kind: Kind)], onConflict conflict: String = "") {
+    package init(insertInto table: String, columns: [(name: String, kind: Kind)], onConflict conflict: String = "") {
         kinds = columns.map(\.kind)
         let names = columns.map { "\"\($0.name)\"" }.joined(separator: ", ")
         let parameters = (1...columns.count).map { "$\($0)" }.joined(separator: ", ")
@@ -44,7 +44,7 @@ public struct SetStatement: Sendable {
     }
 
     /// Sets columns in the rows with given keys, which are numbers: each row of the set is a key and the new values.
-    public init(update table: String, key: String, set columns: KeyValuePairs<String, Kind>) {
+    package init(update table: String, key: String, set columns: KeyValuePairs<String, Kind>) {
         kinds = [.number] + columns.map(\.value)
         func assignments(_ name: String) -> String {
             columns.enumerated().map { "\($1.key) = \(name)\($0 + 2)" }.joined(separator: ", ")
@@ -54,7 +54,7 @@ public struct SetStatement: Sendable {
     }
 
     /// Does the same to the rows of each key: each row of the set is a key.
-    public init(update table: String, set assignment: String, key: String, where condition: String) {
+    package init(update table: String, set assignment: String, key: String, where condition: String) {
         kinds = [.number]
         each = Statement("UPDATE \(table) SET \(assignment) WHERE \(key) = $1 AND \(condition)")
         whole = Statement("UPDATE \(table) SET \(assignment) FROM \(Self.rows(kinds)) WHERE \(key) = value1 AND \(condition)")
@@ -73,7 +73,7 @@ public struct SetStatement: Sendable {
     }
 
     /// What PostgreSQL runs for rows of several statements: each statement once, in the order of its first row.
-    public static func gathered(_ rows: [(statement: SetStatement, row: [Value])]) -> [(statement: Statement, values: [Value])] {
+    package static func gathered(_ rows: [(statement: SetStatement, row: [Value])]) -> [(statement: Statement, values: [Value])] {
         var sets: [(statement: SetStatement, rows: [[Value]])] = []
         var places: [String: Int] = [:]
         for (statement, row) in rows {

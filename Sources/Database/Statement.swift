@@ -8,11 +8,11 @@
 /// | `IN [$2 text]`, `IN [$2 bigint]` | `IN` the elements of the second parameter, a list |
 /// | `PAIRS [$1 bigint, $2 text]` | a table whose columns, `first` and `second`, have the elements of two parameters, as many of both |
 /// | `THEN JOIN` | a join that looks up each row of what stands before it |
-public struct Statement: Sendable {
+package struct Statement: Sendable {
     let sqlite: String
     let postgres: String
 
-    public init(_ sql: String) {
+    package init(_ sql: String) {
         var (sqlite, postgres) = (sql, sql)
         if sql.utf8.contains(UInt8(ascii: "{")) {
             sqlite = sqlite.replacing(Self.ofSQLite) { $0.output.1 }.replacing(Self.ofPostgres) { _ in "" }

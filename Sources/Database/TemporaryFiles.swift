@@ -3,14 +3,14 @@ internal import Synchronization
 
 /// What is on the disk only while something else is made of it: removed when it is done with, and also when the process is told
 /// to end in the middle (``removeAll(_:)``).
-public enum TemporaryFiles {
+package enum TemporaryFiles {
     private static let noted = Mutex<[String]>([])
 
     /// Notes a file or folder that is about to be made.
-    public static func note(_ path: String) { noted.withLock { $0.append(path) } }
+    package static func note(_ path: String) { noted.withLock { $0.append(path) } }
 
     /// The file or folder is gone, or is to stay.
-    public static func forget(_ path: String) {
+    package static func forget(_ path: String) {
         noted.withLock { noted in
             if let index = noted.lastIndex(where: { $0.utf8.elementsEqual(path.utf8) }) { noted.remove(at: index) }
         }
@@ -29,7 +29,7 @@ public enum TemporaryFiles {
     /// What cannot be removed stays: nobody is left to be told.
     ///
     /// - Parameter end: ends the process.
-    public static func removeAll(_ end: () -> Never) -> Never {
+    package static func removeAll(_ end: () -> Never) -> Never {
         noted.withLock { noted in
             for path in noted.reversed() where FileManager.default.fileExists(atPath: path) {
                 do { try FileManager.default.removeItem(atPath: path) } catch {}

@@ -2,27 +2,27 @@
 ///
 /// What asks a database for a name takes this type: the work on a text that somebody has sent is done by whoever makes it, and
 /// never on a thread of the database.
-public struct CanonicalName: Hashable, Sendable {
-    public let text: String
+package struct CanonicalName: Hashable, Sendable {
+    package let text: String
 
     /// - Parameter name: as it was written; of what cannot be a name it is one that nobody has.
-    public init(_ name: String) { text = Username.canonical(name) }
+    package init(_ name: String) { text = Username.canonical(name) }
 
-    public static func == (one: CanonicalName, other: CanonicalName) -> Bool { one.text.isExactly(other.text) }
-    public func hash(into hasher: inout Hasher) { hasher.combine(ExactText(text)) }
+    package static func == (one: CanonicalName, other: CanonicalName) -> Bool { one.text.isExactly(other.text) }
+    package func hash(into hasher: inout Hasher) { hasher.combine(ExactText(text)) }
 }
 
 /// What people give for an account: its name, or with an @ its email address (QUIRKS.md 30). As with ``CanonicalName``, the
 /// work on the text is done where one is made.
-public struct AccountName: Sendable {
-    public let name: CanonicalName
+package struct AccountName: Sendable {
+    package let name: CanonicalName
     /// In lower case; nil where the text is no address.
-    public let email: String?
+    package let email: String?
     /// Whether there can be no such account: the text is too long for that, or an erased user's.
-    public let isNobodys: Bool
+    package let isNobodys: Bool
 
     /// - Parameter text: as it was written.
-    public init(_ text: String) {
+    package init(_ text: String) {
         name = CanonicalName(text)
         isNobodys = !Username.canBe(text) || Username.isErased(name.text)
         email = !isNobodys && text.has("@") ? text.lowercased() : nil

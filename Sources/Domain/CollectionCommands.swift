@@ -1,13 +1,13 @@
 /// The wish to make a collection with its main item: `POST collection/`.
-public struct CreateCollection: Sendable {
-    public let author: UserID
+package struct CreateCollection: Sendable {
+    package let author: UserID
     /// Its uid is the collection's.
-    public let item: OfferedItem
+    package let item: OfferedItem
     /// Nil where the request had none, which is refused.
-    public let collectionType: [UInt8]?
-    public let collectionKey: [UInt8]
+    package let collectionType: [UInt8]?
+    package let collectionKey: [UInt8]
 
-    public init(author: UserID, item: OfferedItem, collectionType: [UInt8]?, collectionKey: [UInt8]) {
+    package init(author: UserID, item: OfferedItem, collectionType: [UInt8]?, collectionKey: [UInt8]) {
         self.author = author
         self.item = item
         self.collectionType = collectionType
@@ -17,9 +17,9 @@ public struct CreateCollection: Sendable {
 
 extension CreateCollection: Command {
     /// The collection that it would be.
-    public var collection: CollectionUID { CollectionUID(item.uid.rawValue) }
+    package var collection: CollectionUID { CollectionUID(item.uid.rawValue) }
 
-    public var needs: CollectionNeeds {
+    package var needs: CollectionNeeds {
         var claims: [Claim] = [.collection(collection), .revision(item.revision.uid)]
         // One that is too long is refused, whoever has it.
         if let collectionType, collectionType.count <= FieldLimits.collectionTypeBytes { claims.append(.collectionType(collectionType)) }
@@ -30,7 +30,7 @@ extension CreateCollection: Command {
     ///
     /// Two events, because the original gives the revision and the membership a stoken each. The main item's own key is
     /// not kept, as recorded in `item-key`. The order in which faults are told is that of `collection-create-get`.
-    public func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
+    package func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
         guard item.etag == nil else { throw .etagOfNewCollection }
         guard state.owner == nil, state.taken[.collection(state.uid)] == nil else { throw .collectionExists }
         if let error = FieldRules.uid(state.uid, field: .uid) ?? FieldRules.version(item.version, field: .version) {
@@ -61,12 +61,12 @@ extension CollectionState {
 }
 
 /// The wish to upload a chunk by itself: `PUT …/chunk/UID/`.
-public struct StoreChunk: Sendable {
-    public let collection: CollectionUID
-    public let author: UserID
-    public let chunk: StoredChunk
+package struct StoreChunk: Sendable {
+    package let collection: CollectionUID
+    package let author: UserID
+    package let chunk: StoredChunk
 
-    public init(collection: CollectionUID, author: UserID, chunk: StoredChunk) {
+    package init(collection: CollectionUID, author: UserID, chunk: StoredChunk) {
         self.collection = collection
         self.author = author
         self.chunk = chunk
@@ -74,10 +74,10 @@ public struct StoreChunk: Sendable {
 }
 
 extension StoreChunk: Command {
-    public var needs: CollectionNeeds { CollectionNeeds(collection, chunks: [chunk.uid]) }
+    package var needs: CollectionNeeds { CollectionNeeds(collection, chunks: [chunk.uid]) }
 
     /// Decides what uploading a chunk means. A chunk never changes: one that is there is refused, whatever its content.
-    public func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
+    package func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
         try state.requireWriteAccess(author)
         guard !state.chunks.contains(chunk.uid) else { throw .chunkExists }
         if let error = FieldRules.uid(chunk.uid, field: .uid, maximum: FieldLimits.chunkUID) { throw .invalidFields([error]) }

@@ -1,26 +1,26 @@
 /// Which revisions the items of a collection have had, by whom and since when: what can be brought back is chosen from this.
 ///
 /// Made from the collection's events in the order of the log.
-public struct CollectionHistory: Sendable {
+package struct CollectionHistory: Sendable {
     /// A revision that became an item's current one.
-    public struct Step: Hashable, Sendable {
-        public let position: Position
-        public let time: Timestamp
-        public let actor: Actor
-        public let revision: RevisionUID
-        public let isDeleted: Bool
+    package struct Step: Hashable, Sendable {
+        package let position: Position
+        package let time: Timestamp
+        package let actor: Actor
+        package let revision: RevisionUID
+        package let isDeleted: Bool
     }
 
     /// An item that is deleted.
-    public struct Deletion: Hashable, Sendable {
-        public let item: ItemUID
-        public let step: Step
+    package struct Deletion: Hashable, Sendable {
+        package let item: ItemUID
+        package let step: Step
         /// What the item was at last; nil where it was deleted from the beginning.
-        public let last: RevisionUID?
+        package let last: RevisionUID?
     }
 
     /// A point in the history.
-    public enum Moment: Hashable, Sendable {
+    package enum Moment: Hashable, Sendable {
         /// With all that had happened by this time.
         case at(Timestamp)
         /// With all that had happened before the event of this position.
@@ -28,7 +28,7 @@ public struct CollectionHistory: Sendable {
     }
 
     /// Why there is nothing to bring back.
-    public enum Unrestorable: Error, Hashable, Sendable {
+    package enum Unrestorable: Error, Hashable, Sendable {
         /// There is no such collection, or the account that owned it was reset or erased.
         case noCollection
         /// The collection was made at `time`, after the moment.
@@ -48,7 +48,7 @@ public struct CollectionHistory: Sendable {
         case nothingHasChanged(since: Moment)
     }
 
-    public let collection: CollectionUID
+    package let collection: CollectionUID
     private var owner: UserID?
     private var steps: [ItemUID: [Step]] = [:]
     /// The events that carry each revision.
@@ -59,10 +59,10 @@ public struct CollectionHistory: Sendable {
     private var adoptedItems: [Int64: ItemUID] = [:]
 
     /// A collection of which no event is known.
-    public init(of collection: CollectionUID) { self.collection = collection }
+    package init(of collection: CollectionUID) { self.collection = collection }
 
     /// Takes in an event that touches the collection.
-    public mutating func add(_ event: Event, at position: Position, on time: Timestamp, by actor: Actor) {
+    package mutating func add(_ event: Event, at position: Position, on time: Timestamp, by actor: Actor) {
         func carried(_ revision: RevisionUID, isDeleted: Bool) -> Step {
             places[revision, default: []].append(position)
             return step(revision, isDeleted: isDeleted)
@@ -112,10 +112,10 @@ public struct CollectionHistory: Sendable {
     func isPruned(_ revision: RevisionUID) -> Bool { pruned.contains(revision) }
 
     /// Whether there is such a collection, deleted or not.
-    public var exists: Bool { steps[mainItem] != nil }
+    package var exists: Bool { steps[mainItem] != nil }
 
     /// What is deleted and can be brought back, newest deletion first.
-    public var deletions: [Deletion] {
+    package var deletions: [Deletion] {
         steps.keys.compactMap { deletion(of: $0) }.filter { $0.last != nil }.sorted { $0.step.position > $1.step.position }
     }
 
@@ -127,7 +127,7 @@ public struct CollectionHistory: Sendable {
     ///     nothing is ever deleted. Nil undoes the last deletion: of the item; or else of the collection itself, if it is
     ///     deleted, or of the items that were deleted last. What was deleted by the same request comes back with it.
     /// - Throws: ``Unrestorable`` when there are none.
-    public func restorations(of item: ItemUID? = nil, asOf moment: Moment? = nil) throws(Unrestorable) -> [RestoreItems.Restoration] {
+    package func restorations(of item: ItemUID? = nil, asOf moment: Moment? = nil) throws(Unrestorable) -> [RestoreItems.Restoration] {
         guard let first = steps[mainItem]?.first else { throw .noCollection }
         if let moment, !moment.includes(first) { throw .collectionIsNewer(than: moment, time: first.time) }
         switch (item, moment) {

@@ -1,5 +1,5 @@
 /// What is decided on a state.
-public protocol Decision<State>: Sendable {
+package protocol Decision<State>: Sendable {
     associatedtype State: Domain.State
 
     /// Decides what it means. Pure: same state, same events.
@@ -10,7 +10,7 @@ public protocol Decision<State>: Sendable {
 
 /// What somebody wants to happen. It says what must be known to decide it; of heads and streams it knows nothing: they follow
 /// from that.
-public protocol Wish: Sendable {
+package protocol Wish: Sendable {
     associatedtype Needs: Domain.Needs
 
     /// What must be known to decide it. As little as that: it is read each time.
@@ -19,35 +19,35 @@ public protocol Wish: Sendable {
 
 /// A wish that is carried out by appending what is decided. Committing one is the one way to the log, but for a
 /// ``RedactingCommand``.
-public protocol Command: Wish, Decision where Needs.State == State {}
+package protocol Command: Wish, Decision where Needs.State == State {}
 
 /// A wish that also takes something out of the history: what earlier events say is rewritten in the transaction in which it is
 /// decided, and what it comes to records that, with a proof.
-public protocol RedactingCommand: Wish {}
+package protocol RedactingCommand: Wish {}
 
 /// What must be known of something.
-public protocol Needs: Sendable {
+package protocol Needs: Sendable {
     /// What is known when it was read.
     associatedtype State: Domain.State
 }
 
 /// What must be known of a collection: its members and invitations always, and of the rest what is named here.
-public struct CollectionNeeds: Needs {
-    public typealias State = CollectionState
+package struct CollectionNeeds: Needs {
+    package typealias State = CollectionState
 
-    public var collection: CollectionUID
+    package var collection: CollectionUID
     /// Items, for their etags.
-    public var items: [ItemUID]
+    package var items: [ItemUID]
     /// Revisions, current or not, for their items.
-    public var revisions: [RevisionUID]
+    package var revisions: [RevisionUID]
     /// Chunks, for whether they are there.
-    public var chunks: [ChunkUID]
+    package var chunks: [ChunkUID]
     /// Claims, for who holds them.
-    public var claims: [Claim]
+    package var claims: [Claim]
     /// Items whose revisions may be in the history already.
-    public var offered: [OfferedItem]
+    package var offered: [OfferedItem]
 
-    public init(
+    package init(
         _ collection: CollectionUID, items: [ItemUID] = [], revisions: [RevisionUID] = [], chunks: [ChunkUID] = [], claims: [Claim] = [],
         offered: [OfferedItem] = []
     ) {
@@ -61,30 +61,30 @@ public struct CollectionNeeds: Needs {
 }
 
 /// What must be known of an account.
-public struct AccountNeeds: Needs {
-    public typealias State = UserState
+package struct AccountNeeds: Needs {
+    package typealias State = UserState
 
     /// How it is named.
-    public enum Account: Hashable, Sendable {
+    package enum Account: Hashable, Sendable {
         case name(CanonicalName)
         case id(UserID)
     }
 
-    public var account: Account
+    package var account: Account
     /// Whether also the collections that it has to do with.
-    public var withCollections: Bool
+    package var withCollections: Bool
 
-    public init(_ account: Account, withCollections: Bool = false) {
+    package init(_ account: Account, withCollections: Bool = false) {
         self.account = account
         self.withCollections = withCollections
     }
 }
 
 /// What must be known to erase an account: the account, and the collections that it has to do with.
-public struct ErasureNeeds: Needs {
-    public typealias State = ErasureState
+package struct ErasureNeeds: Needs {
+    package typealias State = ErasureState
 
     /// The account's.
-    public var name: CanonicalName
-    public init(_ name: CanonicalName) { self.name = name }
+    package var name: CanonicalName
+    package init(_ name: CanonicalName) { self.name = name }
 }

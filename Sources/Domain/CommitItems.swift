@@ -1,23 +1,23 @@
 /// A chunk as a request names it: with its content, or by name because the server has it.
-public struct OfferedChunk: Hashable, Sendable {
-    public let uid: ChunkUID
+package struct OfferedChunk: Hashable, Sendable {
+    package let uid: ChunkUID
     /// What the content would be stored as; nil when only the name came.
-    public let content: StoredChunk?
+    package let content: StoredChunk?
 
-    public init(uid: ChunkUID, content: StoredChunk?) {
+    package init(uid: ChunkUID, content: StoredChunk?) {
         self.uid = uid
         self.content = content
     }
 }
 
 /// A revision as a request brings it.
-public struct OfferedRevision: Hashable, Sendable {
-    public let uid: RevisionUID
-    public let meta: [UInt8]
-    public let isDeleted: Bool
-    public let chunks: [OfferedChunk]
+package struct OfferedRevision: Hashable, Sendable {
+    package let uid: RevisionUID
+    package let meta: [UInt8]
+    package let isDeleted: Bool
+    package let chunks: [OfferedChunk]
 
-    public init(uid: RevisionUID, meta: [UInt8], isDeleted: Bool, chunks: [OfferedChunk]) {
+    package init(uid: RevisionUID, meta: [UInt8], isDeleted: Bool, chunks: [OfferedChunk]) {
         self.uid = uid
         self.meta = meta
         self.isDeleted = isDeleted
@@ -26,15 +26,15 @@ public struct OfferedRevision: Hashable, Sendable {
 }
 
 /// An item as a request brings it.
-public struct OfferedItem: Hashable, Sendable {
-    public let uid: ItemUID
-    public let version: Int
-    public let encryptionKey: [UInt8]?
+package struct OfferedItem: Hashable, Sendable {
+    package let uid: ItemUID
+    package let version: Int
+    package let encryptionKey: [UInt8]?
     /// The revision that the client believes current; nil for an item that it believes new.
-    public let etag: RevisionUID?
-    public let revision: OfferedRevision
+    package let etag: RevisionUID?
+    package let revision: OfferedRevision
 
-    public init(uid: ItemUID, version: Int, encryptionKey: [UInt8]?, etag: RevisionUID?, revision: OfferedRevision) {
+    package init(uid: ItemUID, version: Int, encryptionKey: [UInt8]?, etag: RevisionUID?, revision: OfferedRevision) {
         self.uid = uid
         self.version = version
         self.encryptionKey = encryptionKey
@@ -44,38 +44,38 @@ public struct OfferedItem: Hashable, Sendable {
 }
 
 /// The wish to write items of a collection: `item/batch/` and `item/transaction/`.
-public struct CommitItems: Sendable {
+package struct CommitItems: Sendable {
     /// An item that must stand at a revision for the whole to be carried out.
-    public struct Dependency: Hashable, Sendable {
-        public let item: ItemUID
-        public let etag: RevisionUID
+    package struct Dependency: Hashable, Sendable {
+        package let item: ItemUID
+        package let etag: RevisionUID
 
-        public init(item: ItemUID, etag: RevisionUID) {
+        package init(item: ItemUID, etag: RevisionUID) {
             self.item = item
             self.etag = etag
         }
     }
 
     /// The collection's stoken as the client believes it.
-    public enum ExpectedStoken: Hashable, Sendable {
+    package enum ExpectedStoken: Hashable, Sendable {
         case any
         case exactly(Position)
         /// A text that is no stoken of this server; no collection stands there.
         case unknown
     }
 
-    public let collection: CollectionUID
-    public let author: UserID
-    public let items: [OfferedItem]
-    public let dependencies: [Dependency]
-    public let stoken: ExpectedStoken
+    package let collection: CollectionUID
+    package let author: UserID
+    package let items: [OfferedItem]
+    package let dependencies: [Dependency]
+    package let stoken: ExpectedStoken
     /// Whether each item's etag must be right: in a transaction, not in a batch.
-    public let checksEtags: Bool
-    public let needs: CollectionNeeds
+    package let checksEtags: Bool
+    package let needs: CollectionNeeds
 
     /// - Parameter needs: what ``needs(of:_:in:checksEtags:)`` says, where that was asked before: with many items it is work that
     ///   is not done on the thread of a database.
-    public init(
+    package init(
         collection: CollectionUID, author: UserID, items: [OfferedItem], dependencies: [Dependency], stoken: ExpectedStoken,
         checksEtags: Bool, needs: CollectionNeeds? = nil
     ) {
@@ -91,7 +91,7 @@ public struct CommitItems: Sendable {
 
 extension CommitItems {
     /// What must be known to decide about these items.
-    public static func needs(
+    package static func needs(
         of items: [OfferedItem], _ dependencies: [Dependency], in collection: CollectionUID, checksEtags: Bool
     ) -> CollectionNeeds {
         CollectionNeeds(
@@ -118,7 +118,7 @@ extension CommitItems: Command {
     ///
     /// - Throws: ``Refusal/itemsFailed(_:)`` with every stale etag and every chunk without content;
     ///   ``Refusal/invalidFields(_:)`` at the first revision uid that is in use and the first value that is not allowed.
-    public func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
+    package func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
         try state.requireWriteAccess(author)
         if let error = Self.tooManyChunks(in: items) { throw .invalidFields([error]) }
         switch stoken {

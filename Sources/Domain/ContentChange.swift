@@ -1,5 +1,5 @@
 /// What an event does to the content of collections. Whoever keeps account of content goes by this, and not by types of events.
-public enum ContentChange: Hashable, Sendable {
+package enum ContentChange: Hashable, Sendable {
     /// Nothing.
     case nothing
     /// Something came into the collection of the event's stream.
@@ -13,7 +13,7 @@ public enum ContentChange: Hashable, Sendable {
 }
 
 /// What came into a collection.
-public enum ContentWritten: Hashable, Sendable {
+package enum ContentWritten: Hashable, Sendable {
     /// A revision, which is its item's current one since.
     case made(MadeRevision)
     /// An earlier revision of the item is current again.
@@ -23,14 +23,14 @@ public enum ContentWritten: Hashable, Sendable {
 }
 
 /// A revision that an event makes, and of which item.
-public struct MadeRevision: Hashable, Sendable {
-    public let item: ItemUID
-    public let revision: Revision
+package struct MadeRevision: Hashable, Sendable {
+    package let item: ItemUID
+    package let revision: Revision
     /// What came with it.
-    public let new: New
+    package let new: New
 
     /// What a revision is the first one of.
-    public enum New: Hashable, Sendable {
+    package enum New: Hashable, Sendable {
         /// Of nothing: the item is there.
         case nothing
         case item(version: Int, encryptionKey: [UInt8]?)
@@ -41,7 +41,7 @@ public struct MadeRevision: Hashable, Sendable {
 
 extension Event {
     /// What came into a collection with it; nil where that is nothing, or told record by record.
-    public var written: ContentWritten? {
+    package var written: ContentWritten? {
         switch content {
         case .written(let written): written
         case .nothing, .pruned, .lost, .adopted: nil
@@ -50,7 +50,7 @@ extension Event {
 
     /// The revision that the event makes. Nil for those that make none: a restored one was made before, and what was adopted
     /// is told record by record.
-    public var made: MadeRevision? {
+    package var made: MadeRevision? {
         switch written {
         case .made(let made): made
         case .restored, .stored, nil: nil
@@ -58,10 +58,10 @@ extension Event {
     }
 
     /// The chunks of which the event's revision is made.
-    public var namedChunks: [ChunkUID] { made?.revision.chunks ?? [] }
+    package var namedChunks: [ChunkUID] { made?.revision.chunks ?? [] }
 
     /// The chunks whose contents are stored with the event.
-    public var storedChunks: [StoredChunk] {
+    package var storedChunks: [StoredChunk] {
         switch content {
         case .written(.made(let made)): made.revision.stored
         case .written(.stored(let chunk)): [chunk]

@@ -1,12 +1,12 @@
 /// A chunk of content that was stored beside the log.
-public struct StoredChunk: Hashable, Sendable {
-    public var uid: ChunkUID
+package struct StoredChunk: Hashable, Sendable {
+    package var uid: ChunkUID
     /// The length of the content, in bytes.
-    public var bytes: Int
+    package var bytes: Int
     /// BLAKE2b over the content, 16 bytes: with it the log proves the content that lies beside it.
-    public var digest: [UInt8]
+    package var digest: [UInt8]
 
-    public init(uid: ChunkUID, bytes: Int, digest: [UInt8]) {
+    package init(uid: ChunkUID, bytes: Int, digest: [UInt8]) {
         self.uid = uid
         self.bytes = bytes
         self.digest = digest
@@ -14,17 +14,17 @@ public struct StoredChunk: Hashable, Sendable {
 }
 
 /// A state of an item, as the client signed it.
-public struct Revision: Hashable, Sendable {
-    public var uid: RevisionUID
+package struct Revision: Hashable, Sendable {
+    package var uid: RevisionUID
     /// Encrypted by the client.
-    public var meta: [UInt8]
-    public var isDeleted: Bool
+    package var meta: [UInt8]
+    package var isDeleted: Bool
     /// The content's chunks, in order; a chunk may stand there more than once.
-    public var chunks: [ChunkUID]
+    package var chunks: [ChunkUID]
     /// Those of them whose content came with this revision.
-    public var stored: [StoredChunk]
+    package var stored: [StoredChunk]
 
-    public init(uid: RevisionUID, meta: [UInt8], isDeleted: Bool, chunks: [ChunkUID], stored: [StoredChunk]) {
+    package init(uid: RevisionUID, meta: [UInt8], isDeleted: Bool, chunks: [ChunkUID], stored: [StoredChunk]) {
         self.uid = uid
         self.meta = meta
         self.isDeleted = isDeleted
@@ -34,14 +34,14 @@ public struct Revision: Hashable, Sendable {
 }
 
 /// A collection was made, with its main item and that item's first revision. Its owner joins in the next event.
-public struct CollectionCreated: Hashable, Sendable {
-    public var collection: CollectionUID
-    public var owner: UserID
+package struct CollectionCreated: Hashable, Sendable {
+    package var collection: CollectionUID
+    package var owner: UserID
     /// The encryption version of the main item.
-    public var version: Int
-    public var revision: Revision
+    package var version: Int
+    package var revision: Revision
 
-    public init(collection: CollectionUID, owner: UserID, version: Int, revision: Revision) {
+    package init(collection: CollectionUID, owner: UserID, version: Int, revision: Revision) {
         self.collection = collection
         self.owner = owner
         self.version = version
@@ -50,20 +50,20 @@ public struct CollectionCreated: Hashable, Sendable {
 }
 
 extension CollectionCreated: CollectionEvent {
-    public static var type: EventType { .collectionCreated }
-    public static var proof: KeyPath<Self, RedactionProof>? { nil }
-    public var event: Event { .collectionCreated(self) }
-    public var touches: [StreamID] { [] }
-    public var claims: [ClaimMade] {
+    package static var type: EventType { .collectionCreated }
+    package static var proof: KeyPath<Self, RedactionProof>? { nil }
+    package var event: Event { .collectionCreated(self) }
+    package var touches: [StreamID] { [] }
+    package var claims: [ClaimMade] {
         [
             ClaimMade(claim: .collection(collection), holder: owner, isRepeatable: false),
             ClaimMade(claim: .revision(revision.uid), holder: owner, isRepeatable: false),
         ]
     }
-    public var content: ContentChange {
+    package var content: ContentChange {
         .written(.made(MadeRevision(item: collection.mainItem, revision: revision, new: .collection(owner: owner, version: version))))
     }
-    public func remains(after removal: some Removal, at _: Position) -> Self {
+    package func remains(after removal: some Removal, at _: Position) -> Self {
         var event = self
         event.revision = removal.remains(of: revision, in: collection)
         return event
@@ -71,16 +71,16 @@ extension CollectionCreated: CollectionEvent {
 }
 
 /// An item came into a collection.
-public struct ItemCreated: Hashable, Sendable {
-    public var collection: CollectionUID
-    public var item: ItemUID
+package struct ItemCreated: Hashable, Sendable {
+    package var collection: CollectionUID
+    package var item: ItemUID
     /// The encryption version that the client used, 0 to 32767.
-    public var version: Int
+    package var version: Int
     /// The item's own key, encrypted by the client; official clients send none.
-    public var encryptionKey: [UInt8]?
-    public var revision: Revision
+    package var encryptionKey: [UInt8]?
+    package var revision: Revision
 
-    public init(collection: CollectionUID, item: ItemUID, version: Int, encryptionKey: [UInt8]?, revision: Revision) {
+    package init(collection: CollectionUID, item: ItemUID, version: Int, encryptionKey: [UInt8]?, revision: Revision) {
         self.collection = collection
         self.item = item
         self.version = version
@@ -90,15 +90,15 @@ public struct ItemCreated: Hashable, Sendable {
 }
 
 extension ItemCreated: CollectionEvent {
-    public static var type: EventType { .itemCreated }
-    public static var proof: KeyPath<Self, RedactionProof>? { nil }
-    public var event: Event { .itemCreated(self) }
-    public var touches: [StreamID] { [] }
-    public var claims: [ClaimMade] { [ClaimMade(claim: .revision(revision.uid), holder: nil, isRepeatable: false)] }
-    public var content: ContentChange {
+    package static var type: EventType { .itemCreated }
+    package static var proof: KeyPath<Self, RedactionProof>? { nil }
+    package var event: Event { .itemCreated(self) }
+    package var touches: [StreamID] { [] }
+    package var claims: [ClaimMade] { [ClaimMade(claim: .revision(revision.uid), holder: nil, isRepeatable: false)] }
+    package var content: ContentChange {
         .written(.made(MadeRevision(item: item, revision: revision, new: .item(version: version, encryptionKey: encryptionKey))))
     }
-    public func remains(after removal: some Removal, at _: Position) -> Self {
+    package func remains(after removal: some Removal, at _: Position) -> Self {
         var event = self
         if removal.takes(collection) { event.encryptionKey = nil }
         event.revision = removal.remains(of: revision, in: collection)
@@ -107,12 +107,12 @@ extension ItemCreated: CollectionEvent {
 }
 
 /// An item got a new current revision. A deletion is a revision too.
-public struct ItemRevised: Hashable, Sendable {
-    public var collection: CollectionUID
-    public var item: ItemUID
-    public var revision: Revision
+package struct ItemRevised: Hashable, Sendable {
+    package var collection: CollectionUID
+    package var item: ItemUID
+    package var revision: Revision
 
-    public init(collection: CollectionUID, item: ItemUID, revision: Revision) {
+    package init(collection: CollectionUID, item: ItemUID, revision: Revision) {
         self.collection = collection
         self.item = item
         self.revision = revision
@@ -120,13 +120,13 @@ public struct ItemRevised: Hashable, Sendable {
 }
 
 extension ItemRevised: CollectionEvent {
-    public static var type: EventType { .itemRevised }
-    public static var proof: KeyPath<Self, RedactionProof>? { nil }
-    public var event: Event { .itemRevised(self) }
-    public var touches: [StreamID] { [] }
-    public var claims: [ClaimMade] { [ClaimMade(claim: .revision(revision.uid), holder: nil, isRepeatable: false)] }
-    public var content: ContentChange { .written(.made(MadeRevision(item: item, revision: revision, new: .nothing))) }
-    public func remains(after removal: some Removal, at _: Position) -> Self {
+    package static var type: EventType { .itemRevised }
+    package static var proof: KeyPath<Self, RedactionProof>? { nil }
+    package var event: Event { .itemRevised(self) }
+    package var touches: [StreamID] { [] }
+    package var claims: [ClaimMade] { [ClaimMade(claim: .revision(revision.uid), holder: nil, isRepeatable: false)] }
+    package var content: ContentChange { .written(.made(MadeRevision(item: item, revision: revision, new: .nothing))) }
+    package func remains(after removal: some Removal, at _: Position) -> Self {
         var event = self
         event.revision = removal.remains(of: revision, in: collection)
         return event
@@ -135,13 +135,13 @@ extension ItemRevised: CollectionEvent {
 
 /// An earlier revision of an item, which its client had signed, is current again under a new stoken. The server cannot sign
 /// a revision of its own, so this is how it undoes a deletion.
-public struct ItemRestored: Hashable, Sendable {
-    public var collection: CollectionUID
-    public var item: ItemUID
+package struct ItemRestored: Hashable, Sendable {
+    package var collection: CollectionUID
+    package var item: ItemUID
     /// One that the item has had before.
-    public var revision: RevisionUID
+    package var revision: RevisionUID
 
-    public init(collection: CollectionUID, item: ItemUID, revision: RevisionUID) {
+    package init(collection: CollectionUID, item: ItemUID, revision: RevisionUID) {
         self.collection = collection
         self.item = item
         self.revision = revision
@@ -149,48 +149,48 @@ public struct ItemRestored: Hashable, Sendable {
 }
 
 extension ItemRestored: CollectionEvent {
-    public static var type: EventType { .itemRestored }
-    public static var proof: KeyPath<Self, RedactionProof>? { nil }
-    public var event: Event { .itemRestored(self) }
-    public var touches: [StreamID] { [] }
-    public var claims: [ClaimMade] { [] }
-    public var content: ContentChange { .written(.restored(item, revision)) }
-    public func remains(after _: some Removal, at _: Position) -> Self { self }
+    package static var type: EventType { .itemRestored }
+    package static var proof: KeyPath<Self, RedactionProof>? { nil }
+    package var event: Event { .itemRestored(self) }
+    package var touches: [StreamID] { [] }
+    package var claims: [ClaimMade] { [] }
+    package var content: ContentChange { .written(.restored(item, revision)) }
+    package func remains(after _: some Removal, at _: Position) -> Self { self }
 }
 
 /// A chunk was uploaded by itself, before the revision that will name it.
-public struct ChunkStored: Hashable, Sendable {
-    public var collection: CollectionUID
-    public var chunk: StoredChunk
+package struct ChunkStored: Hashable, Sendable {
+    package var collection: CollectionUID
+    package var chunk: StoredChunk
 
-    public init(collection: CollectionUID, chunk: StoredChunk) {
+    package init(collection: CollectionUID, chunk: StoredChunk) {
         self.collection = collection
         self.chunk = chunk
     }
 }
 
 extension ChunkStored: CollectionEvent {
-    public static var type: EventType { .chunkStored }
-    public static var proof: KeyPath<Self, RedactionProof>? { nil }
-    public var event: Event { .chunkStored(self) }
-    public var touches: [StreamID] { [] }
-    public var claims: [ClaimMade] { [] }
-    public var content: ContentChange { .written(.stored(chunk)) }
-    public func remains(after removal: some Removal, at _: Position) -> Self {
+    package static var type: EventType { .chunkStored }
+    package static var proof: KeyPath<Self, RedactionProof>? { nil }
+    package var event: Event { .chunkStored(self) }
+    package var touches: [StreamID] { [] }
+    package var claims: [ClaimMade] { [] }
+    package var content: ContentChange { .written(.stored(chunk)) }
+    package func remains(after removal: some Removal, at _: Position) -> Self {
         removal.takes(collection) ? ChunkStored(collection: collection, chunk: chunk.withoutContent) : self
     }
 }
 
 /// Earlier revisions of items are not kept any longer. What the events that carried them said of their content has been
 /// rewritten.
-public struct RevisionsPruned: Hashable, Sendable {
-    public var collection: CollectionUID
-    public var revisions: [RevisionUID]
+package struct RevisionsPruned: Hashable, Sendable {
+    package var collection: CollectionUID
+    package var revisions: [RevisionUID]
     /// The chunks that no other revision names.
-    public var chunks: [ChunkUID]
-    public var redaction: RedactionProof
+    package var chunks: [ChunkUID]
+    package var redaction: RedactionProof
 
-    public init(collection: CollectionUID, revisions: [RevisionUID], chunks: [ChunkUID], redaction: RedactionProof) {
+    package init(collection: CollectionUID, revisions: [RevisionUID], chunks: [ChunkUID], redaction: RedactionProof) {
         self.collection = collection
         self.revisions = revisions
         self.chunks = chunks
@@ -199,11 +199,11 @@ public struct RevisionsPruned: Hashable, Sendable {
 }
 
 extension RevisionsPruned: CollectionEvent {
-    public static var type: EventType { .revisionsPruned }
-    public static var proof: KeyPath<Self, RedactionProof>? { \.redaction }
-    public var event: Event { .revisionsPruned(self) }
-    public var touches: [StreamID] { [] }
-    public var claims: [ClaimMade] { [] }
-    public var content: ContentChange { .pruned(revisions) }
-    public func remains(after _: some Removal, at _: Position) -> Self { self }
+    package static var type: EventType { .revisionsPruned }
+    package static var proof: KeyPath<Self, RedactionProof>? { \.redaction }
+    package var event: Event { .revisionsPruned(self) }
+    package var touches: [StreamID] { [] }
+    package var claims: [ClaimMade] { [] }
+    package var content: ContentChange { .pruned(revisions) }
+    package func remains(after _: some Removal, at _: Position) -> Self { self }
 }

@@ -1,14 +1,14 @@
 /// An event that was decided on a state, in a stream that this state is of. Only the state can make one, so a command cannot
 /// append to a stream that it did not need to know.
-public struct Decided<State: Domain.State>: Hashable, Sendable {
-    public let event: Event
+package struct Decided<State: Domain.State>: Hashable, Sendable {
+    package let event: Event
 
     fileprivate init(_ event: Event) { self.event = event }
 }
 
 extension CollectionState {
     /// What happens, in this collection.
-    public func decided(_ event: some CollectionEvent) -> Decided<Self> {
+    package func decided(_ event: some CollectionEvent) -> Decided<Self> {
         var event = event
         event.collection = uid
         return Decided(event.event)
@@ -19,7 +19,7 @@ extension UserState {
     /// What happens, to this account.
     ///
     /// - Throws: ``Refusal/doesNotExist(_:)`` where there is none.
-    public func decided(_ event: some AccountEvent) throws(Refusal) -> Decided<Self> {
+    package func decided(_ event: some AccountEvent) throws(Refusal) -> Decided<Self> {
         guard let user else { throw .doesNotExist(.user) }
         var event = event
         event.user = user
@@ -27,17 +27,17 @@ extension UserState {
     }
 
     /// An account comes to be; its stream begins with that.
-    public func decided(_ event: UserCreated) -> Decided<Self> { Decided(event.event) }
+    package func decided(_ event: UserCreated) -> Decided<Self> { Decided(event.event) }
 }
 
 extension ErasureState {
     /// What happens to the account.
     ///
     /// - Throws: as the account's own.
-    public func decided(_ event: some AccountEvent) throws(Refusal) -> Decided<Self> { Decided(try user.decided(event).event) }
+    package func decided(_ event: some AccountEvent) throws(Refusal) -> Decided<Self> { Decided(try user.decided(event).event) }
 
     /// What each of the collections comes to, in their order.
-    public func decided(inEach decide: (CollectionState) -> [any CollectionEvent]) -> [Decided<Self>] {
+    package func decided(inEach decide: (CollectionState) -> [any CollectionEvent]) -> [Decided<Self>] {
         collections.flatMap { collection in decide(collection).map { Decided(collection.decided($0).event) } }
     }
 }

@@ -10,7 +10,7 @@
 /// stream.
 
 /// A uid that a client chose, or a name for one thing that must not be taken for another.
-public protocol Identifier: RawRepresentable, Hashable, Comparable, Sendable, CustomStringConvertible where RawValue == String {
+package protocol Identifier: RawRepresentable, Hashable, Comparable, Sendable, CustomStringConvertible where RawValue == String {
     /// Any string is taken; which are good for new things is ``UIDRule``'s matter.
     init(rawValue: String)
 }
@@ -18,117 +18,117 @@ public protocol Identifier: RawRepresentable, Hashable, Comparable, Sendable, Cu
 extension Identifier {
     /// Uids are equal when their bytes are: Swift's strings are also equal when they only look alike, as `é` in one scalar
     /// and in two, and the databases tell those apart.
-    public static func == (left: Self, right: Self) -> Bool { left.rawValue.utf8.elementsEqual(right.rawValue.utf8) }
+    package static func == (left: Self, right: Self) -> Bool { left.rawValue.utf8.elementsEqual(right.rawValue.utf8) }
 
     /// In the order of their bytes, as the databases have them.
-    public static func < (left: Self, right: Self) -> Bool { left.rawValue.utf8.lexicographicallyPrecedes(right.rawValue.utf8) }
+    package static func < (left: Self, right: Self) -> Bool { left.rawValue.utf8.lexicographicallyPrecedes(right.rawValue.utf8) }
 
     /// Feeds the bytes, as equality compares them.
-    public func hash(into hasher: inout Hasher) {
+    package func hash(into hasher: inout Hasher) {
         var text = rawValue
         text.withUTF8 { bytes in unsafe hasher.combine(bytes: UnsafeRawBufferPointer(bytes)) }
         hasher.combine(0xff as UInt8)
     }
 
     /// The uid itself.
-    public var description: String { rawValue }
+    package var description: String { rawValue }
     /// The uid in `text`.
-    public init(_ text: String) { self.init(rawValue: text) }
+    package init(_ text: String) { self.init(rawValue: text) }
 }
 
 /// Names a collection on the whole server; its main item has the same uid.
-public struct CollectionUID: Identifier {
-    public let rawValue: String
-    public init(rawValue: String) { self.rawValue = rawValue }
+package struct CollectionUID: Identifier {
+    package let rawValue: String
+    package init(rawValue: String) { self.rawValue = rawValue }
 }
 
 extension CollectionUID {
     /// The item that stands for the collection itself.
-    public var mainItem: ItemUID { ItemUID(rawValue) }
+    package var mainItem: ItemUID { ItemUID(rawValue) }
 }
 
 /// Names an item in its collection.
-public struct ItemUID: Identifier {
-    public let rawValue: String
-    public init(rawValue: String) { self.rawValue = rawValue }
+package struct ItemUID: Identifier {
+    package let rawValue: String
+    package init(rawValue: String) { self.rawValue = rawValue }
 }
 
 /// Names a revision on the whole server; the uid of an item's current revision is the item's etag.
-public struct RevisionUID: Identifier {
-    public let rawValue: String
-    public init(rawValue: String) { self.rawValue = rawValue }
+package struct RevisionUID: Identifier {
+    package let rawValue: String
+    package init(rawValue: String) { self.rawValue = rawValue }
 }
 
 /// Names a chunk of content in its collection.
-public struct ChunkUID: Identifier {
-    public let rawValue: String
-    public init(rawValue: String) { self.rawValue = rawValue }
+package struct ChunkUID: Identifier {
+    package let rawValue: String
+    package init(rawValue: String) { self.rawValue = rawValue }
 }
 
 /// Names an invitation to its two sides. The original does not keep it unique, so it need not be.
-public struct InvitationUID: Identifier {
-    public let rawValue: String
-    public init(rawValue: String) { self.rawValue = rawValue }
+package struct InvitationUID: Identifier {
+    package let rawValue: String
+    package init(rawValue: String) { self.rawValue = rawValue }
 }
 
 /// A user's id: the position of the event that created the account, and the row's id in `myauth_user`.
-public struct UserID: RawRepresentable, Hashable, Sendable {
-    public let rawValue: Int64
-    public init(rawValue: Int64) { self.rawValue = rawValue }
+package struct UserID: RawRepresentable, Hashable, Sendable {
+    package let rawValue: Int64
+    package init(rawValue: Int64) { self.rawValue = rawValue }
 }
 
 /// A place in the log, 1 for the first event. Positions are dense, and they are the stokens of the protocol.
-public struct Position: RawRepresentable, Hashable, Comparable, Sendable {
-    public let rawValue: Int64
-    public init(rawValue: Int64) { self.rawValue = rawValue }
+package struct Position: RawRepresentable, Hashable, Comparable, Sendable {
+    package let rawValue: Int64
+    package init(rawValue: Int64) { self.rawValue = rawValue }
 
     /// Before the first event: the head of an empty stream.
-    public static let none = Position(rawValue: 0)
-    public static func < (left: Position, right: Position) -> Bool { left.rawValue < right.rawValue }
+    package static let none = Position(rawValue: 0)
+    package static func < (left: Position, right: Position) -> Bool { left.rawValue < right.rawValue }
     /// The position `count` events later.
-    public static func + (position: Position, count: Int) -> Position { Position(rawValue: position.rawValue + Int64(count)) }
+    package static func + (position: Position, count: Int) -> Position { Position(rawValue: position.rawValue + Int64(count)) }
 }
 
 /// A moment in UTC, in microseconds since 1970.
-public struct Timestamp: RawRepresentable, Hashable, Comparable, Sendable {
-    public let rawValue: Int64
-    public init(rawValue: Int64) { self.rawValue = rawValue }
-    public static func < (left: Timestamp, right: Timestamp) -> Bool { left.rawValue < right.rawValue }
+package struct Timestamp: RawRepresentable, Hashable, Comparable, Sendable {
+    package let rawValue: Int64
+    package init(rawValue: Int64) { self.rawValue = rawValue }
+    package static func < (left: Timestamp, right: Timestamp) -> Bool { left.rawValue < right.rawValue }
     /// All of time.
-    public static let always = Timestamp(rawValue: .min)...Timestamp(rawValue: .max)
+    package static let always = Timestamp(rawValue: .min)...Timestamp(rawValue: .max)
 }
 
 /// What a member may do. The raw values are those of the protocol and of `accessLevel` in the tables.
-public enum AccessLevel: Int64, Hashable, Sendable {
+package enum AccessLevel: Int64, Hashable, Sendable {
     case readOnly = 0
     case admin = 1
     case readWrite = 2
 
     /// Whether items may be written.
-    public var canWrite: Bool { self != .readOnly }
+    package var canWrite: Bool { self != .readOnly }
 }
 
 /// Who did something: a user in a session, or the operator at the command line.
-public struct Actor: Hashable, Sendable {
+package struct Actor: Hashable, Sendable {
     /// Nil for the operator.
-    public let user: UserID?
+    package let user: UserID?
     /// The short id of the login session; nil outside of one.
-    public let session: String?
+    package let session: String?
     /// The client's address, where the operator records it.
-    public let address: String?
+    package let address: String?
 
-    public init(user: UserID?, session: String? = nil, address: String? = nil) {
+    package init(user: UserID?, session: String? = nil, address: String? = nil) {
         self.user = user
         self.session = session
         self.address = address
     }
 
     /// Somebody at the server's command line.
-    public static let `operator` = Actor(user: nil)
+    package static let `operator` = Actor(user: nil)
 }
 
 /// A stream of the log. Each event belongs to one and may touch others.
-public enum StreamID: Hashable, Sendable {
+package enum StreamID: Hashable, Sendable {
     case collection(CollectionUID)
     case user(UserID)
     /// The stream of the user whom this very event creates; its position names it.
@@ -136,14 +136,14 @@ public enum StreamID: Hashable, Sendable {
 }
 
 /// A key that must be new in the whole log.
-public enum Claim: Hashable, Sendable {
+package enum Claim: Hashable, Sendable {
     case username(String)
     case collection(CollectionUID)
     case revision(RevisionUID)
     case collectionType([UInt8])
 
     /// Names are the same when their bytes are.
-    public static func == (left: Claim, right: Claim) -> Bool {
+    package static func == (left: Claim, right: Claim) -> Bool {
         switch (left, right) {
         case (.username(let one), .username(let other)): one.isExactly(other)
         case (.collection(let one), .collection(let other)): one == other
@@ -154,7 +154,7 @@ public enum Claim: Hashable, Sendable {
     }
 
     /// Feeds what equality compares.
-    public func hash(into hasher: inout Hasher) {
+    package func hash(into hasher: inout Hasher) {
         switch self {
         case .username(let name): hasher.combine(ExactText(name))
         case .collection(let uid): hasher.combine(uid)
@@ -165,4 +165,4 @@ public enum Claim: Hashable, Sendable {
 }
 
 /// The claims that are known to be taken, and by whom.
-public typealias TakenClaims = [Claim: UserID]
+package typealias TakenClaims = [Claim: UserID]

@@ -4,25 +4,25 @@
 /// encrypted. What stays are uids, ids, times and flags, which are what keeps the log dense, its claims taken and its replay
 /// the same; none of them tells who the user was or what was written. Uids were chosen at random by clients, those of chunks
 /// by a key that nobody has any more.
-public struct Erasure: Removal, Hashable {
-    public let user: UserID
+package struct Erasure: Removal, Hashable {
+    package let user: UserID
     /// The collections whose content goes too.
-    public let collections: Set<CollectionUID>
+    package let collections: Set<CollectionUID>
 
-    public init(of user: UserID, collections: Set<CollectionUID>) {
+    package init(of user: UserID, collections: Set<CollectionUID>) {
         self.user = user
         self.collections = collections
     }
 
-    public func takes(_ user: UserID) -> Bool { user == self.user }
-    public func takes(_ collection: CollectionUID) -> Bool { collections.contains(collection) }
-    public func takes(_: RevisionUID) -> Bool { false }
+    package func takes(_ user: UserID) -> Bool { user == self.user }
+    package func takes(_ collection: CollectionUID) -> Bool { collections.contains(collection) }
+    package func takes(_: RevisionUID) -> Bool { false }
 
     /// What stands in the password column: unusable, as Django writes it.
-    public static let password = "!"
+    package static let password = "!"
 
     /// What stands before an id where a name or a type was.
-    public static let mark = "erased:"
+    package static let mark = "erased:"
 
     /// What stands where a type was.
     static func placeholder(_ id: Int64) -> [UInt8] { Array("\(mark)\(id)".utf8) }
@@ -30,10 +30,10 @@ public struct Erasure: Removal, Hashable {
 
 extension Username {
     /// What an erased account is called. No user can have such a name.
-    public static func ofErased(_ user: UserID) -> String { "\(Erasure.mark)\(user.rawValue)" }
+    package static func ofErased(_ user: UserID) -> String { "\(Erasure.mark)\(user.rawValue)" }
 
     /// Whether the account of the name was erased.
-    public static func isErased(_ name: String) -> Bool { name.after(Erasure.mark) != nil }
+    package static func isErased(_ name: String) -> Bool { name.after(Erasure.mark) != nil }
 }
 
 extension UserKeys {
@@ -53,33 +53,33 @@ extension StoredChunk {
 }
 
 /// What an erasure is decided on: the account, and all collections in which something changes.
-public struct ErasureState: State {
-    public var user: UserState
-    public var collections: [CollectionState]
+package struct ErasureState: State {
+    package var user: UserState
+    package var collections: [CollectionState]
     /// Those that went when the account was reset: they are in no table, but the history still has their content.
-    public var reset: Set<CollectionUID>
+    package var reset: Set<CollectionUID>
 
-    public init(of user: UserState, in collections: [CollectionState], reset: Set<CollectionUID> = []) {
+    package init(of user: UserState, in collections: [CollectionState], reset: Set<CollectionUID> = []) {
         self.user = user
         self.collections = collections
         self.reset = reset
     }
 
-    public var taken: TakenClaims {
+    package var taken: TakenClaims {
         get { user.taken }
         set { user.taken = newValue }
     }
 
-    public mutating func evolve(_ event: Event, at position: Position) {
+    package mutating func evolve(_ event: Event, at position: Position) {
         user.evolve(event, at: position)
         for index in collections.indices { collections[index].evolve(event, at: position) }
     }
 
     /// The streams that the decision depends on.
-    public var streams: [StreamID] { (user.user.map { [.user($0)] } ?? []) + collections.map { .collection($0.uid) } }
+    package var streams: [StreamID] { (user.user.map { [.user($0)] } ?? []) + collections.map { .collection($0.uid) } }
 
     /// What goes; nil where there is no such user. Of the collections those in which nobody else is a member.
-    public var erasure: Erasure? {
+    package var erasure: Erasure? {
         guard let user = user.user else { return nil }
         let alone = collections.filter { state in
             state.members.keys.allSatisfy { $0 == user } && (state.owner == user || state.members[user] != nil)
@@ -89,22 +89,22 @@ public struct ErasureState: State {
 }
 
 /// The operator's wish to erase a user: `apus user erase`.
-public struct EraseUser: RedactingCommand {
-    public let name: CanonicalName
+package struct EraseUser: RedactingCommand {
+    package let name: CanonicalName
     /// - Parameter username: as it was written.
-    public init(username: String) { name = CanonicalName(username) }
+    package init(username: String) { name = CanonicalName(username) }
 
-    public var needs: ErasureNeeds { ErasureNeeds(name) }
+    package var needs: ErasureNeeds { ErasureNeeds(name) }
 }
 
 /// What is decided when what is to go with a user has been rewritten.
-public struct RecordErasure: Sendable {
+package struct RecordErasure: Sendable {
     /// What has been rewritten already, in the transaction in which this is decided.
-    public let erasure: Erasure
+    package let erasure: Erasure
     /// What the rewritten events are now.
-    public let redaction: RedactionProof
+    package let redaction: RedactionProof
 
-    public init(_ erasure: Erasure, redaction: RedactionProof) {
+    package init(_ erasure: Erasure, redaction: RedactionProof) {
         self.erasure = erasure
         self.redaction = redaction
     }
@@ -115,7 +115,7 @@ extension RecordErasure: Decision {
     /// user are withdrawn; what they wrote in collections that others are members of is theirs too, and stays.
     ///
     /// - Throws: ``Refusal/doesNotExist(_:)`` where there is no such account, or no more.
-    public func decide(_ state: ErasureState) throws(Refusal) -> [Decided<ErasureState>] {
+    package func decide(_ state: ErasureState) throws(Refusal) -> [Decided<ErasureState>] {
         guard let erasure = state.erasure, erasure == self.erasure else { throw .doesNotExist(.user) }
         let left = state.decided(inEach: { collection -> [any CollectionEvent] in
             let isErased = erasure.collections.contains(collection.uid)

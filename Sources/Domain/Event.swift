@@ -2,7 +2,7 @@
 ///
 /// Each case has a type of its own, which says all its facts (``EventFacts``), a stable name and a version in the log
 /// (`EventLog/EventCodec`), and a golden file for each version ever written.
-public enum Event: Hashable, Sendable {
+package enum Event: Hashable, Sendable {
     case userCreated(UserCreated)
     case userInitialized(UserInitialized)
     case passwordChanged(PasswordChanged)
@@ -27,7 +27,7 @@ public enum Event: Hashable, Sendable {
 }
 
 /// The types of events, by the names that they have in the log: the one list of them. Names are never given another meaning.
-public enum EventType: String, CaseIterable, Sendable {
+package enum EventType: String, CaseIterable, Sendable {
     case userCreated = "UserCreated"
     case userInitialized = "UserInitialized"
     case passwordChanged = "PasswordChanged"
@@ -74,7 +74,7 @@ extension EventType {
     }
 
     /// The types whose events record redactions.
-    public static let recordingRedactions = allCases.filter { $0.facts.recordsRedaction }
+    package static let recordingRedactions = allCases.filter { $0.facts.recordsRedaction }
 }
 
 extension Event {
@@ -103,15 +103,15 @@ extension Event {
     }
 
     /// The type of the event.
-    public var type: EventType { Swift.type(of: facts).type }
+    package var type: EventType { Swift.type(of: facts).type }
     /// The stream that the event belongs to.
-    public var stream: StreamID { facts.stream }
+    package var stream: StreamID { facts.stream }
     /// The other streams that the event changes; their heads move with it.
-    public var touches: [StreamID] { facts.touches }
+    package var touches: [StreamID] { facts.touches }
     /// The keys that must be new in the whole log for this event to be appended.
-    public var claims: [ClaimMade] { facts.claims }
+    package var claims: [ClaimMade] { facts.claims }
     /// What the event does to the content of collections.
-    public var content: ContentChange { facts.content }
+    package var content: ContentChange { facts.content }
     /// The redaction that the event records.
-    public var redaction: RedactionProof? { facts.redaction }
+    package var redaction: RedactionProof? { facts.redaction }
 }

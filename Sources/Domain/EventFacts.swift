@@ -2,7 +2,7 @@
 /// each question, and what goes by an answer (the log, the history, redactions, projections, replays) need not know the event.
 ///
 /// What the rules take from an event is said in the states' `evolve`.
-public protocol EventFacts: Hashable, Sendable {
+package protocol EventFacts: Hashable, Sendable {
     /// The name of the type in the log.
     static var type: EventType { get }
     /// Where the proof stands in events that record a redaction; nil for those that record none.
@@ -30,32 +30,32 @@ extension EventFacts {
 }
 
 /// What happens in one collection.
-public protocol CollectionEvent: EventFacts {
+package protocol CollectionEvent: EventFacts {
     var collection: CollectionUID { get set }
 }
 
 extension CollectionEvent {
-    public var stream: StreamID { .collection(collection) }
+    package var stream: StreamID { .collection(collection) }
 }
 
 /// What happens to one account that is there.
-public protocol AccountEvent: EventFacts {
+package protocol AccountEvent: EventFacts {
     var user: UserID { get set }
 }
 
 extension AccountEvent {
-    public var stream: StreamID { .user(user) }
+    package var stream: StreamID { .user(user) }
 }
 
 /// A claim that an event makes.
-public struct ClaimMade: Hashable, Sendable {
-    public let claim: Claim
+package struct ClaimMade: Hashable, Sendable {
+    package let claim: Claim
     /// Who holds it; nil where the event itself creates the user.
-    public let holder: UserID?
+    package let holder: UserID?
     /// Whether its holder may make it again, as with a type that a user uses for several collections.
-    public let isRepeatable: Bool
+    package let isRepeatable: Bool
 
-    public init(claim: Claim, holder: UserID?, isRepeatable: Bool) {
+    package init(claim: Claim, holder: UserID?, isRepeatable: Bool) {
         self.claim = claim
         self.holder = holder
         self.isRepeatable = isRepeatable
@@ -63,7 +63,7 @@ public struct ClaimMade: Hashable, Sendable {
 }
 
 /// What goes from the history for good: a user with what was nobody else's, or revisions that are not kept.
-public protocol Removal: Sendable {
+package protocol Removal: Sendable {
     /// Whether everything goes that tells who the user was.
     func takes(_ user: UserID) -> Bool
     /// Whether the content of the collection goes.
@@ -74,7 +74,7 @@ public protocol Removal: Sendable {
 
 extension Removal {
     /// What the event at a position is from now on; the same event where nothing in it is to go.
-    public func remains(of event: Event, at position: Position) -> Event {
+    package func remains(of event: Event, at position: Position) -> Event {
         func remains(_ facts: some EventFacts) -> Event { facts.remains(after: self, at: position).event }
         return remains(event.facts)
     }

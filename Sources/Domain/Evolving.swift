@@ -3,7 +3,7 @@
 
 extension CollectionState {
     /// Takes in what happened in the collection, and which types the user of the command came to own elsewhere.
-    public mutating func evolve(_ event: Event, at position: Position) {
+    package mutating func evolve(_ event: Event, at position: Position) {
         switch event {
         case .collectionCreated(let event) where event.collection == uid:
             owner = event.owner
@@ -52,7 +52,7 @@ extension CollectionState {
 
 extension UserState {
     /// Takes in what happened to the account.
-    public mutating func evolve(_ event: Event, at position: Position) {
+    package mutating func evolve(_ event: Event, at position: Position) {
         switch event {
         case .userCreated(let event) where event.username.isExactly(username):
             user = UserID(rawValue: position.rawValue)

@@ -20,31 +20,31 @@
 /// | chunks that a revision names, however often | 65,536 | one for each 16 KiB of content, or more |
 /// | chunks that a request names, however often | 100,000 | |
 /// | name of a client's device | the first 200 characters of its `User-Agent` | some 30 |
-public enum FieldLimits {
+package enum FieldLimits {
     /// Characters.
-    public static let uid = 43
+    package static let uid = 43
     /// Characters.
-    public static let chunkUID = 60
+    package static let chunkUID = 60
     /// Characters, as Django's tables have them.
-    public static let username = 150
+    package static let username = 150
     /// Characters, as Django's tables have them.
-    public static let email = 254
-    public static let saltBytes = 1024
+    package static let email = 254
+    package static let saltBytes = 1024
     /// Exactly so many, as Ed25519 has them.
-    public static let loginPubkeyBytes = 32
-    public static let pubkeyBytes = 1024
-    public static let encryptedContentBytes = 16 << 10
-    public static let collectionKeyBytes = 4096
-    public static let itemKeyBytes = 4096
-    public static let signedEncryptionKeyBytes = 4096
+    package static let loginPubkeyBytes = 32
+    package static let pubkeyBytes = 1024
+    package static let encryptedContentBytes = 16 << 10
+    package static let collectionKeyBytes = 4096
+    package static let itemKeyBytes = 4096
+    package static let signedEncryptionKeyBytes = 4096
     /// Types are indexed as a whole, and an entry of PostgreSQL's index holds some 2,700 bytes (QUIRKS.md 47).
-    public static let collectionTypeBytes = 2000
-    public static let metaBytes = 4 << 20
+    package static let collectionTypeBytes = 2000
+    package static let metaBytes = 4 << 20
     /// Content that repeats itself names a chunk more than once. At 16 KiB for a chunk, the least that official clients cut,
     /// this is a content of 1 GiB.
-    public static let chunksOfRevision = 65_536
+    package static let chunksOfRevision = 65_536
     /// Each becomes a row.
-    public static let chunksOfCommand = 100_000
+    package static let chunksOfCommand = 100_000
     /// Characters.
-    public static let device = 200
+    package static let device = 200
 }

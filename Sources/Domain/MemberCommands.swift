@@ -1,11 +1,11 @@
 /// The wish of an admin to change a member's level: `PATCH …/member/NAME/`.
-public struct ChangeMemberLevel: Sendable {
-    public let collection: CollectionUID
-    public let author: UserID
-    public let member: UserID
-    public let level: AccessLevel
+package struct ChangeMemberLevel: Sendable {
+    package let collection: CollectionUID
+    package let author: UserID
+    package let member: UserID
+    package let level: AccessLevel
 
-    public init(collection: CollectionUID, author: UserID, member: UserID, level: AccessLevel) {
+    package init(collection: CollectionUID, author: UserID, member: UserID, level: AccessLevel) {
         self.collection = collection
         self.author = author
         self.member = member
@@ -14,11 +14,11 @@ public struct ChangeMemberLevel: Sendable {
 }
 
 extension ChangeMemberLevel: Command {
-    public var needs: CollectionNeeds { CollectionNeeds(collection) }
+    package var needs: CollectionNeeds { CollectionNeeds(collection) }
 
     /// Decides what changing a level means. The level that a member has already is a success and no event. The last admin may
     /// demote herself (QUIRKS.md 25).
-    public func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
+    package func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
         try state.requireAdmin(author)
         guard let present = state.members[member] else { throw .doesNotExist(.member) }
         guard present.level != level else { return [] }
@@ -27,12 +27,12 @@ extension ChangeMemberLevel: Command {
 }
 
 /// The wish of an admin to remove a member: `DELETE …/member/NAME/`.
-public struct RemoveMember: Sendable {
-    public let collection: CollectionUID
-    public let author: UserID
-    public let member: UserID
+package struct RemoveMember: Sendable {
+    package let collection: CollectionUID
+    package let author: UserID
+    package let member: UserID
 
-    public init(collection: CollectionUID, author: UserID, member: UserID) {
+    package init(collection: CollectionUID, author: UserID, member: UserID) {
         self.collection = collection
         self.author = author
         self.member = member
@@ -40,10 +40,10 @@ public struct RemoveMember: Sendable {
 }
 
 extension RemoveMember: Command {
-    public var needs: CollectionNeeds { CollectionNeeds(collection) }
+    package var needs: CollectionNeeds { CollectionNeeds(collection) }
 
     /// Decides what removing a member means. Admins may remove themselves too, even the last one (QUIRKS.md 25).
-    public func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
+    package func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
         try state.requireAdmin(author)
         guard state.members[member] != nil else { throw .doesNotExist(.member) }
         return [state.decided(state.removal(of: member))]
@@ -51,21 +51,21 @@ extension RemoveMember: Command {
 }
 
 /// The wish of a member to be one no more: `POST …/member/leave/`.
-public struct LeaveCollection: Sendable {
-    public let collection: CollectionUID
-    public let author: UserID
+package struct LeaveCollection: Sendable {
+    package let collection: CollectionUID
+    package let author: UserID
 
-    public init(collection: CollectionUID, author: UserID) {
+    package init(collection: CollectionUID, author: UserID) {
         self.collection = collection
         self.author = author
     }
 }
 
 extension LeaveCollection: Command {
-    public var needs: CollectionNeeds { CollectionNeeds(collection) }
+    package var needs: CollectionNeeds { CollectionNeeds(collection) }
 
     /// Decides what leaving means. Whoever is a member may leave.
-    public func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
+    package func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
         _ = try state.level(of: author)
         return [state.decided(state.removal(of: author))]
     }
@@ -79,16 +79,16 @@ extension CollectionState {
 }
 
 /// The wish of an admin to invite a user: `POST invitation/outgoing/`.
-public struct SendInvitation: Sendable {
-    public let collection: CollectionUID
-    public let author: UserID
-    public let invitation: InvitationUID
-    public let version: Int
-    public let invitee: UserID
-    public let level: AccessLevel
-    public let signedEncryptionKey: [UInt8]
+package struct SendInvitation: Sendable {
+    package let collection: CollectionUID
+    package let author: UserID
+    package let invitation: InvitationUID
+    package let version: Int
+    package let invitee: UserID
+    package let level: AccessLevel
+    package let signedEncryptionKey: [UInt8]
 
-    public init(
+    package init(
         collection: CollectionUID, author: UserID, invitation: InvitationUID, version: Int, invitee: UserID, level: AccessLevel,
         signedEncryptionKey: [UInt8]
     ) {
@@ -103,12 +103,12 @@ public struct SendInvitation: Sendable {
 }
 
 extension SendInvitation: Command {
-    public var needs: CollectionNeeds { CollectionNeeds(collection) }
+    package var needs: CollectionNeeds { CollectionNeeds(collection) }
 
     /// Decides what inviting means. An admin may have one open invitation for a user; another admin may send one too. Whether
     /// the user is a member already does not matter until the invitation is accepted, and a uid may be used again
     /// (`invitation-create`).
-    public func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
+    package func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
         guard state.owner != nil else { throw .doesNotExist(.collection) }
         guard state.members[author]?.level == .admin else {
             throw .adminAccessRequired(for: .invitations)
@@ -130,14 +130,14 @@ extension SendInvitation: Command {
 }
 
 /// The wish of the invitee to become a member: `POST invitation/incoming/UID/accept/`.
-public struct AcceptInvitation: Sendable {
-    public let collection: CollectionUID
-    public let author: UserID
-    public let invitation: InvitationUID
-    public let collectionType: [UInt8]
-    public let encryptionKey: [UInt8]
+package struct AcceptInvitation: Sendable {
+    package let collection: CollectionUID
+    package let author: UserID
+    package let invitation: InvitationUID
+    package let collectionType: [UInt8]
+    package let encryptionKey: [UInt8]
 
-    public init(
+    package init(
         collection: CollectionUID, author: UserID, invitation: InvitationUID, collectionType: [UInt8], encryptionKey: [UInt8]
     ) {
         self.collection = collection
@@ -149,14 +149,14 @@ public struct AcceptInvitation: Sendable {
 }
 
 extension AcceptInvitation: Command {
-    public var needs: CollectionNeeds {
+    package var needs: CollectionNeeds {
         // A type that is too long is refused, whoever has it.
         CollectionNeeds(
             collection, claims: collectionType.count <= FieldLimits.collectionTypeBytes ? [.collectionType(collectionType)] : [])
     }
 
     /// Decides what accepting means: the invitee joins, and all invitations to this collection are used up.
-    public func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
+    package func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
         let found = state.invitations.last { $0.uid == invitation && $0.invitee == author }
         guard let found else { throw .doesNotExist(.invitation) }
         guard state.members[author] == nil else { throw .alreadyMember }
@@ -175,12 +175,12 @@ extension AcceptInvitation: Command {
 }
 
 /// The wish to do away with an invitation: the invitee rejects it, or the inviter cancels it.
-public struct WithdrawInvitation: Sendable {
-    public let collection: CollectionUID
-    public let author: UserID
-    public let invitation: InvitationUID
+package struct WithdrawInvitation: Sendable {
+    package let collection: CollectionUID
+    package let author: UserID
+    package let invitation: InvitationUID
 
-    public init(collection: CollectionUID, author: UserID, invitation: InvitationUID) {
+    package init(collection: CollectionUID, author: UserID, invitation: InvitationUID) {
         self.collection = collection
         self.author = author
         self.invitation = invitation
@@ -188,10 +188,10 @@ public struct WithdrawInvitation: Sendable {
 }
 
 extension WithdrawInvitation: Command {
-    public var needs: CollectionNeeds { CollectionNeeds(collection) }
+    package var needs: CollectionNeeds { CollectionNeeds(collection) }
 
     /// Decides what rejecting and cancelling mean; nobody but the two may do it, or learn that there is such an invitation.
-    public func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
+    package func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
         let found = state.invitations.last {
             $0.uid == invitation && [$0.invitee, $0.inviter].contains(author)
         }

@@ -1,12 +1,12 @@
 /// Which earlier revisions of items are kept. What is current is kept always.
-public struct RetentionPolicy: Hashable, Sendable {
+package struct RetentionPolicy: Hashable, Sendable {
     /// How many of each item, the current one among them; nil where that is no reason.
-    public let newest: Int?
+    package let newest: Int?
     /// Those that were current then or later; nil where that is no reason.
-    public let since: Timestamp?
+    package let since: Timestamp?
 
     /// A policy with both keeps what one of them keeps.
-    public init(newest: Int?, since: Timestamp?) {
+    package init(newest: Int?, since: Timestamp?) {
         self.newest = newest
         self.since = since
     }
@@ -20,16 +20,16 @@ public struct RetentionPolicy: Hashable, Sendable {
 }
 
 /// A revision that is not to be kept any longer.
-public struct OldRevision: Hashable, Sendable {
-    public let item: ItemUID
-    public let revision: RevisionUID
+package struct OldRevision: Hashable, Sendable {
+    package let item: ItemUID
+    package let revision: RevisionUID
     /// The events that carry it.
-    public let positions: [Position]
+    package let positions: [Position]
 }
 
 extension CollectionHistory {
     /// The revisions that a policy does not keep, item by item.
-    public func revisions(notKeptBy policy: RetentionPolicy) -> [OldRevision] {
+    package func revisions(notKeptBy policy: RetentionPolicy) -> [OldRevision] {
         items.flatMap { item, steps in
             var seen: Set<RevisionUID> = []
             var old: [OldRevision] = []
@@ -48,49 +48,49 @@ extension CollectionHistory {
 ///
 /// What goes is what clients encrypted, and the contents that no other revision names. That there was such a revision, when,
 /// and by whom, stays in the log; its uid stays claimed.
-public struct Pruning: Removal, Hashable {
-    public let collection: CollectionUID
-    public let revisions: Set<RevisionUID>
+package struct Pruning: Removal, Hashable {
+    package let collection: CollectionUID
+    package let revisions: Set<RevisionUID>
 
-    public init(of revisions: Set<RevisionUID>, in collection: CollectionUID) {
+    package init(of revisions: Set<RevisionUID>, in collection: CollectionUID) {
         self.revisions = revisions
         self.collection = collection
     }
 
-    public func takes(_: UserID) -> Bool { false }
-    public func takes(_: CollectionUID) -> Bool { false }
-    public func takes(_ revision: RevisionUID) -> Bool { revisions.contains(revision) }
+    package func takes(_: UserID) -> Bool { false }
+    package func takes(_: CollectionUID) -> Bool { false }
+    package func takes(_ revision: RevisionUID) -> Bool { revisions.contains(revision) }
 }
 
 /// The operator's wish to do away with earlier revisions: `apus gc` with a policy.
-public struct PruneRevisions: RedactingCommand {
-    public let collection: CollectionUID
-    public let revisions: [OldRevision]
+package struct PruneRevisions: RedactingCommand {
+    package let collection: CollectionUID
+    package let revisions: [OldRevision]
     /// The chunks that no other revision names, as of when they were looked for.
-    public let chunks: Set<ChunkUID>
+    package let chunks: Set<ChunkUID>
 
-    public init(_ revisions: [OldRevision], chunks: Set<ChunkUID>, in collection: CollectionUID) {
+    package init(_ revisions: [OldRevision], chunks: Set<ChunkUID>, in collection: CollectionUID) {
         self.revisions = revisions
         self.chunks = chunks
         self.collection = collection
     }
 
-    public var needs: CollectionNeeds {
+    package var needs: CollectionNeeds {
         CollectionNeeds(collection, items: revisions.map(\.item), revisions: revisions.map(\.revision))
     }
 }
 
 /// What is decided when the events that carry some revisions have been rewritten.
-public struct RecordPruning: Sendable {
-    public let collection: CollectionUID
+package struct RecordPruning: Sendable {
+    package let collection: CollectionUID
     /// With their items.
-    public let revisions: [RevisionUID: ItemUID]
+    package let revisions: [RevisionUID: ItemUID]
     /// The chunks that no other revision names.
-    public let chunks: Set<ChunkUID>
+    package let chunks: Set<ChunkUID>
     /// Of the events that carry them, which were rewritten already, in the transaction in which this is decided.
-    public let redaction: RedactionProof
+    package let redaction: RedactionProof
 
-    public init(collection: CollectionUID, revisions: [RevisionUID: ItemUID], chunks: Set<ChunkUID>, redaction: RedactionProof) {
+    package init(collection: CollectionUID, revisions: [RevisionUID: ItemUID], chunks: Set<ChunkUID>, redaction: RedactionProof) {
         self.collection = collection
         self.revisions = revisions
         self.chunks = chunks
@@ -102,7 +102,7 @@ extension RecordPruning: Decision {
     /// Decides what doing away with revisions means.
     ///
     /// - Throws: ``Refusal/doesNotExist(_:)`` where one of them is current, or not there any more.
-    public func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
+    package func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
         for (revision, item) in revisions {
             guard state.revisions[revision] == item, let current = state.etags[item], current != revision else {
                 throw .doesNotExist(.revision)

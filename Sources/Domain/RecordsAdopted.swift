@@ -4,16 +4,16 @@
 /// One event holds what belongs together, such as a revision with its stoken, its new chunks and, where it is the first one,
 /// its item. It says what the records are, not how they came about: that the original does not tell. Where the original has
 /// gone on after a hand-back, later events hold the records that it has changed since.
-public struct RecordsAdopted: Hashable, Sendable {
+package struct RecordsAdopted: Hashable, Sendable {
     /// The stream that the records belong to.
-    public var owner: StreamID
+    package var owner: StreamID
     /// Whose streams they change besides.
-    public var users: [UserID]
+    package var users: [UserID]
     /// In the order in which they are put into the read model.
-    public var records: [AdoptedRecord]
+    package var records: [AdoptedRecord]
 
     /// - Precondition: `owner` is a collection or a known user.
-    public init(owner: StreamID, users: [UserID] = [], records: [AdoptedRecord]) {
+    package init(owner: StreamID, users: [UserID] = [], records: [AdoptedRecord]) {
         precondition(owner != .createdUser, "adopted records are of somebody who is there")
         self.owner = owner
         self.users = users
@@ -22,23 +22,23 @@ public struct RecordsAdopted: Hashable, Sendable {
 }
 
 extension RecordsAdopted: EventFacts {
-    public static var type: EventType { .recordsAdopted }
-    public static var proof: KeyPath<Self, RedactionProof>? { nil }
-    public var event: Event { .recordsAdopted(self) }
-    public var stream: StreamID { owner }
-    public var touches: [StreamID] { users.map { .user($0) } }
-    public var claims: [ClaimMade] { records.compactMap(\.claim) }
-    public var content: ContentChange { .adopted(self) }
-    public func remains(after removal: some Removal, at _: Position) -> Self {
+    package static var type: EventType { .recordsAdopted }
+    package static var proof: KeyPath<Self, RedactionProof>? { nil }
+    package var event: Event { .recordsAdopted(self) }
+    package var stream: StreamID { owner }
+    package var touches: [StreamID] { users.map { .user($0) } }
+    package var claims: [ClaimMade] { records.compactMap(\.claim) }
+    package var content: ContentChange { .adopted(self) }
+    package func remains(after removal: some Removal, at _: Position) -> Self {
         let isErased = if case .collection(let uid) = owner { removal.takes(uid) } else { false }
         return RecordsAdopted(owner: owner, users: users, records: records.map { $0.remains(after: removal, inErased: isErased) })
     }
 }
 
 /// A record of the original.
-public struct AdoptedRecord: Hashable, Sendable {
+package struct AdoptedRecord: Hashable, Sendable {
     /// What the record is. The raw values stand in the log for ever.
-    public enum Kind: String, Hashable, Sendable, CaseIterable {
+    package enum Kind: String, Hashable, Sendable, CaseIterable {
         case user
         case userKeys
         case stoken
@@ -54,13 +54,13 @@ public struct AdoptedRecord: Hashable, Sendable {
     }
 
     /// A value of a field.
-    public enum Value: Hashable, Sendable {
+    package enum Value: Hashable, Sendable {
         case number(Int64)
         case text(String)
         case bytes([UInt8])
 
         /// Texts are the same when their bytes are.
-        public static func == (left: Value, right: Value) -> Bool {
+        package static func == (left: Value, right: Value) -> Bool {
             switch (left, right) {
             case (.number(let one), .number(let other)): one == other
             case (.text(let one), .text(let other)): one.isExactly(other)
@@ -70,7 +70,7 @@ public struct AdoptedRecord: Hashable, Sendable {
         }
 
         /// Feeds what equality compares.
-        public func hash(into hasher: inout Hasher) {
+        package func hash(into hasher: inout Hasher) {
             switch self {
             case .number(let number): hasher.combine(number)
             case .text(let text): hasher.combine(ExactText(text))
@@ -80,39 +80,39 @@ public struct AdoptedRecord: Hashable, Sendable {
     }
 
     /// A field, by the name that the original gives it.
-    public struct Field: Hashable, Sendable {
-        public var name: String
-        public var value: Value
+    package struct Field: Hashable, Sendable {
+        package var name: String
+        package var value: Value
 
-        public init(_ name: String, _ value: Value) {
+        package init(_ name: String, _ value: Value) {
             self.name = name
             self.value = value
         }
     }
 
-    public var kind: Kind
+    package var kind: Kind
     /// The record's id; of keys, their owner's.
-    public var id: Int64
+    package var id: Int64
     /// Without those that are null; nil where the record is no more.
-    public var fields: [Field]?
+    package var fields: [Field]?
 
-    public init(kind: Kind, id: Int64, fields: [Field]?) {
+    package init(kind: Kind, id: Int64, fields: [Field]?) {
         self.kind = kind
         self.id = id
         self.fields = fields
     }
 
     /// The value of a field; nil where it is null.
-    public func value(_ name: String) -> Value? { fields?.first { $0.name == name }?.value }
+    package func value(_ name: String) -> Value? { fields?.first { $0.name == name }?.value }
 
     /// The number in a field; nil where it is null or of another kind.
-    public func number(_ name: String) -> Int64? {
+    package func number(_ name: String) -> Int64? {
         guard case .number(let number) = value(name) else { return nil }
         return number
     }
 
     /// The text in a field; nil where it is null or of another kind.
-    public func text(_ name: String) -> String? {
+    package func text(_ name: String) -> String? {
         guard case .text(let text) = value(name) else { return nil }
         return text
     }
@@ -146,7 +146,7 @@ public struct AdoptedRecord: Hashable, Sendable {
     private static let (contentBytes, contentDigest) = ("content bytes", "content digest")
 
     /// A chunk's record with what its content was when it was adopted.
-    public func with(_ content: StoredChunk) -> AdoptedRecord {
+    package func with(_ content: StoredChunk) -> AdoptedRecord {
         precondition(kind == .chunk, "only chunks have contents")
         var record = self
         record.fields?.append(Field(Self.contentBytes, .number(Int64(content.bytes))))

@@ -1,7 +1,7 @@
 /// Why a command is not carried out. Nothing has changed then.
 ///
 /// How each is told to clients, in which words and with which code, is the table of the API.
-public enum Refusal: Error, Hashable, Sendable {
+package enum Refusal: Error, Hashable, Sendable {
     /// The collection has changed since the client looked at it.
     case staleStoken
     /// Items that the request depends on are not at the revisions that it names.
@@ -30,21 +30,21 @@ public enum Refusal: Error, Hashable, Sendable {
     case alreadyMember
 
     /// What only admins of a collection do.
-    public enum AdminTask: Hashable, Sendable {
+    package enum AdminTask: Hashable, Sendable {
         /// See, change and remove members.
         case members
         case invitations
     }
 
     /// What a request can name.
-    public enum Thing: Hashable, Sendable, CaseIterable {
+    package enum Thing: Hashable, Sendable, CaseIterable {
         case collection, item, revision, chunk, member, invitation, user
         /// The keys with which a user initializes an account.
         case userKeys
     }
 
     /// What is wrong with each item or field, where the refusal is made of such.
-    public var fieldErrors: [FieldError]? {
+    package var fieldErrors: [FieldError]? {
         switch self {
         case .dependenciesFailed(let errors), .itemsFailed(let errors), .invalidFields(let errors): errors
         case .staleStoken, .noWriteAccess, .adminAccessRequired, .doesNotExist, .collectionExists, .etagOfNewCollection,
@@ -56,17 +56,17 @@ public enum Refusal: Error, Hashable, Sendable {
 }
 
 /// What is wrong with one item or field of a request.
-public struct FieldError: Hashable, Sendable {
-    public let field: Field
-    public let problem: Problem
+package struct FieldError: Hashable, Sendable {
+    package let field: Field
+    package let problem: Problem
 
-    public init(_ field: Field, _ problem: Problem) {
+    package init(_ field: Field, _ problem: Problem) {
         self.field = field
         self.problem = problem
     }
 
     /// What is meant.
-    public enum Field: Hashable, Sendable {
+    package enum Field: Hashable, Sendable {
         /// An item of a batch or transaction, as a whole.
         case item(ItemUID)
         case uid, version, encryptionKey
@@ -78,7 +78,7 @@ public struct FieldError: Hashable, Sendable {
     }
 
     /// What is wrong with it.
-    public enum Problem: Hashable, Sendable {
+    package enum Problem: Hashable, Sendable {
         /// The item is at `current`, not where the client believed.
         case wrongEtag(current: RevisionUID?, given: RevisionUID?)
         /// It names a chunk that is neither there nor sent.

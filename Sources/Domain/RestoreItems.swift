@@ -1,30 +1,30 @@
 /// The operator's wish to make earlier revisions of items current again: `apus undelete`.
-public struct RestoreItems: Sendable {
+package struct RestoreItems: Sendable {
     /// An item, and the revision that is to be current.
-    public struct Restoration: Hashable, Sendable {
-        public let item: ItemUID
-        public let revision: RevisionUID
+    package struct Restoration: Hashable, Sendable {
+        package let item: ItemUID
+        package let revision: RevisionUID
         /// What was current when the operator looked.
-        public let replaced: RevisionUID
+        package let replaced: RevisionUID
 
-        public init(item: ItemUID, revision: RevisionUID, replaced: RevisionUID) {
+        package init(item: ItemUID, revision: RevisionUID, replaced: RevisionUID) {
             self.item = item
             self.revision = revision
             self.replaced = replaced
         }
     }
 
-    public let collection: CollectionUID
-    public let restorations: [Restoration]
+    package let collection: CollectionUID
+    package let restorations: [Restoration]
 
-    public init(collection: CollectionUID, restorations: [Restoration]) {
+    package init(collection: CollectionUID, restorations: [Restoration]) {
         self.collection = collection
         self.restorations = restorations
     }
 }
 
 extension RestoreItems: Command {
-    public var needs: CollectionNeeds {
+    package var needs: CollectionNeeds {
         CollectionNeeds(collection, items: restorations.map(\.item), revisions: restorations.map(\.revision))
     }
 
@@ -34,7 +34,7 @@ extension RestoreItems: Command {
     /// - Throws: ``Refusal/doesNotExist(_:)`` for what the collection has not, or has no more;
     ///   ``Refusal/itemsFailed(_:)`` for items that have moved on since the operator looked: what a client wrote in the meantime
     ///   is not put aside unseen.
-    public func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
+    package func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
         guard state.owner != nil else { throw .doesNotExist(.collection) }
         var state = state
         var events: [Decided<CollectionState>] = []

@@ -1,5 +1,5 @@
 /// What a decision is made on: what was read at one position, kept up to date with the events since.
-public protocol State: Sendable {
+package protocol State: Sendable {
     /// Those of the claims that the command would make which are taken.
     var taken: TakenClaims { get set }
 

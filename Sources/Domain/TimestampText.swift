@@ -1,7 +1,7 @@
 extension Timestamp {
     /// `2026-01-31 23:59:59.000000`: how Django writes a moment in UTC on SQLite, and PostgreSQL reads it with the session's
     /// time zone at UTC.
-    public var text: String {
+    package var text: String {
         let (days, microsecond) = rawValue.quotientAndRemainder(dividingByFloored: 86_400_000_000)
         let (second, fraction) = microsecond.quotientAndRemainder(dividingBy: 1_000_000)
         let date = Self.civil(days: days)

@@ -1,22 +1,22 @@
 /// The wish for an account: a client's sign-up, or the operator's `apus user create`.
-public struct CreateUser: Sendable {
-    public let name: CanonicalName
+package struct CreateUser: Sendable {
+    package let name: CanonicalName
     let displayName: String
     let email: String
     /// Everything that is wrong with the name and the address. Looked for here, and not when it is decided, which happens on
     /// the thread of a database that writes.
     let faults: [FieldError]
     /// Nil when the operator makes the account and a client is to initialize it.
-    public let keys: UserKeys?
+    package let keys: UserKeys?
     /// Random characters for the unusable password.
-    public let passwordSalt: String
+    package let passwordSalt: String
     /// Whether an account may be made. Where not, one that the operator made can still be initialized.
-    public let mayCreate: Bool
+    package let mayCreate: Bool
 
     /// - Parameters:
     ///   - username: as it was written.
     ///   - email: as it was written; may be empty.
-    public init(username: String, email: String, keys: UserKeys?, passwordSalt: String, mayCreate: Bool) {
+    package init(username: String, email: String, keys: UserKeys?, passwordSalt: String, mayCreate: Bool) {
         name = CanonicalName(username)
         displayName = username
         self.email = EmailAddress.canonical(email)
@@ -43,10 +43,10 @@ public struct CreateUser: Sendable {
 }
 
 extension CreateUser: Command {
-    public var needs: AccountNeeds { AccountNeeds(.name(name)) }
+    package var needs: AccountNeeds { AccountNeeds(.name(name)) }
 
     /// Decides what a sign-up means: a new account, or the keys of one that the operator made (whose email stays).
-    public func decide(_ state: UserState) throws(Refusal) -> [Decided<UserState>] {
+    package func decide(_ state: UserState) throws(Refusal) -> [Decided<UserState>] {
         if let user = state.user {
             guard let keys, !state.isInitialized else { throw .userExists }
             guard state.isActive else { throw .userInactive }
@@ -68,12 +68,12 @@ extension CreateUser: Command {
 }
 
 /// The wish for another password. The caller has checked the signature of the present login key.
-public struct ChangePassword: Sendable {
-    public let user: UserID
-    public let loginPubkey: [UInt8]
-    public let encryptedContent: [UInt8]
+package struct ChangePassword: Sendable {
+    package let user: UserID
+    package let loginPubkey: [UInt8]
+    package let encryptedContent: [UInt8]
 
-    public init(user: UserID, loginPubkey: [UInt8], encryptedContent: [UInt8]) {
+    package init(user: UserID, loginPubkey: [UInt8], encryptedContent: [UInt8]) {
         self.user = user
         self.loginPubkey = loginPubkey
         self.encryptedContent = encryptedContent
@@ -81,10 +81,10 @@ public struct ChangePassword: Sendable {
 }
 
 extension ChangePassword: Command {
-    public var needs: AccountNeeds { AccountNeeds(.id(user)) }
+    package var needs: AccountNeeds { AccountNeeds(.id(user)) }
 
     /// Decides what a change of password means.
-    public func decide(_ state: UserState) throws(Refusal) -> [Decided<UserState>] {
+    package func decide(_ state: UserState) throws(Refusal) -> [Decided<UserState>] {
         guard state.user != nil, state.isInitialized else { throw .doesNotExist(.user) }
         guard state.isActive else { throw .userInactive }
         // Another one can never be logged in with.
@@ -99,35 +99,35 @@ extension ChangePassword: Command {
 }
 
 /// The operator's wish to disable or enable an account.
-public struct ChangeUserActivity: Sendable {
-    public let name: CanonicalName
-    public let isActive: Bool
+package struct ChangeUserActivity: Sendable {
+    package let name: CanonicalName
+    package let isActive: Bool
 
     /// - Parameter username: as it was written.
-    public init(username: String, isActive: Bool) {
+    package init(username: String, isActive: Bool) {
         name = CanonicalName(username)
         self.isActive = isActive
     }
 }
 
 extension ChangeUserActivity: Command {
-    public var needs: AccountNeeds { AccountNeeds(.name(name)) }
+    package var needs: AccountNeeds { AccountNeeds(.name(name)) }
 
     /// Decides what disabling and enabling mean; what is so already is a success and no event.
-    public func decide(_ state: UserState) throws(Refusal) -> [Decided<UserState>] {
+    package func decide(_ state: UserState) throws(Refusal) -> [Decided<UserState>] {
         guard let user = state.user, !Username.isErased(state.username) else { throw .doesNotExist(.user) }
         return state.isActive == isActive ? [] : [try state.decided(UserActivityChanged(user: user, isActive: isActive))]
     }
 }
 
 /// The wish of a client's test suite to have an empty account: the test reset route.
-public struct ResetUser: Sendable {
+package struct ResetUser: Sendable {
     /// As it was written: in the form in which the account has it, or it is not found.
-    public let username: String
+    package let username: String
     let name: CanonicalName
-    public let keys: UserKeys
+    package let keys: UserKeys
 
-    public init(username: String, keys: UserKeys) {
+    package init(username: String, keys: UserKeys) {
         self.username = username
         name = CanonicalName(username)
         self.keys = keys
@@ -135,11 +135,11 @@ public struct ResetUser: Sendable {
 }
 
 extension ResetUser: Command {
-    public var needs: AccountNeeds { AccountNeeds(.name(name), withCollections: true) }
+    package var needs: AccountNeeds { AccountNeeds(.name(name), withCollections: true) }
 
     /// Decides what a reset means. For extra safety only names that begin with `test_user` are reset, as in the original, which
     /// compares with case here.
-    public func decide(_ state: UserState) throws(Refusal) -> [Decided<UserState>] {
+    package func decide(_ state: UserState) throws(Refusal) -> [Decided<UserState>] {
         guard let user = state.user, state.username.isExactly(username) else { throw .doesNotExist(.user) }
         guard state.username.after("test_user") != nil else { throw .notATestUser }
         if let error = FieldRules.keys(keys) { throw .invalidFields([error]) }

@@ -1,16 +1,16 @@
 /// What the rules need to know of an account.
-public struct UserState: State {
+package struct UserState: State {
     /// Nil while there is no such account.
-    public var user: UserID?
-    public var username: String
-    public var isActive: Bool
-    public var isInitialized: Bool
+    package var user: UserID?
+    package var username: String
+    package var isActive: Bool
+    package var isInitialized: Bool
     /// The collections that the user owns, is a member of, or is invited to. Loaded for a reset only.
-    public var collections: [CollectionUID]
-    public var taken: TakenClaims
+    package var collections: [CollectionUID]
+    package var taken: TakenClaims
 
     /// A name that nobody has.
-    public init(username: String) {
+    package init(username: String) {
         self.username = username
         user = nil
         isActive = true
@@ -20,7 +20,7 @@ public struct UserState: State {
     }
 
     /// An account of which only is asked whether it is there and active.
-    public init(of user: UserID, isActive: Bool) {
+    package init(of user: UserID, isActive: Bool) {
         self.init(username: "")
         self.user = user
         self.isActive = isActive
@@ -33,5 +33,5 @@ extension UserState {
     }
 
     /// The streams that a decision about the account depends on.
-    public var streams: [StreamID] { (user.map { [.user($0)] } ?? []) + collections.map { .collection($0) } }
+    package var streams: [StreamID] { (user.map { [.user($0)] } ?? []) + collections.map { .collection($0) } }
 }

@@ -2,7 +2,7 @@ import Foundation
 import Glibc
 
 /// The rules of names and email addresses, as Django has them: what the original stored must be found again.
-public enum Username {
+package enum Username {
     /// The form in which a name is stored and compared: compatibility-normalized (NFKC), lower case.
     ///
     /// Of what cannot be a name it is a text that nobody has as a name: normalizing it could take for ever.
@@ -64,7 +64,7 @@ enum LowerCase {
 }
 
 /// The rules of email addresses.
-public enum EmailAddress {
+package enum EmailAddress {
     /// The form in which an address is stored: no blanks around it, the domain in lower case.
     static func canonical(_ address: String) -> String {
         guard Username.canBe(address) else { return Username.nobodys }

@@ -4,7 +4,7 @@ extension String {
     ///
     /// Everything that is not seen where it stands is written as an escape of Swift: controls and what formats, separators but
     /// the blank, what is private or assigned to nothing. A backslash is doubled, so that no two texts look alike by that.
-    public var visible: String {
+    package var visible: String {
         guard unicodeScalars.contains(where: { !$0.isVisible || $0 == "\\" }) else { return self }
         return unicodeScalars.map { scalar in
             switch scalar {
@@ -22,7 +22,7 @@ extension String {
 extension String {
     /// A line that is made up of texts, some of them perhaps a stranger's: with everything written out that is not seen where it
     /// stands, but for the tabs between columns.
-    public var visibleLine: String {
+    package var visibleLine: String {
         guard unicodeScalars.contains(where: { !$0.isVisible && $0 != "\t" }) else { return self }
         return unicodeScalars.map { $0.isVisible || $0 == "\t" ? String($0) : String($0).visible }.joined()
     }
@@ -30,7 +30,7 @@ extension String {
 
 extension Unicode.Scalar {
     /// Whether it is seen where it stands, and changes nothing about what is around it.
-    public var isVisible: Bool {
+    package var isVisible: Bool {
         if isASCII { return (0x20...0x7e).contains(value) }
         return switch properties.generalCategory {
         case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .surrogate, .unassigned: false

@@ -1,12 +1,12 @@
-public import Database
-public import Domain
+package import Database
+package import Domain
 internal import Sodium
 
 /// Appends adopted records, in the caller's writing transaction, in which nobody else appends.
 ///
 /// Unlike a command they are not decided: they have happened. Whoever appends them puts them into the read model in the same
 /// transaction. What is held in memory is one batch.
-public struct AdoptionAppend {
+package struct AdoptionAppend {
     /// How many events are written together.
     private static let batchLimit = 500
 
@@ -15,17 +15,17 @@ public struct AdoptionAppend {
     private var head: LogHead
     private var waiting: [RecordsAdopted] = []
     /// How many events were appended.
-    public private(set) var count = 0
+    package private(set) var count = 0
 
     /// Goes on after the last event.
-    public init(_ connection: any Connection, at time: Timestamp) throws {
+    package init(_ connection: any Connection, at time: Timestamp) throws {
         self.connection = connection
         self.time = time
         head = try EventLog.head(connection)
     }
 
     /// Lets an empty log begin after a position: its events and stokens are then above everything that has an id already.
-    public static func begin(after base: Position, _ connection: any Connection) throws {
+    package static func begin(after base: Position, _ connection: any Connection) throws {
         let isEmpty = try EventLog.head(connection).position == .none
         precondition(isEmpty, "only an empty log can begin somewhere else")
         try connection.execute(AppendRows.updateHead, [.integer(base.rawValue)])
@@ -33,7 +33,7 @@ public struct AdoptionAppend {
     }
 
     /// Appends an event, perhaps not before ``finish()``.
-    public mutating func append(_ event: RecordsAdopted) throws {
+    package mutating func append(_ event: RecordsAdopted) throws {
         waiting.append(event)
         if waiting.count >= Self.batchLimit { try write() }
     }
@@ -41,7 +41,7 @@ public struct AdoptionAppend {
     /// Appends what waits.
     ///
     /// - Returns: where the log ends.
-    public mutating func finish() throws -> Position {
+    package mutating func finish() throws -> Position {
         try write()
         return head.position
     }

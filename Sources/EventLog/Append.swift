@@ -1,13 +1,13 @@
-public import Database
+package import Database
 internal import Domain
 
 /// A statement that goes into the append's own transaction, so that what it writes is there exactly when the events are:
 /// the contents of chunks.
-public struct Write: Sendable {
-    public let statement: SetStatement
-    public let row: [Value]
+package struct Write: Sendable {
+    package let statement: SetStatement
+    package let row: [Value]
 
-    public init(_ statement: SetStatement, _ row: [Value]) {
+    package init(_ statement: SetStatement, _ row: [Value]) {
         self.statement = statement
         self.row = row
     }

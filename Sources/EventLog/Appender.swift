@@ -1,8 +1,8 @@
-public import Database
-public import Domain
+package import Database
+package import Domain
 
 /// Appends groups of submissions to a log.
-public protocol Appender: Sendable {
+package protocol Appender: Sendable {
     /// Decides and appends a group, as a whole.
     ///
     /// - Returns: for each submission its events at their positions, or why it is refused.
@@ -18,7 +18,7 @@ public protocol Appender: Sendable {
 }
 
 /// Appends and projects in one transaction of the only writer: SQLite's way.
-public struct LocalAppender: Appender {
+package struct LocalAppender: Appender {
     private let database: any Database
     private let project: @Sendable (any Connection, [RecordedEvent]) throws -> Void
     private let committed: @Sendable ([RecordedEvent]) -> Void
@@ -26,7 +26,7 @@ public struct LocalAppender: Appender {
     /// - Parameters:
     ///   - project: what materializes the events in the append's own transaction.
     ///   - committed: told the events when that transaction is durable.
-    public init(
+    package init(
         database: any Database, project: @escaping @Sendable (any Connection, [RecordedEvent]) throws -> Void,
         committed: @escaping @Sendable ([RecordedEvent]) -> Void = { _ in }
     ) {
@@ -35,7 +35,7 @@ public struct LocalAppender: Appender {
         self.committed = committed
     }
 
-    public func append(_ group: [Submission]) async throws -> [Result<[RecordedEvent], Refusal>] {
+    package func append(_ group: [Submission]) async throws -> [Result<[RecordedEvent], Refusal>] {
         let plan = try await database.write { [project] connection in
             let plan = try LocalAppend.commit(group, connection)
             if !plan.records.isEmpty { try project(connection, plan.records) }
@@ -45,7 +45,7 @@ public struct LocalAppender: Appender {
         return plan.answers(shiftedBy: 0)
     }
 
-    public func append(after prepare: @escaping @Sendable (any Connection) throws -> Submission) async throws -> [RecordedEvent] {
+    package func append(after prepare: @escaping @Sendable (any Connection) throws -> Submission) async throws -> [RecordedEvent] {
         let records = try await database.write { [project] connection in
             let plan = try LocalAppend.commit([prepare(connection)], connection)
             let records = try plan.single.get()

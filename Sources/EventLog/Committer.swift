@@ -1,11 +1,11 @@
 package import Database
 package import Domain
-public import ServiceLifecycle
+import ServiceLifecycle
 internal import Synchronization
 internal import Telemetry
 
 /// A decision on its way into the log: with the state that it is made on, and what goes with it.
-public struct Submission: Sendable {
+package struct Submission: Sendable {
     let actor: Actor
     let time: Timestamp
     let streams: Set<StreamID>
@@ -47,7 +47,7 @@ public struct Submission: Sendable {
 /// is no timer: alone, a submission is committed at once.
 ///
 /// A refused submission changes nothing for the others in its group. When the transaction itself fails, all of them do.
-public actor Committer: Service {
+package actor Committer: Service {
     private struct Pending {
         let submission: Submission
         let answer: CheckedContinuation<[RecordedEvent], any Error>
@@ -67,11 +67,11 @@ public actor Committer: Service {
     private var isClosed = false
     private let lastFailure = Mutex<ContinuousClock.Instant?>(nil)
     /// When the database failed the last group; nil where it did not.
-    nonisolated public var failed: ContinuousClock.Instant? { lastFailure.withLock { $0 } }
+    nonisolated package var failed: ContinuousClock.Instant? { lastFailure.withLock { $0 } }
     private let wakes: AsyncStream<Void>
     private let wake: AsyncStream<Void>.Continuation
 
-    public init(_ appender: any Appender) {
+    package init(_ appender: any Appender) {
         self.appender = appender
         (wakes, wake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
@@ -108,7 +108,7 @@ public actor Committer: Service {
     }
 
     /// Commits groups until the program shuts down; what has been queued until then is still committed.
-    public func run() async throws {
+    package func run() async throws {
         for await _ in wakes.cancelOnGracefulShutdown() { await drain() }
         isClosed = true
         await drain()

@@ -1,16 +1,16 @@
-public import Database
-public import Domain
+package import Database
+package import Domain
 
 /// The epochs of the log and where it ends: what tells whether a position is of its history.
-public struct Epochs: Sendable {
+package struct Epochs: Sendable {
     /// Each with its first position, oldest first.
-    public let firsts: [(epoch: Int64, position: Position)]
+    package let firsts: [(epoch: Int64, position: Position)]
     /// Where the log ends.
-    public let head: LogHead
+    package let head: LogHead
     /// After which position the log begins: that of an adopted database begins above all ids that were in use there.
-    public var base: Position { Position(rawValue: (firsts.first?.position.rawValue ?? 1) - 1) }
+    package var base: Position { Position(rawValue: (firsts.first?.position.rawValue ?? 1) - 1) }
 
-    public init(_ connection: any Connection) throws {
+    package init(_ connection: any Connection) throws {
         head = try EventLog.head(connection)
         firsts = try connection.query(Self.select, []) { row in
             (row.integer(0), Position(rawValue: row.integer(1)))
@@ -18,13 +18,13 @@ public struct Epochs: Sendable {
     }
 
     /// Asks ahead what finding them out asks.
-    public static func ask(ahead inquiry: inout Inquiry) {
+    package static func ask(ahead inquiry: inout Inquiry) {
         inquiry.ask(EventLog.queryHead { _ in })
         inquiry.ask(select, [])
     }
 
     /// Whether the log has an event there, in that epoch.
-    public func contain(_ place: LogHead) -> Bool {
+    package func contain(_ place: LogHead) -> Bool {
         firsts.contains { $0.epoch == place.epoch && $0.position <= place.position } && goOn(from: place)
     }
 
@@ -40,7 +40,7 @@ public struct Epochs: Sendable {
     ///
     /// Its number is the time in seconds, as `apus_begin_epoch` has it on PostgreSQL: two forks of one history, neither of
     /// which knows of the other, must not give the same stokens to different events.
-    public static func begin(at time: Timestamp, _ connection: any Connection) throws {
+    package static func begin(at time: Timestamp, _ connection: any Connection) throws {
         let head = try EventLog.head(connection)
         let epoch = max(head.epoch + 1, time.rawValue / 1_000_000)
         try connection.execute(

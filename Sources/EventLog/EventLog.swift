@@ -16,24 +16,24 @@
 /// where `synchronous_commit` is off, which nobody who appends has; where `fsync` is off nothing holds, and the log warns of it.
 ///
 /// Concurrency: the writer of a database is single. Reading takes any connection.
-public import Database
-public import Domain
+package import Database
+package import Domain
 internal import Sodium
 
 /// An event at its place in the log.
-public struct RecordedEvent: Sendable {
-    public let position: Position
+package struct RecordedEvent: Sendable {
+    package let position: Position
     /// Grows when history forks: after a restored backup, or a promoted standby that had lost the end.
-    public let epoch: Int64
+    package let epoch: Int64
     /// The stream that it belongs to; never ``StreamID/createdUser``.
-    public let stream: StreamID
+    package let stream: StreamID
     /// The head that the stream had before: what a reader has seen last, if it has missed nothing.
-    public let previous: Position
-    public let actor: Actor
-    public let occurredAt: Timestamp
-    public let event: Event
+    package let previous: Position
+    package let actor: Actor
+    package let occurredAt: Timestamp
+    package let event: Event
 
-    public init(
+    package init(
         position: Position, epoch: Int64, stream: StreamID, previous: Position, actor: Actor, occurredAt: Timestamp, event: Event
     ) {
         self.position = position
@@ -46,7 +46,7 @@ public struct RecordedEvent: Sendable {
     }
 
     /// All streams whose heads the event moved.
-    public var streams: [StreamID] {
+    package var streams: [StreamID] {
         var streams = [stream]
         for touched in event.touches where !streams.contains(touched) { streams.append(touched) }
         return streams
@@ -54,18 +54,18 @@ public struct RecordedEvent: Sendable {
 }
 
 /// Where the log ends, or ended.
-public struct LogHead: Hashable, Sendable {
-    public let position: Position
-    public let epoch: Int64
+package struct LogHead: Hashable, Sendable {
+    package let position: Position
+    package let epoch: Int64
 
-    public init(position: Position, epoch: Int64) {
+    package init(position: Position, epoch: Int64) {
         self.position = position
         self.epoch = epoch
     }
 }
 
 /// Something is wrong with the log itself. Nothing is skipped: whoever meets it stops there.
-public enum LogFault: Error, Hashable, Sendable, CustomStringConvertible {
+package enum LogFault: Error, Hashable, Sendable, CustomStringConvertible {
     /// An event of a type or version that this program does not know.
     case unknownEvent(type: String, version: Int64)
     /// An event that cannot be read: the payload was changed, or the key of its stream was destroyed.
@@ -78,7 +78,7 @@ public enum LogFault: Error, Hashable, Sendable, CustomStringConvertible {
     case closed
 
     /// In words.
-    public var description: String {
+    package var description: String {
         switch self {
         case .unknownEvent(let type, let version):
             "the next event, of type \(type) and version \(version), is unknown to this version of apus: use a newer one"
@@ -92,9 +92,9 @@ public enum LogFault: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 /// Questions about the log. Each is answered in the caller's transaction.
-public enum EventLog {
+package enum EventLog {
     /// Where the log ends.
-    public static func head(_ connection: any Connection) throws -> LogHead {
+    package static func head(_ connection: any Connection) throws -> LogHead {
         var head: LogHead?
         try connection.run([queryHead { head = $0 }])
         guard let head else { throw DatabaseFault(.corrupt, "the log has no head row") }
@@ -102,7 +102,7 @@ public enum EventLog {
     }
 
     /// The question where the log ends.
-    public static func queryHead(_ read: @escaping (LogHead) -> Void) -> Query {
+    package static func queryHead(_ read: @escaping (LogHead) -> Void) -> Query {
         Query(selectHead, []) { row in read(LogHead(position: Position(rawValue: row.integer(0)), epoch: row.integer(1))) }
     }
 
@@ -112,7 +112,7 @@ public enum EventLog {
     ///
     /// - Parameter limit: how many at most.
     /// - Throws: ``LogFault`` at the first event that cannot be read.
-    public static func events(after position: Position, limit: Int, _ connection: any Connection) throws -> [RecordedEvent] {
+    package static func events(after position: Position, limit: Int, _ connection: any Connection) throws -> [RecordedEvent] {
         try connection.query(selectAfter, [.integer(position.rawValue), .integer(Int64(limit))], decode)
     }
 
@@ -123,7 +123,7 @@ public enum EventLog {
     ///   - bytes: how long their payloads may be together; they are measured before one is read.
     /// - Returns: the events, how long their payloads are together, and whether there may be more of them.
     /// - Throws: ``LogFault`` at the first event that cannot be read.
-    public static func batch(
+    package static func batch(
         after position: Position, limit: Int, bytes: Int, _ connection: any Connection
     ) throws -> (events: [RecordedEvent], bytes: Int, isFull: Bool) {
         var total = 0
@@ -137,7 +137,7 @@ public enum EventLog {
     }
 
     /// Asks ahead what ``batch(after:limit:bytes:_:)`` asks.
-    public static func ask(batchAfter position: Position, limit: Int, bytes: Int, ahead inquiry: inout Inquiry) {
+    package static func ask(batchAfter position: Position, limit: Int, bytes: Int, ahead inquiry: inout Inquiry) {
         inquiry.ask(selectBatch, [.integer(position.rawValue), .integer(Int64(limit)), .integer(Int64(bytes))])
     }
 
@@ -159,20 +159,20 @@ public enum EventLog {
         """)
 
     /// What can be said of an event without its stream's key.
-    public struct Line: Sendable {
-        public let position: Position
-        public let epoch: Int64
-        public let occurredAt: Timestamp
-        public let type: String
-        public let stream: String
-        public let actor: UserID?
-        public let session: String?
+    package struct Line: Sendable {
+        package let position: Position
+        package let epoch: Int64
+        package let occurredAt: Timestamp
+        package let type: String
+        package let stream: String
+        package let actor: UserID?
+        package let session: String?
     }
 
     /// The lines of the events after `position`, in order.
     ///
     /// - Parameter limit: how many at most.
-    public static func lines(after position: Position, limit: Int, _ connection: any Connection) throws -> [Line] {
+    package static func lines(after position: Position, limit: Int, _ connection: any Connection) throws -> [Line] {
         try connection.query(selectLines, [.integer(position.rawValue), .integer(Int64(limit))]) { row in
             Line(
                 position: Position(rawValue: row.integer(0)), epoch: row.integer(1), occurredAt: Timestamp(rawValue: row.integer(2)),
@@ -192,7 +192,7 @@ public enum EventLog {
     /// The events after `position` that touch `stream`, in order.
     ///
     /// - Parameter limit: how many at most.
-    public static func events(
+    package static func events(
         touching stream: StreamID, after position: Position, limit: Int = .max, _ connection: any Connection
     ) throws -> [RecordedEvent] {
         var events: [RecordedEvent] = []
@@ -208,7 +208,7 @@ public enum EventLog {
     ///   - limit: how many at most.
     ///   - bytes: how long their payloads may be together, but one comes at least; they are measured before one is read.
     /// - Returns: the events, and whether there are no more of them.
-    public static func history(
+    package static func history(
         of stream: StreamID, after position: Position, at times: ClosedRange<Timestamp>, limit: Int, bytes: Int,
         _ connection: any Connection
     ) throws -> (events: [RecordedEvent], isDone: Bool) {
@@ -229,14 +229,14 @@ public enum EventLog {
     }
 
     /// The events at `positions`, in order, with the addresses of the clients where they were recorded.
-    public static func history(at positions: some Sequence<Position>, _ connection: any Connection) throws -> [RecordedEvent] {
+    package static func history(at positions: some Sequence<Position>, _ connection: any Connection) throws -> [RecordedEvent] {
         try connection.query(selectPositions, [.integers(positions.map(\.rawValue))], decodeWithAddress)
     }
 
     /// Where the events are that touch any of `streams` and happened at one of `times`.
     ///
     /// - Parameter actor: only what this user did; nil for all.
-    public static func positions(
+    package static func positions(
         touching streams: [StreamID], by actor: UserID? = nil, at times: ClosedRange<Timestamp>, _ connection: any Connection
     ) throws -> Set<Position> {
         let found = try connection.query(
@@ -251,7 +251,7 @@ public enum EventLog {
     /// The question for the events after `position` that touch `stream`, in order.
     ///
     /// - Parameter limit: how many at most.
-    public static func query(
+    package static func query(
         touching stream: StreamID, after position: Position, limit: Int = .max, _ read: @escaping (RecordedEvent) -> Void
     ) -> Query {
         Query(selectTail, [.text(stream.name.rawValue), .integer(position.rawValue), .integer(Int64(limit))]) { row in
@@ -266,7 +266,7 @@ public enum EventLog {
     ///   - limit: how many at most.
     ///   - bytes: how long their payloads may be together; they are measured before one is read.
     ///   - read: told each event, and how long its payload is.
-    public static func query(
+    package static func query(
         touching stream: StreamID, after position: Position, limit: Int, bytes: Int, _ read: @escaping (RecordedEvent, Int) -> Void
     ) -> Query {
         let values: [Value] = [
@@ -323,7 +323,7 @@ public enum EventLog {
         """)
 
     /// Those of `claims` that are taken, and by whom.
-    public static func taken(_ claims: [Claim], _ connection: any Connection) throws -> TakenClaims {
+    package static func taken(_ claims: [Claim], _ connection: any Connection) throws -> TakenClaims {
         guard !claims.isEmpty else { return [:] }
         var taken: TakenClaims = [:]
         try connection.run([query(taken: claims) { taken[$0] = $1 }])
@@ -331,7 +331,7 @@ public enum EventLog {
     }
 
     /// The question which of `claims` are taken, and by whom.
-    public static func query(taken claims: [Claim], _ read: @escaping (Claim, UserID) -> Void) -> Query {
+    package static func query(taken claims: [Claim], _ read: @escaping (Claim, UserID) -> Void) -> Query {
         let byKey = Dictionary(claims.flatMap { claim in claim.keys.map { ($0, claim) } }) { first, _ in first }
         return Query(selectClaims, [.texts(byKey.keys.map(\.rawValue).sorted())]) { row in
             if let claim = byKey[ClaimKey(row.text(0))] { read(claim, UserID(rawValue: row.integer(1))) }
@@ -341,7 +341,7 @@ public enum EventLog {
     private static let selectClaims = Statement("SELECT key, holder FROM apus_claim WHERE key IN [$1 text]")
 
     /// The last position that touches any of `streams`.
-    public static func heads(of streams: [StreamID], _ connection: any Connection) throws -> Position {
+    package static func heads(of streams: [StreamID], _ connection: any Connection) throws -> Position {
         try self.streams(streams, connection).values.map(\.head).max() ?? .none
     }
 
@@ -367,7 +367,7 @@ public enum EventLog {
     /// - Parameters:
     ///   - statement: of ``headsWithUser(_:)``, with its second parameter.
     ///   - isUser: whether that is the user's number, by the answers.
-    public static func ask(
+    package static func ask(
         headsOf streams: [StreamID], and statement: Statement, _ parameter: Value, ahead inquiry: inout Inquiry,
         isUser: @escaping @Sendable (UserID, Inquiry.Answers) -> Bool
     ) {
@@ -386,7 +386,7 @@ public enum EventLog {
     }
 
     /// Asks ahead who holds a claim, and for the head of that user's stream.
-    public static func ask(holderOf claim: Claim, ahead inquiry: inout Inquiry) {
+    package static func ask(holderOf claim: Claim, ahead inquiry: inout Inquiry) {
         guard let key = claim.keys.first, claim.keys.count == 1 else { return }
         let holder = inquiry.ask(query(taken: [claim]) { _, _ in })
         ask(headsOf: [], and: selectHeadOfHolder, .text(key.rawValue), ahead: &inquiry) { user, answers in
@@ -397,7 +397,7 @@ public enum EventLog {
     private static let selectHeadOfHolder = headsWithUser("(SELECT holder FROM apus_claim WHERE key = $2)")
 
     /// The heads of streams, `$1`, and of that of a user whom a subquery in parentheses finds, with the parameter `$2`. For PostgreSQL.
-    public static func headsWithUser(_ subquery: String) -> Statement {
+    package static func headsWithUser(_ subquery: String) -> Statement {
         Statement(
             """
             SELECT name, head, key
@@ -439,7 +439,7 @@ public enum EventLog {
     /// (``query(touching:after:limit:bytes:_:)``).
     ///
     /// - Parameter isCheckpoint: whether the tables end at a position, by the answers.
-    public static func ask(
+    package static func ask(
         unprojected stream: StreamID, limit: Int, bytes: Int, ahead inquiry: inout Inquiry,
         isCheckpoint: @escaping @Sendable (Position, Inquiry.Answers) -> Bool
     ) {
@@ -455,7 +455,7 @@ public enum EventLog {
     }
 
     /// The streams that the events after `position`, up to `end`, belong to.
-    public static func streams(after position: Position, upTo end: Position, _ connection: any Connection) throws -> [StreamID] {
+    package static func streams(after position: Position, upTo end: Position, _ connection: any Connection) throws -> [StreamID] {
         try connection.query(
             Self.selectStreamsAfter,
             [.integer(position.rawValue), .integer(end.rawValue)]

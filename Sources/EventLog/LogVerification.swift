@@ -1,18 +1,18 @@
-public import Database
-public import Domain
+package import Database
+package import Domain
 
 /// Checks the log against its seals, and what is not sealed yet by how its events follow each other.
-public struct LogVerification: Sendable {
+package struct LogVerification: Sendable {
     /// What was found.
-    public struct Report: Sendable {
+    package struct Report: Sendable {
         /// The last event.
-        public var end = Position.none
+        package var end = Position.none
         /// The last event that is sealed; those after it could be changed unnoticed where they still follow each other.
-        public var sealed = Position.none
+        package var sealed = Position.none
         /// How many rewritings events of the log record: of what was erased.
-        public var rewritten = 0
+        package var rewritten = 0
         /// The first thing that is wrong with the log, and with the seal that was given; empty when all is well.
-        public var faults: [String] = []
+        package var faults: [String] = []
     }
 
     /// The first thing that is wrong; nothing behind it is looked at.
@@ -33,7 +33,7 @@ public struct LogVerification: Sendable {
     /// Whether it does not matter what seals and redactions are signed with: their hashes must fit all the same.
     private let acceptsAnyKey: Bool
 
-    public init(database: any Database, key: SealKey) { self.init(database: database, key: key, acceptsAnyKey: false) }
+    package init(database: any Database, key: SealKey) { self.init(database: database, key: key, acceptsAnyKey: false) }
 
     init(database: any Database, key: SealKey, acceptsAnyKey: Bool) {
         self.database = database
@@ -44,7 +44,7 @@ public struct LogVerification: Sendable {
     /// Checks everything. A server may go on meanwhile.
     ///
     /// - Parameter proof: a seal that was kept elsewhere: the log must be what it was made of.
-    public func run(against proof: Seal? = nil) async throws -> Report {
+    package func run(against proof: Seal? = nil) async throws -> Report {
         var report = Report()
         var isProven = proof == nil
         do {

@@ -1,10 +1,10 @@
-public import Domain
+package import Domain
 internal import Sodium
 
 /// A stream as the log's tables name it.
-public struct StreamName: Identifier {
-    public let rawValue: String
-    public init(rawValue: String) { self.rawValue = rawValue }
+package struct StreamName: Identifier {
+    package let rawValue: String
+    package init(rawValue: String) { self.rawValue = rawValue }
 }
 
 /// A claim as the log's tables name it.
@@ -15,7 +15,7 @@ struct ClaimKey: Identifier {
 /// How streams and claims are written in the log's tables. The forms are for ever: they stand in every log.
 extension StreamID {
     /// How the log's tables name the stream.
-    public var name: StreamName {
+    package var name: StreamName {
         switch self {
         case .collection(let uid): StreamName("collection/" + uid.rawValue)
         case .user(let user): StreamName("user/\(user.rawValue)")

@@ -1,12 +1,12 @@
-public import Database
-public import Domain
+package import Database
+package import Domain
 internal import Foundation
 internal import Sodium
 internal import Telemetry
 
 /// Appends with one call of the function `apus_append`, which is a transaction of its own: the lock of the head never spans
 /// a round trip. What was decided on a view that others have changed since is decided again.
-public struct PostgresAppender: Appender {
+package struct PostgresAppender: Appender {
     /// How often a group is decided on a view that others may change meanwhile. After that the head stays locked while it is
     /// decided: where two front ends contend for a stream, the slower one would lose for seconds.
     private static let freeAttempts = 4
@@ -22,7 +22,7 @@ public struct PostgresAppender: Appender {
     ///   - database: with connections of its own: an append that waits behind questions finds its view outdated.
     ///   - forked: told where a new epoch begins: how much longer the log was before is unknown.
     ///   - announce: told the last position of each append: what wakes a projector in the same process.
-    public init(
+    package init(
         database: PostgresDatabase, forked: @escaping @Sendable (LogHead) -> Void, announce: @escaping @Sendable (Position) -> Void
     ) {
         self.database = database
@@ -32,7 +32,7 @@ public struct PostgresAppender: Appender {
 
     /// Begins a new epoch when the database is another one than the epoch was begun in: restored, promoted or copied.
     /// Each append looks too; this is for a server that nobody writes to yet.
-    public func recognize() async throws {
+    package func recognize() async throws {
         let head = try await database.write { connection in
             let isBegun = try connection.first(Self.beginEpoch, []) { $0.flag(0) } ?? false
             return isBegun ? try EventLog.head(connection) : nil
@@ -40,7 +40,7 @@ public struct PostgresAppender: Appender {
         if let head { forked(head) }
     }
 
-    public func append(_ group: [Submission]) async throws -> [Result<[RecordedEvent], Refusal>] {
+    package func append(_ group: [Submission]) async throws -> [Result<[RecordedEvent], Refusal>] {
         var taken: TakenClaims = [:]
         var broken: DatabaseFault?
         for attempt in 0..<Self.attempts {
@@ -101,7 +101,7 @@ public struct PostgresAppender: Appender {
         }
     }
 
-    public func append(after prepare: @escaping @Sendable (any Connection) throws -> Submission) async throws -> [RecordedEvent] {
+    package func append(after prepare: @escaping @Sendable (any Connection) throws -> Submission) async throws -> [RecordedEvent] {
         let records = try await database.write { connection in
             let submission = try prepare(connection)
             let view = try LogView(for: [submission], connection)

@@ -10,19 +10,19 @@
 ///
 /// Concurrency: any number of processes may seal; that a stretch begins once is a constraint of the table.
 internal import Database
-public import Domain
+package import Domain
 internal import Sodium
 
 /// A seal, as it is kept beside the log and as it is printed.
-public struct Seal: Hashable, Sendable {
+package struct Seal: Hashable, Sendable {
     /// The last event that is covered; the first one of all is covered too.
-    public let position: Position
+    package let position: Position
     /// 32 bytes.
-    public let hash: [UInt8]
+    package let hash: [UInt8]
     /// 64 bytes.
-    public let signature: [UInt8]
+    package let signature: [UInt8]
     /// Of the key that it is signed with, 32 bytes.
-    public let publicKey: [UInt8]
+    package let publicKey: [UInt8]
 
     private static let mark = "apus-seal-1"
 
@@ -34,7 +34,7 @@ public struct Seal: Hashable, Sendable {
     }
 
     /// A seal as it was printed; nil when it is none.
-    public init?(_ text: String) {
+    package init?(_ text: String) {
         let fields = text.split { $0.isWhitespace }
         let bytes = fields.dropFirst(2).compactMap(Self.bytes)
         guard fields.count == 5, fields[0] == Self.mark, let number = Int64(fields[1]), bytes.count == 3 else { return nil }
@@ -42,12 +42,12 @@ public struct Seal: Hashable, Sendable {
     }
 
     /// One line: position, hash, signature and public key.
-    public var text: String {
+    package var text: String {
         ([Self.mark, String(position.rawValue)] + [hash, signature, publicKey].map(\.hexadecimal)).joined(separator: " ")
     }
 
     /// Whether the signature is that of the key.
-    public var isSigned: Bool {
+    package var isSigned: Bool {
         Sodium.isValid(signature: signature, of: Self.message(hash, at: position), by: publicKey)
     }
 
@@ -68,14 +68,14 @@ public struct Seal: Hashable, Sendable {
 }
 
 /// The key that seals are signed with, and redactions.
-public struct SealKey: Sendable {
+package struct SealKey: Sendable {
     private let key: SigningKey
 
     /// - Parameter secret: the server's secret; all nodes have the same.
-    public init(secret: [UInt8]) { key = SigningKey(seed: Sodium.blake2b(secret, personalization: "apus-seal-key")) }
+    package init(secret: [UInt8]) { key = SigningKey(seed: Sodium.blake2b(secret, personalization: "apus-seal-key")) }
 
     /// What seals are checked with.
-    public var publicKey: [UInt8] { key.publicKey }
+    package var publicKey: [UInt8] { key.publicKey }
 
     func sign(_ message: [UInt8]) -> [UInt8] { key.sign(message) }
 

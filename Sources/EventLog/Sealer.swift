@@ -1,8 +1,8 @@
-public import Database
+package import Database
 internal import Domain
 
 /// Seals the log, stretch by stretch.
-public struct Sealer: Sendable {
+package struct Sealer: Sendable {
     /// How many events a seal covers at most.
     static let stretchEvents = 1024
     /// How many seals are written at once: each commit of seals is one that those who write have to wait for.
@@ -11,7 +11,7 @@ public struct Sealer: Sendable {
     private let database: any Database
     private let key: SealKey
 
-    public init(database: any Database, key: SealKey) {
+    package init(database: any Database, key: SealKey) {
         self.database = database
         self.key = key
     }
@@ -19,12 +19,12 @@ public struct Sealer: Sendable {
     /// Seals everything that is in the log now.
     ///
     /// - Throws: `DatabaseFault`, also when the log has a gap behind the last seal: nothing is sealed over it.
-    public func seal() async throws {
+    package func seal() async throws {
         while try await sealSome() {}
     }
 
     /// The newest seal; nil while there is none.
-    public func newest() async throws -> Seal? {
+    package func newest() async throws -> Seal? {
         try await database.read { [key] connection in
             try connection.first(Self.selectNewest, []) { row in
                 Seal(position: Position(rawValue: row.integer(0)), hash: row.blob(1), signature: row.blob(2), publicKey: key.publicKey)

@@ -1,4 +1,4 @@
-public import Database
+package import Database
 internal import Domain
 internal import Sodium
 
@@ -7,11 +7,11 @@ internal import Sodium
 ///
 /// The mark is made with the database and comes with it in backups and copies. A database of before there were marks is recognized
 /// by the first thing that was made with its secret.
-public enum SecretMark {
+package enum SecretMark {
     /// Whether the database is of this secret; nil where nothing in it tells.
     ///
     /// - Throws: `DatabaseFault`
-    public static func isOf(_ secret: [UInt8], _ connection: any Connection) throws -> Bool? {
+    package static func isOf(_ secret: [UInt8], _ connection: any Connection) throws -> Bool? {
         if let mark = try connection.first(select, [], { $0.blob(0) }) { return mark == self.mark(of: secret) }
         let key = SealKey(secret: secret)
         if let seal = try connection.first(selectFirstSeal, [], { ($0.integer(0), $0.blob(1), $0.blob(2)) }) {
@@ -29,7 +29,7 @@ public enum SecretMark {
     /// Whether the database bears this secret's mark; false where it bears none yet. Changes nothing.
     ///
     /// - Throws: ``SecretFault`` where it bears another's, `DatabaseFault`.
-    public static func isBorne(of secret: [UInt8], _ connection: any Connection) throws -> Bool {
+    package static func isBorne(of secret: [UInt8], _ connection: any Connection) throws -> Bool {
         guard let mark = try connection.first(select, [], { $0.blob(0) }) else { return false }
         guard mark == self.mark(of: secret) else { throw SecretFault.another }
         return true
@@ -38,7 +38,7 @@ public enum SecretMark {
     /// Makes sure that the database is of this secret, in the caller's writing transaction. It is from then on, where nothing told.
     ///
     /// - Throws: ``SecretFault``, `DatabaseFault`.
-    public static func require(_ secret: [UInt8], _ connection: any Connection) throws {
+    package static func require(_ secret: [UInt8], _ connection: any Connection) throws {
         guard try isOf(secret, connection) ?? true else { throw SecretFault.another }
         try connection.execute(insert, [.blob(mark(of: secret))])
     }
@@ -72,10 +72,10 @@ public enum SecretMark {
 }
 
 /// Why nothing is done with the secret that was given. The description says what to do.
-public struct SecretFault: Error, CustomStringConvertible, Sendable {
-    public let description: String
+package struct SecretFault: Error, CustomStringConvertible, Sendable {
+    package let description: String
 
-    public init(_ description: String) { self.description = description }
+    package init(_ description: String) { self.description = description }
 
     /// The database is of another secret.
     static let another = SecretFault(

@@ -1,4 +1,4 @@
-public import Database
+package import Database
 internal import Domain
 internal import Sodium
 
@@ -10,36 +10,36 @@ internal import Sodium
 ///
 /// Invariants: nothing is signed that does not hold: seals are made anew only over a log of which every hash fits, whatever it was
 /// signed with. All is one transaction. Nobody else may work on the database meanwhile.
-public struct SecretRenewal: Sendable {
+package struct SecretRenewal: Sendable {
     /// How many rows are looked at together.
     private static let page: Int64 = 1000
 
     /// How much is of another secret.
-    public struct Report: Sendable {
-        public var seals = 0
-        public var redactions = 0
-        public var stokens = 0
+    package struct Report: Sendable {
+        package var seals = 0
+        package var redactions = 0
+        package var stokens = 0
         /// Whether there is nothing of another one.
-        public var isClean: Bool { seals + redactions + stokens == 0 }
+        package var isClean: Bool { seals + redactions + stokens == 0 }
     }
 
     private let database: any Database
     private let secret: Hidden<[UInt8]>
 
-    public init(of database: any Database, to secret: [UInt8]) {
+    package init(of database: any Database, to secret: [UInt8]) {
         self.database = database
         self.secret = Hidden(secret)
     }
 
     /// Tells what is of another secret, and changes nothing.
-    public func check() async throws -> Report {
+    package func check() async throws -> Report {
         try await database.read { connection in try visit(connection, renews: false) }
     }
 
     /// Makes it anew, and this secret the database's.
     ///
     /// - Throws: ``SecretFault`` when the log is not what its seals say; then nothing has changed.
-    public func renew() async throws -> Report {
+    package func renew() async throws -> Report {
         let report = try await LogVerification(database: database, key: SealKey(secret: secret.value), acceptsAnyKey: true).run()
         guard report.faults.isEmpty else {
             throw SecretFault("the log is not sound, and is not sealed anew: \(report.faults[0])")

@@ -7,7 +7,7 @@ internal import Sodium
 ///
 /// The form is that of a synthetic nonce: a keyed hash of the content is the tag, and the content is masked with a keyed
 /// hash of the tag, so that a stoken tells nobody how much goes on in the server, and none can be forged.
-public struct StokenSealer: Sendable {
+package struct StokenSealer: Sendable {
     private static let tagBytes = 12
     private static let contentBytes = 12
 
@@ -15,13 +15,13 @@ public struct StokenSealer: Sendable {
     private let maskKey: Hidden<[UInt8]>
 
     /// - Parameter secret: the server's secret; all nodes have the same.
-    public init(secret: [UInt8]) {
+    package init(secret: [UInt8]) {
         tagKey = Hidden(Sodium.blake2b(secret, personalization: "apus-stoken-tag"))
         maskKey = Hidden(Sodium.blake2b(secret, personalization: "apus-stoken-mask"))
     }
 
     /// The stoken of a position: 32 characters of `A-Za-z0-9-_`.
-    public func stoken(_ head: LogHead) -> String {
+    package func stoken(_ head: LogHead) -> String {
         var content = ByteBuffer()
         content.writeInteger(UInt32(truncatingIfNeeded: head.epoch))
         content.writeInteger(head.position.rawValue)
@@ -31,7 +31,7 @@ public struct StokenSealer: Sendable {
     }
 
     /// The position in a stoken, or nil when this server has not made it.
-    public func open(_ stoken: String) -> LogHead? {
+    package func open(_ stoken: String) -> LogHead? {
         guard Self.hasForm(stoken), let bytes = Base64URL.decode(stoken) else { return nil }
         let tag = Array(bytes.prefix(Self.tagBytes))
         let plain = masked(Array(bytes.dropFirst(Self.tagBytes)), with: tag)
@@ -42,7 +42,7 @@ public struct StokenSealer: Sendable {
     }
 
     /// Whether a text is in the form of stokens, which those of adopted databases need not be in.
-    public static func hasForm(_ text: String) -> Bool {
+    package static func hasForm(_ text: String) -> Bool {
         Base64URL.decode(text)?.count == tagBytes + contentBytes
     }
 

@@ -13,26 +13,26 @@
 ///
 /// Concurrency: the shells around the pure ``FeedState`` guard it with a lock that is never held across a call of anything
 /// else. All reading is done in tasks of ``Gateway/run()``; messages go out on the event loops of their connections.
-public import Bulletin
-public import Domain
+package import Bulletin
+package import Domain
 internal import EventLog
-public import Logging
-public import NIOCore
-public import ReadModel
-public import ServiceLifecycle
+package import Logging
+package import NIOCore
+package import ReadModel
+import ServiceLifecycle
 internal import NIOWebSocket
 internal import Synchronization
 internal import Telemetry
 
 /// What a process has for real time.
-public struct RealTime: Sendable {
-    public let bulletin: any Bulletin
+package struct RealTime: Sendable {
+    package let bulletin: any Bulletin
     /// Nil where a ticket would reach no gateway.
-    public let tickets: (any Tickets)?
+    package let tickets: (any Tickets)?
     /// Nil where no sockets are opened.
-    public let gateway: Gateway?
+    package let gateway: Gateway?
 
-    public init(bulletin: any Bulletin, tickets: (any Tickets)?, gateway: Gateway?) {
+    package init(bulletin: any Bulletin, tickets: (any Tickets)?, gateway: Gateway?) {
         self.bulletin = bulletin
         self.tickets = tickets
         self.gateway = gateway
@@ -40,21 +40,21 @@ public struct RealTime: Sendable {
 }
 
 /// What an operator can set about gateways.
-public struct GatewaySettings: Sendable {
+package struct GatewaySettings: Sendable {
     /// How many sockets a user may have open.
-    public var socketsPerUser = 1000
+    package var socketsPerUser = 1000
     /// How many sockets may be opened in a second.
-    public var openingsPerSecond = 1000
+    package var openingsPerSecond = 1000
     /// Over how long a time sockets are closed when the program shuts down.
-    public var drain = Duration.seconds(5)
+    package var drain = Duration.seconds(5)
     /// How often silent peers are asked for a sign of life.
-    public var pingInterval = Duration.seconds(30)
+    package var pingInterval = Duration.seconds(30)
 
-    public init() {}
+    package init() {}
 }
 
 /// Why a socket is not opened.
-public enum OpeningRefusal: Error, Sendable {
+package enum OpeningRefusal: Error, Sendable {
     /// The ticket is unknown, too old, or was used before.
     case badTicket
     /// The stoken is none of this server's history.
@@ -66,18 +66,18 @@ public enum OpeningRefusal: Error, Sendable {
 }
 
 /// There is no memory left for a message; it is read again a little later.
-public struct NoRoom: Error, Sendable {
-    public init() {}
+package struct NoRoom: Error, Sendable {
+    package init() {}
 }
 
 /// Memory that is reserved for a message, until nobody has it any more.
-public protocol FrameRoom: Sendable {
+package protocol FrameRoom: Sendable {
     /// The message has been made: more than its bytes need not be reserved.
     func shrink(to bytes: Int)
 }
 
 /// A socket that may be opened, and what comes to it.
-public struct Opening: Sendable {
+package struct Opening: Sendable {
     enum Content {
         /// What happens after a position.
         case changes(after: Position)
@@ -103,12 +103,12 @@ private final class Seat: Sendable {
 }
 
 /// The sockets of this process and what they listen to.
-public final class Gateway: Service {
+package final class Gateway: Service {
     /// Encodes items, in the order of their changes, with the stoken of the last and whether there are no more for now.
-    public typealias Encoding = @Sendable (_ items: [ItemContent], _ stoken: String, _ isDone: Bool) -> ByteBuffer
+    package typealias Encoding = @Sendable (_ items: [ItemContent], _ stoken: String, _ isDone: Bool) -> ByteBuffer
 
     /// Reserves memory for a message, before it is read: what is answered holds it. Throws ``NoRoom`` where there is none left.
-    public typealias Holding = @Sendable (_ bytes: Int) throws -> any FrameRoom
+    package typealias Holding = @Sendable (_ bytes: Int) throws -> any FrameRoom
 
     /// How often the log's head is looked at, for hints that were lost; and how often when none come in.
     private static let headInterval = Duration.seconds(1)
@@ -158,7 +158,7 @@ public final class Gateway: Service {
     ///   - clock: the present moment.
     ///   - encode: makes messages of items.
     ///   - hold: reserves memory for messages.
-    public init(
+    package init(
         readModel: ReadModel, sessions: Sessions, bulletin: any Bulletin, tickets: any Tickets, settings: GatewaySettings,
         logger: Logger, clock: @escaping @Sendable () -> Timestamp, encode: @escaping Encoding, hold: @escaping Holding
     ) {
@@ -176,7 +176,7 @@ public final class Gateway: Service {
     ///
     /// - Parameter stoken: what the client has seen; nil for nothing.
     /// - Throws: ``OpeningRefusal``, ``TicketsUnavailable``, or `DatabaseFault`.
-    public func open(ticket: String, after stoken: String?) async throws -> Opening {
+    package func open(ticket: String, after stoken: String?) async throws -> Opening {
         let grant = try await redeem(ticket)
         let seat = try takeSeat(grant.user)
         let (position, isSignedIn) = try await source.readModel.snapshot { [source] snapshot in
@@ -225,7 +225,7 @@ public final class Gateway: Service {
     }
 
     /// Makes a socket of the connection, once the request that is being answered on it is answered with 101.
-    public func socket(on channel: any Channel) async throws -> Socket {
+    package func socket(on channel: any Channel) async throws -> Socket {
         let socket = Socket(channel: channel, pings: .init(interval: settings.pingInterval))
         try await channel.eventLoop.submit {
             try channel.pipeline.syncOperations.handler(type: UpgradeHandler.self).offer(socket)
@@ -234,7 +234,7 @@ public final class Gateway: Service {
     }
 
     /// Lets a socket listen until its connection ends, or the program shuts down.
-    public func serve(_ opening: Opening, on socket: Socket) async throws {
+    package func serve(_ opening: Opening, on socket: Socket) async throws {
         try await socket.opened.futureResult.get()
         Telemetry.gateway.opened.increment()
         Telemetry.gateway.sockets.increment()
@@ -258,7 +258,7 @@ public final class Gateway: Service {
     }
 
     /// Sends one message on a socket and keeps it, for those who look whether sockets come through.
-    public func keepProbe(on socket: Socket) async throws {
+    package func keepProbe(on socket: Socket) async throws {
         try await socket.opened.futureResult.get()
         _ = await socket.send(ByteBuffer(string: "apus"))
         await keep(socket)
@@ -319,7 +319,7 @@ public final class Gateway: Service {
     }
 
     /// Tells until the program shuts down; the server's connections must have ended by then.
-    public func run() async throws {
+    package func run() async throws {
         await cancelWhenGracefulShutdown { [self] in
             await withDiscardingTaskGroup { group in
                 group.addTask { for await notice in self.notices { self.receive(notice) } }

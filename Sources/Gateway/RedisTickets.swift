@@ -1,10 +1,10 @@
 internal import Domain
-public import Redis
+package import Redis
 internal import Sodium
 
 /// Tickets in Redis, which any gateway redeems. Whoever can look into Redis finds neither tickets nor tokens there: the key
 /// of an entry is a hash of the ticket, and what the ticket stands for is sealed.
-public struct RedisTickets: Tickets {
+package struct RedisTickets: Tickets {
     private let redis: Redis
     private let prefix: String
     private let box: SecretBox
@@ -13,14 +13,14 @@ public struct RedisTickets: Tickets {
     /// - Parameters:
     ///   - prefix: what keys begin with; the same in all processes on one log.
     ///   - secret: the server's secret.
-    public init(_ redis: Redis, prefix: String, secret: [UInt8]) {
+    package init(_ redis: Redis, prefix: String, secret: [UInt8]) {
         self.redis = redis
         self.prefix = prefix
         box = SecretBox(key: Sodium.blake2b(secret, personalization: "apus-tickets"))
         mark = TicketMark(secret: secret)
     }
 
-    public func issue(_ grant: Grant) async throws(TicketsUnavailable) -> String {
+    package func issue(_ grant: Grant) async throws(TicketsUnavailable) -> String {
         let ticket = mark.make()
         let fields = [
             "\(grant.user.rawValue)", grant.session, grant.token, "\(grant.position.rawValue)", grant.collection.rawValue,
@@ -33,7 +33,7 @@ public struct RedisTickets: Tickets {
         return ticket
     }
 
-    public func redeem(_ ticket: String) async throws(TicketsUnavailable) -> Grant? {
+    package func redeem(_ ticket: String) async throws(TicketsUnavailable) -> Grant? {
         // What anybody has made up costs Redis nothing.
         guard mark.isOn(ticket) else { return nil }
         let answer: RedisValue

@@ -6,7 +6,7 @@ internal import Telemetry
 /// The server's end of a WebSocket, which only the server speaks on.
 ///
 /// It holds no queue: whoever sends waits for ``Delivery`` before sending again.
-public final class Socket: Sendable {
+package final class Socket: Sendable {
     /// Told when a message is in the operating system's hands, or never will be.
     typealias Delivery = @Sendable (_ isSent: Bool) -> Void
 

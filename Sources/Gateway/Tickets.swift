@@ -1,19 +1,19 @@
-public import Domain
-public import Sodium
+package import Domain
+import Sodium
 internal import Synchronization
 
 /// What a ticket stands for: a user in a session who may listen to a collection.
-public struct Grant: Hashable, Sendable, Unprinted {
-    public let collection: CollectionUID
-    public let user: UserID
+package struct Grant: Hashable, Sendable, Unprinted {
+    package let collection: CollectionUID
+    package let user: UserID
     /// The short id of the session.
-    public let session: String
+    package let session: String
     /// The token of the session: when it goes, the grant is good for what was there up to `position`, and no more.
-    public let token: String
+    package let token: String
     /// Where the log ended when the grant was given.
-    public let position: Position
+    package let position: Position
 
-    public init(collection: CollectionUID, user: UserID, session: String, token: String, position: Position) {
+    package init(collection: CollectionUID, user: UserID, session: String, token: String, position: Position) {
         self.collection = collection
         self.user = user
         self.session = session
@@ -23,16 +23,16 @@ public struct Grant: Hashable, Sendable, Unprinted {
 }
 
 /// Where tickets are kept cannot be reached, or has no room.
-public struct TicketsUnavailable: Error, Sendable, CustomStringConvertible {
+package struct TicketsUnavailable: Error, Sendable, CustomStringConvertible {
     /// Why, for the log.
-    public let description: String
+    package let description: String
 
-    public init(_ reason: String) { description = reason }
+    package init(_ reason: String) { description = reason }
 }
 
 /// Keeps tickets for the short time between asking for one and opening a socket with it. A ticket is good for
 /// ``TicketRule/lifetime`` and once.
-public protocol Tickets: Sendable {
+package protocol Tickets: Sendable {
     /// Makes a ticket.
     func issue(_ grant: Grant) async throws(TicketsUnavailable) -> String
 
@@ -42,12 +42,12 @@ public protocol Tickets: Sendable {
 }
 
 /// What is true of tickets wherever they are kept.
-public enum TicketRule {
+package enum TicketRule {
     /// How long a ticket is good.
-    public static let lifetime = Duration.seconds(10)
+    package static let lifetime = Duration.seconds(10)
 
     /// A new ticket: 43 random characters (256 bits) and the `=` that the original's end with.
-    public static func make() -> String { Sodium.randomAlphanumerics(43) + "=" }
+    package static func make() -> String { Sodium.randomAlphanumerics(43) + "=" }
 }
 
 /// Tells tickets that were issued from those that were made up, without looking them up: the end of each follows from the rest
@@ -81,7 +81,7 @@ struct TicketMark: Sendable {
 }
 
 /// Tickets inside of one process.
-public final class LocalTickets: Tickets {
+package final class LocalTickets: Tickets {
     /// How many may be good at the same time.
     private static let limit = 100_000
 
@@ -106,11 +106,11 @@ public final class LocalTickets: Tickets {
     private let now: @Sendable () -> ContinuousClock.Instant
 
     /// - Parameter now: the present moment.
-    public init(now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }) {
+    package init(now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }) {
         self.now = now
     }
 
-    public func issue(_ grant: Grant) async throws(TicketsUnavailable) -> String {
+    package func issue(_ grant: Grant) async throws(TicketsUnavailable) -> String {
         let (ticket, now) = (TicketRule.make(), now())
         let isIssued = state.withLock { state in
             state.forget(before: now)
@@ -124,7 +124,7 @@ public final class LocalTickets: Tickets {
         return ticket
     }
 
-    public func redeem(_ ticket: String) async throws(TicketsUnavailable) -> Grant? {
+    package func redeem(_ ticket: String) async throws(TicketsUnavailable) -> Grant? {
         let now = now()
         let entry = state.withLock { $0.entries.removeValue(forKey: ExactText(ticket)) }
         guard let entry, entry.expiry > now else { return nil }

@@ -1,15 +1,15 @@
-public import NIOCore
-public import NIOHTTP1
+package import NIOCore
+package import NIOHTTP1
 internal import NIOWebSocket
 
 /// Lets an ordinary route answer `101 Switching Protocols`: the connection becomes the ``Socket`` that was offered for it.
 ///
 /// To stand right behind the decoder of requests. What stands behind it sees nothing of what comes after the upgrade.
-public final class UpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
-    public typealias InboundIn = HTTPServerRequestPart
-    public typealias InboundOut = HTTPServerRequestPart
-    public typealias OutboundIn = HTTPServerResponsePart
-    public typealias OutboundOut = HTTPServerResponsePart
+package final class UpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
+    package typealias InboundIn = HTTPServerRequestPart
+    package typealias InboundOut = HTTPServerRequestPart
+    package typealias OutboundIn = HTTPServerResponsePart
+    package typealias OutboundOut = HTTPServerResponsePart
 
     /// The longest frame that is read. Control frames are shorter, and clients may send no others.
     private static let frameBytes = 1 << 10
@@ -23,21 +23,21 @@ public final class UpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler
     /// The answer is no. The decoder stands still after a request to upgrade, so the connection ends with the answer.
     private var isRefused = false
 
-    public init() {}
+    package init() {}
 
     /// Makes `socket` what the request that is being answered is upgraded to. Called on the event loop.
     func offer(_ socket: Socket) { offered = socket }
 
-    public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         if case .head(let head) = unwrapInboundIn(data) {
             if Self.isUpgrade(head) { request = head } else { answersBefore += 1 }
         }
         context.fireChannelRead(data)
     }
 
-    public func handlerRemoved(context: ChannelHandlerContext) { offered?.opened.fail(ChannelError.ioOnClosedChannel) }
+    package func handlerRemoved(context: ChannelHandlerContext) { offered?.opened.fail(ChannelError.ioOnClosedChannel) }
 
-    public func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+    package func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         guard answersBefore == 0, let request else {
             if case .end = unwrapOutboundIn(data) { answersBefore -= 1 }
             return context.write(data, promise: promise)

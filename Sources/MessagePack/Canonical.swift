@@ -6,7 +6,7 @@ extension MessagePackWriter {
     /// All forms are the shortest, float32 is widened to float64, and a key that stands twice in a map stands once, at the place of the
     /// first with the value of the last. A timestamp stays an extension of type -1; any other extension becomes the array
     /// `[type, bytes]`, for pydantic dumps the named tuple so.
-    public mutating func canonical(_ value: MessagePackValue) {
+    package mutating func canonical(_ value: MessagePackValue) {
         var offset = 0
         canonical(value.encoded.readableBytesUInt8Span, at: &offset)
     }

@@ -1,26 +1,26 @@
 internal import NIOCore
 
 /// The elements of an array, in order.
-public struct MessagePackArray: Sendable, Sequence {
+package struct MessagePackArray: Sendable, Sequence {
     /// How many elements there are.
-    public let count: Int
+    package let count: Int
     let elements: ByteBuffer
 
     /// Few, whatever ``count`` is: `map` and `Array.init` make room for so many before they look at one.
-    public var underestimatedCount: Int { Swift.min(count, 16) }
+    package var underestimatedCount: Int { Swift.min(count, 16) }
 
     /// Starts at the first element.
-    public func makeIterator() -> Iterator {
+    package func makeIterator() -> Iterator {
         Iterator(remaining: count, rest: elements)
     }
 
     /// Finds the end of each element as it goes: a walk over all is linear in the bytes.
-    public struct Iterator: IteratorProtocol, Sendable {
+    package struct Iterator: IteratorProtocol, Sendable {
         var remaining: Int
         var rest: ByteBuffer
 
         /// The next element.
-        public mutating func next() -> MessagePackValue? {
+        package mutating func next() -> MessagePackValue? {
             guard remaining > 0 else { return nil }
             remaining -= 1
             return rest.takeValue()
@@ -29,18 +29,18 @@ public struct MessagePackArray: Sendable, Sequence {
 }
 
 /// The pairs of a map, in the order and number in which they were sent. A key may stand in it more than once.
-public struct MessagePackMap: Sendable, Sequence {
+package struct MessagePackMap: Sendable, Sequence {
     /// How many pairs there are, as sent.
-    public let count: Int
+    package let count: Int
     let pairs: ByteBuffer
 
     /// Few, whatever ``count`` is: `map` and `Array.init` make room for so many before they look at one.
-    public var underestimatedCount: Int { Swift.min(count, 16) }
+    package var underestimatedCount: Int { Swift.min(count, 16) }
 
     /// The value of the last pair whose key is this str; a bin of the same bytes is another key.
     ///
     /// Keys are equal when their bytes are, as in Python: unlike Swift's `String`, "é" is not "e" with an accent after it.
-    public subscript(key: String) -> MessagePackValue? {
+    package subscript(key: String) -> MessagePackValue? {
         let bytes = pairs.readableBytesUInt8Span
         let wanted = key.utf8.span
         var found: Range<Int>?
@@ -59,17 +59,17 @@ public struct MessagePackMap: Sendable, Sequence {
     }
 
     /// Starts at the first pair.
-    public func makeIterator() -> Iterator {
+    package func makeIterator() -> Iterator {
         Iterator(remaining: count, rest: pairs)
     }
 
     /// Finds the end of each pair as it goes: a walk over all is linear in the bytes.
-    public struct Iterator: IteratorProtocol, Sendable {
+    package struct Iterator: IteratorProtocol, Sendable {
         var remaining: Int
         var rest: ByteBuffer
 
         /// The next pair; its key is a str or a bin.
-        public mutating func next() -> (key: MessagePackValue, value: MessagePackValue)? {
+        package mutating func next() -> (key: MessagePackValue, value: MessagePackValue)? {
             guard remaining > 0 else { return nil }
             remaining -= 1
             return (key: rest.takeValue(), value: rest.takeValue())

@@ -7,10 +7,10 @@
 /// whatever lengths they claim. The rules are those of Python's `msgpack.unpackb(data, raw=False)`, the decoder of the reference server.
 ///
 /// Concurrency: values only; all of them are `Sendable`.
-public import NIOCore
+package import NIOCore
 
 /// Why bytes are not a MessagePack value.
-public enum MessagePackError: Error, Equatable, Sendable {
+package enum MessagePackError: Error, Equatable, Sendable {
     /// The value claims more than the bytes that are left.
     case truncated
     /// Bytes stand after the value.
@@ -28,20 +28,20 @@ public enum MessagePackError: Error, Equatable, Sendable {
 }
 
 /// A zero-copy view of one MessagePack value in a `ByteBuffer`: validated once, whole, then walked.
-public struct MessagePackValue: Sendable {
+package struct MessagePackValue: Sendable {
     /// How many arrays and maps may stand inside each other unless the caller says otherwise.
-    public static let maximumDepth = 100
+    package static let maximumDepth = 100
 
     /// The highest bound that a caller may set: ``MessagePackWriter/canonical(_:)`` recurses, and must not run out of stack.
     static let deepestBound = 512
 
     /// The encoded bytes of this value, as they were sent. Shares the storage of the whole message.
-    public let encoded: ByteBuffer
+    package let encoded: ByteBuffer
 
     /// Checks that the readable bytes are exactly one value.
     ///
     /// - Parameter maximumDepth: how many arrays and maps may stand inside each other, at most 512.
-    public init(validating buffer: ByteBuffer, maximumDepth: Int = Self.maximumDepth) throws(MessagePackError) {
+    package init(validating buffer: ByteBuffer, maximumDepth: Int = Self.maximumDepth) throws(MessagePackError) {
         precondition((0...Self.deepestBound).contains(maximumDepth), "the depth bound is between 0 and \(Self.deepestBound)")
         var validator = Validator(depthLeft: maximumDepth)
         try validator.check(buffer.readableBytesUInt8Span)
@@ -54,7 +54,7 @@ public struct MessagePackValue: Sendable {
     }
 
     /// What a value is. Only the head is decoded; strings are copied, all else is a window.
-    public enum Kind: Sendable {
+    package enum Kind: Sendable {
         /// nil
         case null
         /// true or false
@@ -78,7 +78,7 @@ public struct MessagePackValue: Sendable {
     }
 
     /// What this value is.
-    public var kind: Kind {
+    package var kind: Kind {
         var offset = 0
         let head = Head.read(validated: encoded.readableBytesUInt8Span, at: &offset)
         switch head {

@@ -1,35 +1,35 @@
-public import NIOCore
+package import NIOCore
 
 /// Appends MessagePack values to a buffer, each in its shortest form, as Python's `msgpack.packb(value, use_bin_type=True)` does.
 ///
 /// After ``array(count:)`` and ``map(count:)`` the caller writes as many elements or pairs; the writer does not count them.
-public struct MessagePackWriter: Sendable {
+package struct MessagePackWriter: Sendable {
     /// What was written so far.
-    public var buffer: ByteBuffer
+    package var buffer: ByteBuffer
 
     /// Starts with an empty buffer.
-    public init(capacity: Int = 0) {
+    package init(capacity: Int = 0) {
         buffer = ByteBuffer()
         buffer.reserveCapacity(capacity)
     }
 
     /// Appends to a buffer.
-    public init(buffer: ByteBuffer) {
+    package init(buffer: ByteBuffer) {
         self.buffer = buffer
     }
 
     /// Writes nil.
-    public mutating func null() {
+    package mutating func null() {
         buffer.writeInteger(0xc0 as UInt8)
     }
 
     /// Writes true or false.
-    public mutating func bool(_ value: Bool) {
+    package mutating func bool(_ value: Bool) {
         buffer.writeInteger(value ? 0xc3 : 0xc2 as UInt8)
     }
 
     /// Writes an integer between -2^63 and 2^64 - 1; one outside breaks a precondition.
-    public mutating func int(_ value: some BinaryInteger) {
+    package mutating func int(_ value: some BinaryInteger) {
         if let value = UInt64(exactly: value) {
             unsigned(value)
         } else if let value = Int64(exactly: value) {
@@ -40,30 +40,30 @@ public struct MessagePackWriter: Sendable {
     }
 
     /// Writes a float64, also where a float32 would do, as Python does.
-    public mutating func double(_ value: Double) {
+    package mutating func double(_ value: Double) {
         head(0xcb, value.bitPattern)
     }
 
     /// Writes a str.
-    public mutating func string(_ value: String) {
+    package mutating func string(_ value: String) {
         stringHead(value.utf8.count)
         buffer.writeString(value)
     }
 
     /// Writes the readable bytes as a bin.
-    public mutating func bytes(_ value: ByteBuffer) {
+    package mutating func bytes(_ value: ByteBuffer) {
         bytesHead(value.readableBytes)
         buffer.writeImmutableBuffer(value)
     }
 
     /// Writes a bin.
-    public mutating func bytes(_ value: some Collection<UInt8>) {
+    package mutating func bytes(_ value: some Collection<UInt8>) {
         bytesHead(value.count)
         buffer.writeBytes(value)
     }
 
     /// Writes the head of an array.
-    public mutating func array(count: Int) {
+    package mutating func array(count: Int) {
         switch count {
         case ...0x0f: head(0x90 | UInt8(count))
         case ...0xffff: head(0xdc, UInt16(count))
@@ -72,7 +72,7 @@ public struct MessagePackWriter: Sendable {
     }
 
     /// Writes the head of a map of `count` pairs.
-    public mutating func map(count: Int) {
+    package mutating func map(count: Int) {
         switch count {
         case ...0x0f: head(0x80 | UInt8(count))
         case ...0xffff: head(0xde, UInt16(count))
@@ -81,7 +81,7 @@ public struct MessagePackWriter: Sendable {
     }
 
     /// Writes an extension.
-    public mutating func ext(_ type: Int8, _ data: ByteBuffer) {
+    package mutating func ext(_ type: Int8, _ data: ByteBuffer) {
         extensionHead(type, length: data.readableBytes)
         buffer.writeImmutableBuffer(data)
     }
@@ -118,7 +118,7 @@ extension MessagePackWriter {
     }
 
     /// Writes the head of a bin, whose bytes follow.
-    public mutating func bytesHead(_ length: Int) {
+    package mutating func bytesHead(_ length: Int) {
         switch length {
         case ...0xff: head(0xc4, UInt8(length))
         case ...0xffff: head(0xc5, UInt16(length))

@@ -14,15 +14,15 @@
 /// Of each content that is there a digest goes into the log, so that `apus verify` finds one that was changed since.
 ///
 /// Login tokens are not events; they stay as they are, like everything of Django's that no client sees.
-public import Contents
-public import Database
-public import Domain
+package import Contents
+package import Database
+package import Domain
 internal import EventLog
 internal import Projections
 internal import Replay
 
 /// One adoption, in one writing transaction.
-public struct Adoption {
+package struct Adoption {
     /// How many rows are read together; what is held in memory is a page and what belongs to it.
     private static let pageRows = 500
 
@@ -40,7 +40,7 @@ public struct Adoption {
     ///   - told: told how many events there are, now and then.
     /// - Returns: how many events it came to.
     /// - Throws: `DatabaseFault`; then the transaction must be given up.
-    public static func run(
+    package static func run(
         _ connection: any Connection, contents: FileContents, at time: Timestamp, told: @escaping (Int) -> Void
     ) throws -> Int {
         let base = try connection.first(highestID, []) { $0.integer(0) } ?? 0
@@ -60,7 +60,7 @@ public struct Adoption {
     /// Makes sure that a history can be made of the rows, from which they follow.
     ///
     /// - Throws: `DatabaseFault` that says what is wrong with them.
-    public static func requireSound(_ connection: any Connection, _ dialect: Dialect) throws {
+    package static func requireSound(_ connection: any Connection, _ dialect: Dialect) throws {
         let faults = try Soundness.faults(connection, dialect)
         guard faults.isEmpty else {
             let words = faults.joined(separator: "; ")

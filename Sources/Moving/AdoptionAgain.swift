@@ -1,7 +1,7 @@
-public import Contents
-public import Database
-public import Domain
-public import EventLog
+package import Contents
+package import Database
+package import Domain
+package import EventLog
 internal import Projections
 internal import Replay
 
@@ -10,7 +10,7 @@ internal import Replay
 /// The log is replayed beside the tables and compared with them; each row that differs becomes a record that is adopted, one
 /// that is gone too. So nothing has to be known of what the original does, and a replay gives the tables as they are now.
 /// What refers to others comes after them, and goes before them.
-public struct AdoptionAgain: Sendable {
+package struct AdoptionAgain: Sendable {
     /// How far ids may be ahead of the log.
     private static let longestGap: Int64 = 1_000_000
 
@@ -21,7 +21,7 @@ public struct AdoptionAgain: Sendable {
     /// - Parameters:
     ///   - scratch: an empty database with the schema, which is filled.
     ///   - contents: where the files of chunks lie.
-    public init(database: any Database, scratch: SQLiteDatabase, stokens: StokenSealer, contents: FileContents) throws {
+    package init(database: any Database, scratch: SQLiteDatabase, stokens: StokenSealer, contents: FileContents) throws {
         self.database = database
         self.contents = contents
         replay = try Replay(scratch: scratch, projection: DjangoProjection(stokens: stokens))
@@ -32,7 +32,7 @@ public struct AdoptionAgain: Sendable {
     /// - Parameter begin: what is done first in that transaction: it keeps others from writing.
     /// - Returns: how many events it came to.
     /// - Throws: `DatabaseFault`, also where the log cannot be replayed; then nothing was changed.
-    public func run(at time: Timestamp, _ begin: @escaping @Sendable (any Connection) throws -> Void) async throws -> Int {
+    package func run(at time: Timestamp, _ begin: @escaping @Sendable (any Connection) throws -> Void) async throws -> Int {
         do {
             return try await database.write { [replay, dialect = database.dialect] connection in
                 try begin(connection)

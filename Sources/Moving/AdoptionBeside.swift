@@ -1,5 +1,5 @@
-public import Database
-public import Domain
+package import Database
+package import Domain
 internal import EventLog
 internal import Projections
 internal import Replay
@@ -13,7 +13,7 @@ internal import Sodium
 /// that the log does not have yet is adopted behind its end, as after a hand-back.
 extension AdoptionAgain {
     /// What came of it.
-    public enum Outcome: Sendable {
+    package enum Outcome: Sendable {
         /// The tables are what the log says.
         case nothing
         /// So many events were appended.
@@ -28,7 +28,7 @@ extension AdoptionAgain {
     ///   - takesAll: whether rows that are only gone or changed are taken as they are too.
     ///   - begin: what is done first in that transaction: it keeps others from writing.
     /// - Throws: `DatabaseFault`, also where both have written what can be there once; then nothing was changed.
-    public func runBeside(
+    package func runBeside(
         at time: Timestamp, takesAll: Bool, _ begin: @escaping @Sendable (any Connection) throws -> Void
     ) async throws -> Outcome {
         do {

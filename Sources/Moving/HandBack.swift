@@ -3,14 +3,14 @@
 /// The original reads its own tables only, and those are always what the log says. What it needs besides: contents in files,
 /// sequences above all ids, and, since Apus may come back, above all positions too: stokens that the original makes are then
 /// above every stoken that clients hold, and the log can go on above them.
-public import Contents
-public import Database
+package import Contents
+package import Database
 internal import Domain
 internal import EventLog
-public import Projections
+package import Projections
 
 /// Brings tables, files and sequences to where the original can go on, and looks whether it can.
-public struct HandBack: Sendable {
+package struct HandBack: Sendable {
     /// Contents are written into files in pages of so many, and not much more than so many bytes.
     private static let pageRows = 500
     private static let pageBytes: Int64 = 8 << 20
@@ -20,17 +20,17 @@ public struct HandBack: Sendable {
     private let chunks: FileContents
 
     /// What was done and found.
-    public struct Report: Sendable {
+    package struct Report: Sendable {
         /// How many contents were written into files.
-        public var files = 0
+        package var files = 0
         /// What the original would stumble over, in words; empty when it can go on.
-        public var faults: [String] = []
+        package var faults: [String] = []
         /// What the original will not find and is no reason to stop, in words.
-        public var notes: [String] = []
+        package var notes: [String] = []
     }
 
     /// - Parameter chunks: in whose folder the files are put.
-    public init(database: any Database, projection: DjangoProjection, chunks: FileContents) {
+    package init(database: any Database, projection: DjangoProjection, chunks: FileContents) {
         self.database = database
         self.projection = projection
         self.chunks = chunks
@@ -43,7 +43,7 @@ public struct HandBack: Sendable {
     ///     was adopted.
     ///   - conclude: what marks the database, in the last transaction, when nothing is wrong.
     /// - Throws: `DatabaseFault`; what was done until then does no harm.
-    public func run(
+    package func run(
         toleratesMissingFiles: Bool = false, _ conclude: @escaping @Sendable (any Connection) throws -> Void
     ) async throws -> Report {
         var report = Report()

@@ -1,24 +1,24 @@
-public import Contents
-public import Database
+package import Contents
+package import Database
 internal import Domain
 
 /// What a database of the original holds, before it is adopted.
-public struct Survey: Sendable {
+package struct Survey: Sendable {
     /// How many of each there are, in words.
-    public private(set) var counts: [(what: String, count: Int64)] = []
+    package private(set) var counts: [(what: String, count: Int64)] = []
     /// What is unusual and is taken over all the same, in words.
-    public private(set) var oddities: [String] = []
+    package private(set) var oddities: [String] = []
     /// Files of chunks that are missing, in words; they are taken over all the same.
-    public private(set) var missingFiles: [String] = []
+    package private(set) var missingFiles: [String] = []
     /// What makes it impossible to take the database over, in words.
-    public private(set) var faults: [String] = []
+    package private(set) var faults: [String] = []
 
     /// How many rows of chunks were looked at, for whose contents there are files.
     private var lookedAt = 0
     private var missing = 0
 
     /// What there is to take over, in words: rows, and files of chunks that are there.
-    public var words: String { "\(counts.reduce(0) { $0 + $1.count }) rows and \(lookedAt - missing) files of chunks" }
+    package var words: String { "\(counts.reduce(0) { $0 + $1.count }) rows and \(lookedAt - missing) files of chunks" }
 
     private static let pageRows = 1000
     /// How many missing files are named.
@@ -27,7 +27,7 @@ public struct Survey: Sendable {
     /// Looks, and changes nothing.
     ///
     /// - Throws: `DatabaseFault` when a table or column is not there.
-    public init(_ connection: any Connection, _ dialect: Dialect, chunks: FileContents) throws {
+    package init(_ connection: any Connection, _ dialect: Dialect, chunks: FileContents) throws {
         faults = try Soundness.faults(connection, dialect)
         try connection.withWholeTables {
             for (what, table) in Self.tables {
@@ -44,7 +44,7 @@ public struct Survey: Sendable {
     /// Looks only whether files of chunks are missing, whose contents are not in the database either.
     ///
     /// - Throws: `DatabaseFault`.
-    public init(filesOf connection: any Connection, in chunks: FileContents) throws { try lookForFiles(connection, chunks) }
+    package init(filesOf connection: any Connection, in chunks: FileContents) throws { try lookForFiles(connection, chunks) }
 
     private mutating func lookForFiles(_ connection: any Connection, _ chunks: FileContents) throws {
         var last = Int64.min

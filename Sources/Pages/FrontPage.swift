@@ -1,7 +1,7 @@
 /// What people see who open the server's address in a browser.
-public enum FrontPage {
+package enum FrontPage {
     /// - Parameter address: what to enter in an app.
-    public static func page(address: String) -> WebPage {
+    package static func page(address: String) -> WebPage {
         WebPage(
             "Apus",
             """
@@ -15,9 +15,9 @@ public enum FrontPage {
 }
 
 /// What is answered in place of a page that cannot be shown.
-public enum FaultPage {
+package enum FaultPage {
     /// - Parameter detail: what is wrong, in a sentence.
-    public static func page(_ detail: String) -> WebPage {
+    package static func page(_ detail: String) -> WebPage {
         WebPage("This does not work now", "<h1>This does not work now</h1>\n<p class=\"error\" role=\"alert\">\(detail)</p>")
     }
 }

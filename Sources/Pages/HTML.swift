@@ -5,24 +5,24 @@
 /// none run. This module knows no request and no database; whoever answers with a page gives it what it shows.
 
 /// Markup in which everything that came from outside is escaped.
-public struct HTML: ExpressibleByStringInterpolation, Sendable {
-    public let text: String
+package struct HTML: ExpressibleByStringInterpolation, Sendable {
+    package let text: String
 
-    public init(stringLiteral text: String) { self.text = text }
-    public init(stringInterpolation interpolation: Interpolation) { text = interpolation.text }
+    package init(stringLiteral text: String) { self.text = text }
+    package init(stringInterpolation interpolation: Interpolation) { text = interpolation.text }
 
-    public struct Interpolation: StringInterpolationProtocol {
+    package struct Interpolation: StringInterpolationProtocol {
         fileprivate var text = ""
 
-        public init(literalCapacity: Int, interpolationCount: Int) { text.reserveCapacity(literalCapacity + 16 * interpolationCount) }
+        package init(literalCapacity: Int, interpolationCount: Int) { text.reserveCapacity(literalCapacity + 16 * interpolationCount) }
 
-        public mutating func appendLiteral(_ literal: String) { text += literal }
-        public mutating func appendInterpolation(_ html: HTML) { text += html.text }
-        public mutating func appendInterpolation(_ many: [HTML]) { for html in many { text += html.text } }
-        public mutating func appendInterpolation(_ html: HTML?) { text += html?.text ?? "" }
-        public mutating func appendInterpolation(_ number: Int) { text += String(number) }
+        package mutating func appendLiteral(_ literal: String) { text += literal }
+        package mutating func appendInterpolation(_ html: HTML) { text += html.text }
+        package mutating func appendInterpolation(_ many: [HTML]) { for html in many { text += html.text } }
+        package mutating func appendInterpolation(_ html: HTML?) { text += html?.text ?? "" }
+        package mutating func appendInterpolation(_ number: Int) { text += String(number) }
 
-        public mutating func appendInterpolation(_ value: String) {
+        package mutating func appendInterpolation(_ value: String) {
             for scalar in value.unicodeScalars {
                 switch scalar {
                 case "&": text += "&amp;"

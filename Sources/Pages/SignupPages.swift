@@ -1,11 +1,11 @@
 /// The pages of a link with which somebody makes an account.
-public enum SignupPages {
+package enum SignupPages {
     /// What stands in the form that was sent, and what is wrong with it.
-    public struct Attempt: Sendable {
+    package struct Attempt: Sendable {
         let name: String
         let fault: String
 
-        public init(name: String, fault: String) {
+        package init(name: String, fault: String) {
             self.name = name
             self.fault = fault
         }
@@ -14,7 +14,7 @@ public enum SignupPages {
     /// The form.
     ///
     /// - Parameter fixed: the name that the account gets, where that is settled.
-    public static func form(fixed: String?, after attempt: Attempt? = nil) -> WebPage {
+    package static func form(fixed: String?, after attempt: Attempt? = nil) -> WebPage {
         let field: HTML = fixed.map { "<p>Your name is <code>\($0)</code>.</p>" } ?? field(attempt)
         return WebPage(
             "Your account",
@@ -42,7 +42,7 @@ public enum SignupPages {
     /// What to do in each app, once the account is there.
     ///
     /// - Parameter address: what to enter in an app.
-    public static func made(name: String, address: String) -> WebPage {
+    package static func made(name: String, address: String) -> WebPage {
         WebPage(
             "Your account is ready",
             """
@@ -58,7 +58,7 @@ public enum SignupPages {
     }
 
     /// What is answered for a link that is not good, whyever.
-    public static let gone = WebPage(
+    package static let gone = WebPage(
         "This link does not work",
         """
         <h1>This link does not work</h1>

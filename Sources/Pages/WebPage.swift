@@ -2,12 +2,12 @@ internal import Foundation
 internal import Sodium
 
 /// A whole page.
-public struct WebPage: Sendable {
-    public let html: HTML
+package struct WebPage: Sendable {
+    package let html: HTML
 
     /// The headers that every page is answered with: it runs nothing, loads nothing, is in no frame, is kept nowhere, and tells
     /// nobody its address.
-    public static let headers: [(name: String, value: String)] = [
+    package static let headers: [(name: String, value: String)] = [
         (
             "Content-Security-Policy",
             "default-src 'none'; style-src '\(Style.hash)'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"

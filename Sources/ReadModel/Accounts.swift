@@ -1,21 +1,21 @@
 internal import Database
-public import Domain
+package import Domain
 internal import EventLog
 
 /// A user's account.
-public struct Account: Sendable {
-    public let user: UserID
-    public let username: String
-    public let email: String
-    public let isActive: Bool
+package struct Account: Sendable {
+    package let user: UserID
+    package let username: String
+    package let email: String
+    package let isActive: Bool
     /// Nil until a client has initialized the account.
-    public let keys: UserKeys?
+    package let keys: UserKeys?
     /// The version of the keys' derivation; 1 so far.
-    public let keyVersion: Int64
+    package let keyVersion: Int64
 }
 
 /// What an account is looked up by, as people write it.
-public enum AccountLookup: Sendable {
+package enum AccountLookup: Sendable {
     case found(Account)
     case unknown
     /// Several accounts share the email address.
@@ -24,13 +24,13 @@ public enum AccountLookup: Sendable {
 
 extension Snapshot {
     /// The account of an id.
-    public func account(_ user: UserID) throws -> Account? {
+    package func account(_ user: UserID) throws -> Account? {
         try require([.user(user)])
         return try accounts(Self.selectAccount, .integer(user.rawValue)).first
     }
 
     /// The account of a name in any case.
-    public func account(named name: CanonicalName) throws -> Account? {
+    package func account(named name: CanonicalName) throws -> Account? {
         // Whoever has the name has claimed it.
         guard let holder = try taken([.username(name.text)]).values.first else { return nil }
         try require([.user(holder)])
@@ -41,7 +41,7 @@ extension Snapshot {
 
     /// The account of a name or an email address: with an @ by email first, then by name (QUIRKS.md 30). One that was erased
     /// is nobody's.
-    public func account(of given: AccountName) throws -> AccountLookup {
+    package func account(of given: AccountName) throws -> AccountLookup {
         guard !given.isNobodys else { return .unknown }
         if let email = given.email {
             // SQLite's lower() knows ASCII only; the domain was stored in lower case.
@@ -54,13 +54,13 @@ extension Snapshot {
     }
 
     /// The accounts in the order of their ids, for the operator.
-    public func accounts(limit: Int) throws -> [Account] {
+    package func accounts(limit: Int) throws -> [Account] {
         try requireAll()
         return try Array(accounts(Self.selectAllAccounts, .integer(0)).prefix(limit))
     }
 
     /// What is needed of an account.
-    public func state(_ needs: AccountNeeds) throws -> UserState {
+    package func state(_ needs: AccountNeeds) throws -> UserState {
         var state: UserState
         switch needs.account {
         case .name(let name):
@@ -75,7 +75,7 @@ extension Snapshot {
     }
 
     /// What is needed to erase an account.
-    public func state(_ needs: ErasureNeeds) throws -> ErasureState {
+    package func state(_ needs: ErasureNeeds) throws -> ErasureState {
         let user = try state(AccountNeeds(.name(needs.name)))
         guard let id = user.user else { return ErasureState(of: user, in: []) }
         try require([.user(id)])
@@ -115,7 +115,7 @@ extension Snapshot {
     }
 
     /// What deciding about an erasure needs, and the files in which contents lie that go with it.
-    public func erasure(named name: CanonicalName) throws -> (state: ErasureState, files: [String]) {
+    package func erasure(named name: CanonicalName) throws -> (state: ErasureState, files: [String]) {
         let state = try state(ErasureNeeds(name))
         let erased = state.erasure?.collections ?? []
         let files = try connection.query(Self.selectFiles, [.texts(erased.map(\.rawValue))]) { $0.text(0) }
@@ -123,7 +123,7 @@ extension Snapshot {
     }
 
     /// Those of `files` that a chunk's row names.
-    public func named(_ files: [String]) throws -> [String] {
+    package func named(_ files: [String]) throws -> [String] {
         try connection.query(Self.selectNamed, [.texts(files)]) { $0.text(0) }
     }
 

@@ -1,12 +1,12 @@
 internal import Contents
 internal import Database
-public import Domain
+package import Domain
 internal import EventLog
 
 /// What a request will ask, said as far as what the wire brought tells it, so that all of it costs one round trip (`Inquiry`).
 ///
 /// Each part says which questions of ``Snapshot`` it is about. What is not said is asked all the same, only later.
-public struct Ahead {
+package struct Ahead {
     private(set) var inquiry = Inquiry()
     private let bounds: ContentBounds
     private let stokens: StokenSealer
@@ -21,7 +21,7 @@ public struct Ahead {
     // MARK: Who asks
 
     /// The session of a token: what everything else that follows belongs to.
-    public mutating func session(token: String, at now: Timestamp, _ sessions: Sessions) {
+    package mutating func session(token: String, at now: Timestamp, _ sessions: Sessions) {
         precondition(inquiry.count == 0, "who asks is asked first")
         self.token = .text(token)
         inquiry.ask(Sessions.selectSession, sessions.question(token: token, at: now))
@@ -34,7 +34,7 @@ public struct Ahead {
     }
 
     /// What ``Snapshot/access(to:by:)`` asks about the session's user.
-    public mutating func access(to uid: CollectionUID) {
+    package mutating func access(to uid: CollectionUID) {
         guard let token else { return }
         EventLog.ask(headsOf: [.collection(uid)], and: Self.selectHeads, token, ahead: &inquiry, isUser: Self.isUser)
         let number = inquiry.count
@@ -51,14 +51,14 @@ public struct Ahead {
     // MARK: What is listed
 
     /// What ``Snapshot/item(_:of:_:)`` asks.
-    public mutating func item(_ uid: ItemUID, of collection: CollectionUID, _ prefetch: Prefetch) {
+    package mutating func item(_ uid: ItemUID, of collection: CollectionUID, _ prefetch: Prefetch) {
         list(Self.one, of: collection, [.text(uid.rawValue)], prefetch)
     }
 
     /// What a list's stoken and the items after it ask (``Snapshot/items(of:after:limit:includesMain:_:)``).
     ///
     /// - Parameter stoken: nil for the beginning.
-    public mutating func items(
+    package mutating func items(
         of collection: CollectionUID, after stoken: String?, limit: Int, includesMain: Bool, _ prefetch: Prefetch
     ) {
         guard let position = start(stoken) else { return }
@@ -67,7 +67,7 @@ public struct Ahead {
     }
 
     /// What a list's stoken and the items of it that have changed ask (``Snapshot/updates(of:to:after:_:)``).
-    public mutating func updates(
+    package mutating func updates(
         of collection: CollectionUID, to known: [ItemUID: RevisionUID?], after stoken: String?, _ prefetch: Prefetch
     ) {
         guard let position = start(stoken) else { return }
@@ -133,7 +133,7 @@ public struct Ahead {
     // MARK: Accounts
 
     /// What ``Snapshot/account(named:)`` asks.
-    public mutating func account(named name: CanonicalName) {
+    package mutating func account(named name: CanonicalName) {
         EventLog.ask(holderOf: .username(name.text), ahead: &inquiry)
         inquiry.ask(Snapshot.selectCheckpoint, [])
         inquiry.ask(Snapshot.selectAccountsByName, [.text(name.text)])
@@ -144,7 +144,7 @@ public struct Ahead {
     /// What preparing a command asks that needs to know this of a collection.
     ///
     /// - Parameter stoken: what the command expects to be the collection's; nil for any.
-    public mutating func needs(_ needs: CollectionNeeds, stoken: String? = nil) {
+    package mutating func needs(_ needs: CollectionNeeds, stoken: String? = nil) {
         guard token != nil else { return }
         if let stoken, !stoken.isEmpty, stokens.open(stoken) != nil { Epochs.ask(ahead: &inquiry) }
         let uid = Value.text(needs.collection.rawValue)

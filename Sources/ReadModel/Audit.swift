@@ -1,10 +1,10 @@
 internal import Database
-public import Domain
-public import EventLog
+package import Domain
+package import EventLog
 
 /// Something that somebody did: an event without its content, in terms that people know. Nothing encrypted is in it.
-public struct AuditEntry: Sendable {
-    public enum Action: String, Sendable {
+package struct AuditEntry: Sendable {
+    package enum Action: String, Sendable {
         case collectionCreated = "collection_created"
         case collectionChanged = "collection_changed"
         case collectionDeleted = "collection_deleted"
@@ -35,30 +35,30 @@ public struct AuditEntry: Sendable {
     }
 
     /// The event, by its place in the log.
-    public let head: LogHead
-    public let time: Timestamp
-    public let action: Action
+    package let head: LogHead
+    package let time: Timestamp
+    package let action: Action
     /// Nil for what was done at the server's command line.
-    public let user: UserID?
+    package let user: UserID?
     /// The user's name; nil as ``user`` is.
-    public internal(set) var username: String?
+    package internal(set) var username: String?
     /// The short id of the login session.
-    public let session: String?
+    package let session: String?
     /// What the session's client said that it is.
-    public internal(set) var device: String?
+    package internal(set) var device: String?
     /// The client's address; nil where it was not recorded.
-    public let address: String?
-    public internal(set) var collection: CollectionUID?
-    public internal(set) var item: ItemUID?
-    public internal(set) var revision: RevisionUID?
-    public internal(set) var chunk: ChunkUID?
-    public internal(set) var invitation: InvitationUID?
+    package let address: String?
+    package internal(set) var collection: CollectionUID?
+    package internal(set) var item: ItemUID?
+    package internal(set) var revision: RevisionUID?
+    package internal(set) var chunk: ChunkUID?
+    package internal(set) var invitation: InvitationUID?
     /// To whom it was done: the member, the invited user, or the one whose account it is.
     var subject: UserID?
     /// The name of that user.
-    public internal(set) var member: String?
+    package internal(set) var member: String?
     /// The level that was offered or given.
-    public internal(set) var level: AccessLevel?
+    package internal(set) var level: AccessLevel?
 }
 
 extension AuditEntry {
@@ -127,7 +127,7 @@ extension AuditEntry {
 extension Snapshot {
     /// What was done to a collection after a position, oldest first, from the log: also by members who left, and to items that
     /// are deleted. Whether somebody may know is the caller's matter.
-    public func audit(
+    package func audit(
         of collection: CollectionUID, after position: Position, at times: ClosedRange<Timestamp> = Timestamp.always, limit: Int
     ) throws -> Page<AuditEntry> {
         let (events, isDone) = try EventLog.history(
@@ -136,13 +136,13 @@ extension Snapshot {
     }
 
     /// Where the events are that an audit of a collection tells, in order.
-    public func auditPositions(of collection: CollectionUID, at times: ClosedRange<Timestamp>) throws -> [Position] {
+    package func auditPositions(of collection: CollectionUID, at times: ClosedRange<Timestamp>) throws -> [Position] {
         try EventLog.positions(touching: [.collection(collection)], at: times, connection).sorted()
     }
 
     /// Where the events are that an audit of a user tells: what was done to the account and to the user's memberships, and what
     /// the user did in collections, be it as a member of long ago; in order.
-    public func auditPositions(of user: UserID, at times: ClosedRange<Timestamp>) throws -> [Position] {
+    package func auditPositions(of user: UserID, at times: ClosedRange<Timestamp>) throws -> [Position] {
         var collections: Set<CollectionUID> = []
         var last = Position.none
         while true {
@@ -160,17 +160,17 @@ extension Snapshot {
     }
 
     /// The entries of events.
-    public func audit(at positions: some Sequence<Position>) throws -> [AuditEntry] {
+    package func audit(at positions: some Sequence<Position>) throws -> [AuditEntry] {
         try entries(EventLog.history(at: positions, connection))
     }
 
     /// Whether anything ever happened to the collection.
-    public func hasHistory(of collection: CollectionUID) throws -> Bool {
+    package func hasHistory(of collection: CollectionUID) throws -> Bool {
         try EventLog.heads(of: [.collection(collection)], connection) != .none
     }
 
     /// Which revisions the collection's items have had.
-    public func history(of collection: CollectionUID) throws -> CollectionHistory {
+    package func history(of collection: CollectionUID) throws -> CollectionHistory {
         var history = CollectionHistory(of: collection)
         var last = Position.none
         while true {
@@ -183,7 +183,7 @@ extension Snapshot {
 
     /// The names of users. One whose account is not in the tables has none: the id stands for it, with a sign that no name
     /// has.
-    public func usernames(of users: Set<UserID>) throws -> [UserID: String] {
+    package func usernames(of users: Set<UserID>) throws -> [UserID: String] {
         let found = try connection.query(Self.selectUsernames, [.integers(users.map(\.rawValue))]) { row in
             (UserID(rawValue: row.integer(0)), row.text(1))
         }

@@ -1,27 +1,27 @@
 internal import Database
-public import Domain
+package import Domain
 
 /// A collection as a member may use it.
-public struct CollectionAccess: Sendable {
+package struct CollectionAccess: Sendable {
     let id: Int64
-    public let uid: CollectionUID
-    public let level: AccessLevel
+    package let uid: CollectionUID
+    package let level: AccessLevel
     /// The newest revision in the collection.
-    public let revisionStoken: Position
+    package let revisionStoken: Position
 }
 
 /// The types that a list of collections is asked for, in the form in which tables are asked for them: made where they come, and
 /// not on a thread of a database.
-public struct CollectionTypes: Sendable {
+package struct CollectionTypes: Sendable {
     /// How many may be asked for. People have a handful.
-    public static let limit = 10_000
+    package static let limit = 10_000
     /// Longer than any that there is: new ones have 2,000 bytes at most, and no client of old has made one that comes near.
     private static let longestBytes = 4 << 10
 
     fileprivate let digits: [String]
 
     /// - Parameter types: no more than ``limit``.
-    public init(_ types: [[UInt8]]) {
+    package init(_ types: [[UInt8]]) {
         digits = types.filter { $0.count <= Self.longestBytes }.map(Self.hexadecimal)
     }
 
@@ -38,23 +38,23 @@ public struct CollectionTypes: Sendable {
 }
 
 /// A collection as it is served to a member.
-public struct CollectionContent: Sendable {
+package struct CollectionContent: Sendable {
     /// Nil in old databases.
-    public internal(set) var collectionType: Content?
-    public internal(set) var collectionKey: Content?
-    public let level: AccessLevel
+    package internal(set) var collectionType: Content?
+    package internal(set) var collectionKey: Content?
+    package let level: AccessLevel
     /// The collection's stoken.
-    public let stoken: Position
+    package let stoken: Position
     /// What the caller's list is paged by: the newest revision, or the caller's own membership if that is newer.
-    public let changed: Position
-    public internal(set) var item: ItemContent
+    package let changed: Position
+    package internal(set) var item: ItemContent
 }
 
 extension Snapshot {
     /// The collection, for a member.
     ///
     /// - Throws: `Refusal.doesNotExist` for everybody else.
-    public func access(to collection: CollectionUID, by user: UserID) throws -> CollectionAccess {
+    package func access(to collection: CollectionUID, by user: UserID) throws -> CollectionAccess {
         try require([.collection(collection), .user(user)])
         let found = try connection.first(Self.selectAccess, [.text(collection.rawValue), .integer(user.rawValue)]) { row in
             CollectionAccess(
@@ -68,7 +68,7 @@ extension Snapshot {
     /// One collection, for a member.
     ///
     /// - Throws: `Refusal.doesNotExist` for everybody else.
-    public func collection(_ uid: CollectionUID, of user: UserID, _ prefetch: Prefetch) throws -> CollectionContent {
+    package func collection(_ uid: CollectionUID, of user: UserID, _ prefetch: Prefetch) throws -> CollectionContent {
         let found = try connection.query(Self.selectCollection, [.integer(user.rawValue), .text(uid.rawValue)], collection)
         guard let collection = try filled(Page(found, isDone: true), prefetch).elements.first else {
             throw Refusal.doesNotExist(.collection)
@@ -80,7 +80,7 @@ extension Snapshot {
     /// has them (``requireCollections(of:)``).
     ///
     /// - Parameter types: only collections of these types, and those without one.
-    public func collections(
+    package func collections(
         of user: UserID, types: CollectionTypes?, after position: Position, limit: Int, _ prefetch: Prefetch
     ) throws -> Page<CollectionContent> {
         var values: [Value] = [.integer(user.rawValue), .integer(position.rawValue), .integer(Int64(limit) + 1)]
@@ -92,7 +92,7 @@ extension Snapshot {
     /// The collections that the user was removed from or left after a position, oldest first.
     ///
     /// - Parameter end: nothing after this position; nil for all.
-    public func removals(of user: UserID, after position: Position, upTo end: Position?) throws -> [(uid: String, at: Position)] {
+    package func removals(of user: UserID, after position: Position, upTo end: Position?) throws -> [(uid: String, at: Position)] {
         try connection.query(
             Self.selectRemovals, [.integer(user.rawValue), .integer(position.rawValue), .integer(end?.rawValue ?? .max)]
         ) { row in (row.text(0), Position(rawValue: row.integer(1))) }

@@ -1,14 +1,14 @@
 internal import Database
-public import Domain
+package import Domain
 internal import EventLog
 
 extension Snapshot {
     /// Those of `claims` that are taken.
-    public func taken(_ claims: [Claim]) throws -> TakenClaims { try EventLog.taken(claims, connection) }
+    package func taken(_ claims: [Claim]) throws -> TakenClaims { try EventLog.taken(claims, connection) }
 
     /// What is needed of a collection, as of the end of the log: what the read model says and the collection's events after
     /// that.
-    public func state(_ needs: CollectionNeeds) throws -> CollectionState {
+    package func state(_ needs: CollectionNeeds) throws -> CollectionState {
         let uid = needs.collection
         var state = CollectionState(uid: uid)
         let found = try connection.first(Self.selectState, [.text(uid.rawValue)]) { row in

@@ -1,24 +1,24 @@
 internal import Database
-public import Domain
+package import Domain
 internal import EventLog
 
 /// How a database is in which a read model lies: what tells whether it can serve.
-public struct Condition: Sendable {
+package struct Condition: Sendable {
     /// How long after its end a lease is still taken for held: a standby takes over in that time.
     private static let leaseGraceSeconds = 2
 
     /// Where the log ends, as this database knows.
-    public let head: Position
+    package let head: Position
     /// Up to where the log is in the read model.
-    public let position: Position
+    package let position: Position
     /// Whether somebody keeps the read model: the append, or a projector that holds the lease, or is at a batch: while one is
     /// written, others do not see the lease prolonged, but that its row is being written.
-    public let isKept: Bool
-    public let canBeWritten: Bool
+    package let isKept: Bool
+    package let canBeWritten: Bool
     /// Whether it is a standby, whose rows come from its primary.
-    public let isStandby: Bool
+    package let isStandby: Bool
     /// Whether somebody has paused the standby.
-    public let isPaused: Bool
+    package let isPaused: Bool
 
     static func of(_ database: any Database) async throws -> Condition {
         let found = try await database.ask(Self.select, []) { row in
@@ -54,12 +54,12 @@ public struct Condition: Sendable {
 
 extension ReadModel {
     /// How the log's database is.
-    public func condition() async throws -> Condition { try await Condition.of(database) }
+    package func condition() async throws -> Condition { try await Condition.of(database) }
 
     /// How the database is that reads are answered from; nil where that is the log's.
     ///
     /// - Throws: `DatabaseFault` also where its rows are of another history than the log.
-    public func replicaCondition() async throws -> Condition? {
+    package func replicaCondition() async throws -> Condition? {
         guard let replica else { return nil }
         _ = try await replicaSnapshot { try $0.position() }
         return try await Condition.of(replica.database)

@@ -1,9 +1,9 @@
 internal import Contents
 internal import Database
-public import Domain
+package import Domain
 
 /// How much of an item's content is wanted: `prefetch` in the protocol.
-public enum Prefetch: String, Sendable {
+package enum Prefetch: String, Sendable {
     /// With the contents of chunks.
     case auto
     /// Chunks by name only.
@@ -11,7 +11,7 @@ public enum Prefetch: String, Sendable {
 }
 
 /// Bytes that were not read yet: where they lie, and how many they are.
-public struct StoredBytes: Hashable, Sendable {
+package struct StoredBytes: Hashable, Sendable {
     /// A column that may hold many bytes.
     enum Column: Hashable, Sendable {
         case meta
@@ -30,7 +30,7 @@ public struct StoredBytes: Hashable, Sendable {
     }
 
     let source: Source
-    public let count: Int
+    package let count: Int
 
     /// Whether the snapshot that names them has them too.
     fileprivate var isInSnapshot: Bool {
@@ -46,11 +46,11 @@ extension StoredBytes {
 }
 
 /// Bytes of an answer: at hand, or still where they lie because there are many of them.
-public enum Content: Hashable, Sendable {
+package enum Content: Hashable, Sendable {
     case bytes([UInt8])
     case stored(StoredBytes)
 
-    public var count: Int {
+    package var count: Int {
         switch self {
         case .bytes(let bytes): bytes.count
         case .stored(let stored): stored.count
@@ -59,11 +59,11 @@ public enum Content: Hashable, Sendable {
 }
 
 /// A chunk of a revision.
-public struct ChunkContent: Sendable {
-    public let uid: String
+package struct ChunkContent: Sendable {
+    package let uid: String
     /// Nil where only the name is told: because only names were asked for, or because the content was told so often that it would
     /// not fit any more.
-    public internal(set) var content: Content?
+    package internal(set) var content: Content?
 
     init(uid: String, content: Content?) {
         self.uid = uid
@@ -71,28 +71,28 @@ public struct ChunkContent: Sendable {
     }
 
     /// A chunk of which only the name is told.
-    public init(named uid: String) { self.init(uid: uid, content: nil) }
+    package init(named uid: String) { self.init(uid: uid, content: nil) }
 }
 
 /// A revision as it is served.
-public struct RevisionContent: Sendable {
+package struct RevisionContent: Sendable {
     let id: Int64
-    public let uid: String
-    public internal(set) var meta: Content
-    public let isDeleted: Bool
-    public internal(set) var chunks: [ChunkContent] = []
+    package let uid: String
+    package internal(set) var meta: Content
+    package let isDeleted: Bool
+    package internal(set) var chunks: [ChunkContent] = []
     /// How many chunks it names that are not listed here, for there are too many of them (``ReadModel/mentions(of:after:_:)``).
-    public internal(set) var unlistedChunks = 0
+    package internal(set) var unlistedChunks = 0
 }
 
 /// An item with its current revision, as it is served.
-public struct ItemContent: Sendable {
-    public let uid: String
-    public let version: Int64
-    public internal(set) var encryptionKey: Content?
+package struct ItemContent: Sendable {
+    package let uid: String
+    package let version: Int64
+    package internal(set) var encryptionKey: Content?
     /// Where the item last changed.
-    public let changed: Position
-    public internal(set) var revision: RevisionContent
+    package let changed: Position
+    package internal(set) var revision: RevisionContent
 }
 
 extension StoredBytes.Column {
@@ -134,7 +134,7 @@ extension Row {
 
 extension Snapshot {
     /// The content of a chunk of a collection; nil when there is no such chunk.
-    public func chunk(_ uid: ChunkUID, in collection: CollectionAccess) throws -> Content? {
+    package func chunk(_ uid: ChunkUID, in collection: CollectionAccess) throws -> Content? {
         let found = try connection.first(Self.selectChunk, [.integer(collection.id), .text(uid.rawValue)]) { try content($0, from: 0) }
         guard case .stored(let stored)? = found, stored.count <= bounds.inlineBytes, stored.isInSnapshot else { return found }
         return try read([stored])[stored].map { .bytes($0) }
@@ -194,7 +194,7 @@ extension ReadModel {
     /// Reads what an answer has left where it lies, whole.
     ///
     /// - Throws: `DatabaseFault` where something is not there any more: what was erased meanwhile is not told.
-    public func read(_ stored: [StoredBytes]) async throws -> [StoredBytes: [UInt8]] {
+    package func read(_ stored: [StoredBytes]) async throws -> [StoredBytes: [UInt8]] {
         let near = Set(stored.filter(\.isInSnapshot))
         var found = near.isEmpty ? [:] : try await answers { try $0.read(near) }
         let far = Set(stored).subtracting(near).compactMap { stored in
@@ -212,7 +212,7 @@ extension ReadModel {
     /// Reads a part of what an answer has left where it lies.
     ///
     /// - Throws: as ``read(_:)`` does.
-    public func read(_ stored: StoredBytes, from start: Int, count: Int) async throws -> [UInt8] {
+    package func read(_ stored: StoredBytes, from start: Int, count: Int) async throws -> [UInt8] {
         let bytes: [UInt8]? =
             switch stored.source {
             case .content(let content): try await contents.get(content, from: start, count: count)
@@ -225,7 +225,7 @@ extension ReadModel {
     /// The items with all their contents at hand.
     ///
     /// - Throws: as ``read(_:)`` does.
-    public func completed(_ items: [ItemContent]) async throws -> [ItemContent] {
+    package func completed(_ items: [ItemContent]) async throws -> [ItemContent] {
         let stored = items.stored
         return stored.isEmpty ? items : items.with(try await read(Array(stored)))
     }

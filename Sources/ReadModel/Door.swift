@@ -1,13 +1,13 @@
-public import Contents
+package import Contents
 internal import Database
-public import Domain
-public import EventLog
+package import Domain
+package import EventLog
 
 /// The one door to the log: whoever wants something to happen, a client or the operator, commits a command here.
 ///
 /// A command is prepared in a snapshot, which reads what it needs to know as of the end of the log, and decided again in the
 /// transaction that appends what it comes to, on what has happened since.
-public struct Door: Sendable {
+package struct Door: Sendable {
     private let readModel: ReadModel
     private let committer: Committer
     private let chunks: ContentStores
@@ -15,7 +15,7 @@ public struct Door: Sendable {
     /// - Parameters:
     ///   - committer: its service is run by whoever made it.
     ///   - chunks: where contents go that come with commands.
-    public init(readModel: ReadModel, committer: Committer, chunks: ContentStores) {
+    package init(readModel: ReadModel, committer: Committer, chunks: ContentStores) {
         self.readModel = readModel
         self.committer = committer
         self.chunks = chunks
@@ -28,7 +28,7 @@ public struct Door: Sendable {
     /// - Throws: ``Refusal`` when the rules say no, ``LogFault`` or `DatabaseFault` when it could not be done; nothing has
     ///   changed then.
     @discardableResult
-    public func commit<C: Command>(_ command: C, by actor: Actor, at time: Timestamp) async throws -> [RecordedEvent]
+    package func commit<C: Command>(_ command: C, by actor: Actor, at time: Timestamp) async throws -> [RecordedEvent]
     where C.Needs: ReadNeeds {
         try await commit(readModel.snapshot(.small) { try $0.prepare(command) }, by: actor, at: time)
     }
@@ -38,7 +38,7 @@ public struct Door: Sendable {
     /// - Parameter make: may run several times.
     /// - Throws: as ``commit(_:by:at:)`` does; and what `make` throws.
     @discardableResult
-    public func commit<C: Command>(
+    package func commit<C: Command>(
         by actor: Actor, at time: Timestamp, _ make: @escaping @Sendable (Snapshot) throws -> C
     ) async throws -> [RecordedEvent] where C.Needs: ReadNeeds {
         try await commit(readModel.snapshot(.large) { try $0.prepare(make($0)) }, by: actor, at: time)
@@ -49,7 +49,7 @@ public struct Door: Sendable {
     /// - Parameter bytes: how much memory it holds while it waits, roughly.
     /// - Throws: as ``commit(_:by:at:)`` does.
     @discardableResult
-    public func commit<C: Command>(
+    package func commit<C: Command>(
         _ prepared: Prepared<C>, by actor: Actor, at time: Timestamp, holding bytes: Int = 0
     ) async throws -> [RecordedEvent] {
         try await committer.commit(prepared.submission(by: actor, at: time, bytes: bytes))
@@ -60,7 +60,7 @@ public struct Door: Sendable {
     /// - Parameter bytes: how much memory it holds while it waits, roughly, the contents among it.
     /// - Throws: as ``commit(_:by:at:)`` does.
     @discardableResult
-    public func commit<C: Command>(
+    package func commit<C: Command>(
         _ prepared: Prepared<C>, with contents: [ChunkUID: [UInt8]], by actor: Actor, at time: Timestamp, holding bytes: Int
     ) async throws -> [RecordedEvent] where C.Needs == CollectionNeeds {
         let placed = try await PlacedContents(contents, in: chunks, for: prepared.command, on: prepared.state, by: actor.user)
@@ -83,9 +83,9 @@ public struct Door: Sendable {
 }
 
 /// A command with what it needs to know, as it was read in one snapshot.
-public struct Prepared<C: Wish>: Sendable {
-    public let command: C
-    public let state: C.Needs.State
+package struct Prepared<C: Wish>: Sendable {
+    package let command: C
+    package let state: C.Needs.State
     /// Where the log ended then.
     fileprivate let head: LogHead
 
@@ -107,25 +107,25 @@ extension Prepared where C: Command {
 
 extension Snapshot {
     /// Reads what a command needs to know.
-    public func prepare<C: Wish>(_ command: C) throws -> Prepared<C> where C.Needs: ReadNeeds {
+    package func prepare<C: Wish>(_ command: C) throws -> Prepared<C> where C.Needs: ReadNeeds {
         Prepared(command, try command.needs.read(self), asOf: try logHead())
     }
 }
 
 /// What can be read in a snapshot.
-public protocol ReadNeeds: Needs {
+package protocol ReadNeeds: Needs {
     /// Reads it, as of the end of the log.
     func read(_ snapshot: Snapshot) throws -> State
 }
 
 extension CollectionNeeds: ReadNeeds {
-    public func read(_ snapshot: Snapshot) throws -> CollectionState { try snapshot.state(self) }
+    package func read(_ snapshot: Snapshot) throws -> CollectionState { try snapshot.state(self) }
 }
 
 extension ErasureNeeds: ReadNeeds {
-    public func read(_ snapshot: Snapshot) throws -> ErasureState { try snapshot.state(self) }
+    package func read(_ snapshot: Snapshot) throws -> ErasureState { try snapshot.state(self) }
 }
 
 extension AccountNeeds: ReadNeeds {
-    public func read(_ snapshot: Snapshot) throws -> UserState { try snapshot.state(self) }
+    package func read(_ snapshot: Snapshot) throws -> UserState { try snapshot.state(self) }
 }

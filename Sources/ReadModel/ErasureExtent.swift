@@ -1,35 +1,35 @@
 internal import Contents
 internal import Database
-public import Domain
+package import Domain
 
 /// How much goes with an account that is to be erased.
-public struct ErasureExtent: Sendable {
+package struct ErasureExtent: Sendable {
     /// One of the collections that go.
-    public struct Collection: Sendable {
-        public let uid: CollectionUID
-        public let items: Int64
-        public let revisions: Int64
-        public let contents: Int64
+    package struct Collection: Sendable {
+        package let uid: CollectionUID
+        package let items: Int64
+        package let revisions: Int64
+        package let contents: Int64
     }
 
-    public let email: String
-    public let sessions: Int64
+    package let email: String
+    package let sessions: Int64
     /// In the order in which they were made.
-    public let collections: [Collection]
+    package let collections: [Collection]
     /// Contents that lie in files.
-    public let files: Int
+    package let files: Int
 }
 
 extension Snapshot {
     /// What goes with an account.
     ///
     /// - Parameter files: where contents may lie that go along, as ``erasure(named:)`` has them.
-    public func extent(of state: ErasureState, files: [String]) throws -> ErasureExtent {
+    package func extent(of state: ErasureState, files: [String]) throws -> ErasureExtent {
         try extent(of: state, going: state.erasure?.collections ?? [], files: files)
     }
 
     /// What is lost when an account is reset. Its contents stay where they lie until they are collected.
-    public func extent(ofReset state: ErasureState) throws -> ErasureExtent {
+    package func extent(ofReset state: ErasureState) throws -> ErasureExtent {
         try extent(of: state, going: Set(state.lostByReset), files: [])
     }
 

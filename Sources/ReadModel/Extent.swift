@@ -1,20 +1,20 @@
-public import Database
-public import Domain
+package import Database
+package import Domain
 
 /// What a server keeps, counted: all rows are looked at, so this is for people and not for monitors.
-public struct Extent: Sendable {
+package struct Extent: Sendable {
     /// Name and version of the database's program.
-    public let engine: String
-    public let users: Int64
+    package let engine: String
+    package let users: Int64
     /// Of the users, those who are kept out.
-    public let disabledUsers: Int64
-    public let collections: Int64
-    public let items: Int64
+    package let disabledUsers: Int64
+    package let collections: Int64
+    package let items: Int64
     /// What the database takes on its disk, with indexes and what is free in it.
-    public let databaseBytes: Int64
+    package let databaseBytes: Int64
 
     /// - Throws: `DatabaseFault`.
-    public static func measure(_ connection: any Connection) throws -> Extent {
+    package static func measure(_ connection: any Connection) throws -> Extent {
         let found = try connection.first(select, []) { row in
             Extent(
                 engine: row.text(0), users: row.integer(1), disabledUsers: row.integer(2), collections: row.integer(3),
@@ -37,23 +37,23 @@ public struct Extent: Sendable {
 }
 
 /// The newest backup, as the database remembers it.
-public struct LastBackup: Sendable {
-    public let madeAt: Timestamp
+package struct LastBackup: Sendable {
+    package let madeAt: Timestamp
     /// What it has everything up to.
-    public let position: Position
+    package let position: Position
 
-    public init(madeAt: Timestamp, position: Position) {
+    package init(madeAt: Timestamp, position: Position) {
         self.madeAt = madeAt
         self.position = position
     }
 
     /// Notes that it was taken.
-    public func note(_ connection: any Connection) throws {
+    package func note(_ connection: any Connection) throws {
         try connection.execute(Self.upsert, [.integer(madeAt.rawValue), .integer(position.rawValue)])
     }
 
     /// Nil where none was ever taken.
-    public static func find(_ connection: any Connection) throws -> LastBackup? {
+    package static func find(_ connection: any Connection) throws -> LastBackup? {
         try connection.first(Self.select, []) { row in
             LastBackup(madeAt: Timestamp(rawValue: row.integer(0)), position: Position(rawValue: row.integer(1)))
         }

@@ -1,11 +1,11 @@
 internal import Database
-public import Domain
+package import Domain
 
 /// A page of a list that is followed by stokens.
-public struct Page<Element: Sendable>: Sendable {
-    public let elements: [Element]
+package struct Page<Element: Sendable>: Sendable {
+    package let elements: [Element]
     /// Whether this is the last one for now.
-    public let isDone: Bool
+    package let isDone: Bool
 
     /// Cuts what was found with one element more than asked for.
     init(_ found: [Element], limit: Int) {
@@ -29,7 +29,7 @@ extension Snapshot {
     /// The items that changed after a position, oldest change first.
     ///
     /// - Parameter includesMain: whether the collection's own item is listed too.
-    public func items(
+    package func items(
         of collection: CollectionAccess, after position: Position, limit: Int, includesMain: Bool, _ prefetch: Prefetch
     ) throws -> Page<ItemContent> {
         let page = try changes(of: collection, after: position, limit: limit, includesMain: includesMain)
@@ -50,14 +50,14 @@ extension Snapshot {
     }
 
     /// One item.
-    public func item(_ uid: ItemUID, of collection: CollectionAccess, _ prefetch: Prefetch) throws -> ItemContent? {
+    package func item(_ uid: ItemUID, of collection: CollectionAccess, _ prefetch: Prefetch) throws -> ItemContent? {
         let found = try connection.query(Self.selectItem, [.integer(collection.id), .text(uid.rawValue)], item)
         return try filled(Page(found, isDone: true), prefetch).elements.first
     }
 
     /// The items of `uids` that changed after a position and are not at the etag that the caller knows, oldest change
     /// first: all of them, or as many as fit.
-    public func updates(
+    package func updates(
         of collection: CollectionAccess, to known: [ItemUID: RevisionUID?], after position: Position, _ prefetch: Prefetch
     ) throws -> Page<ItemContent> {
         let found = try connection.query(
@@ -76,7 +76,7 @@ extension Snapshot {
     ///
     /// - Parameter before: a revision of the item; only older ones are listed.
     /// - Throws: `Refusal.doesNotExist` for an unknown item or revision.
-    public func revisions(
+    package func revisions(
         of item: ItemUID, in collection: CollectionAccess, before: RevisionUID?, limit: Int, _ prefetch: Prefetch
     ) throws -> Page<RevisionContent> {
         let found = try connection.first(

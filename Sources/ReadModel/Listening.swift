@@ -1,18 +1,18 @@
 internal import Contents
 internal import Database
-public import Domain
+package import Domain
 internal import EventLog
 
 /// A collection with those who may listen to it.
-public struct Audience: Sendable {
-    public let collection: CollectionAccess
-    public let members: Set<UserID>
+package struct Audience: Sendable {
+    package let collection: CollectionAccess
+    package let members: Set<UserID>
 }
 
 extension Snapshot {
     /// The collection as it is in the read model, with its members as of the end of the log: who was removed is out before
     /// the read model knows. Nil when there is no such collection.
-    public func audience(of uid: CollectionUID) throws -> Audience? {
+    package func audience(of uid: CollectionUID) throws -> Audience? {
         let stream = StreamID.collection(uid)
         let rows = try connection.query(Self.selectAudience, [.text(uid.rawValue)]) { row in
             (
@@ -41,7 +41,7 @@ extension Snapshot {
     ///   - base: ``Position/none`` for somebody who had nothing.
     ///   - limit: nothing that changed after this position.
     ///   - admit: asked before the contents are read whether so many bytes may be held; it throws when not.
-    public func changes(
+    package func changes(
         of collection: CollectionAccess, after position: Position, knownAt base: Position, upTo end: Position? = nil, limit: Int,
         admit: (_ bytes: Int) throws -> Void = { _ in }
     ) throws -> Page<ItemContent> {
@@ -78,7 +78,7 @@ extension Snapshot {
     }
 
     /// The streams that the events after `position`, up to `end`, belong to.
-    public func streams(after position: Position, upTo end: Position) throws -> [StreamID] {
+    package func streams(after position: Position, upTo end: Position) throws -> [StreamID] {
         end == position ? [] : try EventLog.streams(after: position, upTo: end, connection)
     }
 
@@ -125,7 +125,7 @@ extension Snapshot {
 extension Sessions {
     /// Whose those of `tokens` are that are good: not ended, not expired, and of users who are active as of the end of the
     /// log.
-    public func users(of tokens: Set<ExactText>, at now: Timestamp, _ snapshot: Snapshot) throws -> [ExactText: UserID] {
+    package func users(of tokens: Set<ExactText>, at now: Timestamp, _ snapshot: Snapshot) throws -> [ExactText: UserID] {
         let found = try snapshot.connection.query(Self.selectUsers, [.texts(tokens.map(\.rawValue)), .text(now.text)]) { row in
             (
                 token: ExactText(row.text(0)), user: UserID(rawValue: row.integer(1)), isActive: row.integerOrNil(2).map { $0 != 0 },

@@ -1,37 +1,37 @@
 internal import Database
-public import Domain
+package import Domain
 
 /// A member as admins see one.
-public struct MemberContent: Sendable {
-    public let username: String
-    public let level: AccessLevel
+package struct MemberContent: Sendable {
+    package let username: String
+    package let level: AccessLevel
     /// Where the membership last changed: what the list is paged by.
-    public let changed: Position
+    package let changed: Position
 }
 
 /// An invitation as its two sides see it.
-public struct InvitationContent: Sendable {
+package struct InvitationContent: Sendable {
     let id: Int64
-    public let uid: String
-    public let version: Int64
-    public let level: AccessLevel
-    public let username: String
-    public let collection: CollectionUID
-    public let signedEncryptionKey: Content?
-    public let fromUsername: String
+    package let uid: String
+    package let version: Int64
+    package let level: AccessLevel
+    package let username: String
+    package let collection: CollectionUID
+    package let signedEncryptionKey: Content?
+    package let fromUsername: String
     /// Empty where the inviter has lost the keys to a reset by the operator.
-    public let fromPubkey: Content
+    package let fromPubkey: Content
 }
 
 /// Which side of an invitation asks.
-public enum InvitationSide: Sendable {
+package enum InvitationSide: Sendable {
     case incoming
     case outgoing
 }
 
 extension Snapshot {
     /// The members of a collection, in the order in which their memberships changed: no more than fit into a page.
-    public func members(of collection: CollectionAccess, after position: Position, limit: Int) throws -> Page<MemberContent> {
+    package func members(of collection: CollectionAccess, after position: Position, limit: Int) throws -> Page<MemberContent> {
         Page(
             try connection.query(
                 Self.selectMembers, [.integer(collection.id), .integer(position.rawValue), .integer(Int64(limit) + 1)]
@@ -48,7 +48,7 @@ extension Snapshot {
     /// The member of a name in any case.
     ///
     /// - Throws: `Refusal.doesNotExist` when no member has that name.
-    public func member(named name: CanonicalName, of collection: CollectionAccess) throws -> UserID {
+    package func member(named name: CanonicalName, of collection: CollectionAccess) throws -> UserID {
         let found = try account(named: name).flatMap { account in
             try connection.first(Self.selectMember, [.integer(collection.id), .integer(account.user.rawValue)]) {
                 UserID(rawValue: $0.integer(0))
@@ -62,7 +62,7 @@ extension Snapshot {
     ///
     /// - Parameter after: the uid of one of them; only newer ones are listed.
     /// - Throws: `Refusal.doesNotExist` when `after` is none of them.
-    public func invitations(
+    package func invitations(
         _ side: InvitationSide, of user: UserID, after uid: InvitationUID?, limit: Int
     ) throws -> Page<InvitationContent> {
         try require([.user(user)])
@@ -78,7 +78,7 @@ extension Snapshot {
     /// One of the user's invitations.
     ///
     /// - Throws: `Refusal.doesNotExist` when it is none of them.
-    public func invitation(_ uid: InvitationUID, _ side: InvitationSide, of user: UserID) throws -> InvitationContent {
+    package func invitation(_ uid: InvitationUID, _ side: InvitationSide, of user: UserID) throws -> InvitationContent {
         try require([.user(user)])
         let found = try connection.first(
             Self.selectInvitations(side, "invitation.uid = $2 ORDER BY invitation.id DESC LIMIT 1"),

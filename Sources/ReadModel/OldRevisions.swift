@@ -1,23 +1,23 @@
 internal import Contents
 internal import Database
-public import Domain
+package import Domain
 
 extension Snapshot {
     /// The collections in which an item has revisions besides the current one, as far as they are projected.
-    public func collectionsWithOldRevisions() throws -> [CollectionUID] {
+    package func collectionsWithOldRevisions() throws -> [CollectionUID] {
         try connection.query(Self.selectAged, []) { CollectionUID($0.text(0)) }
     }
 
     /// What doing away with revisions needs.
-    public struct PruningExtent: Sendable {
+    package struct PruningExtent: Sendable {
         /// Of those revisions that are still there, and not current.
-        public let command: PruneRevisions
+        package let command: PruneRevisions
         /// How many of these contents have a file: those are the matter of whoever looks for files that nothing names.
-        public let files: Int
+        package let files: Int
     }
 
     /// What doing away with revisions needs.
-    public func pruning(of revisions: [OldRevision], in uid: CollectionUID) throws -> PruningExtent {
+    package func pruning(of revisions: [OldRevision], in uid: CollectionUID) throws -> PruningExtent {
         try require([.collection(uid)])
         let state = try state(CollectionNeeds(uid, items: revisions.map(\.item), revisions: revisions.map(\.revision)))
         let old = revisions.filter { state.revisions[$0.revision] == $0.item && state.etags[$0.item] != $0.revision }

@@ -3,23 +3,23 @@ internal import Database
 internal import Domain
 
 /// How much is read for a page. What is measured is what is stored, before it is read.
-public struct ContentBounds: Sendable {
+package struct ContentBounds: Sendable {
     /// A page ends with the element before it would be longer, but has one at least.
-    public var pageBytes = 8 << 20
+    package var pageBytes = 8 << 20
     /// Contents of a page that is no longer are read with it; those of others stay where they lie until they are sent.
-    public var inlineBytes = 1 << 20
+    package var inlineBytes = 1 << 20
     /// A page of what is sent to sockets, which is made in one piece, ends when it would be longer, but has one item at least.
-    public var frameBytes = 1 << 20
+    package var frameBytes = 1 << 20
     /// Of an item in such a page no more contents come along than these; the client fetches the others.
-    public var frameItemBytes = 16 << 20
+    package var frameItemBytes = 16 << 20
     /// How many mentions of chunks are listed for a page. A revision that has more comes alone, and lists them as they are sent.
-    public var mentions = 20_000
+    package var mentions = 20_000
     /// How much of a stream that is not in the tables yet is read from the log to decide on a command. Of more, as it is while
     /// tables are projected anew, the tables are waited for.
-    public var tailEvents = 10_000
-    public var tailBytes = 32 << 20
+    package var tailEvents = 10_000
+    package var tailBytes = 32 << 20
 
-    public init() {}
+    package init() {}
 }
 
 /// A part of a page that holds a revision.
@@ -204,7 +204,7 @@ extension ReadModel {
     ///
     /// - Parameter last: where the part before ended; 0 for the first.
     /// - Returns: the chunks, none when there are no more, and where the part ends.
-    public func mentions(
+    package func mentions(
         of revision: RevisionContent, after last: Int64, _ prefetch: Prefetch
     ) async throws -> (chunks: [ChunkContent], last: Int64) {
         try await answers { snapshot in

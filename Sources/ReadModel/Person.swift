@@ -1,14 +1,14 @@
 internal import Database
-public import Domain
+package import Domain
 internal import EventLog
 
 /// What is stored of a person, as it is handed out to whoever it is about: `apus user export`.
 ///
 /// A line is a thing with its fields by name; everything that clients encrypt is bytes. Tokens and hashes of passwords are never
 /// among them: they let in whoever has them. Of other people there is what the person's own app shows: a name and a level.
-public struct PersonLine: Sendable {
+package struct PersonLine: Sendable {
     /// A field's value; one that is not there has no field.
-    public enum Value: Hashable, Sendable {
+    package enum Value: Hashable, Sendable {
         case text(String)
         case number(Int64)
         case flag(Bool)
@@ -17,13 +17,13 @@ public struct PersonLine: Sendable {
     }
 
     /// What kind of thing it is; the lines of one kind come in the order in which the things were made, but for the audit's.
-    public enum Kind: String, CaseIterable, Sendable {
+    package enum Kind: String, CaseIterable, Sendable {
         case account, sessions, collections, members, items, revisions, chunks, invitations, leftCollections = "left-collections", audit
     }
 
-    public let kind: Kind
+    package let kind: Kind
     /// In the order in which they are told.
-    public let fields: [(name: String, value: Value)]
+    package let fields: [(name: String, value: Value)]
 
     init(_ kind: Kind, _ fields: KeyValuePairs<String, Value?>) {
         self.kind = kind
@@ -32,17 +32,17 @@ public struct PersonLine: Sendable {
 }
 
 /// An encrypted content of a person's collections.
-public struct PersonContent {
-    public let collection: CollectionUID
-    public let chunk: ChunkUID
+package struct PersonContent {
+    package let collection: CollectionUID
+    package let chunk: ChunkUID
     /// How many bytes it has; nil where it is missing.
-    public let count: Int?
+    package let count: Int?
     /// Reads so many bytes from the first of them on; fewer where it ends.
-    public let read: (_ start: Int, _ count: Int) throws -> [UInt8]
+    package let read: (_ start: Int, _ count: Int) throws -> [UInt8]
 }
 
 /// Takes what is stored of a person, one thing at a time.
-public protocol PersonSink {
+package protocol PersonSink {
     func take(_ line: PersonLine) throws
     func take(_ content: PersonContent) throws
 }
@@ -53,7 +53,7 @@ extension Snapshot {
     ///
     /// - Parameter make: makes what takes it, once all has been projected that is to be told.
     /// - Returns: what has taken it; nil where there is no such account.
-    public func export<Sink: PersonSink>(_ name: CanonicalName, to make: () throws -> Sink) throws -> Sink? {
+    package func export<Sink: PersonSink>(_ name: CanonicalName, to make: () throws -> Sink) throws -> Sink? {
         try requireAll()
         guard let account = try account(named: name), !Username.isErased(account.username) else { return nil }
         // Files are written meanwhile, however many and large they are.
@@ -100,7 +100,7 @@ extension PersonLine {
     /// The line of a content.
     ///
     /// - Parameter file: where it was put; nil where it is missing.
-    public init(chunk: PersonContent, in file: String?) {
+    package init(chunk: PersonContent, in file: String?) {
         self.init(
             .chunks,
             [

@@ -1,21 +1,21 @@
-public import Database
-public import Domain
+package import Database
+package import Domain
 
 /// A process that serves the log, as it tells of itself.
-public struct ServingProcess: Sendable {
+package struct ServingProcess: Sendable {
     /// Made at its start, and nobody else's.
-    public let name: String
+    package let name: String
     /// As in `api,gateway,projector`.
-    public let roles: String
+    package let roles: String
     /// Where clients reach it; nil where it has no port.
-    public let address: String?
-    public let version: String
+    package let address: String?
+    package let version: String
     /// How many WebSockets are open.
-    public let sockets: Int64
-    public let startedAt: Timestamp
-    public let seenAt: Timestamp
+    package let sockets: Int64
+    package let startedAt: Timestamp
+    package let seenAt: Timestamp
 
-    public init(
+    package init(
         name: String, roles: String, address: String?, version: String, sockets: Int64, startedAt: Timestamp, seenAt: Timestamp
     ) {
         self.name = name
@@ -29,15 +29,15 @@ public struct ServingProcess: Sendable {
 }
 
 /// Who serves the log: rows in its database, each of which its process writes again before it expires.
-public struct Processes: Sendable {
+package struct Processes: Sendable {
     private let database: any Database
 
-    public init(_ database: any Database) { self.database = database }
+    package init(_ database: any Database) { self.database = database }
 
     /// Notes a process, and forgets those that have expired.
     ///
     /// - Throws: `DatabaseFault`, within seconds.
-    public func note(_ process: ServingProcess, until expiry: Timestamp) async throws {
+    package func note(_ process: ServingProcess, until expiry: Timestamp) async throws {
         try await database.write { connection in
             try Self.lighten(connection)
             try connection.execute(Self.deleteExpired, [.integer(process.seenAt.rawValue)])
@@ -52,7 +52,7 @@ public struct Processes: Sendable {
     }
 
     /// Forgets one that ends.
-    public func remove(_ name: String) async throws {
+    package func remove(_ name: String) async throws {
         try await database.write { connection in
             try Self.lighten(connection)
             try connection.execute(Self.delete, [.text(name)])
@@ -60,7 +60,7 @@ public struct Processes: Sendable {
     }
 
     /// Those that are there, in the order of their starts.
-    public static func alive(at now: Timestamp, _ connection: any Connection) throws -> [ServingProcess] {
+    package static func alive(at now: Timestamp, _ connection: any Connection) throws -> [ServingProcess] {
         try connection.query(select, [.integer(now.rawValue)]) { row in
             ServingProcess(
                 name: row.text(0), roles: row.text(1), address: row.textOrNil(2), version: row.text(3), sockets: row.integer(4),

@@ -8,21 +8,21 @@
 /// the append's transaction that is so by itself. Where a projector follows the log, each question names the streams that
 /// it depends on; one that is behind makes the snapshot be given up, waited for and opened again, so bodies may run several
 /// times. State for commands does not wait: it is what the read model says and the events after that.
-public import Contents
-public import Database
-public import Domain
-public import EventLog
+package import Contents
+package import Database
+package import Domain
+package import EventLog
 internal import Telemetry
 
 /// The read model in the database of the log, and perhaps another one to read from.
-public struct ReadModel: Sendable {
+package struct ReadModel: Sendable {
     /// How long a question waits for the projector before it is answered with an error.
     private static let patience = Duration.seconds(5)
     private static let confirmInterval = Duration.milliseconds(5)
 
     let database: any Database
     /// Makes and reads stokens.
-    public let stokens: StokenSealer
+    package let stokens: StokenSealer
     /// Nil where the projection is part of the append's transaction.
     private let progress: Progress?
     let contents: ContentStores
@@ -30,12 +30,12 @@ public struct ReadModel: Sendable {
     let bounds: ContentBounds
 
     /// Another database to read from: a read model of its own that a projector keeps, or a standby of the log's database.
-    public struct ReadReplica: Sendable {
+    package struct ReadReplica: Sendable {
         let database: any Database
         let progress: Progress
 
         /// - Parameter progress: what tells how far its projector is.
-        public init(database: any Database, progress: Progress) {
+        package init(database: any Database, progress: Progress) {
             self.database = database
             self.progress = progress
         }
@@ -46,7 +46,7 @@ public struct ReadModel: Sendable {
     ///   - progress: what tells how far a projector is; nil where the append projects.
     ///   - replica: where ``replicaSnapshot(_:)`` reads; nil for the same database.
     ///   - bounds: how much pages may hold.
-    public init(
+    package init(
         database: any Database, stokens: StokenSealer, contents: ContentStores, progress: Progress?, replica: ReadReplica? = nil,
         bounds: ContentBounds = ContentBounds()
     ) {
@@ -59,19 +59,19 @@ public struct ReadModel: Sendable {
     }
 
     /// Whether there is another database to read from.
-    public var hasReplica: Bool { replica != nil }
+    package var hasReplica: Bool { replica != nil }
 
     /// Looks whether what is written is kept, without asking the database anything.
     ///
     /// - Throws: `DatabaseFault` that says why not.
-    public func check() throws(DatabaseFault) { try database.check() }
+    package func check() throws(DatabaseFault) { try database.check() }
 
     /// Asks questions of one moment, with the end of the log at hand: what decisions are made on.
     ///
     /// - Parameter ahead: says what `body` will ask, where all of it is known: then it costs one round trip. `body` may run several
     ///   times.
     /// - Throws: `DatabaseFault`, also when the read model does not catch up in time; or what `body` throws.
-    public func snapshot<T: Sendable>(
+    package func snapshot<T: Sendable>(
         _ extent: ReadExtent = .large, ahead: ((inout Ahead) -> Void)? = nil,
         _ body: @escaping @Sendable (Snapshot) throws -> T
     ) async throws -> T {
@@ -109,7 +109,7 @@ public struct ReadModel: Sendable {
     /// history, the log is asked once the answer is made: facts from before cannot tell.
     ///
     /// - Throws: as ``snapshot(_:)`` does. `body` may run several times, and cannot ask for state to decide on.
-    public func replicaSnapshot<T: Sendable>(
+    package func replicaSnapshot<T: Sendable>(
         _ extent: ReadExtent = .large, _ body: @escaping @Sendable (Snapshot) throws -> T
     ) async throws -> T {
         guard let replica else { return try await snapshot(extent, body) }
@@ -209,7 +209,7 @@ struct LogFacts: Sendable {
 }
 
 /// One moment of the read model.
-public struct Snapshot {
+package struct Snapshot {
     /// Where the log is, seen from the read model.
     enum Log {
         /// Always where the read model is: the append projects.
@@ -247,7 +247,7 @@ public struct Snapshot {
     /// The last event that is in the read model.
     ///
     /// - Throws: `DatabaseFault` when the read model follows from another history than the log.
-    public func position() throws -> Position {
+    package func position() throws -> Position {
         if let checkpoint = moment.checkpoint { return checkpoint }
         guard case .elsewhere = log else { return try know(checkpoint: try connection.first(Self.selectCheckpoint, []) { $0.integer(0) }) }
         let found = try connection.first(Self.selectCheckpointAndHead, []) { row in
@@ -275,7 +275,7 @@ public struct Snapshot {
     func note(checkpoint: Position) { moment.checkpoint = checkpoint }
 
     /// Where the log ends: the last event that states for commands know of.
-    public func logHead() throws -> LogHead {
+    package func logHead() throws -> LogHead {
         if let epochs = moment.epochs { return epochs.head }
         switch log {
         case .inline, .beside: return try EventLog.head(connection)
@@ -298,7 +298,7 @@ public struct Snapshot {
 
     /// The position that a stoken names, or nil when it is none of this history: made up, of another server, or of a
     /// future that was lost when the log forked (DESIGN §2).
-    public func position(ofStoken stoken: String) throws -> Position? {
+    package func position(ofStoken stoken: String) throws -> Position? {
         if let sealed = stokens.open(stoken) { return try epochs().contain(sealed) ? sealed.position : nil }
         return try connection.first(Self.selectPositionOfStoken, [.text(stoken)]) {
             Position(rawValue: $0.integer(0))
@@ -306,7 +306,7 @@ public struct Snapshot {
     }
 
     /// The stoken that a position has in the table; one of an adopted row is not made from its position.
-    public func stoken(at position: Position) throws -> String {
+    package func stoken(at position: Position) throws -> String {
         let stoken = try connection.first(
             Self.selectStokenAt, [.integer(position.rawValue)]
         ) { $0.text(0) }

@@ -1,17 +1,17 @@
 internal import Database
-public import Domain
+package import Domain
 
 /// A session as the operator sees it.
-public struct ListedSession: Sendable {
+package struct ListedSession: Sendable {
     /// The short id, as in the log and the history.
-    public let id: String
+    package let id: String
     /// What the client said it is.
-    public let device: String?
+    package let device: String?
     /// Times are texts, UTC.
-    public let since: String
+    package let since: String
     /// When it was used last, to about a hundredth of a session's life; nil where it lives for ever.
-    public let lastUsed: String?
-    public let expires: String?
+    package let lastUsed: String?
+    package let expires: String?
     fileprivate let token: String
 }
 
@@ -19,7 +19,7 @@ extension Sessions {
     /// The sessions of a user that have not expired, in the order in which they were made.
     ///
     /// - Parameter lifetime: of sessions from their last use, as the server is set to; nil for ever.
-    public func list(of user: UserID, lifetime: Duration?, at now: Timestamp) async throws -> [ListedSession] {
+    package func list(of user: UserID, lifetime: Duration?, at now: Timestamp) async throws -> [ListedSession] {
         try await database.read { connection in
             let devices = try connection.query(Self.selectDevices, [.integer(user.rawValue)]) { (ExactText($0.text(0)), $0.textOrNil(1)) }
             let deviceOf = Dictionary(devices) { first, _ in first }
@@ -36,7 +36,7 @@ extension Sessions {
     }
 
     /// Ends sessions. Their sockets get nothing more, and end within half a minute.
-    public func end(_ sessions: [ListedSession]) async throws {
+    package func end(_ sessions: [ListedSession]) async throws {
         let tokens = sessions.map(\.token)
         try await database.write { connection in
             _ = try connection.execute(

@@ -1,18 +1,18 @@
-public import Database
-public import Domain
+package import Database
+package import Domain
 internal import EventLog
 internal import Sodium
 
 /// A login session: what a token stands for.
-public struct Session: Sendable {
-    public let user: UserID
+package struct Session: Sendable {
+    package let user: UserID
     /// A short id, fit for logs and the history; the token cannot be found from it.
-    public let id: String
-    public let isActive: Bool
-    public let renewal: Renewal
+    package let id: String
+    package let isActive: Bool
+    package let renewal: Renewal
 
     /// Whether the token's life is to be prolonged.
-    public enum Renewal: Sendable {
+    package enum Renewal: Sendable {
         case notDue
         /// Some time soon.
         case due
@@ -22,7 +22,7 @@ public struct Session: Sendable {
 }
 
 /// The rules and statements of login tokens. Tokens are not events: secrets stay out of the log.
-public struct Sessions: Sendable {
+package struct Sessions: Sendable {
     /// A token unused for less than this part of its life is not written to: renewals must not make reads cost writes.
     private static let renewalPart: Int64 = 100
 
@@ -34,17 +34,17 @@ public struct Sessions: Sendable {
     private let lifetime: Int64?
 
     /// How often what was used is to be written.
-    public var renewalInterval: Duration { .microseconds(interval) }
+    package var renewalInterval: Duration { .microseconds(interval) }
     private var interval: Int64 { min(Self.longestInterval, (lifetime ?? .max) / 4) }
 
     /// - Parameter lifetime: from the last use; nil for ever.
-    public init(database: any Database, lifetime: Duration?) {
+    package init(database: any Database, lifetime: Duration?) {
         self.database = database
         self.lifetime = lifetime.map { $0.components.seconds * 1_000_000 }
     }
 
     /// The session of a token in `snapshot`, or nil when there is none or it has expired.
-    public func session(token: String, at now: Timestamp, _ snapshot: Snapshot) throws -> Session? {
+    package func session(token: String, at now: Timestamp, _ snapshot: Snapshot) throws -> Session? {
         let found = try snapshot.connection.first(Self.selectSession, question(token: token, at: now)) { row in
             (
                 user: UserID(rawValue: row.integer(0)), renewal: Self.renewal(row), isActive: row.integerOrNil(3).map { $0 != 0 },
@@ -83,7 +83,7 @@ public struct Sessions: Sendable {
     ///
     /// - Parameter device: what the client says it is.
     /// - Returns: the token: 40 characters of `A-Za-z0-9`, as the original's.
-    public func create(for user: UserID, device: String?, at now: Timestamp) async throws -> String {
+    package func create(for user: UserID, device: String?, at now: Timestamp) async throws -> String {
         while true {
             let token = Sodium.randomAlphanumerics(40)
             // Once in a blue moon another session has the short id.
@@ -102,7 +102,7 @@ public struct Sessions: Sendable {
     ///   - seed: what is the same whenever the same is sent, and known to nobody else: 32 bytes.
     ///   - device: what the client says it is.
     /// - Returns: the token; nil where too many sessions of it have ended.
-    public func logIn(_ user: UserID, seed: [UInt8], device: String?, at now: Timestamp) async throws -> String? {
+    package func logIn(_ user: UserID, seed: [UInt8], device: String?, at now: Timestamp) async throws -> String? {
         try await database.write { connection in
             for number in 0..<Self.sessionsOfResponse {
                 let token = Sodium.alphanumerics(
@@ -141,7 +141,7 @@ public struct Sessions: Sendable {
     /// Ends all sessions of a user but one.
     ///
     /// - Returns: the short ids of those that have ended.
-    public func deleteOthers(of user: UserID, than token: String) async throws -> [String] {
+    package func deleteOthers(of user: UserID, than token: String) async throws -> [String] {
         try await database.write { connection in
             try connection.query(
                 Self.deleteOtherTokens,
@@ -156,7 +156,7 @@ public struct Sessions: Sendable {
     /// Removes tokens that have expired, so many that nobody waits for it.
     ///
     /// - Returns: whether there may be more.
-    public func removeExpired(at now: Timestamp) async throws -> Bool {
+    package func removeExpired(at now: Timestamp) async throws -> Bool {
         let expired = try await database.read { connection in
             try connection.query(Self.selectExpired, [.text(now.text), .integer(Self.expiredAtOnce)]) { $0.text(0) }
         }
@@ -169,14 +169,14 @@ public struct Sessions: Sendable {
     }
 
     /// Ends a session.
-    public func delete(token: String) async throws {
+    package func delete(token: String) async throws {
         try await database.write { connection in
             _ = try connection.execute(Self.deleteToken, [.text(token)])
         }
     }
 
     /// Lets tokens that were used live for a whole lifetime from now on.
-    public func renew(tokens: [String], at now: Timestamp) async throws {
+    package func renew(tokens: [String], at now: Timestamp) async throws {
         guard let lifetime, !tokens.isEmpty else { return }
         let expiry = Timestamp(rawValue: now.rawValue + lifetime).text
         try await database.write { connection in

@@ -1,31 +1,31 @@
-public import Database
-public import Domain
+package import Database
+package import Domain
 internal import Sodium
 
 /// A link with which somebody makes an account.
-public struct SignupLink: Sendable {
+package struct SignupLink: Sendable {
     /// Names it to the operator.
-    public let id: String
+    package let id: String
     /// The name that the account gets; nil where whoever opens the link chooses one.
-    public let username: String?
+    package let username: String?
     /// How many accounts it may make, and has made or is making.
-    public let uses: Int64
-    public let used: Int64
-    public let createdAt: Timestamp
+    package let uses: Int64
+    package let used: Int64
+    package let createdAt: Timestamp
     /// Nil for never.
-    public let expiresAt: Timestamp?
+    package let expiresAt: Timestamp?
 
-    public var isUsedUp: Bool { used >= uses }
+    package var isUsedUp: Bool { used >= uses }
 }
 
 /// A link that is used for an account. Only who has the link can name one.
-public struct SignupUse: Sendable {
+package struct SignupUse: Sendable {
     fileprivate let link: String
     /// Tells nobody the name, who has not the link too.
     fileprivate let account: [UInt8]
 
     /// - Parameter secret: the link's.
-    public init(of link: SignupLink, secret: String, for name: CanonicalName) {
+    package init(of link: SignupLink, secret: String, for name: CanonicalName) {
         self.link = link.id
         account = Sodium.blake2b(Array(name.text.utf8), key: Array(secret.utf8), personalization: "apus-signup-use")
     }
@@ -39,7 +39,7 @@ public struct SignupUse: Sendable {
 /// An account cannot be made in the transaction in which a link is counted, which is not the log's. So a use is taken first
 /// (``claim(_:at:)``), for a name, and stays with this name: of those who come at once no more get one than there are, and who comes
 /// again with the same name goes on where the first attempt ended.
-public struct SignupLinks: Sendable {
+package struct SignupLinks: Sendable {
     /// What a link's address ends with: as many random characters as make 256 bits.
     static let secretCharacters = 43
     /// How long what a link was used for is known, for who comes again.
@@ -47,12 +47,12 @@ public struct SignupLinks: Sendable {
 
     private let database: any Database
 
-    public init(_ database: any Database) { self.database = database }
+    package init(_ database: any Database) { self.database = database }
 
     /// Makes a link, and forgets those that are good no more.
     ///
     /// - Returns: the link, and its secret, which is kept nowhere; nil where there is one for this name already.
-    public func make(
+    package func make(
         for name: CanonicalName?, uses: Int, until expiry: Timestamp?, at now: Timestamp
     ) async throws -> (link: SignupLink, secret: String)? {
         let secret = Sodium.randomAlphanumerics(Self.secretCharacters)
@@ -76,7 +76,7 @@ public struct SignupLinks: Sendable {
     }
 
     /// Those that are good, in the order in which they were made.
-    public func pending(at now: Timestamp) async throws -> [SignupLink] {
+    package func pending(at now: Timestamp) async throws -> [SignupLink] {
         try await database.read { try Self.pending(at: now, $0) }
     }
 
@@ -85,7 +85,7 @@ public struct SignupLinks: Sendable {
     }
 
     /// The link of a secret, also where it is used up; nil where there is none, or it has expired.
-    public func link(secret: String, at now: Timestamp) async throws -> SignupLink? {
+    package func link(secret: String, at now: Timestamp) async throws -> SignupLink? {
         guard secret.utf8.count == Self.secretCharacters else { return nil }
         return try await database.read { connection in
             try connection.first(Self.selectOne, [.integer(now.rawValue), .blob(Self.hash(secret))], Self.link)
@@ -95,7 +95,7 @@ public struct SignupLinks: Sendable {
     /// Withdraws a link.
     ///
     /// - Returns: whether there was one.
-    public func withdraw(_ id: String) async throws -> Bool {
+    package func withdraw(_ id: String) async throws -> Bool {
         try await database.write { connection in
             let isThere = try connection.execute(Self.delete, [.text(id)]) > 0
             try connection.execute(Self.deleteUses, [.text(id)])
@@ -104,7 +104,7 @@ public struct SignupLinks: Sendable {
     }
 
     /// How a use was taken.
-    public enum Claim: Sendable {
+    package enum Claim: Sendable {
         case first
         /// It was taken for this name before, and what came of it is not known.
         case again
@@ -115,7 +115,7 @@ public struct SignupLinks: Sendable {
     /// Takes one of the uses of a link for a name, before the account is made: whoever takes it settles it, or gives it back.
     ///
     /// - Returns: nil where none is left, or the link is good no more.
-    public func claim(_ use: SignupUse, at now: Timestamp) async throws -> Claim? {
+    package func claim(_ use: SignupUse, at now: Timestamp) async throws -> Claim? {
         try await database.write { connection in
             switch try connection.first(Self.hold, use.key, { $0.text(0) }) {
             case "made": return .made
@@ -129,19 +129,19 @@ public struct SignupLinks: Sendable {
     }
 
     /// Whether a use was taken for a name.
-    public func has(_ use: SignupUse) async throws -> Bool {
+    package func has(_ use: SignupUse) async throws -> Bool {
         try await database.read { try $0.first(Self.selectUse, use.key) { $0.integer(0) } != nil }
     }
 
     /// Notes that the account was made.
-    public func settle(_ use: SignupUse) async throws {
+    package func settle(_ use: SignupUse) async throws {
         try await database.write { connection in _ = try connection.execute(Self.updateMade, use.key) }
     }
 
     /// Gives a use back of which no account came.
     ///
     /// - Returns: false where others have come for the same: one of them may have made it.
-    public func giveBack(_ use: SignupUse) async throws -> Bool {
+    package func giveBack(_ use: SignupUse) async throws -> Bool {
         try await database.write { connection in
             guard try connection.execute(Self.release, use.key) > 0 else { return false }
             try connection.execute(Self.untake, [.text(use.link)])

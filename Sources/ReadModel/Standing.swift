@@ -1,46 +1,46 @@
 internal import Database
-public import Domain
-public import EventLog
+package import Domain
+package import EventLog
 
 /// Where the log stands, and what follows from it: what whoever looks after a server wants to know of the database.
-public struct Standing: Sendable {
+package struct Standing: Sendable {
     /// Where the log ends.
-    public let head: LogHead
+    package let head: LogHead
     /// The tables beside the log.
-    public let tables: TablesStanding
+    package let tables: TablesStanding
     /// When the oldest event happened that is not in the tables; nil while there is none.
-    public let unprojectedSince: Timestamp?
+    package let unprojectedSince: Timestamp?
     /// The same of the other read model that was asked about.
-    public let unprojectedElsewhereSince: Timestamp?
+    package let unprojectedElsewhereSince: Timestamp?
     /// The last position that a seal covers; where there is none, that before the log's first.
-    public let seal: Position
+    package let seal: Position
     /// When the oldest event happened that no seal covers; nil while there is none.
-    public let unsealedSince: Timestamp?
+    package let unsealedSince: Timestamp?
     /// Whether the database takes writes, as far as it says so by itself.
-    public let isWritable: Bool
+    package let isWritable: Bool
     /// Login sessions that end within a week unless they are used.
-    public let expiring: Expiring
+    package let expiring: Expiring
 
     /// A number that costs all sessions to find out, and when it was.
-    public struct Expiring: Sendable {
-        public let count: Int64
+    package struct Expiring: Sendable {
+        package let count: Int64
         let countedAt: Timestamp
     }
 }
 
 /// Where a set of tables stands.
-public struct TablesStanding: Sendable {
+package struct TablesStanding: Sendable {
     /// The last position that is in the tables.
-    public let checkpoint: Position
+    package let checkpoint: Position
     /// Nil where the append projects.
-    public let lease: Lease?
+    package let lease: Lease?
 
     /// Who brings events into the tables.
-    public struct Lease: Sendable {
+    package struct Lease: Sendable {
         /// Whether a projector has the lease just now.
-        public let isHeld: Bool
+        package let isHeld: Bool
         /// How often another one has taken it.
-        public let changes: Int64
+        package let changes: Int64
     }
 }
 
@@ -55,7 +55,7 @@ extension ReadModel {
     ///   - last: what was found the last time: sessions are not counted each time.
     ///   - elsewhere: how far another read model is.
     /// - Throws: `DatabaseFault`.
-    public func standing(at now: Timestamp, after last: Standing?, elsewhere: Position?) async throws -> Standing {
+    package func standing(at now: Timestamp, after last: Standing?, elsewhere: Position?) async throws -> Standing {
         let known = last.flatMap { now.rawValue < $0.expiring.countedAt.rawValue + Self.countedFor ? $0.expiring : nil }
         let values: [Value] = [
             .integer(orNull: elsewhere?.rawValue), .flag(known == nil), .text(now.text),
@@ -79,7 +79,7 @@ extension ReadModel {
     /// Where the other read model stands; nil where there is none.
     ///
     /// - Throws: `DatabaseFault`.
-    public func replicaStanding() async throws -> TablesStanding? {
+    package func replicaStanding() async throws -> TablesStanding? {
         guard let database = replica?.database else { return nil }
         return try await database.read { connection in
             try connection.set(.mustBeShort)

@@ -1,9 +1,9 @@
-public import Domain
-public import EventLog
+package import Domain
+package import EventLog
 internal import Database
 
 /// What a client has seen of a list that it follows.
-public enum FollowedList: Sendable {
+package enum FollowedList: Sendable {
     case collections
     case items(of: CollectionUID)
 }
@@ -14,7 +14,7 @@ extension ReadModel {
     ///
     /// - Returns: whose token it is, and whether it is to be renewed; nil when something has changed, or when the answer takes a closer
     ///   look for any other reason: the token or the collection is none of the user's, or the read model is behind.
-    public func unchanged(_ list: FollowedList, since seen: LogHead, token: String, at now: Timestamp, _ sessions: Sessions) async throws
+    package func unchanged(_ list: FollowedList, since seen: LogHead, token: String, at now: Timestamp, _ sessions: Sessions) async throws
         -> (user: UserID, renewal: Session.Renewal)?
     {
         // A replica has no tokens.

@@ -1,5 +1,5 @@
 internal import Database
-public import Domain
+package import Domain
 internal import EventLog
 internal import Synchronization
 
@@ -37,7 +37,7 @@ final class FirstLook: Sendable {
 ///
 /// A projector in the same process tells each step, and so may one elsewhere; those who wait are woken by it. They also look
 /// again by themselves: every few milliseconds, unless a projector elsewhere is heard.
-public final class Progress: Sendable {
+package final class Progress: Sendable {
     /// How long a reader waits before it looks again by itself; and how long when it is told, since what tells may fail.
     private static let pollInterval = Duration.milliseconds(5)
     private static let toldPollInterval = Duration.milliseconds(100)
@@ -55,16 +55,16 @@ public final class Progress: Sendable {
 
     private let state = Mutex(State())
 
-    public init() {}
+    package init() {}
 
     /// How many steps have been told.
     var steps: Int { state.withLock { $0.steps } }
 
     /// Sets whether ``reached(_:)`` is called for the steps of a projector elsewhere too, from now on.
-    public func isTold(_ isTold: Bool) { state.withLock { $0.isTold = isTold } }
+    package func isTold(_ isTold: Bool) { state.withLock { $0.isTold = isTold } }
 
     /// Wakes those who wait for a position up to this one.
-    public func reached(_ position: Position) {
+    package func reached(_ position: Position) {
         let woken = state.withLock { state in
             state.position = max(state.position, position)
             state.steps += 1
@@ -117,7 +117,7 @@ extension Snapshot {
     /// Makes sure that everything that has happened to `streams` is in the snapshot.
     ///
     /// - Throws: ``Behind``, which makes the read model wait and ask everything again.
-    public func require(_ streams: [StreamID]) throws {
+    package func require(_ streams: [StreamID]) throws {
         switch log {
         case .inline: break
         case .beside(let first):
@@ -140,7 +140,7 @@ extension Snapshot {
     }
 
     /// Makes sure that the snapshot has what has happened to all collections of a user.
-    public func requireCollections(of user: UserID) throws {
+    package func requireCollections(of user: UserID) throws {
         if case .inline = log { return }
         try require([.user(user)])
         let collections = try connection.query(Self.selectCollectionsOfMember, [.integer(user.rawValue)]) { row in
@@ -150,7 +150,7 @@ extension Snapshot {
     }
 
     /// Makes sure that the snapshot has what happened up to a position.
-    public func require(_ position: Position) throws {
+    package func require(_ position: Position) throws {
         guard try self.position() >= position else { throw Behind(position: position) }
     }
 

@@ -9,16 +9,16 @@
 ///
 /// Concurrency: everything may be called from anywhere. Answers come in the order of the commands; one that does not come in
 /// time ends the connection and so fails what waits behind it. What waits for answers, and for slow readers, is bounded.
-public import Logging
-public import ServiceLifecycle
+package import Logging
+import ServiceLifecycle
 internal import NIOCore
 internal import Synchronization
 internal import Telemetry
 
 /// A Redis server, as long as ``run()`` runs.
-public final class Redis: Service {
+package final class Redis: Service {
     /// How long a command may take, and opening a connection.
-    public static let timeLimit = Duration.seconds(2)
+    package static let timeLimit = Duration.seconds(2)
     /// How many news wait for the reader of a subscription before the oldest are dropped.
     static let newsLimit = 256
     /// How often a silent connection is tried: nobody else would find out that the other side is gone.
@@ -50,7 +50,7 @@ public final class Redis: Service {
     private let state = Mutex(State())
 
     /// - Throws: ``RedisURL/Mistake`` when the file of authorities that the address names cannot be used.
-    public convenience init(_ url: RedisURL, logger: Logger) throws(RedisURL.Mistake) {
+    package convenience init(_ url: RedisURL, logger: Logger) throws(RedisURL.Mistake) {
         try self.init(url, timeLimit: Self.timeLimit, logger: logger)
     }
 
@@ -60,29 +60,29 @@ public final class Redis: Service {
     }
 
     /// Whether there is a connection just now.
-    public var isConnected: Bool { state.withLock { $0.session != nil } }
+    package var isConnected: Bool { state.withLock { $0.session != nil } }
 
     /// Whether something can be kept in it just now.
-    public enum Condition: Hashable, Sendable {
+    package enum Condition: Hashable, Sendable {
         case writable
         case away
         /// It lives and takes no writes: why, in its own words.
         case refusing(String)
     }
 
-    public var condition: Condition {
+    package var condition: Condition {
         state.withLock { state in state.session == nil ? .away : state.refusal.map { .refusing($0) } ?? .writable }
     }
 
     /// Runs a command: `command("SET", .text(key), .bytes(value), "EX", 10)`.
     ///
     /// - Throws: ``RedisFault/unavailable(_:)`` at once when Redis is away, or after ``timeLimit``; ``RedisFault/refused(_:)``.
-    public func command(_ words: RedisArgument...) async throws(RedisFault) -> RedisValue { try await command(words) }
+    package func command(_ words: RedisArgument...) async throws(RedisFault) -> RedisValue { try await command(words) }
 
     /// Runs a command whose number of words is not fixed.
     ///
     /// - Precondition: there is at least one word.
-    public func command(_ words: [RedisArgument]) async throws(RedisFault) -> RedisValue {
+    package func command(_ words: [RedisArgument]) async throws(RedisFault) -> RedisValue {
         guard let session = state.withLock({ $0.session }) else { throw .unavailable("not connected") }
         do throws(RedisFault) { return try await session.commands.ask(words) } catch {
             judge(error, of: session.commands)
@@ -114,7 +114,7 @@ public final class Redis: Service {
     }
 
     /// Publishes something, if Redis is there. Returns at once; nobody learns whether it has arrived.
-    public func publish(_ payload: [UInt8], to channel: String) {
+    package func publish(_ payload: [UInt8], to channel: String) {
         guard let session = state.withLock({ $0.session }) else { return Telemetry.redis.published[.dropped].increment() }
         Telemetry.redis.published[.sent].increment()
         session.commands.send(["PUBLISH", .text(channel), .bytes(payload)]).whenFailure { [self] fault in
@@ -125,7 +125,7 @@ public final class Redis: Service {
 
     /// What is published on a channel from now on. All subscriptions share one connection; those of one channel, one
     /// subscription. Begins as soon as Redis is there.
-    public func subscribe(to channel: String) -> RedisSubscription {
+    package func subscribe(to channel: String) -> RedisSubscription {
         let (news, continuation) = AsyncStream.makeStream(of: RedisNews.self, bufferingPolicy: .bufferingNewest(Self.newsLimit))
         let inbox = Inbox(continuation)
         let number = state.withLock { state -> Int? in
@@ -182,7 +182,7 @@ public final class Redis: Service {
     }
 
     /// Keeps the connections open until the program shuts down.
-    public func run() async throws {
+    package func run() async throws {
         do {
             try await cancelWhenGracefulShutdown {
                 var backOff = BackOff()

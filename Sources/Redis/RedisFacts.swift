@@ -1,17 +1,17 @@
 /// What a Redis tells of itself to whoever looks at it once.
-public struct RedisFacts: Sendable {
+package struct RedisFacts: Sendable {
     /// `master`, or what it is instead.
-    public let role: String
+    package let role: String
     /// Why it takes no writes, in its words; nil where it does.
-    public let refusal: String?
+    package let refusal: String?
     /// Nil where it does not tell, as with some services.
-    public let version: String?
-    public let policy: String?
-    public let maximumBytes: Int64?
+    package let version: String?
+    package let policy: String?
+    package let maximumBytes: Int64?
 
-    public var isPrimary: Bool { role == "master" }
+    package var isPrimary: Bool { role == "master" }
 
-    public init(role: String, refusal: String? = nil, version: String? = nil, policy: String? = nil, maximumBytes: Int64? = nil) {
+    package init(role: String, refusal: String? = nil, version: String? = nil, policy: String? = nil, maximumBytes: Int64? = nil) {
         (self.role, self.refusal, self.version) = (role, refusal, version)
         (self.policy, self.maximumBytes) = (policy, maximumBytes)
     }
@@ -19,7 +19,7 @@ public struct RedisFacts: Sendable {
     /// Asks, over a connection of its own.
     ///
     /// - Throws: ``RedisFault`` where it does not answer, or lets nobody in.
-    public init(of url: RedisURL) async throws(RedisFault) {
+    package init(of url: RedisURL) async throws(RedisFault) {
         let dialer: Dialer
         do { dialer = try Dialer(url, timeLimit: Redis.timeLimit) } catch { throw .unavailable(error.description) }
         let connection = try await dialer.open()

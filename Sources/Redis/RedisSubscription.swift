@@ -1,7 +1,7 @@
 internal import Synchronization
 
 /// What a subscription tells.
-public enum RedisNews: Hashable, Sendable {
+package enum RedisNews: Hashable, Sendable {
     /// From here on messages come; any number before this may be lost. The first thing that is told, and told again after
     /// each interruption and wherever the reader was so slow that messages were dropped: time to look at the truth.
     case began
@@ -12,23 +12,23 @@ public enum RedisNews: Hashable, Sendable {
 
 /// What is published on a channel, from ``Redis/subscribe(to:)``. For one reader; it ends with the reader's task, with the
 /// loop that reads it, and when the program shuts down.
-public struct RedisSubscription: AsyncSequence, Sendable {
+package struct RedisSubscription: AsyncSequence, Sendable {
     let inbox: Inbox
     let news: AsyncStream<RedisNews>
 
-    public struct AsyncIterator: AsyncIteratorProtocol {
+    package struct AsyncIterator: AsyncIteratorProtocol {
         let inbox: Inbox
         var news: AsyncStream<RedisNews>.Iterator
 
-        public mutating func next() async -> RedisNews? { await next(isolation: #isolation) }
+        package mutating func next() async -> RedisNews? { await next(isolation: #isolation) }
 
-        public mutating func next(isolation actor: isolated (any Actor)?) async -> RedisNews? {
+        package mutating func next(isolation actor: isolated (any Actor)?) async -> RedisNews? {
             if inbox.takeGap() { return .began }
             return await news.next(isolation: actor)
         }
     }
 
-    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(inbox: inbox, news: news.makeAsyncIterator()) }
+    package func makeAsyncIterator() -> AsyncIterator { AsyncIterator(inbox: inbox, news: news.makeAsyncIterator()) }
 }
 
 /// Where a subscription's news come in. What a slow reader leaves is dropped from its old end, and the reader told so.

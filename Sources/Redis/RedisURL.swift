@@ -1,5 +1,5 @@
 internal import Foundation
-public import Sodium
+import Sodium
 
 /// Where a Redis is, and how to enter it.
 ///
@@ -9,7 +9,7 @@ public import Sodium
 ///
 /// User and password are percent-encoded. Over TLS the server's certificate must be good for `host` and signed by one of the
 /// system's authorities, or by one of those in the file that `sslrootcert` names (the word is libpq's).
-public struct RedisURL: Sendable, Unprinted {
+package struct RedisURL: Sendable, Unprinted {
     enum Address: Hashable, Sendable {
         case host(String, port: Int)
         case socket(path: String)
@@ -21,19 +21,19 @@ public struct RedisURL: Sendable, Unprinted {
     let database: Int
     let isEncrypted: Bool
     /// The file of authorities that the address names.
-    public let authoritiesPath: String?
+    package let authoritiesPath: String?
 
     private static let defaultPort = 6379
 
     /// What is wrong with an address. Holds nothing of it.
-    public struct Mistake: Error, Hashable, CustomStringConvertible {
-        public let description: String
+    package struct Mistake: Error, Hashable, CustomStringConvertible {
+        package let description: String
 
         init(_ description: String) { self.description = description }
     }
 
     /// - Throws: ``Mistake``
-    public init(_ text: String) throws(Mistake) {
+    package init(_ text: String) throws(Mistake) {
         guard let parts = URLComponents(string: text, encodingInvalidCharacters: false), let scheme = parts.scheme, parts.fragment == nil
         else {
             throw Mistake(

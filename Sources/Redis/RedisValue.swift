@@ -1,5 +1,5 @@
 /// What Redis answers.
-public enum RedisValue: Hashable, Sendable {
+package enum RedisValue: Hashable, Sendable {
     case null
     case integer(Int64)
     /// A word of Redis' own, such as `OK`.
@@ -10,24 +10,24 @@ public enum RedisValue: Hashable, Sendable {
     case error(String)
 
     /// The bytes, where it is some.
-    public var bytes: [UInt8]? {
+    package var bytes: [UInt8]? {
         if case .bytes(let bytes) = self { bytes } else { nil }
     }
 
     /// The number, where it is one.
-    public var integer: Int64? {
+    package var integer: Int64? {
         if case .integer(let number) = self { number } else { nil }
     }
 }
 
 /// A word of a command. Any bytes will do.
-public enum RedisArgument: Hashable, Sendable, ExpressibleByStringLiteral, ExpressibleByIntegerLiteral {
+package enum RedisArgument: Hashable, Sendable, ExpressibleByStringLiteral, ExpressibleByIntegerLiteral {
     case text(String)
     case bytes([UInt8])
     case number(Int)
 
-    public init(stringLiteral text: String) { self = .text(text) }
-    public init(integerLiteral number: Int) { self = .number(number) }
+    package init(stringLiteral text: String) { self = .text(text) }
+    package init(integerLiteral number: Int) { self = .number(number) }
 
     var content: [UInt8] {
         switch self {
@@ -39,13 +39,13 @@ public enum RedisArgument: Hashable, Sendable, ExpressibleByStringLiteral, Expre
 }
 
 /// Why a command has no answer. The texts hold neither passwords nor what a command carried.
-public enum RedisFault: Error, Hashable, Sendable, CustomStringConvertible {
+package enum RedisFault: Error, Hashable, Sendable, CustomStringConvertible {
     /// Redis is away, or did not answer in time, or too much waits for it. Whether a command was carried out is not known.
     case unavailable(String)
     /// Redis said no, in its own words: `WRONGTYPE …`, `NOPERM …`.
     case refused(String)
 
-    public var description: String {
+    package var description: String {
         switch self {
         case .unavailable(let why): "Redis: \(why)"
         case .refused(let text): "Redis refuses: \(text)"

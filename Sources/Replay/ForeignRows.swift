@@ -1,20 +1,20 @@
-public import Database
+package import Database
 package import Domain
 internal import EventLog
 internal import Projections
 
 /// Rows in the original's tables that no event of the log has made: an EteSync server went on writing after its database was
 /// adopted, and has acknowledged them. They are never deleted for that: adopting again takes them over.
-public enum ForeignRows {
+package enum ForeignRows {
     /// What to do about them, in words.
-    public static let remedy =
+    package static let remedy =
         "stop the program that writes there besides apus, an EteSync server most likely, and run apus adopt again: it brings in what was written"
 
     /// Looks for those whose ids the log has not come to yet, so that the next event that would give such an id cannot be written, and
     /// for those whose ids are above what was adopted and below all that Apus has made. Costs a few looks into indexes.
     ///
     /// - Returns: what there is, in words; nil where there is nothing.
-    public static func find(_ connection: any Connection) throws -> String? {
+    package static func find(_ connection: any Connection) throws -> String? {
         let head = try EventLog.head(connection).position
         let checkpoint = try Checkpoint(connection)
         var found: [String] = []

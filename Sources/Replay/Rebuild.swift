@@ -1,7 +1,7 @@
-public import Contents
-public import Database
+package import Contents
+package import Database
 internal import Domain
-public import EventLog
+package import EventLog
 
 /// Builds the read model anew from the log beside the live one, and brings the live tables to what the log says where they
 /// differ. A server may go on meanwhile.
@@ -9,7 +9,7 @@ public import EventLog
 /// The replay and the comparison take their time and hold nobody up. What differs is mended in one transaction, so that no
 /// reader sees half of it, and no projector moves the checkpoint meanwhile; only rows that differed or have changed since are
 /// looked at there. Where most of a large table is lost, its indexes are made last, and on PostgreSQL its readers wait. Login tokens, and when users logged in, do not follow from the log and stay; so do chunks' contents.
-public struct Rebuild: Sendable {
+package struct Rebuild: Sendable {
     /// How often the live tables are mended before it is given up that they stay so.
     private static let attempts = 3
 
@@ -18,19 +18,19 @@ public struct Rebuild: Sendable {
     var leastRows = BareTables.leastRows
 
     /// What was found and done.
-    public struct Report: Sendable {
+    package struct Report: Sendable {
         /// What was mended, a line for each fault.
-        public var found: [String] = []
+        package var found: [String] = []
         /// How many rows were written or deleted.
-        public var changed = 0
+        package var changed = 0
         /// What was found in the end.
-        public var verification = Verification.Report()
+        package var verification = Verification.Report()
     }
 
     /// - Parameters:
     ///   - scratch: an empty database with the schema, which is filled.
     ///   - chunks: where contents lie that have no row.
-    public init(database: any Database, scratch: SQLiteDatabase, stokens: StokenSealer, chunks: ContentStores) throws {
+    package init(database: any Database, scratch: SQLiteDatabase, stokens: StokenSealer, chunks: ContentStores) throws {
         verification = try Verification(database: database, scratch: scratch, stokens: stokens, chunks: chunks)
     }
 
@@ -41,7 +41,7 @@ public struct Rebuild: Sendable {
     ///   - discardsForeign: whether rows that no event has made are deleted too; else nothing is changed where there are some.
     /// - Throws: `DatabaseFault` when a database cannot be read or written. Where the log itself cannot be replayed the report
     ///   says why, and nothing is changed.
-    public func run(mends: Bool = true, discardsForeign: Bool = false) async throws -> Report {
+    package func run(mends: Bool = true, discardsForeign: Bool = false) async throws -> Report {
         var report = Report()
         for attempt in 0...Self.attempts {
             guard let comparison = try await verification.compare(&report.verification) else { return report }

@@ -1,31 +1,31 @@
-public import Contents
-public import Database
+package import Contents
+package import Database
 internal import Domain
-public import EventLog
+package import EventLog
 internal import Projections
 
 /// Checks a log, and that the read model is what a replay of it gives (G5). A server may go on writing meanwhile.
 ///
 /// The log is projected into an empty database beside the read model, and at one moment the two are compared.
-public struct Verification: Sendable {
+package struct Verification: Sendable {
     let database: any Database
     var replay: Replay
     private let chunks: ContentStores
 
     /// What was found.
-    public struct Report: Sendable {
+    package struct Report: Sendable {
         /// How many events were replayed.
-        public var events = 0
+        package var events = 0
         /// How many rows of the read model were compared.
-        public var rows = 0
+        package var rows = 0
         /// What is wrong, and where; empty when all is well.
-        public var faults: [String] = []
+        package var faults: [String] = []
     }
 
     /// - Parameters:
     ///   - scratch: an empty database with the schema, which is filled.
     ///   - chunks: where contents lie.
-    public init(database: any Database, scratch: SQLiteDatabase, stokens: StokenSealer, chunks: ContentStores) throws {
+    package init(database: any Database, scratch: SQLiteDatabase, stokens: StokenSealer, chunks: ContentStores) throws {
         self.database = database
         self.chunks = chunks
         replay = try Replay(scratch: scratch, projection: DjangoProjection(stokens: stokens))
@@ -34,7 +34,7 @@ public struct Verification: Sendable {
     /// Checks everything.
     ///
     /// - Throws: `DatabaseFault` when a database cannot be read. What is wrong with the log is in the report.
-    public func run() async throws -> Report {
+    package func run() async throws -> Report {
         var report = Report()
         guard let comparison = try await compare(&report) else { return report }
         report.note(comparison)

@@ -1,6 +1,6 @@
-public import Contents
-public import Database
-public import Domain
+package import Contents
+package import Database
+package import Domain
 internal import EventLog
 
 /// Contents of chunks that no event names any more: of collections that are gone for good, and files of appends that failed.
@@ -11,15 +11,15 @@ internal import EventLog
 ///
 /// A content in the table comes with its event, in one transaction. Elsewhere one comes before its event: it is looked at only when it
 /// has not been touched for a while, and a writer touches what it is about to name (`ContentStore.remove`).
-public struct Waste: Sendable {
+package struct Waste: Sendable {
     /// What there is to remove, or was removed.
-    public struct Report: Sendable {
+    package struct Report: Sendable {
         /// Contents in the table, as `collection/chunk`.
-        public var rows: [String] = []
+        package var rows: [String] = []
         /// Files, relative to the folder of all chunks.
-        public var files: [String] = []
+        package var files: [String] = []
         /// The length of all of them.
-        public var bytes = 0
+        package var bytes = 0
     }
 
     private let database: any Database
@@ -27,7 +27,7 @@ public struct Waste: Sendable {
     private let caughtUp: @Sendable (Position) async throws -> Void
 
     /// - Parameter caughtUp: returns when the tables are as far as a position.
-    public init(database: any Database, chunks: ContentStores, caughtUp: @escaping @Sendable (Position) async throws -> Void) {
+    package init(database: any Database, chunks: ContentStores, caughtUp: @escaping @Sendable (Position) async throws -> Void) {
         self.database = database
         self.chunks = chunks
         self.caughtUp = caughtUp
@@ -39,7 +39,7 @@ public struct Waste: Sendable {
     ///   - time: files that were touched since are left alone.
     ///   - removes: false to change nothing.
     /// - Throws: `DatabaseFault`, or what the wait for the tables throws; then nothing was removed.
-    public func run(before time: Timestamp, removes: Bool) async throws -> Report {
+    package func run(before time: Timestamp, removes: Bool) async throws -> Report {
         try await sweep(of: nil, before: time, removes: removes)
     }
 
@@ -47,7 +47,7 @@ public struct Waste: Sendable {
     /// may have been interrupted before it had.
     ///
     /// - Throws: as ``run(before:removes:)`` does, and where a file cannot be removed, once the others are.
-    public func finishErasures() async throws -> Report {
+    package func finishErasures() async throws -> Report {
         let head = try await database.read { try EventLog.head($0) }
         try await caughtUp(head.position)
         let erased = try await database.read { connection in

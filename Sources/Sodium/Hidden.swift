@@ -1,25 +1,25 @@
 /// What holds something that nobody may read in a log or on a screen: described, debugged, dumped or mirrored it tells its type
 /// and nothing else. Frameworks describe what they run when they log at `debug`.
-public protocol Unprinted: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {}
+package protocol Unprinted: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {}
 
 extension Unprinted {
     /// The name of the type.
-    public var description: String { "\(Self.self)(not printed)" }
+    package var description: String { "\(Self.self)(not printed)" }
     /// The name of the type.
-    public var debugDescription: String { description }
+    package var debugDescription: String { description }
     /// Has no children.
-    public var customMirror: Mirror { Mirror(self, children: [:]) }
+    package var customMirror: Mirror { Mirror(self, children: [:]) }
 }
 
 /// A value that is not printed with what holds it: a key, a secret, an address with a password.
-public struct Hidden<Value: Sendable>: Sendable, Unprinted {
+package struct Hidden<Value: Sendable>: Sendable, Unprinted {
     /// The value, for whoever works with it.
-    public let value: Value
+    package let value: Value
 
-    public init(_ value: Value) { self.value = value }
+    package init(_ value: Value) { self.value = value }
 
     /// Tells not even what it is of.
-    public var description: String { "(not printed)" }
+    package var description: String { "(not printed)" }
 }
 
 extension Hidden: Equatable where Value: Equatable {}

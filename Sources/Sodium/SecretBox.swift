@@ -2,22 +2,22 @@ import CSodium
 
 /// Authenticated encryption with a secret key of 32 bytes (XSalsa20-Poly1305), in PyNaCl's form: a random nonce of
 /// 24 bytes, then the box.
-public struct SecretBox: Sendable, Unprinted {
+package struct SecretBox: Sendable, Unprinted {
     /// The length of a key.
-    public static let keyBytes = 32
+    package static let keyBytes = 32
     private static let nonceBytes = Int(crypto_secretbox_NONCEBYTES)
     private static let overheadBytes = Int(crypto_secretbox_MACBYTES)
 
     private let key: [UInt8]
 
     /// - Precondition: `key` has 32 bytes.
-    public init(key: [UInt8]) {
+    package init(key: [UInt8]) {
         precondition(key.count == Self.keyBytes, "a secret box has a key of 32 bytes")
         self.key = key
     }
 
     /// Encrypts `message` under a new random nonce.
-    public func seal(_ message: [UInt8]) -> [UInt8] {
+    package func seal(_ message: [UInt8]) -> [UInt8] {
         let nonce = Sodium.randomBytes(Self.nonceBytes)
         var box = [UInt8](repeating: 0, count: message.count + Self.overheadBytes)
         let status = unsafe crypto_secretbox_easy(&box, message, UInt64(message.count), nonce, key)
@@ -26,7 +26,7 @@ public struct SecretBox: Sendable, Unprinted {
     }
 
     /// The message inside `sealed`, or nil when it was not sealed with this key or was changed since.
-    public func open(_ sealed: [UInt8]) -> [UInt8]? {
+    package func open(_ sealed: [UInt8]) -> [UInt8]? {
         let messageBytes = sealed.count - Self.nonceBytes - Self.overheadBytes
         guard messageBytes >= 0 else { return nil }
         let nonce = Array(sealed.prefix(Self.nonceBytes))

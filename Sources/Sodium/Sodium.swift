@@ -5,7 +5,7 @@
 import CSodium
 
 /// The functions of libsodium that Apus uses.
-public enum Sodium {
+package enum Sodium {
     /// libsodium's own set-up. `sodium_init` is thread-safe and answers below zero only where the machine has no
     /// source of randomness, without which no server can be run.
     static let ready: Void = {
@@ -13,7 +13,7 @@ public enum Sodium {
     }()
 
     /// Random bytes, fit for keys.
-    public static func randomBytes(_ count: Int) -> [UInt8] {
+    package static func randomBytes(_ count: Int) -> [UInt8] {
         _ = ready
         var bytes = [UInt8](repeating: 0, count: count)
         unsafe randombytes_buf(&bytes, count)
@@ -21,7 +21,7 @@ public enum Sodium {
     }
 
     /// A string of `count` random characters out of `A-Z a-z 0-9`, as the original makes its tokens.
-    public static func randomAlphanumerics(_ count: Int) -> String {
+    package static func randomAlphanumerics(_ count: Int) -> String {
         _ = ready
         let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789".utf8)
         let characters = (0..<count).map { _ in alphabet[Int(randombytes_uniform(UInt32(alphabet.count)))] }
@@ -30,7 +30,7 @@ public enum Sodium {
 
     /// A string of `count` characters out of `A-Z a-z 0-9`, as evenly distributed as the seed is secret: the same for the same
     /// seed.
-    public static func alphanumerics(_ count: Int, from seed: [UInt8]) -> String {
+    package static func alphanumerics(_ count: Int, from seed: [UInt8]) -> String {
         let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789".utf8)
         // The greatest multiple of the alphabet's length that a byte can be below.
         let even = UInt8(256 / alphabet.count * alphabet.count)
@@ -51,7 +51,7 @@ public enum Sodium {
     ///   - salt: at most 16 bytes are used; shorter ones are filled up with zeros, as PyNaCl does.
     ///   - personalization: at most 16 bytes, filled up with zeros.
     ///   - length: of the hash, 16 to 64 bytes.
-    public static func blake2b(
+    package static func blake2b(
         _ message: [UInt8], key: [UInt8] = [], salt: some Sequence<UInt8> = [], personalization: String = "", length: Int = 32
     ) -> [UInt8] {
         _ = ready
@@ -65,7 +65,7 @@ public enum Sodium {
     }
 
     /// SHA-256, for what others have set; of ours there is BLAKE2b.
-    public static func sha256(_ message: [UInt8]) -> [UInt8] {
+    package static func sha256(_ message: [UInt8]) -> [UInt8] {
         _ = ready
         var hash = [UInt8](repeating: 0, count: Int(crypto_hash_sha256_BYTES))
         let status = unsafe crypto_hash_sha256(&hash, message, UInt64(message.count))
@@ -81,7 +81,7 @@ public enum Sodium {
     /// Whether `signature` is an Ed25519 signature of `message` by the owner of `publicKey`.
     ///
     /// Keys and signatures of the wrong length are not valid; they are no error.
-    public static func isValid(signature: [UInt8], of message: [UInt8], by publicKey: [UInt8]) -> Bool {
+    package static func isValid(signature: [UInt8], of message: [UInt8], by publicKey: [UInt8]) -> Bool {
         _ = ready
         guard signature.count == Int(crypto_sign_BYTES), publicKey.count == Int(crypto_sign_PUBLICKEYBYTES) else { return false }
         return unsafe crypto_sign_verify_detached(signature, message, UInt64(message.count), publicKey) == 0

@@ -1,11 +1,11 @@
 extension Registry {
     /// The media type of what ``exposition(_:)`` makes.
-    public static let mediaType = "text/plain; version=0.0.4; charset=utf-8"
+    package static let mediaType = "text/plain; version=0.0.4; charset=utf-8"
 
     /// All series in Prometheus' text format.
     ///
     /// - Parameter readings: what was asked for just now; of each metric all stand together.
-    public func exposition(_ readings: [Reading]) -> String {
+    package func exposition(_ readings: [Reading]) -> String {
         var text = ""
         text.reserveCapacity(64 << 10)
         let read = Dictionary(grouping: readings) { $0.description.name }

@@ -1,33 +1,33 @@
-public import CoreMetrics
+package import CoreMetrics
 
 /// The same registry through swift-metrics' door: what libraries count stands beside what Apus does.
 ///
 /// A name and labels that are already known give the same series. Names of libraries are made what Prometheus expects of them.
 extension Registry: MetricsFactory {
-    public func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler {
+    package func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler {
         let name = Self.name(label)
         return tally(described(name.hasSuffix("_total") ? name : name + "_total", .counter, dimensions), dimensions.map(\.1))
     }
 
-    public func makeMeter(label: String, dimensions: [(String, String)]) -> any MeterHandler {
+    package func makeMeter(label: String, dimensions: [(String, String)]) -> any MeterHandler {
         level(described(Self.name(label), .gauge, dimensions), dimensions.map(\.1))
     }
 
-    public func makeRecorder(label: String, dimensions: [(String, String)], aggregate: Bool) -> any RecorderHandler {
+    package func makeRecorder(label: String, dimensions: [(String, String)], aggregate: Bool) -> any RecorderHandler {
         guard aggregate else { return level(described(Self.name(label), .gauge, dimensions), dimensions.map(\.1)) }
         return histogram(described(Self.name(label), .histogram, dimensions), dimensions.map(\.1), .anything)
     }
 
-    public func makeTimer(label: String, dimensions: [(String, String)]) -> any TimerHandler {
+    package func makeTimer(label: String, dimensions: [(String, String)]) -> any TimerHandler {
         let name = Self.name(label)
         return histogram(
             described(name.hasSuffix("_seconds") ? name : name + "_seconds", .histogram, dimensions), dimensions.map(\.1), .durations)
     }
 
-    public func destroyCounter(_ handler: any CounterHandler) { destroy(handler) }
-    public func destroyMeter(_ handler: any MeterHandler) { destroy(handler) }
-    public func destroyRecorder(_ handler: any RecorderHandler) { destroy(handler) }
-    public func destroyTimer(_ handler: any TimerHandler) { destroy(handler) }
+    package func destroyCounter(_ handler: any CounterHandler) { destroy(handler) }
+    package func destroyMeter(_ handler: any MeterHandler) { destroy(handler) }
+    package func destroyRecorder(_ handler: any RecorderHandler) { destroy(handler) }
+    package func destroyTimer(_ handler: any TimerHandler) { destroy(handler) }
 
     private func destroy(_ handler: AnyObject) {
         forget { series in
@@ -59,21 +59,21 @@ extension Registry: MetricsFactory {
 }
 
 extension Tally: CounterHandler {
-    public func increment(by amount: Int64) { add(Int(amount)) }
+    package func increment(by amount: Int64) { add(Int(amount)) }
     /// A counter of Prometheus never goes back.
-    public func reset() {}
+    package func reset() {}
 }
 
 extension Level: MeterHandler, RecorderHandler {
-    public func set(_ value: Int64) { set(Double(value)) }
-    public func increment(by amount: Double) { add(amount) }
-    public func decrement(by amount: Double) { add(-amount) }
-    public func record(_ value: Int64) { set(Double(value)) }
-    public func record(_ value: Double) { set(value) }
+    package func set(_ value: Int64) { set(Double(value)) }
+    package func increment(by amount: Double) { add(amount) }
+    package func decrement(by amount: Double) { add(-amount) }
+    package func record(_ value: Int64) { set(Double(value)) }
+    package func record(_ value: Double) { set(value) }
 }
 
 extension Histogram: TimerHandler, RecorderHandler {
-    public func recordNanoseconds(_ duration: Int64) { record(Int(duration)) }
-    public func record(_ value: Int64) { record(Int(value)) }
-    public func record(_ value: Double) { record(Int(exactly: value.rounded()) ?? .max) }
+    package func recordNanoseconds(_ duration: Int64) { record(Int(duration)) }
+    package func record(_ value: Int64) { record(Int(value)) }
+    package func record(_ value: Double) { record(Int(exactly: value.rounded()) ?? .max) }
 }

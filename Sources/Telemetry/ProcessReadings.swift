@@ -2,7 +2,7 @@ internal import Foundation
 
 extension ProcessMetrics {
     /// What the system says of this process at this moment. What it does not say is left out.
-    public func readings() -> [Reading] {
+    package func readings() -> [Reading] {
         var readings = [dropped(Double(Registry.shared.dropped.value))]
         if let fields = Self.fields() {
             let ticks = Double(sysconf(Int32(_SC_CLK_TCK)))

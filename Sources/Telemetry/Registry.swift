@@ -1,45 +1,45 @@
 internal import Synchronization
 
 /// What a metric is called and means: what stands in `HELP` and `TYPE`.
-public struct Description: Hashable, Sendable {
+package struct Description: Hashable, Sendable {
     /// How Prometheus looks at the values.
-    public enum Kind: String, Sendable {
+    package enum Kind: String, Sendable {
         case counter
         case gauge
         case histogram
     }
 
     /// As Prometheus' conventions have it: units last, `_total` for counters.
-    public let name: String
-    public let kind: Kind
-    public let help: String
+    package let name: String
+    package let kind: Kind
+    package let help: String
     /// The labels that tell the series of one name from each other. Never anything of a user.
-    public let labels: [String]
+    package let labels: [String]
 }
 
 /// A value that is asked for when somebody looks, rather than kept.
-public struct Reading: Sendable {
+package struct Reading: Sendable {
     let description: Description
     let labels: [String]
     let value: Double
 }
 
 /// A metric that has no value but when somebody looks.
-public struct Reported: Sendable {
+package struct Reported: Sendable {
     /// What it is called.
-    public let description: Description
+    package let description: Description
 
     /// The value at this moment.
     ///
     /// - Parameter labels: as many as the metric has.
-    public func callAsFunction(_ value: Double, _ labels: String...) -> Reading {
+    package func callAsFunction(_ value: Double, _ labels: String...) -> Reading {
         precondition(labels.count == description.labels.count, "\(description.name) has \(description.labels.count) labels")
         return Reading(description: description, labels: labels, value: value)
     }
 }
 
 /// The series of one metric, one for each value of a label that is a closed set.
-public struct ByLabel<Label: CaseIterable & RawRepresentable & Hashable & Sendable, Series: Sendable>: Sendable
+package struct ByLabel<Label: CaseIterable & RawRepresentable & Hashable & Sendable, Series: Sendable>: Sendable
 where Label.RawValue == String {
     private let series: [Label: Series]
 
@@ -48,7 +48,7 @@ where Label.RawValue == String {
     }
 
     /// The series of a value.
-    public subscript(_ label: Label) -> Series {
+    package subscript(_ label: Label) -> Series {
         guard let found = series[label] else { preconditionFailure("each case has a series") }
         return found
     }
@@ -56,12 +56,12 @@ where Label.RawValue == String {
 
 /// All series of a process. Whoever counts looks a series up once and keeps it; only that, and looking at all of them, takes a
 /// lock.
-public final class Registry: Sendable {
+package final class Registry: Sendable {
     /// How many series there may be: what comes after that is counted nowhere, and that it is so is counted.
     static let seriesLimit = 4096
 
     /// That of the process.
-    public static let shared = Registry()
+    package static let shared = Registry()
 
     enum Series: Sendable {
         case tally(Tally)

@@ -1,7 +1,7 @@
 internal import Synchronization
 
 /// The requests of a route with one method: looked up once, and kept beside the route.
-public final class RequestSeries: Sendable {
+package final class RequestSeries: Sendable {
     /// Those that are not listed count as `other`.
     private static let statuses = [
         101, 200, 201, 204, 301, 302, 304, 307, 308, 400, 401, 403, 404, 405, 408, 409, 411, 413, 414, 415, 417, 422, 426, 429, 431, 500,
@@ -21,13 +21,13 @@ public final class RequestSeries: Sendable {
     /// - Parameters:
     ///   - route: the pattern of the path, never the path itself.
     ///   - method: one that the server knows.
-    public init(route: String, method: String) {
+    package init(route: String, method: String) {
         labels = [route, method]
         durations = Registry.shared.histogram(Telemetry.http.durations, labels, .durations)
     }
 
     /// Counts a request that was answered.
-    public func count(status: Int, _ duration: Duration) {
+    package func count(status: Int, _ duration: Duration) {
         durations.record(duration)
         let index = status - Self.lowest
         let place = Self.places.indices.contains(index) ? Self.places[index] : Self.statuses.count

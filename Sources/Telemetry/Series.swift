@@ -53,32 +53,32 @@ internal import Synchronization
 }
 
 /// What is counted: a counter, or how many there are of something that comes and goes.
-public final class Tally: Sendable {
+package final class Tally: Sendable {
     private let cells = Cells(count: 1)
 
     init() {}
 
     /// Adds to it; never waits.
-    public func add(_ amount: Int) { cells.add(amount, to: 0) }
+    package func add(_ amount: Int) { cells.add(amount, to: 0) }
     /// One more.
-    public func increment() { add(1) }
+    package func increment() { add(1) }
     /// One less, of what comes and goes.
-    public func decrement() { add(-1) }
+    package func decrement() { add(-1) }
 
     /// What it is now.
-    public var value: Int { cells.sum(at: 0) }
+    package var value: Int { cells.sum(at: 0) }
 }
 
 /// What was measured last.
-public final class Level: Sendable {
+package final class Level: Sendable {
     private let bits = Atomic<UInt64>(Double.zero.bitPattern)
 
     init() {}
 
     /// Sets it; never waits.
-    public func set(_ value: Double) { bits.store(value.bitPattern, ordering: .relaxed) }
+    package func set(_ value: Double) { bits.store(value.bitPattern, ordering: .relaxed) }
     /// 1 for what is so, 0 for what is not.
-    public func set(_ isSo: Bool) { set(isSo ? 1.0 : 0.0) }
+    package func set(_ isSo: Bool) { set(isSo ? 1.0 : 0.0) }
 
     func add(_ amount: Double) {
         var known = bits.load(ordering: .relaxed)
@@ -94,7 +94,7 @@ public final class Level: Sendable {
 }
 
 /// The buckets of a histogram.
-public struct Buckets: Hashable, Sendable {
+package struct Buckets: Hashable, Sendable {
     /// The upper ends of all but the last, growing, in what is recorded.
     let bounds: [Int]
     /// How much of what is recorded makes one of the unit that is shown.
@@ -109,7 +109,7 @@ public struct Buckets: Hashable, Sendable {
 }
 
 /// How often something was how large.
-public final class Histogram: Sendable {
+package final class Histogram: Sendable {
     let buckets: Buckets
     /// One for each bound, one for what is above all of them, and the sum.
     private let cells: Cells
@@ -120,7 +120,7 @@ public final class Histogram: Sendable {
     }
 
     /// Records a value, in the unit of the buckets; never waits.
-    public func record(_ value: Int) {
+    package func record(_ value: Int) {
         let bounds = buckets.bounds
         var index = 0
         while index < bounds.count, value > bounds[index] { index += 1 }
@@ -128,13 +128,13 @@ public final class Histogram: Sendable {
     }
 
     /// Records how long something took.
-    public func record(_ duration: Duration) {
+    package func record(_ duration: Duration) {
         let (seconds, attoseconds) = duration.components
         record(Int(seconds) &* 1_000_000_000 &+ Int(attoseconds / 1_000_000_000))
     }
 
     /// Records how long something has taken that began then.
-    public func record(since start: ContinuousClock.Instant) { record(start.duration(to: .now)) }
+    package func record(since start: ContinuousClock.Instant) { record(start.duration(to: .now)) }
 
     /// How many values were in each bucket, the last one being for all above the bounds, and their sum.
     var contents: (counts: [Int], sum: Int) {

@@ -8,19 +8,19 @@
 /// series there are (``Registry``). Names follow Prometheus' conventions: base units last, `_total` behind counters.
 ///
 /// Concurrency: counting takes no lock and may be done from anywhere.
-public enum Telemetry {
-    public static let http = HTTPMetrics()
-    public static let log = LogMetrics()
-    public static let readModel = ReadModelMetrics()
-    public static let database = DatabaseMetrics()
-    public static let gateway = GatewayMetrics()
-    public static let redis = RedisMetrics()
-    public static let state = StateMetrics()
-    public static let process = ProcessMetrics()
+package enum Telemetry {
+    package static let http = HTTPMetrics()
+    package static let log = LogMetrics()
+    package static let readModel = ReadModelMetrics()
+    package static let database = DatabaseMetrics()
+    package static let gateway = GatewayMetrics()
+    package static let redis = RedisMetrics()
+    package static let state = StateMetrics()
+    package static let process = ProcessMetrics()
 
     /// Every metric of Apus. To be called once before anybody looks: a metric is shown from then on, at 0 where nothing has happened.
     @discardableResult
-    public static func all() -> [Description] {
+    package static func all() -> [Description] {
         _ = (http, log, readModel, database, gateway, redis, state, process)
         return shared.descriptions
     }
@@ -37,9 +37,9 @@ extension Buckets {
 }
 
 /// Requests and connections of clients.
-public struct HTTPMetrics: Sendable {
+package struct HTTPMetrics: Sendable {
     /// Why somebody was turned away before the work began.
-    public enum RefusalReason: String, CaseIterable, Sendable {
+    package enum RefusalReason: String, CaseIterable, Sendable {
         /// No room for another connection.
         case connections
         /// The head of a request took too long, or was too large.
@@ -66,20 +66,20 @@ public struct HTTPMetrics: Sendable {
     let durations = shared.describe(
         "apus_http_request_duration_seconds", .histogram, "How long requests took, from their head to the answer's head.",
         ["route", "method"])
-    public let inFlight = shared.number("apus_http_requests_in_flight", "Requests that are being answered.")
-    public let connections = shared.number("apus_http_connections", "Connections of clients that are open.")
-    public let accepted = shared.counter("apus_http_connections_opened_total", "Connections of clients that were opened.")
-    public let refusals = shared.counter(
+    package let inFlight = shared.number("apus_http_requests_in_flight", "Requests that are being answered.")
+    package let connections = shared.number("apus_http_connections", "Connections of clients that are open.")
+    package let accepted = shared.counter("apus_http_connections_opened_total", "Connections of clients that were opened.")
+    package let refusals = shared.counter(
         "apus_http_refusals_total", "Connections and requests that were turned away before the work began.", by: "reason",
         RefusalReason.self)
-    public let received = shared.counter("apus_http_received_bytes_total", "Bytes that came from clients.")
-    public let sent = shared.counter("apus_http_sent_bytes_total", "Bytes that went to clients.")
+    package let received = shared.counter("apus_http_received_bytes_total", "Bytes that came from clients.")
+    package let sent = shared.counter("apus_http_sent_bytes_total", "Bytes that went to clients.")
 }
 
 /// Writing to the log.
-public struct LogMetrics: Sendable {
+package struct LogMetrics: Sendable {
     /// Why what was decided could not be appended as it was, and was decided again.
-    public enum Conflict: String, CaseIterable, Sendable {
+    package enum Conflict: String, CaseIterable, Sendable {
         /// Others have appended to the same streams.
         case streams
         /// A uid or a name was taken in the meantime.
@@ -90,49 +90,49 @@ public struct LogMetrics: Sendable {
         case rows
     }
 
-    public let appends = shared.counter("apus_log_appends_total", "Groups of commands that were appended to the log.")
-    public let events = shared.counter("apus_log_events_total", "Events that were appended to the log.")
-    public let groups = shared.histogram("apus_log_group_commands", "Commands in each group that was committed.", .groups)
-    public let durations = shared.histogram(
+    package let appends = shared.counter("apus_log_appends_total", "Groups of commands that were appended to the log.")
+    package let events = shared.counter("apus_log_events_total", "Events that were appended to the log.")
+    package let groups = shared.histogram("apus_log_group_commands", "Commands in each group that was committed.", .groups)
+    package let durations = shared.histogram(
         "apus_log_append_duration_seconds", "How long it took to decide and append a group, with all its attempts.", .durations)
-    public let conflicts = shared.counter(
+    package let conflicts = shared.counter(
         "apus_log_conflicts_total", "Attempts to append that others were ahead of.", by: "reason", Conflict.self)
-    public let failures = shared.counter(
+    package let failures = shared.counter(
         "apus_log_failures_total", "Groups that could not be appended: their commands were not carried out.")
-    public let locked = shared.counter("apus_log_locked_decisions_total", "Groups that were decided while the log was locked.")
-    public let waiting = shared.number("apus_log_queue_commands", "Commands that wait to be committed.")
-    public let waitingBytes = shared.number("apus_log_queue_bytes", "What the commands that wait to be committed hold.")
-    public let overflows = shared.counter(
+    package let locked = shared.counter("apus_log_locked_decisions_total", "Groups that were decided while the log was locked.")
+    package let waiting = shared.number("apus_log_queue_commands", "Commands that wait to be committed.")
+    package let waitingBytes = shared.number("apus_log_queue_bytes", "What the commands that wait to be committed hold.")
+    package let overflows = shared.counter(
         "apus_log_queue_overflows_total", "Commands that were turned away because too many waited already.")
 }
 
 /// Reading, and bringing the log into the tables.
-public struct ReadModelMetrics: Sendable {
+package struct ReadModelMetrics: Sendable {
     /// A set of tables that a projector keeps.
-    public enum Name: String, CaseIterable, Sendable {
+    package enum Name: String, CaseIterable, Sendable {
         /// Beside the log.
         case main
         /// In a database of its own.
         case replica
     }
 
-    public let waiting = shared.number("apus_read_model_waiting_readers", "Readers that wait for the read model.")
-    public let waits = shared.histogram(
+    package let waiting = shared.number("apus_read_model_waiting_readers", "Readers that wait for the read model.")
+    package let waits = shared.histogram(
         "apus_read_model_wait_duration_seconds", "How long readers waited for the read model that had to.", .durations)
-    public let timeouts = shared.counter(
+    package let timeouts = shared.counter(
         "apus_read_model_wait_timeouts_total", "Readers that were turned away because the read model did not catch up in time.")
-    public let projected = shared.counter(
+    package let projected = shared.counter(
         "apus_projection_events_total", "Events that this process has brought into the tables.", by: "read_model", Name.self)
-    public let faults = shared.counter(
+    package let faults = shared.counter(
         "apus_projection_faults_total", "Batches of events that could not be brought into the tables.", by: "read_model", Name.self)
-    public let leads = shared.level(
+    package let leads = shared.level(
         "apus_projection_leader", "Whether this process is the one that brings events into the tables.", by: "read_model", Name.self)
 }
 
 /// Work of the database, seen from here.
-public struct DatabaseMetrics: Sendable {
+package struct DatabaseMetrics: Sendable {
     /// What is asked of a database.
-    public enum Kind: String, CaseIterable, Sendable {
+    package enum Kind: String, CaseIterable, Sendable {
         /// Several statements on one snapshot.
         case read
         /// One statement by itself, or several of different requests that went together.
@@ -144,7 +144,7 @@ public struct DatabaseMetrics: Sendable {
     }
 
     /// Connections that are lent to one kind of work.
-    public enum Pool: String, CaseIterable, Sendable {
+    package enum Pool: String, CaseIterable, Sendable {
         /// Of requests.
         case requests
         /// Of the log's writer.
@@ -157,87 +157,87 @@ public struct DatabaseMetrics: Sendable {
         case other
     }
 
-    public let durations = shared.histogram(
+    package let durations = shared.histogram(
         "apus_database_duration_seconds", "How long the database took, by what was asked, without waiting for a connection.", .durations,
         by: "kind", Kind.self)
-    public let trips = shared.counter(
+    package let trips = shared.counter(
         "apus_database_round_trips_total", "Round trips to the database; on SQLite, transactions.", by: "kind", Kind.self)
-    public let faults = shared.counter(
+    package let faults = shared.counter(
         "apus_database_faults_total", "What the database could not do because it was away, full or broken.", by: "kind", Kind.self)
-    public let connections = shared.number(
+    package let connections = shared.number(
         "apus_database_pool_connections", "Connections that a pool may have.", by: "pool", Pool.self)
-    public let lent = shared.number("apus_database_pool_lent", "Connections of a pool that are in use.", by: "pool", Pool.self)
-    public let waiting = shared.number(
+    package let lent = shared.number("apus_database_pool_lent", "Connections of a pool that are in use.", by: "pool", Pool.self)
+    package let waiting = shared.number(
         "apus_database_pool_waiting", "Who waits for a connection of a pool.", by: "pool", Pool.self)
-    public let timeouts = shared.counter(
+    package let timeouts = shared.counter(
         "apus_database_pool_timeouts_total", "Who got no connection of a pool in time.", by: "pool", Pool.self)
 }
 
 /// WebSockets and what is told.
-public struct GatewayMetrics: Sendable {
-    public let sockets = shared.number("apus_gateway_sockets", "WebSockets that are open.")
-    public let opened = shared.counter("apus_gateway_sockets_opened_total", "WebSockets that were opened.")
-    public let frames = shared.counter("apus_gateway_frames_total", "Messages that were sent over WebSockets.")
-    public let sent = shared.counter("apus_gateway_sent_bytes_total", "Bytes of messages that were sent over WebSockets.")
-    public let pages = shared.counter("apus_gateway_reads_total", "Looks at the read model for those who listen.")
-    public let gaps = shared.counter(
+package struct GatewayMetrics: Sendable {
+    package let sockets = shared.number("apus_gateway_sockets", "WebSockets that are open.")
+    package let opened = shared.counter("apus_gateway_sockets_opened_total", "WebSockets that were opened.")
+    package let frames = shared.counter("apus_gateway_frames_total", "Messages that were sent over WebSockets.")
+    package let sent = shared.counter("apus_gateway_sent_bytes_total", "Bytes of messages that were sent over WebSockets.")
+    package let pages = shared.counter("apus_gateway_reads_total", "Looks at the read model for those who listen.")
+    package let gaps = shared.counter(
         "apus_gateway_gaps_total", "Collections that had changed without a hint, found by looking at the log.")
-    public let hints = shared.counter("apus_gateway_hints_total", "Hints that came in.")
-    public let lost = shared.counter("apus_gateway_hints_lost_total", "Hints that were dropped because too many waited.")
-    public let revocations = shared.counter(
+    package let hints = shared.counter("apus_gateway_hints_total", "Hints that came in.")
+    package let lost = shared.counter("apus_gateway_hints_lost_total", "Hints that were dropped because too many waited.")
+    package let revocations = shared.counter(
         "apus_gateway_revocations_total", "WebSockets that were closed because who listened may not any more.")
 }
 
 /// The client of Redis.
-public struct RedisMetrics: Sendable {
+package struct RedisMetrics: Sendable {
     /// What becomes of what is published.
-    public enum Outcome: String, CaseIterable, Sendable {
+    package enum Outcome: String, CaseIterable, Sendable {
         case sent
         case dropped
     }
 
     /// Without a Redis in the settings it is not shown.
-    public let up = shared.reported("apus_redis_up", "Whether Redis is connected.")
-    public let connects = shared.counter("apus_redis_connects_total", "How often Redis was connected; all but the first are reconnects.")
-    public let published = shared.counter(
+    package let up = shared.reported("apus_redis_up", "Whether Redis is connected.")
+    package let connects = shared.counter("apus_redis_connects_total", "How often Redis was connected; all but the first are reconnects.")
+    package let published = shared.counter(
         "apus_redis_publications_total", "Messages for other processes, and those dropped for want of Redis.", by: "outcome", Outcome.self)
 }
 
 /// What the databases say, asked when somebody looks. Where they do not answer in time only `apus_database_up` is there, with 0.
-public struct StateMetrics: Sendable {
-    public let up = shared.reported("apus_database_up", "Whether the database answers.", by: "database")
-    public let writable = shared.reported("apus_database_writable", "Whether the log's database takes writes.")
-    public let free = shared.reported("apus_data_free_bytes", "Room that is left where the data folder is.")
-    public let head = shared.reported("apus_log_head", "The last position of the log.")
-    public let epoch = shared.reported("apus_log_epoch", "The epoch of the log: how often history has forked, and one.")
-    public let position = shared.reported("apus_read_model_position", "The last position that is in the tables.", by: "read_model")
-    public let lagEvents = shared.reported("apus_read_model_lag_events", "Events that are not in the tables yet.", by: "read_model")
-    public let lagSeconds = shared.reported(
+package struct StateMetrics: Sendable {
+    package let up = shared.reported("apus_database_up", "Whether the database answers.", by: "database")
+    package let writable = shared.reported("apus_database_writable", "Whether the log's database takes writes.")
+    package let free = shared.reported("apus_data_free_bytes", "Room that is left where the data folder is.")
+    package let head = shared.reported("apus_log_head", "The last position of the log.")
+    package let epoch = shared.reported("apus_log_epoch", "The epoch of the log: how often history has forked, and one.")
+    package let position = shared.reported("apus_read_model_position", "The last position that is in the tables.", by: "read_model")
+    package let lagEvents = shared.reported("apus_read_model_lag_events", "Events that are not in the tables yet.", by: "read_model")
+    package let lagSeconds = shared.reported(
         "apus_read_model_lag_seconds", "How long the oldest event that is not in the tables has waited.", by: "read_model")
-    public let leased = shared.reported(
+    package let leased = shared.reported(
         "apus_read_model_leased", "Whether a projector holds the lease of the tables, in whatever process.", by: "read_model")
-    public let leases = shared.reported(
+    package let leases = shared.reported(
         "apus_read_model_lease_changes_total", "How often another projector has taken the lease of the tables.", as: .counter,
         by: "read_model")
-    public let sealPosition = shared.reported("apus_seal_position", "The last position that a seal covers.")
-    public let sealLagEvents = shared.reported("apus_seal_lag_events", "Events that no seal covers yet.")
-    public let sealLagSeconds = shared.reported(
+    package let sealPosition = shared.reported("apus_seal_position", "The last position that a seal covers.")
+    package let sealLagEvents = shared.reported("apus_seal_lag_events", "Events that no seal covers yet.")
+    package let sealLagSeconds = shared.reported(
         "apus_seal_lag_seconds", "How long the oldest event that no seal covers has been in the log.")
-    public let expiring = shared.reported(
+    package let expiring = shared.reported(
         "apus_sessions_expiring", "Login sessions that end within a week unless they are used.")
 }
 
 /// The process, under the names that Prometheus' own clients give.
-public struct ProcessMetrics: Sendable {
-    public let build = shared.reported("apus_build_info", "1; the labels tell what runs.", by: "version", "engine")
-    public let cpu = shared.reported("process_cpu_seconds_total", "Time on the processor, of the user and the system.", as: .counter)
-    public let resident = shared.reported("process_resident_memory_bytes", "Memory that is resident.")
-    public let virtual = shared.reported("process_virtual_memory_bytes", "Memory that has addresses.")
-    public let descriptors = shared.reported("process_open_fds", "Descriptors that are open.")
-    public let maximumDescriptors = shared.reported("process_max_fds", "Descriptors that may be open.")
-    public let threads = shared.reported("process_threads", "Threads.")
+package struct ProcessMetrics: Sendable {
+    package let build = shared.reported("apus_build_info", "1; the labels tell what runs.", by: "version", "engine")
+    package let cpu = shared.reported("process_cpu_seconds_total", "Time on the processor, of the user and the system.", as: .counter)
+    package let resident = shared.reported("process_resident_memory_bytes", "Memory that is resident.")
+    package let virtual = shared.reported("process_virtual_memory_bytes", "Memory that has addresses.")
+    package let descriptors = shared.reported("process_open_fds", "Descriptors that are open.")
+    package let maximumDescriptors = shared.reported("process_max_fds", "Descriptors that may be open.")
+    package let threads = shared.reported("process_threads", "Threads.")
     /// See ``Registry``.
-    public let dropped = shared.reported(
+    package let dropped = shared.reported(
         "apus_metrics_series_dropped_total", "Series that are counted nowhere, because there are too many already.", as: .counter)
-    public let start = shared.reported("process_start_time_seconds", "When the process began, in seconds since 1970.")
+    package let start = shared.reported("process_start_time_seconds", "When the process began, in seconds since 1970.")
 }

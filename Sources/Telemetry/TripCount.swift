@@ -4,8 +4,8 @@ internal import Synchronization
 /// binds one.
 ///
 /// Concurrency: it is bound to a task, and counts what is asked for it by whatever thread.
-public final class TripCount: Sendable {
-    @TaskLocal public static var current: TripCount?
+package final class TripCount: Sendable {
+    @TaskLocal package static var current: TripCount?
 
     private struct Key: Hashable {
         let kind: DatabaseMetrics.Kind
@@ -14,10 +14,10 @@ public final class TripCount: Sendable {
 
     private let counts = Mutex<[Key: Int]>([:])
 
-    public init() {}
+    package init() {}
 
     /// Adds round trips; on SQLite, transactions.
-    public func add(_ trips: Int, _ kind: DatabaseMetrics.Kind, over pool: DatabaseMetrics.Pool) {
+    package func add(_ trips: Int, _ kind: DatabaseMetrics.Kind, over pool: DatabaseMetrics.Pool) {
         counts.withLock { $0[Key(kind: kind, pool: pool), default: 0] += trips }
     }
 
@@ -26,7 +26,7 @@ public final class TripCount: Sendable {
     /// - Parameters:
     ///   - kind: nil for all kinds.
     ///   - pool: nil for all connections.
-    public func total(_ kind: DatabaseMetrics.Kind? = nil, over pool: DatabaseMetrics.Pool? = nil) -> Int {
+    package func total(_ kind: DatabaseMetrics.Kind? = nil, over pool: DatabaseMetrics.Pool? = nil) -> Int {
         counts.withLock { counts in
             counts.reduce(0) { sum, entry in
                 let isMeant = (kind ?? entry.key.kind) == entry.key.kind && (pool ?? entry.key.pool) == entry.key.pool
@@ -38,7 +38,7 @@ public final class TripCount: Sendable {
 
 extension DatabaseMetrics {
     /// Notes round trips; on SQLite, transactions.
-    public func note(_ count: Int, _ kind: Kind, over pool: Pool) {
+    package func note(_ count: Int, _ kind: Kind, over pool: Pool) {
         trips[kind].add(count)
         TripCount.current?.add(count, kind, over: pool)
     }
