@@ -79,6 +79,7 @@ package final class SQLiteDatabase: Database {
                 // The pool sets NORMAL as it enters WAL mode, so this comes after it.
                 try pool.writeWithoutTransaction { database in
                     try Self.makeDurable(database)
+                    try Self.gather(database)
                     try database.execute(sql: "PRAGMA cache_size = -\(Self.writerCacheBytes >> 10)")
                 }
                 let checkpointer = try DatabaseQueue(path: path, configuration: configuration)
@@ -118,6 +119,14 @@ package final class SQLiteDatabase: Database {
         guard try Int.fetchOne(database, sql: "PRAGMA synchronous") == full else {
             throw DatabaseFault(.corrupt, "SQLite: commits would not be synced")
         }
+    }
+
+    /// Lets the pages of a commit go to the disk in few calls. Only for what ``makeDurable(_:)`` has made sure of.
+    ///
+    /// Safe: the handle is the open connection's, and is not kept.
+    private static func gather(_ database: GRDB.Database) throws {
+        let code = unsafe apus_sqlite_gather(database.sqliteConnection)
+        guard code == SQLITE_OK else { throw DatabaseError(resultCode: ResultCode(rawValue: code)) }
     }
 
     /// Brings to the disk what the log of changes holds, whoever has written it, before anything of it is read.

@@ -1,4 +1,7 @@
 #include "CSQLite.h"
-#include <sqlite3.h>
+#include "gathering.h"
 
-int apus_sqlite_configure(void) { return sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); }
+int apus_sqlite_configure(void) {
+    int code = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    return code == SQLITE_OK ? gathering_register() : code;
+}
