@@ -88,36 +88,40 @@ package struct Ahead {
     /// - Parameter values: behind the collection.
     private mutating func list(_ listing: ItemListing, of collection: CollectionUID, _ values: [Value], _ prefetch: Prefetch) {
         guard let access else { return }
-        let (list, mentions, limit) = (inquiry.count, inquiry.count + 1, Value.integer(Int64(bounds.mentions + 1)))
-        let given = [.text(collection.rawValue)] + values
-        inquiry.ask(listing.list, given, for: listing.question) { asked, answers in
-            asked == [Self.number(answers, access)] + values ? Inquiry.Found(list) : nil
+        let (number, limit) = (inquiry.count, Value.integer(Int64(bounds.mentions + 1)))
+        let inlineBytes = Value.integer(prefetch == .auto ? Int64(bounds.inlineBytes) : -1)
+        inquiry.ask(
+            listing.statement, [.text(collection.rawValue)] + values + [limit, inlineBytes], for: listing.question
+        ) { asked, answers in
+            guard asked == [Self.number(answers, access)] + values else { return nil }
+            return Inquiry.Found(number, rows: ItemListing.items(answers.rows(number)), columns: ItemListing.itemColumns)
         }
         inquiry.answer(Snapshot.selectStokenAt) { asked, answers in
             guard case .integer(let position)? = asked.first else { return nil }
-            let row = answers.rows(list).firstIndex { $0.integer(ItemListing.position) == position }
-            return row.map { Inquiry.Found(list, rows: [$0], columns: [ItemListing.stoken]) }
+            let row = answers.rows(number).firstIndex { $0.integerOrNil(ItemListing.position) == position }
+            return row.map { Inquiry.Found(number, rows: [$0], columns: [ItemListing.stoken]) }
         }
-        let inlineBytes = Value.integer(prefetch == .auto ? Int64(bounds.inlineBytes) : -1)
-        inquiry.ask(listing.mentions, given + [limit, inlineBytes], for: Snapshot.selectMentions) { [bounds] asked, answers in
+        inquiry.answer(Snapshot.selectMentions) { [bounds] asked, answers in
             guard asked.count == 3, asked[1] == .integer(0), asked[2] == limit, case .integers(let given) = asked[0] else { return nil }
-            let (revisions, rows) = (Set(given.compactMap(\.self)), answers.rows(mentions))
+            let (revisions, rows) = (Set(given.compactMap(\.self)), answers.rows(number))
+            let mentions = ItemListing.mentions(rows)
             // A list has one item more than the page that is made of it. Where it names too much, some of it is not there.
-            guard rows.count <= bounds.mentions, revisions.isSubset(of: answers.rows(list).map { $0.integer(ItemListing.revision) }) else {
-                return nil
-            }
-            return Inquiry.Found(mentions, rows: rows.indices.filter { revisions.contains(rows[$0].integer(0)) })
+            guard mentions.count <= bounds.mentions, revisions.isSubset(of: rows.compactMap { $0.integerOrNil(ItemListing.revision) })
+            else { return nil }
+            return Inquiry.Found(
+                number, rows: mentions.filter { revisions.contains(rows[$0].integer(ItemListing.mentioning)) },
+                columns: ItemListing.mentionColumns)
         }
         inquiry.answer(TableContents.selectContents) { asked, answers in
             guard asked.count == 2, case .texts(let collections) = asked[0], case .texts(let chunks) = asked[1] else { return nil }
             guard collections.allSatisfy({ $0?.utf8.elementsEqual(collection.rawValue.utf8) ?? false }) else { return nil }
             var rows: [ExactText: Int] = [:]
-            for (number, row) in answers.rows(mentions).enumerated() where !answers.isNull(mentions, row: number, ItemListing.content) {
-                rows[ExactText(row.text(ItemListing.chunk))] = number
+            for (row, values) in answers.rows(number).enumerated() where !answers.isNull(number, row: row, ItemListing.content) {
+                rows[ExactText(values.text(ItemListing.chunk))] = row
             }
             let found = chunks.compactMap { $0.flatMap { rows[ExactText($0)] } }
             guard found.count == chunks.count else { return nil }
-            return Inquiry.Found(mentions, rows: found, columns: [ItemListing.collection, ItemListing.chunk, ItemListing.content])
+            return Inquiry.Found(number, rows: found, columns: [ItemListing.collection, ItemListing.chunk, ItemListing.content])
         }
     }
 
@@ -170,35 +174,54 @@ package struct Ahead {
     private static let ofCollection = Snapshot.StateStatements(collection: ItemListing.number)
 }
 
-/// A list of items for a collection's uid, `$1`, instead of its number, and what belongs to the items in it.
+/// A list of items for a collection's uid, `$1`, instead of its number, and what belongs to the items in it: in one statement, so
+/// that the items are looked for once. It answers with a row for each item, and one for each chunk that one of them names.
 private struct ItemListing: Sendable {
     /// The collection's number.
     static let number = "(SELECT id FROM django_etebase_collection WHERE uid = $1)"
 
-    // Columns of the list: of each item where it changed and its revision, then the stoken of the change.
+    // Columns of an item, null in a chunk's row: where it changed and its revision; at the end the stoken of the change.
     static let (position, revision, stoken) = (4, 5, 11)
-    // Columns of the mentions; the content only where all of them together are within a bound.
-    static let (chunk, collection, content) = (2, 3, 7)
+    static let itemColumns = Array(0..<stoken)
+    // Columns of a chunk that is named, null in an item's row: by which revision; the content only where all of them together are
+    // within a bound.
+    static let mentioning = stoken + 1
+    static let (mention, chunk, collection, content) = (mentioning + 1, mentioning + 2, mentioning + 3, mentioning + 7)
+    static let mentionColumns = Array(mentioning..<content)
 
-    /// The question that the list answers.
+    /// Which rows are items, in the order of their changes.
+    static func items(_ rows: [any Row]) -> [Int] { ordered(rows, by: position) }
+
+    /// Which rows are chunks that are named, in the order in which they are.
+    static func mentions(_ rows: [any Row]) -> [Int] { ordered(rows, by: mention) }
+
+    private static func ordered(_ rows: [any Row], by column: Int) -> [Int] {
+        let keys = rows.enumerated().compactMap { row, values in values.integerOrNil(column).map { (key: $0, row: row) } }
+        return keys.sorted { ($0.key, $0.row) < ($1.key, $1.row) }.map(\.row)
+    }
+
+    /// The question that the items answer.
     let question: Statement
-    let list: Statement
-    /// With two more parameters: how many are listed, and how many bytes of contents.
-    let mentions: Statement
+    /// With two more parameters than the question: how many chunks are listed, and how many bytes of contents.
+    let statement: Statement
 
     /// - Parameter count: how many parameters the question has.
     init(_ question: Statement, _ source: (String) -> String, parameters count: Int) {
         self.question = question
-        let source = source(Self.number)
-        list = Statement(
+        func nulls(_ count: Int) -> String { Array(repeating: "NULL", count: count).joined(separator: ", ") }
+        let mentions = Snapshot.mentions(
+            of: "= ANY(ARRAY(SELECT listed.revision FROM listed))", after: "0", limit: "$\(count + 1)",
+            and: ", CASE WHEN sum(length(stored.content)) OVER () <= $\(count + 2) THEN stored.content END")
+        let names = (0..<Self.position).map { "c\($0)" } + ["position", "revision"] + (Self.revision + 1...Self.stoken).map { "c\($0)" }
+        statement = Statement(
             """
-            SELECT \(Snapshot.itemColumns),
-                   (SELECT named.uid FROM django_etebase_stoken named WHERE named.id = changed.stoken)
-            \(source)
+            WITH   listed (\(names.joined(separator: ", "))) AS MATERIALIZED
+                   (SELECT \(Snapshot.itemColumns),
+                           (SELECT named.uid FROM django_etebase_stoken named WHERE named.id = changed.stoken)
+                   \(source(Self.number)))
+            SELECT listed.*, \(nulls(Self.content - Self.stoken)) FROM listed
+            UNION  ALL
+            SELECT \(nulls(Self.mentioning)), mentioned.* FROM (\(mentions)) AS mentioned
             """)
-        mentions = Statement(
-            Snapshot.mentions(
-                of: "= ANY(ARRAY(SELECT revision.id \(source)))", after: "0", limit: "$\(count + 1)",
-                and: ", CASE WHEN sum(length(stored.content)) OVER () <= $\(count + 2) THEN stored.content END"))
     }
 }
