@@ -55,6 +55,8 @@ package struct APISettings: Sendable {
     package var batchLimit = 10_000
     /// Whether the API's own routes are there: not in a process that is a gateway only.
     package var isFrontEnd = true
+    /// How the proxy is told to send the files of chunks; nil where it is not.
+    package var sendfile: Sendfile?
     /// What the metrics are shown for where clients are; nil for not at all.
     package var metricsToken: Hidden<String>?
 

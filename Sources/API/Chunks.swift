@@ -37,6 +37,12 @@ extension API {
             case .bytes(let bytes): .bytes(ByteBuffer(bytes: bytes))
             case .stored(let stored): .stored(stored)
             }
+        if let sendfile = settings.sendfile, case .stored(let stored) = content, let file = try await readModel.file(of: stored),
+            let answer = sendfile.answer(file)
+        {
+            return answer
+        }
+        guard call.method != .head else { throw APIError.methodNotAllowed(allowed: [.get]) }
         return try await answer([part], to: call, type: MediaType.binary)
     }
 }

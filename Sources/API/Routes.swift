@@ -136,8 +136,9 @@ struct Routes: Sendable {
         var methods: [HTTPRequest.Method] = []
         for route in all {
             guard let parameters = route.match(parts) else { continue }
-            // Monitors ask with HEAD; clients of the API never do.
-            let isHead = method == .head && route.method == .get && !route.pattern.hasPrefix("/api/")
+            // Monitors ask with HEAD; clients of the API never do, but of what a proxy sends it is part.
+            let mayBeHead = !route.pattern.hasPrefix("/api/") || route.pattern.hasSuffix("/download/")
+            let isHead = method == .head && route.method == .get && mayBeHead
             if route.method == method || isHead { return .found(route, parameters: parameters) }
             if !methods.contains(route.method) { methods.append(route.method) }
         }

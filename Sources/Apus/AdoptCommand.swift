@@ -85,8 +85,13 @@ struct AdoptCommand: AsyncParsableCommand {
             for fault in survey.faults { print("  \(fault)") }
             throw ExitCode(1)
         }
+        print(Self.settingsModule)
         if owner != .apus { print("\(survey.words) can be adopted. Nothing was changed.") }
     }
+
+    /// What nothing that is read tells of.
+    private static let settingsModule =
+        "Where the EteSync server's settings module has SENDFILE_BACKEND: a module is not read, and APUS_SENDFILE is for that."
 
     private func adopt(_ database: any Database, _ chunks: FileContents, _ environment: Environment) async throws {
         let folder = DataFolder(path: try dataOptions.folder(environment))
@@ -101,6 +106,7 @@ struct AdoptCommand: AsyncParsableCommand {
         }
         let survey = try await database.read { [dialect = database.dialect] in try Survey($0, dialect, chunks: chunks) }
         print("Adopted: \(survey.words), as \(events) events. Look with apus verify, then start apus serve with the same options.")
+        print(Self.settingsModule)
         for words in survey.missingFiles { print("\(words) (is the folder that of --media-root?)") }
     }
 

@@ -28,6 +28,7 @@ struct ServeOptions: ParsableArguments {
     @Option(help: Settings.sealInterval.help) var sealInterval: String?
     @Flag(help: Settings.recordAddresses.help) var recordAddresses = false
     @Flag(help: Settings.trustProxy.help) var trustProxy = false
+    @Option(help: Settings.sendfile.help) var sendfile: String?
     @Option(help: Settings.loginLimit.help) var loginLimit: String?
     @Option(help: Settings.loginLimitName.help) var loginLimitName: String?
     @Option(help: Settings.loginLimitAddress.help) var loginLimitAddress: String?
@@ -66,6 +67,7 @@ struct ServeOptions: ParsableArguments {
             Settings.sealInterval.name: sealInterval,
             Settings.recordAddresses.name: recordAddresses ? "on" : nil,
             Settings.trustProxy.name: trustProxy ? "on" : nil,
+            Settings.sendfile.name: sendfile,
             Settings.loginLimit.name: loginLimit,
             Settings.loginLimitName.name: loginLimitName,
             Settings.loginLimitAddress.name: loginLimitAddress,

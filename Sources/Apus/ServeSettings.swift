@@ -1,5 +1,6 @@
 internal import API
 internal import ArgumentParser
+internal import Database
 internal import Gateway
 internal import Logging
 internal import Redis
@@ -52,6 +53,10 @@ extension Environment {
         settings.addresses = try value(Settings.recordAddresses) ? (isProxyTrusted ? .fromProxy : .ofConnections) : .none
         settings.limits = try limitSettings()
         settings.isProxied = isProxyTrusted
+        settings.sendfile = try optional(Settings.sendfile)
+        guard settings.sendfile == nil || isProxyTrusted else {
+            throw ValidationError("\(Settings.sendfile.name) needs \(Settings.trustProxy.name): without a proxy clients would get no contents")
+        }
         settings.logsClients = try value(Settings.logClients)
         settings.dashboardURL = try optional(Settings.dashboardURL)
         settings.challengeSeconds = try value(Settings.challengeLifetime).components.seconds
@@ -85,6 +90,6 @@ extension Environment {
         DataSettings(
             folder: try value(Settings.data), database: try value(Settings.databaseURL),
             readDatabaseURL: try optional(Settings.readDatabaseURL), chunkFolder: try value(Settings.mediaRoot),
-            secret: try optional(Settings.secret))
+            secret: try optional(Settings.secret), chunkReaders: try optional(Settings.sendfile) == nil ? .owner : .group)
     }
 }

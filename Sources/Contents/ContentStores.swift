@@ -1,5 +1,6 @@
 package import Database
 internal import Domain
+internal import NIOPosix
 
 /// The stores of a server, and which of them takes new contents.
 package struct ContentStores: Sendable {
@@ -46,6 +47,12 @@ package struct ContentStores: Sendable {
     /// - Throws: `DatabaseFault` when it is there and cannot be read.
     package func get(_ content: ContentReference, from start: Int, count: Int) async throws -> [UInt8]? {
         try await store(content.place).get(content, from: start, count: count)
+    }
+
+    /// The file that holds a content, for another program to send it; nil where it lies in none that may be sent.
+    package func sent(_ content: ContentReference) async throws -> SentFile? {
+        guard content.place == .files else { return nil }
+        return try await NIOThreadPool.singleton.runIfActive { files.sent(content.name.path.rawValue) }
     }
 
     // MARK: Where a row's content lies

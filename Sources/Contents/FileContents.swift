@@ -1,4 +1,4 @@
-internal import Database
+package import Database
 package import Domain
 package import EventLog
 internal import Foundation
@@ -10,10 +10,13 @@ package struct FileContents: ContentStore {
     /// How the names of files begin that are not complete yet. No chunk's name has a dot.
     private static let unfinished = ".new-"
 
-    private let folder: String
+    let folder: String
+    private let readers: KeptFiles.Readers
 
-    /// - Parameter folder: of all chunks, the same for all front ends; it is made with its first file.
-    package init(folder: String) { self.folder = folder }
+    /// - Parameters:
+    ///   - folder: of all chunks, the same for all front ends; it is made with its first file.
+    ///   - readers: who may read what is put there.
+    package init(folder: String, readers: KeptFiles.Readers = .owner) { (self.folder, self.readers) = (folder, readers) }
 
     package var place: ContentPlace { .files }
     package var isBeforeAppend: Bool { true }
@@ -162,10 +165,10 @@ package struct FileContents: ContentStore {
             if let isSame = try rely(on: item.path, for: item.content) { return isSame }
             let folder = file.deletingLastPathComponent()
             let unfinished = folder.appending(path: Self.unfinished + Sodium.randomAlphanumerics(16)).name
-            try KeptFiles.makeFolder(folder.name)
+            try KeptFiles.makeFolder(folder.name, for: readers)
             TemporaryFiles.note(unfinished)
             new.append((index, unfinished))
-            guard try KeptFiles.create(unfinished, item.content, syncs: false) else {
+            guard try KeptFiles.create(unfinished, item.content, for: readers, syncs: false) else {
                 throw DatabaseFault(.unavailable, "chunks: a random name is taken")
             }
             return true

@@ -20,6 +20,16 @@ package enum KeptFiles {
         }
     }
 
+    /// Who may read what is made.
+    package enum Readers: Sendable {
+        case owner
+        /// The owner's group too, such as the web server that sends files itself. Whatever the process's mask says.
+        case group
+
+        fileprivate var folderMode: mode_t { self == .owner ? KeptFiles.folderMode : 0o750 }
+        fileprivate var fileMode: mode_t { self == .owner ? KeptFiles.fileMode : 0o640 }
+    }
+
     /// What a folder, and what a file may be read, written and entered by.
     private static let folderMode: mode_t = 0o700
     private static let fileMode: mode_t = 0o600
@@ -28,11 +38,12 @@ package enum KeptFiles {
     /// Makes a folder with those above it, as far as they are missing; their names are on the disk when this returns.
     ///
     /// - Throws: ``Fault`` when it cannot be made.
-    package static func makeFolder(_ path: String) throws(Fault) {
+    package static func makeFolder(_ path: String, for readers: Readers = .owner) throws(Fault) {
         if isFolder(path) { return }
         let above = folder(of: path)
-        if above != path { try makeFolder(above) }
-        guard unsafe mkdir(path, folderMode) == 0 || errno == EEXIST else { throw Fault(path, "cannot be made") }
+        if above != path { try makeFolder(above, for: readers) }
+        guard unsafe mkdir(path, readers.folderMode) == 0 || errno == EEXIST else { throw Fault(path, "cannot be made") }
+        if readers != .owner { try open(path, to: readers) }
         guard isFolder(path) else { throw Fault(path, code: ENOTDIR, "cannot be made") }
         try synchronize(above)
     }
@@ -49,14 +60,17 @@ package enum KeptFiles {
     /// - Parameter syncs: false where the file is synced later, once others are written too.
     /// - Returns: false where there is a file of that name, which is left as it is.
     /// - Throws: ``Fault`` when it cannot be written whole; then it is not there.
-    package static func create(_ path: String, _ content: [UInt8] = [], syncs: Bool = true) throws(Fault) -> Bool {
-        let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, fileMode)
+    package static func create(
+        _ path: String, _ content: [UInt8] = [], for readers: Readers = .owner, syncs: Bool = true
+    ) throws(Fault) -> Bool {
+        let descriptor = unsafe Foundation.open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, fileMode)
         guard descriptor >= 0 else {
             if errno == EEXIST { return false }
             throw Fault(path, "cannot be written")
         }
         do throws(Fault) {
             defer { close(descriptor) }
+            guard readers == .owner || fchmod(descriptor, readers.fileMode) == 0 else { throw Fault(path, "cannot be shared") }
             var rest = content[...]
             while !rest.isEmpty {
                 let count = unsafe rest.withUnsafeBytes { bytes in unsafe Foundation.write(descriptor, bytes.baseAddress, bytes.count) }
@@ -112,7 +126,7 @@ package enum KeptFiles {
     ///
     /// - Throws: ``Fault`` when it is not known to be there.
     package static func synchronize(_ path: String) throws(Fault) {
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        let descriptor = unsafe Foundation.open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw Fault(path, "cannot be synced") }
         defer { close(descriptor) }
         if fsync(descriptor) == 0 { return }
@@ -130,6 +144,16 @@ package enum KeptFiles {
         guard status.st_mode & othersMode != 0 else { return true }
         let isFolder = status.st_mode & S_IFMT == S_IFDIR
         return unsafe chmod(path, status.st_mode & (isFolder ? folderMode : fileMode)) == 0
+    }
+
+    /// Gives readers what they need of a folder, and the folder's group to what is made in it where that is so now.
+    ///
+    /// - Throws: ``Fault`` when it is not there, or is another's.
+    package static func open(_ path: String, to readers: Readers) throws(Fault) {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0 else { throw Fault(path, "cannot be looked at") }
+        guard status.st_mode & readers.folderMode != readers.folderMode else { return }
+        guard unsafe chmod(path, status.st_mode & 0o7000 | readers.folderMode) == 0 else { throw Fault(path, "cannot be shared") }
     }
 
     /// What tells a file from every other, also from one that gets its name later. Nil where there is none.

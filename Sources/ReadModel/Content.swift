@@ -1,4 +1,4 @@
-internal import Contents
+package import Contents
 internal import Database
 package import Domain
 
@@ -220,6 +220,12 @@ extension ReadModel {
             }
         guard let bytes, bytes.count == count else { throw Snapshot.missingContent }
         return bytes
+    }
+
+    /// The file that bytes lie in, all of it; nil where they do not lie in one of their own below the folder of all chunks.
+    package func file(of stored: StoredBytes) async throws -> SentFile? {
+        guard case .content(let content) = stored.source else { return nil }
+        return try await contents.sent(content)
     }
 
     /// The items with all their contents at hand.

@@ -1,3 +1,4 @@
+package import Database
 package import Sodium
 
 /// Where a database is.
@@ -16,15 +17,21 @@ package struct DataSettings: Sendable {
     package var readDatabaseURL: String?
     /// The folder of the files of chunks.
     package var chunkFolder: String
+    /// Who may read those files.
+    package var chunkReaders = KeptFiles.Readers.owner
     /// The secret that was given; nil for the one in the folder.
     package var secret: Hidden<[UInt8]>?
 
-    package init(folder: String, database: DatabasePlace, readDatabaseURL: String?, chunkFolder: String, secret: Hidden<[UInt8]>?) {
+    package init(
+        folder: String, database: DatabasePlace, readDatabaseURL: String?, chunkFolder: String, secret: Hidden<[UInt8]>?,
+        chunkReaders: KeptFiles.Readers = .owner
+    ) {
         self.folder = folder
         self.database = database
         self.readDatabaseURL = readDatabaseURL
         self.chunkFolder = chunkFolder
         self.secret = secret
+        self.chunkReaders = chunkReaders
     }
 
     /// - Throws: ``SettingFault`` for settings that do not go together.

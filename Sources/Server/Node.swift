@@ -73,8 +73,8 @@ package struct Node: Sendable {
         let key = secret.value
         let stokens = StokenSealer(secret: key)
         let projection = DjangoProjection(stokens: stokens)
-        let files = FileContents(folder: settings.chunkFolder)
-        if place == .files { KeptFiles.restrict(settings.chunkFolder) }
+        let files = FileContents(folder: settings.chunkFolder, readers: settings.chunkReaders)
+        if place == .files { try Self.prepare(settings.chunkFolder, for: settings.chunkReaders) }
         switch settings.database {
         case .postgres(let url):
             let database = PostgresDatabase(url: url, as: .requests)
@@ -149,6 +149,18 @@ package struct Node: Sendable {
                 LocalAppender(
                     database: database, project: { try projection.apply($1, $0) }, committed: { bulletin.post(Notice.projected($0)) }))
         }
+    }
+
+    /// Lets those into the folder of all chunks who may read what lies there, and nobody else.
+    private static func prepare(_ folder: String, for readers: KeptFiles.Readers) throws {
+        guard readers == .group else {
+            KeptFiles.restrict(folder)
+            return
+        }
+        do throws(KeptFiles.Fault) {
+            try KeptFiles.makeFolder(folder)
+            try KeptFiles.open(folder, to: readers)
+        } catch { throw SettingFault("\(error)") }
     }
 
     /// Whether there is a database already; changes nothing.

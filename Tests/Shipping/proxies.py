@@ -3,6 +3,8 @@ certificates, and where the proxy keeps its own files are changed.
 
 A client that comes from 127.0.0.2 signs up, logs in, sends the largest body, opens a WebSocket and looks what address was noted
 for it: through a name of its own over HTTP/2, and below a path of another site over HTTP/1.1.
+
+Those that send files themselves are run again before a server that has them do so.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ def nginx(text: str, folder: Path, port: int) -> tuple[str, tuple]:
 
 
 def apache(text: str, folder: Path, port: int) -> tuple[str, tuple]:
-    modules = "mpm_event authz_core ssl socache_shmcb http2 headers proxy proxy_http proxy_wstunnel".split()
+    modules = "mpm_event authz_core ssl socache_shmcb http2 headers proxy proxy_http proxy_wstunnel xsendfile".split()
     loaded = "".join(f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n" for name in modules)
     user = "User www-data\nGroup www-data\n" if os.geteuid() == 0 else ""
     own = f"ServerRoot {folder}\nDefaultRuntimeDir {folder}\nPidFile {folder}/pid\nErrorLog /dev/stderr\nServerName localhost\n"
@@ -70,6 +72,10 @@ PROXIES = {
     "nginx": (nginx, "nginx.conf"), "Apache": (apache, "apache.conf"), "Caddy": (caddy, "Caddyfile"),
     "HAProxy": (haproxy, "haproxy.cfg"), "lighttpd": (lighttpd, "lighttpd.conf"),
 }
+
+
+# Those that send files of chunks themselves, and how they are told.
+SENDING = {"nginx": "x-accel-redirect:/_chunks/", "Apache": "x-sendfile", "lighttpd": "x-sendfile"}
 
 
 @contextlib.contextmanager
@@ -252,6 +258,80 @@ def passes_everything(name: str) -> Any:
     return body
 
 
+class ChunkFolder:
+    """A folder of chunks that the proxies' user may read as one of its group, and a file beside it that nobody is to get. The name has
+    what addresses escape."""
+
+    def __init__(self, scratch: Path, name: str) -> None:
+        self.path, self.outside = scratch / name, scratch / "outside"
+        self.path.mkdir()
+        self.outside.write_bytes(b"nobody's business")
+        if os.geteuid() == 0:
+            shutil.chown(self.path, group="www-data")
+            self.path.chmod(0o2750)
+
+    def files(self) -> list[Path]:
+        return [path for path in self.path.rglob("*") if path.is_file() and not path.is_symlink()]
+
+    def configured(self, text: str) -> str:
+        return text.replace("/srv/apus/chunks", str(self.path))
+
+
+def sends_files(name: str) -> Any:
+    def body(arguments: Any) -> str | None:
+        """Contents come from the proxy to those who may read them, whole and in part, and nothing else does."""
+        scratch = Path(tempfile.mkdtemp(dir=Bench.scratch, prefix="sending."))
+        scratch.chmod(0o755)
+        folder = ChunkFolder(scratch, "Größe 100%, #1" if name == "nginx" else "Größe, #1")
+        with Server(arguments.apus, "--signup", "open", "--trust-proxy", "--chunks", "files", "--media-root", str(folder.path),
+                    "--sendfile", SENDING[name]) as server, proxy(name, Bench.authority, server, folder.configured) as port:
+            for host, path in ((OWN_NAME, ""), (OTHER_SITE, PATH)):
+                guest = Guest(Front(port, host, Bench.authority), uid(name, host, "reader")[:12], path)
+                expected(guest.sign_up(), 200)
+                expected(guest.log_in(), 200)
+                collection, chunk = uid(name, host, "files"), uid(name, host, "a chunk")
+                expected(guest.create_collection(collection), 201)
+                content = os.urandom(3_000_000)
+                at = f"/api/v1/collection/{collection}/item/any/chunk/{chunk}"
+                expected(guest.call("PUT", f"{at}/", body=content), 201)
+                # The server itself sends nothing but where it lies.
+                asked = server.get(f"{at}/download/", [("Authorization", f"Token {guest.token}")])
+                equal((asked.status, asked.body), (200, b""), "what the server says to the proxy")
+                answer = expected(guest.get(f"{at}/download/"), 200)
+                true(answer.body == content, "the content comes from the proxy")
+                equal(answer.media_type, "application/octet-stream", "the media type")
+                true(not [known for known, _ in answer.headers if known in ("x-accel-redirect", "x-sendfile")], "no path goes out")
+                origin = guest.call("GET", f"{at}/download/", headers=[("Origin", "https://app.example.com")])
+                equal((origin.header("access-control-allow-origin"), origin.header("access-control-allow-credentials")),
+                      ("https://app.example.com", "true"), "what pages of others may read")
+                true(origin.body == content, "the content for a page")
+                part = expected(guest.call("GET", f"{at}/download/", headers=[("Range", "bytes=1000000-1000099")]), 206)
+                true(part.body == content[1_000_000:1_000_100], "a part of the content")
+                head = expected(guest.call("HEAD", f"{at}/download/"), 200)
+                equal((head.body, head.header("content-length")), (b"", "3000000"), "what HEAD is answered")
+                # Who may not read it gets nothing of it, and nobody gets at the folder by its address.
+                stranger = Guest(guest.server, uid(name, host, "stranger")[:12], path)
+                expected(stranger.sign_up(), 200)
+                expected(stranger.log_in(), 200)
+                expected(stranger.get(f"{at}/download/"), 404, "does_not_exist")
+                expected(Guest(guest.server, "nobody", path).get(f"{at}/download/"), 403)
+                lying = next(file for file in folder.files() if file.read_bytes() == content).relative_to(folder.path)
+                for address in (f"/_chunks/{lying}", f"{path}/_chunks/{lying}", f"/_chunks/../{folder.outside.name}"):
+                    answer = Guest.call(Guest(guest.server, "nobody", ""), "GET", address)
+                    true(answer.status in (400, 403, 404) and content not in answer.body, f"{address}: {answer.status}")
+                guest.close()
+                stranger.close()
+            # A link that leads out of the folder is never the proxy's business.
+            file = next(file for file in folder.files() if file.read_bytes() == content)
+            file.unlink()
+            file.symlink_to(folder.outside)
+            asked = server.get(f"{at}/download/", [("Authorization", f"Token {guest.token}")])
+            equal([known for known, _ in asked.headers if known in ("x-accel-redirect", "x-sendfile")], [], "what the proxy is told")
+        return None
+
+    return body
+
+
 def tests(arguments: Any) -> Iterator[tuple[str, Any]]:
     with contextlib.ExitStack() as stack:
         Bench.scratch = Path(tempfile.mkdtemp(prefix="apus-proxies."))
@@ -267,6 +347,8 @@ def tests(arguments: Any) -> Iterator[tuple[str, Any]]:
                 print(f"left out: {name}, which is not on this machine", flush=True)
                 continue
             yield f"{name} lets everything through: its own name over HTTP/2, and below a path", passes_everything(name)
+            if name in SENDING:
+                yield f"{name} sends the files of chunks, to those who may read them", sends_files(name)
 
 
 @test("the table of the tested proxies names each configuration, and each has both kinds of address")

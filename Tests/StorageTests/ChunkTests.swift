@@ -332,4 +332,21 @@ import Testing
             }
         }
     }
+
+    @Test("are another program's to send only where they lie in the folder", arguments: Engine.all)
+    func sent(engine: Engine) async throws {
+        try await node(engine) { node, file in
+            _ = try await given(node)
+            let sent = try #require(node.chunks.files.sent(path))
+            #expect(sent.relativePath == path && sent.path == file(path).path(percentEncoded: false))
+            try Data(content).write(to: file("../secret"))
+            for path in ["../secret", "user_1/../../secret", "/etc/hostname", "", "user_1", "user_1/notes/ab/none"] {
+                #expect(node.chunks.files.sent(path)?.path == nil, "\(path)")
+            }
+            try FileManager.default.createSymbolicLink(at: file("linked"), withDestinationURL: file("../secret"))
+            try FileManager.default.createSymbolicLink(at: file("within"), withDestinationURL: file(path))
+            #expect(node.chunks.files.sent("linked")?.path == nil)
+            #expect(node.chunks.files.sent("within")?.path != nil)
+        }
+    }
 }

@@ -15,7 +15,10 @@ enum Settings {
     static let parts: [(heading: String, settings: [SettingFacts])] = [
         (
             "Where clients reach it",
-            [listen.facts, publicURL.facts, allowedHosts.facts, dashboardURL.facts, trustProxy.facts, opsListen.facts, metricsToken.facts]
+            [
+                listen.facts, publicURL.facts, allowedHosts.facts, dashboardURL.facts, trustProxy.facts, sendfile.facts, opsListen.facts,
+                metricsToken.facts,
+            ]
         ),
         (
             "Where everything is kept",
@@ -88,6 +91,17 @@ extension Settings {
         A proxy stands before the server, and its X-Forwarded-For tells the clients' addresses: without one, clients could write \
         there what they like.
         """, SettingText.flag)
+
+    static let sendfile = Setting(
+        "APUS_SENDFILE", flag: "--sendfile", default: .none("none"), example: "x-accel-redirect:/_chunks/",
+        """
+        Has the proxy send the files of chunks: x-accel-redirect: and nginx's location of the chunk folder, or x-sendfile for Apache \
+        and lighttpd. The folder's group may read them then.
+        """
+    ) { text, name in
+        guard let sendfile = Sendfile(text) else { throw ValidationError("\(name) is x-accel-redirect:/PREFIX/ or x-sendfile, not \(text)") }
+        return sendfile
+    }
 
     static let opsListen = Setting(
         "APUS_OPS_LISTEN", flag: "--ops-listen", default: .none("none"), example: "127.0.0.1:3736",
