@@ -13,6 +13,7 @@ let strict: [SwiftSetting] = [
 ]
 
 extension Target.Dependency {
+    static let asyncHTTPClient: Self = .product(name: "AsyncHTTPClient", package: "async-http-client")
     static let argumentParser: Self = .product(name: "ArgumentParser", package: "swift-argument-parser")
     static let coreMetrics: Self = .product(name: "CoreMetrics", package: "swift-metrics")
     static let grdb: Self = .product(name: "GRDB", package: "GRDB.swift")
@@ -44,6 +45,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
         .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
+        .package(url: "https://github.com/swift-server/async-http-client", exact: "1.37.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
     ],
@@ -71,7 +73,8 @@ let package = Package(
         .target(
             name: "EventLog", dependencies: ["Telemetry", "Sodium", "MessagePack", "Domain", "Database", .nioCore, .serviceLifecycle],
             swiftSettings: strict),
-        .target(name: "Contents", dependencies: ["Sodium", "Domain", "Database", "EventLog", .nioPosix], swiftSettings: strict),
+        .target(name: "S3", dependencies: ["Sodium", .asyncHTTPClient, .nioCore, .nioHTTP1, .nioPosix, .nioSSL], swiftSettings: strict),
+        .target(name: "Contents", dependencies: ["Sodium", "Domain", "Database", "EventLog", "S3", .nioPosix], swiftSettings: strict),
         .target(
             name: "Projections",
             dependencies: ["Telemetry", "Sodium", "Domain", "Database", "EventLog", "Contents", .logging, .serviceLifecycle],
@@ -108,7 +111,7 @@ let package = Package(
         .target(
             name: "Server",
             dependencies: [
-                "Telemetry", "Sodium", "Domain", "Database", "Schemas", "EventLog", "Contents", "Projections", "Replay", "Backup",
+                "Telemetry", "Sodium", "Domain", "Database", "Schemas", "EventLog", "S3", "Contents", "Projections", "Replay", "Backup",
                 "ReadModel",
                 "Redis", "Bulletin", "Gateway", "API", .coreMetrics, .hummingbird, .logging, .nioCore, .nioPosix, .serviceLifecycle,
                 .unixSignals,
@@ -122,8 +125,9 @@ let package = Package(
         .executableTarget(
             name: "Apus",
             dependencies: [
-                "Sodium", "Domain", "Database", "Schemas", "EventLog", "Contents", "Projections", "Replay", "Moving", "Backup", "ReadModel",
-                "Redis", "Gateway", "API", "Server", "Doctor", "CBuild", "CICU", .argumentParser, .logging, .nioCore, .nioPosix,
+                "Sodium", "Domain", "Database", "Schemas", "EventLog", "S3", "Contents", "Projections", "Replay", "Moving", "Backup",
+                "ReadModel", "Redis", "Gateway", "API", "Server", "Doctor", "CBuild", "CICU", .argumentParser, .logging, .nioCore,
+                .nioPosix,
             ], swiftSettings: strict),
         .target(name: "TestSupport", dependencies: ["Domain"], path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(name: "TelemetryTests", dependencies: ["Telemetry", .coreMetrics], swiftSettings: strict),
@@ -135,6 +139,7 @@ let package = Package(
             ], swiftSettings: strict),
         .testTarget(name: "DomainTests", dependencies: ["Domain", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "EventLogTests", dependencies: ["Sodium", "Domain", "EventLog", "TestSupport"], swiftSettings: strict),
+        .testTarget(name: "S3Tests", dependencies: ["Sodium", "S3"], swiftSettings: strict),
         .testTarget(name: "RedisTests", dependencies: ["Redis", .logging, .nioCore, .nioPosix], swiftSettings: strict),
         .testTarget(name: "BulletinTests", dependencies: ["Domain", "Redis", "Bulletin", .logging], swiftSettings: strict),
         .testTarget(
@@ -151,7 +156,8 @@ let package = Package(
         .testTarget(
             name: "StorageTests",
             dependencies: [
-                "Domain", "Telemetry", "Database", "Schemas", "EventLog", "Contents", "Projections", "Replay", "Moving", "ReadModel",
+                "Sodium", "Domain", "Telemetry", "Database", "Schemas", "EventLog", "S3", "Contents", "Projections", "Replay", "Moving",
+                "ReadModel",
                 "TestSupport",
                 .logging,
             ],
