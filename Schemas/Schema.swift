@@ -48,6 +48,9 @@ package enum Schema {
             version: 7, summary: "tables for links with which people sign up",
             sqlite: [PackageResources.apus_signup_link_sqlite_sql, PackageResources.apus_signup_use_sqlite_sql].map(text),
             postgres: [PackageResources.apus_signup_link_postgres_sql, PackageResources.apus_signup_use_postgres_sql].map(text)),
+        Upgrade(
+            version: 8, summary: "columns for contents in an S3 store", sqlite: [text(PackageResources.version8_sqlite_sql)],
+            postgres: [text(PackageResources.version8_postgres_sql)]),
     ]
 
     private static let sessionsByUser = "CREATE INDEX apus_session_user ON apus_session (user_id)"

@@ -80,10 +80,8 @@ struct Outflow: Sendable {
             pieces.bytes += stored.count
         case .stored(let stored):
             try await flush(&pieces, &writer)
-            for start in stride(from: 0, to: stored.count, by: Self.pieceBytes) {
-                let slice = try await readModel.read(stored, from: start, count: min(Self.pieceBytes, stored.count - start))
-                try await send(ByteBuffer(bytes: slice), &writer)
-            }
+            var reading = readModel.reading(stored, pieceBytes: Self.pieceBytes)
+            while let piece = try await reading.next() { try await send(ByteBuffer(bytes: piece), &writer) }
         case .mentions(let revision, let prefetch): try await send(mentionsOf: revision, prefetch, &pieces, &writer)
         }
         if pieces.bytes >= Self.pieceBytes { try await flush(&pieces, &writer) }

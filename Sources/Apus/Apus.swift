@@ -21,7 +21,7 @@ struct Apus: AsyncParsableCommand {
             Serve.self, StatusCommand.self, DoctorCommand.self, ConfigCommand.self, UserCommand.self, AuditCommand.self,
             UndeleteCommand.self, LogCommand.self,
             Verify.self,
-            RebuildCommand.self, BackupCommand.self, RestoreCommand.self, CollectGarbage.self, AdoptCommand.self,
+            RebuildCommand.self, BackupCommand.self, RestoreCommand.self, CollectGarbage.self, ChunksCommand.self, AdoptCommand.self,
             HandBackCommand.self, SecretCommand.self, UpgradeCommand.self, ReadyCommand.self,
         ])
 }

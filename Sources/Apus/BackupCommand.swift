@@ -36,6 +36,7 @@ struct BackupCommand: AsyncParsableCommand {
         }
         try node.close()
         print("\(file) has everything up to position \(report.head.position.rawValue), and \(report.files) files of chunks.")
+        if report.objects > 0 { print("It has \(report.objects) contents of an S3 store, which a restore puts into the database.") }
         if report.missing > 0 { print("\(report.missing) contents of chunks were not where they should be: apus verify names them.") }
         if report.changed > 0 { print("\(report.changed) contents of chunks are not what was stored: apus verify names them.") }
         guard report.missing == 0, report.changed == 0 else { throw ExitCode(1) }

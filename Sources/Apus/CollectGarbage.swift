@@ -33,7 +33,7 @@ struct CollectGarbage: AsyncParsableCommand {
     @Option(help: "For how long a revision is kept after another has taken its place: 12h, 30d. (default for ever)")
     var keepFor: String?
 
-    @Option(help: "How long files must have lain untouched: 90s, 12h, 30d.")
+    @Option(help: "How long files and objects must have lain untouched: 90s, 12h, 30d.")
     var olderThan = "1d"
 
     @OptionGroup var dataOptions: DataOptions
@@ -42,6 +42,7 @@ struct CollectGarbage: AsyncParsableCommand {
         guard let age = try Lifetime.parse(olderThan) else { throw ValidationError("--older-than is a span of time such as 1d") }
         let policy = try policy()
         let node = try await Node(dataOptions, dataOptions.environment(), logger: .ofCommand)
+        try await withMistakesTold { try await node.requireKnownStores() }
         let verification = try await withScratch { scratch in
             try await Verification(
                 database: node.database, scratch: scratch, stokens: node.readModel.stokens, chunks: node.chunks
@@ -61,11 +62,15 @@ struct CollectGarbage: AsyncParsableCommand {
         let waste = Waste(database: node.database, chunks: node.chunks) { position in
             try await node.readModel.snapshot { try $0.require(position) }
         }
-        let report = try await node.committing { try await waste.run(before: Self.time(before: age), removes: !dryRun) }
+        let report = try await node.committing {
+            try await waste.run(before: Self.time(before: age), removes: !dryRun, holding: min(age, ObjectContents.namingTime))
+        }
         try node.close()
         for row in report.rows { print("row\t\(row.visible)") }
         for file in report.files { print("file\t\(file.visible)") }
-        let found = "\(report.rows.count) contents in the database and \(report.files.count) files, \(report.bytes) bytes"
+        for object in report.objects { print("object\t\(object)") }
+        let objects = node.chunks.objects == nil ? "" : " and \(report.objects.count) objects"
+        let found = "\(report.rows.count) contents in the database and \(report.files.count) files\(objects), \(report.bytes) bytes"
         print(dryRun ? "\(found), would be removed." : "\(found), were removed.")
     }
 

@@ -86,7 +86,7 @@ struct DoctorCommand: AsyncParsableCommand {
         Patient(
             try environment.dataSettings(), address: try environment.value(Settings.listen),
             redis: try environment.optional(Settings.redisURL),
-            keepsFiles: try environment.value(Settings.chunks) == .files, version: Apus.version)
+            keepsFiles: try environment.value(Settings.chunks).place == .files, version: Apus.version)
     }
 
     /// Each as soon as it is known: some take a minute.

@@ -45,6 +45,7 @@ struct EraseCommand: AsyncParsableCommand {
                 "an erasure cannot be undone and there is no terminal to ask on: give --yes, or --dry-run to see what would go")
         }
         let node = try await Node(dataOptions, environment, redis: environment.redis(logger: .ofCommand), logger: .ofCommand)
+        try await withMistakesTold { try await node.requireKnownStores() }
         let outcome = try await node.committing {
             let (found, going) = try await node.readModel.snapshot { snapshot in
                 let (state, files) = try snapshot.erasure(named: CanonicalName(name))
@@ -103,7 +104,8 @@ struct EraseCommand: AsyncParsableCommand {
         let waste = Waste(database: node.database, chunks: node.chunks) { position in
             try await node.readModel.snapshot { try $0.require(position) }
         }
-        return try await waste.finishErasures().files.count
+        let report = try await waste.finishErasures()
+        return report.files.count + report.objects.count
     }
 
     /// Removes the files of what was erased, but for those that rows of others name too: such rows are adopted ones.

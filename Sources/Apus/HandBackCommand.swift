@@ -35,7 +35,7 @@ struct HandBackCommand: AsyncParsableCommand {
         let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
         let dialect = node.database.dialect
         let report = try await HandBack(
-            database: node.database, projection: DjangoProjection(stokens: node.readModel.stokens), chunks: node.chunks.files
+            database: node.database, projection: DjangoProjection(stokens: node.readModel.stokens), chunks: node.chunks
         ).run(toleratesMissingFiles: withoutMissingFiles) { try Schema.handBack($0, dialect) }
         try node.close()
         print("\(report.files) contents of chunks were written into files.")

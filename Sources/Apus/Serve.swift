@@ -20,7 +20,8 @@ struct Serve: AsyncParsableCommand {
             try settings.address.prepare()
             try settings.opsAddress?.prepare()
             let node = try await Node(
-                dataOptions, environment, makesDatabase: true, chunks: environment.value(Settings.chunks), redis: redis, logger: logger)
+                dataOptions, environment, makesDatabase: true, chunks: environment.value(Settings.chunks).place, redis: redis,
+                logger: logger)
             let serving = try await Serving(node, settings, logger: logger)
             if try await serving.wantsFirstAccount { try welcome(environment, logger) }
             try await serving.run()

@@ -5,6 +5,7 @@ struct ServeOptions: ParsableArguments {
     @Option(help: Settings.roles.help) var roles: String?
     @Option(help: Settings.redisURL.help) var redisURL: String?
     @Option(help: Settings.chunks.help) var chunks: String?
+    @Option(help: Settings.chunksAlso.help) var chunksAlso: String?
     @Option(help: Settings.listen.help) var listen: String?
     @Option(help: Settings.opsListen.help) var opsListen: String?
     @Option(help: Settings.signup.help) var signup: String?
@@ -44,6 +45,7 @@ struct ServeOptions: ParsableArguments {
             Settings.roles.name: roles,
             Settings.redisURL.name: redisURL,
             Settings.chunks.name: chunks,
+            Settings.chunksAlso.name: chunksAlso,
             Settings.listen.name: listen,
             Settings.opsListen.name: opsListen,
             Settings.signup.name: signup,

@@ -55,7 +55,8 @@ extension Environment {
         settings.isProxied = isProxyTrusted
         settings.sendfile = try optional(Settings.sendfile)
         guard settings.sendfile == nil || isProxyTrusted else {
-            throw ValidationError("\(Settings.sendfile.name) needs \(Settings.trustProxy.name): without a proxy clients would get no contents")
+            throw ValidationError(
+                "\(Settings.sendfile.name) needs \(Settings.trustProxy.name): without a proxy clients would get no contents")
         }
         settings.logsClients = try value(Settings.logClients)
         settings.dashboardURL = try optional(Settings.dashboardURL)
@@ -90,6 +91,7 @@ extension Environment {
         DataSettings(
             folder: try value(Settings.data), database: try value(Settings.databaseURL),
             readDatabaseURL: try optional(Settings.readDatabaseURL), chunkFolder: try value(Settings.mediaRoot),
-            secret: try optional(Settings.secret), chunkReaders: try optional(Settings.sendfile) == nil ? .owner : .group)
+            secret: try optional(Settings.secret), chunkReaders: try optional(Settings.sendfile) == nil ? .owner : .group,
+            objects: try objectSettings())
     }
 }

@@ -1,7 +1,7 @@
 /// Backups: everything that a server keeps, as of one position, in one file.
 ///
 /// Pattern: the file is an SQLite database with the tables that Apus has on SQLite, whatever engine it was taken from, and
-/// three tables beside them: what the backup is, with the server's secret; how many rows each table has, and a hash over
+/// three tables beside them, in which contents lie too that lay in an S3 store: what the backup is, with the server's secret; how many rows each table has, and a hash over
 /// them; and the contents of chunks that lay in files. So it needs no program but SQLite to be looked into, is taken from one
 /// engine and restored on the other, and can be tried before anything is made of it.
 ///
@@ -28,6 +28,8 @@ package struct Backup: Sendable {
         package var head: LogHead
         /// How many contents of chunks lay in files.
         package var files = 0
+        /// How many lay in an S3 store.
+        package var objects = 0
         /// How many of those that should have were not there: `apus verify` names them.
         package var missing = 0
         /// How many of those that were there are not what the log says: `apus verify` names them too.
@@ -125,7 +127,7 @@ package struct Backup: Sendable {
                 reference: try chunks.reference(row, from: 0))
         }
         var seen: Set<ExactText> = []
-        return wanted.filter { seen.insert(ExactText($0.path)).inserted }
+        return wanted.filter { $0.reference?.digest != nil || seen.insert(ExactText($0.path)).inserted }
     }
 
     /// Fetches contents that lie elsewhere, one after the other, and adds them to the copy.
@@ -140,6 +142,12 @@ package struct Backup: Sendable {
             }
             if let digest = digests[content.chunk], StoredChunk(uid: content.chunk.uid, content: found).digest != digest {
                 report.changed += 1
+            }
+            if let digest = reference.digest {
+                // Whoever restores it has no such store, or another.
+                report.objects += 1
+                try await copy.write { try TableContents.take(found, of: reference, digest, $0) }
+                continue
             }
             report.files += 1
             rows.append([.text(content.path), .blob(found), .blob(Sodium.blake2b(found))])
@@ -216,7 +224,7 @@ package struct Backup: Sendable {
         FROM   django_etebase_collectionitemchunk chunk
         JOIN   django_etebase_collection collection ON collection.id = chunk.collection_id
         \(ContentStores.join())
-        WHERE  stored.uid IS NULL
+        WHERE  stored.uid IS NULL OR stored.digest IS NOT NULL
         """)
 
     private static let insertFiles = SetStatement(

@@ -1,8 +1,8 @@
-/// Where encrypted contents lie: in a table beside the log, or in files.
+/// Where encrypted contents lie: in a table beside the log, in files, or in an S3 store.
 ///
 /// Pattern: a port, ``ContentStore``, with a file for each store behind it. New contents go into one of them; contents may lie in
-/// several at the same time, and what a row names is found where it lies: what has a row in the table is read from there, everything
-/// else from its file. Snapshots of the read model give ``ContentReference``s; bytes are fetched afterwards, but those of the table,
+/// several at the same time, and what a row names is found where it lies: what has a row in the table is read from there, or from the S3
+/// store where the row says so, everything else from its file. Snapshots of the read model give ``ContentReference``s; bytes are fetched afterwards, but those of the table,
 /// which cost nothing more in the snapshot itself. Contents never change.
 ///
 /// Invariants: a content that an event names is durable before the event is appended, or with it. A file is never
@@ -13,11 +13,13 @@
 /// Concurrency: files are written and read on threads of their own. How long one is, is looked up in the snapshot that names it.
 package import Domain
 package import EventLog
+package import Sodium
 
-/// Which store a content lies in. The raw value is what the setting calls it.
+/// Which store a content lies in. The raw value is what the setting calls it, but for an S3 store, which it names by its address.
 package enum ContentPlace: String, CaseIterable, Sendable {
     case database
     case files
+    case objects = "s3"
 }
 
 /// What tells a content from every other, in all stores.
@@ -37,8 +39,12 @@ package struct ContentReference: Hashable, Sendable {
     package let place: ContentPlace
     package let name: ContentName
     package let count: Int
+    /// SHA-256 of a content in an S3 store, by which it is found there.
+    package let digest: [UInt8]?
 
-    package init(_ name: ContentName, in place: ContentPlace, count: Int) { (self.name, self.place, self.count) = (name, place, count) }
+    package init(_ name: ContentName, in place: ContentPlace, count: Int, digest: [UInt8]? = nil) {
+        (self.place, self.name, self.count, self.digest) = (place, name, count, digest)
+    }
 }
 
 /// What a store holds, as it knows it, whether or not a row names it.
@@ -46,6 +52,7 @@ package struct HeldContent: Hashable, Sendable {
     package enum Key: Hashable, Sendable {
         case chunk(ChunkUID, of: CollectionUID)
         case path(ExactText)
+        case object(ObjectName)
     }
 
     package let key: Key
@@ -73,10 +80,12 @@ package protocol ContentStore: Sendable {
     /// - Throws: `DatabaseFault` when one is there and cannot be read.
     func get(_ contents: [ContentReference]) async throws -> [ContentReference: [UInt8]]
 
-    /// A part of a content, shorter than `count` where the content ends; nil where there is none.
+    /// A piece of a content that is read from its beginning to its end, shorter than `range` where the content is; nil where there
+    /// is none.
     ///
-    /// - Throws: `DatabaseFault` when it is there and cannot be read.
-    func get(_ content: ContentReference, from start: Int, count: Int) async throws -> [UInt8]?
+    /// - Parameter hash: over the pieces before; a store that others have compares it at the end.
+    /// - Throws: `DatabaseFault` when it is there and cannot be read, or is not what was stored.
+    func piece(_ range: Range<Int>, of content: ContentReference, _ hash: inout SHA256) async throws -> [UInt8]?
 
     /// What the store holds, some at a time.
     ///
@@ -92,6 +101,13 @@ package protocol ContentStore: Sendable {
     /// - Returns: whether it was removed.
     /// - Throws: `DatabaseFault` when it could not be.
     func remove(_ content: HeldContent, before time: Timestamp) async throws -> Bool
+
+    /// Ends the removal of contents: where a store keeps others from naming what it removes, until now.
+    func conclude(_ removed: [HeldContent]) async throws
+}
+
+extension ContentStore {
+    package func conclude(_ removed: [HeldContent]) async throws {}
 }
 
 /// How many contents are listed at a time.

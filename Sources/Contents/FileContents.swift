@@ -3,7 +3,7 @@ package import Domain
 package import EventLog
 internal import Foundation
 internal import NIOPosix
-internal import Sodium
+package import Sodium
 
 /// Contents in files, each where the original server would put it. They are written before the events that name them.
 package struct FileContents: ContentStore {
@@ -44,8 +44,10 @@ package struct FileContents: ContentStore {
         }
     }
 
-    package func get(_ content: ContentReference, from start: Int, count: Int) async throws -> [UInt8]? {
-        try await NIOThreadPool.singleton.runIfActive { try read(content.name.path.rawValue, from: start, count: count) }
+    package func piece(_ range: Range<Int>, of content: ContentReference, _ hash: inout SHA256) async throws -> [UInt8]? {
+        try await NIOThreadPool.singleton.runIfActive {
+            try read(content.name.path.rawValue, from: range.lowerBound, count: range.count)
+        }
     }
 
     /// Those that have a chunk's name, and those that a writer has left unfinished.
@@ -90,6 +92,14 @@ package struct FileContents: ContentStore {
         guard let path = ChunkPath(row: row), try write([(path, content)]) == [true] else {
             throw DatabaseFault(.corrupt, "chunks: a content does not belong where its row says")
         }
+    }
+
+    /// Writes a content at the path that its row has, durably.
+    ///
+    /// - Returns: false where that is no place for it, or another content lies there.
+    func put(_ content: [UInt8], at row: String) throws -> Bool {
+        guard let path = ChunkPath(row: row) else { return false }
+        return try write([(path, content)]) == [true]
     }
 
     /// Those of some paths at which other contents lie than these.

@@ -7,6 +7,9 @@ package import EventLog
 package struct PlacedContents: Sendable {
     /// What stores those that do not.
     private let missing: [ChunkUID: Write]
+    /// Puts them again.
+    private let again: (@Sendable () async throws -> Void)?
+    private let began = ContinuousClock.now
 
     /// Puts what the decision would store, where that comes before the append; a refused one leaves nothing.
     ///
@@ -18,7 +21,7 @@ package struct PlacedContents: Sendable {
     ) async throws {
         // Files lie with their owner's; what is nobody's goes into the table.
         guard let owner = state.owner ?? author else {
-            missing = TableContents.writes(contents, of: state.uid)
+            (missing, again) = (TableContents.writes(contents, of: state.uid), nil)
             return
         }
         let store = stores.new
@@ -27,7 +30,20 @@ package struct PlacedContents: Sendable {
             let stored = Set(try decision.decide(state).flatMap(\.event.storedChunks).map(\.uid))
             wanted = contents.filter { stored.contains($0.key) }
         }
-        missing = try await store.put(wanted, of: state.uid, ownedBy: owner)
+        let collection = state.uid
+        if stores.place == .objects, !wanted.isEmpty {
+            again = { [wanted] in _ = try await store.put(wanted, of: collection, ownedBy: owner) }
+        } else {
+            again = nil
+        }
+        missing = try await store.put(wanted, of: collection, ownedBy: owner)
+    }
+
+    /// Sees to it that what is named now is there: what has waited long to be named may have been taken for waste meanwhile.
+    ///
+    /// - Throws: `DatabaseFault` when that is not sure.
+    package func settle() async throws {
+        if let again, ContinuousClock.now - began > ObjectContents.namingTime / 2 { try await again() }
     }
 
     /// What belongs into the transaction of these events.

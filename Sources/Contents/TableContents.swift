@@ -1,7 +1,7 @@
 package import Database
 package import Domain
 package import EventLog
-internal import Sodium
+package import Sodium
 
 /// Contents in a table of the log's database, or of another read model's. They are written with the events that name them.
 package struct TableContents: ContentStore {
@@ -45,10 +45,10 @@ package struct TableContents: ContentStore {
         return found
     }
 
-    package func get(_ content: ContentReference, from start: Int, count: Int) async throws -> [UInt8]? {
+    package func piece(_ range: Range<Int>, of content: ContentReference, _ hash: inout SHA256) async throws -> [UInt8]? {
         let values: [Value] = [
-            .text(content.name.collection.rawValue), .text(content.name.chunk.rawValue), .integer(Int64(start + 1)),
-            .integer(Int64(count)),
+            .text(content.name.collection.rawValue), .text(content.name.chunk.rawValue), .integer(Int64(range.lowerBound + 1)),
+            .integer(Int64(range.count)),
         ]
         return try await database.read { try $0.first(Self.selectSlice, values) { $0.blob(0) } }
     }
@@ -76,6 +76,17 @@ package struct TableContents: ContentStore {
         return try await database.write { connection in
             try connection.execute(Self.delete, [.text(collection.rawValue), .texts([chunk.rawValue])]) > 0
         }
+    }
+
+    /// Where contents lie, as their rows say now.
+    func places(
+        of names: [ContentName], _ reference: @escaping @Sendable (any Row) throws -> ContentReference?
+    ) async throws -> [ContentName: ContentReference] {
+        let wanted: [Value] = [.texts(names.map(\.collection.rawValue)), .texts(names.map(\.chunk.rawValue))]
+        let found = try await database.read { connection in
+            try connection.query(ContentStores.selectPlaces, wanted) { try reference($0) }.compactMap { $0 }
+        }
+        return Dictionary(found.map { ($0.name, $0) }) { first, _ in first }
     }
 
     // MARK: What is done in transactions of others
@@ -107,7 +118,10 @@ package struct TableContents: ContentStore {
         guard !pairs.isEmpty else { return Copies() }
         var copies = Copies()
         copies.rows = try connection.query(selectContents, [.texts(pairs.map(\.0)), .texts(pairs.map(\.1))]) { row in
-            [.text(row.text(0)), .text(row.text(1)), .blob(row.blob(2))]
+            [
+                .text(row.text(0)), .text(row.text(1)), .blob(row.blob(2)), .blob(orNull: row.blobOrNil(3)),
+                .integer(orNull: row.integerOrNil(4)),
+            ]
         }
         return copies
     }
@@ -116,6 +130,107 @@ package struct TableContents: ContentStore {
     package static func write(_ copies: Copies, _ connection: any Connection) throws {
         try connection.enqueue(replace, rows: copies.rows)
     }
+
+    // MARK: Contents in an S3 store
+
+    /// What names an object, in the transaction of the events that name the chunk.
+    static func write(naming digest: [UInt8], ofBytes count: Int, for chunk: ChunkUID, of collection: CollectionUID) -> Write {
+        Write(
+            insertNaming, [.text(collection.rawValue), .text(chunk.rawValue), .blob([]), .blob(digest), .integer(Int64(count))])
+    }
+
+    /// Keeps others from naming an object that is about to be removed, unless it is named.
+    ///
+    /// - Returns: false where it is named.
+    static func mark(_ name: ObjectName, _ connection: any Connection) throws -> Bool {
+        let (collection, chunk) = (Value.text(name.collection.rawValue), Value.text(name.chunk.rawValue))
+        // A chunk that is named already is never stored again, so what lies elsewhere needs no mark.
+        try connection.execute(insertMark, [collection, chunk, .blob(name.digest), .blob([])])
+        let named = try connection.first(selectNaming, [collection, chunk]) { (digest: $0.blobOrNil(0), bytes: $0.integerOrNil(1)) }
+        guard let named, named.digest == name.digest else { return true }
+        return (named.bytes ?? 0) < 0
+    }
+
+    static func unmark(_ name: ObjectName, _ connection: any Connection) throws {
+        try connection.execute(deleteMark, [.text(name.collection.rawValue), .text(name.chunk.rawValue), .blob(name.digest)])
+    }
+
+    /// Those of some objects that no row names.
+    package static func unnamed(_ names: [ObjectName], _ connection: any Connection) throws -> Set<ObjectName> {
+        let wanted: [Value] = [.texts(names.map(\.collection.rawValue)), .texts(names.map(\.chunk.rawValue))]
+        let named = try connection.query(selectNamed, wanted) {
+            ObjectName(ChunkUID($0.text(1)), in: CollectionUID($0.text(0)), digest: $0.blob(2))
+        }
+        return Set(names).subtracting(named)
+    }
+
+    /// Whether any content lies in an S3 store.
+    package static func namesObjects(_ connection: any Connection) throws -> Bool {
+        try connection.first(selectAnyNamed, []) { _ in true } ?? false
+    }
+
+    /// Says that a content lies in the S3 store now, unless what the row says has changed.
+    func name(_ content: ContentReference, _ digest: [UInt8]) async throws -> Bool {
+        let name: [Value] = [.text(content.name.collection.rawValue), .text(content.name.chunk.rawValue)]
+        let values = name + [.blob(digest), .integer(Int64(content.count)), .blob([])]
+        return try await database.write { connection in
+            try connection.execute(content.place == .database ? Self.updateToObject : Self.insertMoved, values) > 0
+        }
+    }
+
+    /// Takes a content into the table that lies elsewhere, unless what the row says has changed.
+    func take(_ bytes: [UInt8], of content: ContentReference) async throws -> Bool {
+        let values: [Value] = [.text(content.name.collection.rawValue), .text(content.name.chunk.rawValue), .blob(bytes)]
+        return try await database.write { connection in
+            guard let digest = content.digest else { return try connection.execute(Self.insertContent, values) > 0 }
+            return try connection.execute(Self.updateToContent, values + [.blob(digest)]) > 0
+        }
+    }
+
+    /// Takes a content into a copy of the table that was fetched from an S3 store.
+    package static func take(_ bytes: [UInt8], of content: ContentReference, _ digest: [UInt8], _ connection: any Connection) throws {
+        let name: [Value] = [.text(content.name.collection.rawValue), .text(content.name.chunk.rawValue)]
+        try connection.execute(updateToContent, name + [.blob(bytes), .blob(digest)])
+    }
+
+    /// Lets go of a row whose content lies in its file now.
+    func leave(_ content: ContentReference) async throws -> Bool {
+        try await database.write { connection in
+            try connection.execute(Self.delete, [.text(content.name.collection.rawValue), .texts([content.name.chunk.rawValue])]) > 0
+        }
+    }
+
+    private static let insertNaming = SetStatement(
+        insertInto: name, ["collection": .text, "uid": .text, "content": .bytes, "digest": .bytes, "bytes": .number])
+    private static let insertMark = Statement(
+        """
+        INSERT INTO \(name) (collection, uid, content, digest, bytes)
+        SELECT $1, $2, $4, $3, -1
+        WHERE  NOT EXISTS (
+                   SELECT 1
+                   FROM   django_etebase_collection owner
+                   JOIN   django_etebase_collectionitemchunk chunk ON chunk.collection_id = owner.id
+                   WHERE  owner.uid = $1 AND chunk.uid = $2)
+        ON CONFLICT DO NOTHING
+        """)
+    private static let selectNaming = Statement("SELECT digest, bytes FROM \(name) WHERE collection = $1 AND uid = $2")
+    private static let deleteMark = Statement("DELETE FROM \(name) WHERE collection = $1 AND uid = $2 AND digest = $3 AND bytes < 0")
+    private static let selectNamed = Statement(
+        """
+        SELECT stored.collection, stored.uid, stored.digest
+        FROM   PAIRS [$1 text, $2 text] AS wanted
+        THEN JOIN \(name) stored ON stored.collection = wanted.first AND stored.uid = wanted.second
+        WHERE  stored.digest IS NOT NULL AND stored.bytes >= 0
+        """)
+    private static let selectAnyNamed = Statement("SELECT 1 FROM \(name) WHERE digest IS NOT NULL LIMIT 1")
+    private static let updateToObject = Statement(
+        "UPDATE \(name) SET content = $5, digest = $3, bytes = $4 WHERE collection = $1 AND uid = $2 AND digest IS NULL")
+    private static let insertMoved = Statement(
+        "INSERT INTO \(name) (collection, uid, content, digest, bytes) VALUES ($1, $2, $5, $3, $4) ON CONFLICT DO NOTHING")
+    private static let insertContent = Statement(
+        "INSERT INTO \(name) (collection, uid, content) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+    private static let updateToContent = Statement(
+        "UPDATE \(name) SET content = $3, digest = NULL, bytes = NULL WHERE collection = $1 AND uid = $2 AND digest = $4")
 
     /// What joins the contents that lie in the table, as `stored.content`, to each `chunk` of a `collection`.
     package static let join = "JOIN \(name) stored ON stored.collection = collection.uid AND stored.uid = chunk.uid"
@@ -128,15 +243,17 @@ package struct TableContents: ContentStore {
         let chunk: ChunkUID
     }
 
-    private static let columns: KeyValuePairs<String, SetStatement.Kind> = ["collection": .text, "uid": .text, "content": .bytes]
-    private static let insert = SetStatement(insertInto: name, columns)
+    private static let insert = SetStatement(insertInto: name, ["collection": .text, "uid": .text, "content": .bytes])
     private static let replace = SetStatement(
-        insertInto: name, columns, onConflict: "ON CONFLICT (collection, uid) DO UPDATE SET content = excluded.content")
+        insertInto: name, ["collection": .text, "uid": .text, "content": .bytes, "digest": .bytes, "bytes": .number],
+        onConflict: """
+            ON CONFLICT (collection, uid) DO UPDATE SET content = excluded.content, digest = excluded.digest, bytes = excluded.bytes
+            """)
 
     /// The contents of pairs: collections and uids come as two lists of the same length.
     package static let selectContents = Statement(
         """
-        SELECT stored.collection, stored.uid, stored.content
+        SELECT stored.collection, stored.uid, stored.content, stored.digest, stored.bytes
         FROM   PAIRS [$1 text, $2 text] AS wanted
         THEN JOIN \(name) stored ON stored.collection = wanted.first AND stored.uid = wanted.second
         """)

@@ -17,7 +17,8 @@ package struct HandBack: Sendable {
 
     private let database: any Database
     private let projection: DjangoProjection
-    private let chunks: FileContents
+    private let stores: ContentStores
+    private var chunks: FileContents { stores.files }
 
     /// What was done and found.
     package struct Report: Sendable {
@@ -29,11 +30,11 @@ package struct HandBack: Sendable {
         package var notes: [String] = []
     }
 
-    /// - Parameter chunks: in whose folder the files are put.
-    package init(database: any Database, projection: DjangoProjection, chunks: FileContents) {
+    /// - Parameter chunks: in the folder of its files all are put.
+    package init(database: any Database, projection: DjangoProjection, chunks: ContentStores) {
         self.database = database
         self.projection = projection
-        self.chunks = chunks
+        stores = chunks
     }
 
     /// Does everything but give it up: nobody else may write meanwhile. May be done again.
@@ -82,14 +83,14 @@ package struct HandBack: Sendable {
         }
     }
 
-    /// Puts contents that lie in the table into files, where the original looks for them. They stay in the table too.
+    /// Puts contents that lie in the table, or in an S3 store, into files, where the original looks for them. They stay in the table too.
     ///
     /// - Returns: what could not be put there, in words: that is no reason not to put the others.
     private func writeFiles(_ report: inout Report) async throws -> [String] {
         var last: Int64 = 0
         var unplaced = Unplaced()
         while true {
-            let (end, page) = try await database.read { [last] connection in
+            let (end, references) = try await database.read { [last, stores] connection in
                 let sizes = try connection.query(Self.selectSizes, [.integer(last), .integer(Int64(Self.pageRows))]) { row in
                     (id: row.integer(0), bytes: row.integer(1))
                 }
@@ -99,12 +100,17 @@ package struct HandBack: Sendable {
                     return bytes <= Self.pageBytes
                 }
                 let end = (fitting.last ?? sizes.first)?.id ?? last
-                let page = try connection.query(Self.selectContents, [.integer(last), .integer(end)]) { row in
-                    (path: row.text(0), content: row.blob(1))
+                let references = try connection.query(Self.selectContents, [.integer(last), .integer(end)]) {
+                    try stores.reference($0, from: 0)
                 }
-                return (end, page)
+                return (end, references.compactMap { $0 })
             }
             guard end > last else { return unplaced.words }
+            let contents = try await stores.get(references)
+            for reference in references where contents[reference] == nil { unplaced.add(reference.name.path.rawValue, "for it is missing") }
+            let page = references.compactMap { reference in
+                contents[reference].map { (path: reference.name.path.rawValue, content: $0) }
+            }
             // A file with another content is one that was left over, unless it is another chunk's.
             let occupied = try await chunks.occupied(page)
             let shared: Set<ExactText> =
@@ -171,7 +177,7 @@ package struct HandBack: Sendable {
         "SELECT CASE WHEN lease_until > clock_timestamp() THEN 1 ELSE 0 END FROM apus_projection")
 
     private static let selectSizes = Statement(
-        "SELECT chunk.id, length(stored.content) " + stored + " AND chunk.id > $1 ORDER BY chunk.id LIMIT $2")
+        "SELECT chunk.id, COALESCE(stored.bytes, length(stored.content)) " + stored + " AND chunk.id > $1 ORDER BY chunk.id LIMIT $2")
 
     private static let selectShared = Statement(
         """
@@ -183,9 +189,9 @@ package struct HandBack: Sendable {
         """)
 
     private static let selectContents = Statement(
-        #"SELECT chunk."chunkFile", stored.content "# + stored + " AND chunk.id > $1 AND chunk.id <= $2 ORDER BY chunk.id")
+        "SELECT \(ContentStores.columns) " + stored + " AND chunk.id > $1 AND chunk.id <= $2 ORDER BY chunk.id")
 
-    /// The chunks whose contents lie in the table.
+    /// The chunks whose contents lie in the table, or of which it says where they lie.
     private static let stored = """
         FROM   django_etebase_collectionitemchunk chunk
         JOIN   django_etebase_collection collection ON collection.id = chunk.collection_id

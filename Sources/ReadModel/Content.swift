@@ -209,17 +209,20 @@ extension ReadModel {
         return found
     }
 
-    /// Reads a part of what an answer has left where it lies.
-    ///
-    /// - Throws: as ``read(_:)`` does.
-    package func read(_ stored: StoredBytes, from start: Int, count: Int) async throws -> [UInt8] {
-        let bytes: [UInt8]? =
-            switch stored.source {
-            case .content(let content): try await contents.get(content, from: start, count: count)
-            case .column(let column, let id): try await answers { try $0.read(column, of: id, from: start, count: count) }
-            }
-        guard let bytes, bytes.count == count else { throw Snapshot.missingContent }
-        return bytes
+    /// Reads what an answer has left where it lies, some bytes at a time.
+    package func reading(_ stored: StoredBytes, pieceBytes: Int) -> StoredReading {
+        switch stored.source {
+        case .content(let content): StoredReading(source: .content(contents.reading(content, pieceBytes: pieceBytes)))
+        case .column(let column, let id):
+            StoredReading(source: .column(column, of: id, stored.count, start: 0, pieceBytes: pieceBytes, self))
+        }
+    }
+
+    /// A part of a column; it has so many bytes.
+    fileprivate func piece(_ column: StoredBytes.Column, of id: Int64, from start: Int, count: Int) async throws -> [UInt8] {
+        let piece = try await answers { try $0.read(column, of: id, from: start, count: count) }
+        guard let piece, piece.count == count else { throw Snapshot.missingContent }
+        return piece
     }
 
     /// The file that bytes lie in, all of it; nil where they do not lie in one of their own below the folder of all chunks.
@@ -234,5 +237,32 @@ extension ReadModel {
     package func completed(_ items: [ItemContent]) async throws -> [ItemContent] {
         let stored = items.stored
         return stored.isEmpty ? items : items.with(try await read(Array(stored)))
+    }
+}
+
+/// Bytes that are read piece by piece from where an answer has left them.
+package struct StoredReading: Sendable {
+    fileprivate enum Source: Sendable {
+        case content(ContentReading)
+        case column(StoredBytes.Column, of: Int64, Int, start: Int, pieceBytes: Int, ReadModel)
+    }
+
+    fileprivate var source: Source
+
+    /// The next piece; nil at the end.
+    ///
+    /// - Throws: as ``ReadModel/read(_:)`` does; not all of it is given then.
+    package mutating func next() async throws -> [UInt8]? {
+        switch source {
+        case .content(var reading):
+            let piece = try await reading.next()
+            source = .content(reading)
+            return piece
+        case .column(let column, let id, let count, let start, let pieceBytes, let readModel):
+            guard start < count else { return nil }
+            let piece = try await readModel.piece(column, of: id, from: start, count: min(pieceBytes, count - start))
+            source = .column(column, of: id, count, start: start + piece.count, pieceBytes: pieceBytes, readModel)
+            return piece
+        }
     }
 }

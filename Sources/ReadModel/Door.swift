@@ -64,7 +64,9 @@ package struct Door: Sendable {
         _ prepared: Prepared<C>, with contents: [ChunkUID: [UInt8]], by actor: Actor, at time: Timestamp, holding bytes: Int
     ) async throws -> [RecordedEvent] where C.Needs == CollectionNeeds {
         let placed = try await PlacedContents(contents, in: chunks, for: prepared.command, on: prepared.state, by: actor.user)
-        return try await committer.commit(prepared.submission(by: actor, at: time, bytes: bytes, writes: placed.writes))
+        let events = try await committer.commit(prepared.submission(by: actor, at: time, bytes: bytes, writes: placed.writes))
+        try await placed.settle()
+        return events
     }
 
     /// Carries out a command that rewrites history.

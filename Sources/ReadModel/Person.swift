@@ -37,6 +37,8 @@ package struct PersonContent {
     package let chunk: ChunkUID
     /// How many bytes it has; nil where it is missing.
     package let count: Int?
+    /// What is fetched once the snapshot has ended, for it lies in an S3 store; nil where it can be read in it.
+    package let elsewhere: StoredBytes?
     /// Reads so many bytes from the first of them on; fewer where it ends.
     package let read: (_ start: Int, _ count: Int) throws -> [UInt8]
 }

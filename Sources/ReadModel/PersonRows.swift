@@ -157,7 +157,7 @@ struct Person {
     func chunks(of collection: Collection, _ sink: some PersonSink) throws {
         try pages { last in
             try connection.query(Self.selectChunks, [.integer(collection.id), .integer(last), .integer(Int64(Self.pageRows))]) { row in
-                (row.integer(4), (uid: row.text(1), reference: try contents.reference(row, from: 0)))
+                (row.integer(ContentStores.columnCount), (uid: row.text(1), reference: try contents.reference(row, from: 0)))
             }
         } each: { chunk in
             let bytes = try chunk.reference.flatMap { reference in
@@ -165,7 +165,8 @@ struct Person {
             }
             try sink.take(
                 PersonContent(
-                    collection: CollectionUID(collection.uid), chunk: ChunkUID(chunk.uid), count: chunk.reference?.count
+                    collection: CollectionUID(collection.uid), chunk: ChunkUID(chunk.uid), count: chunk.reference?.count,
+                    elsewhere: chunk.reference.flatMap { $0.place == .objects ? StoredBytes($0) : nil }
                 ) { start, count in
                     if let bytes { return Array(bytes.dropFirst(start).prefix(count)) }
                     guard let reference = chunk.reference,

@@ -105,7 +105,7 @@ package struct Verification: Sendable {
         let lists: [Value] = [.texts(page.map(\.collection.rawValue)), .texts(page.map(\.uid.rawValue))]
         // What lies in the table may be pruned just now: it is read where it is named.
         let (places, near) = try await database.read { [chunks] connection in
-            let found = try connection.query(Self.selectPlaces, lists) { row in
+            let found = try connection.query(ContentStores.selectPlaces, lists) { row in
                 let key = Key(collection: CollectionUID(row.text(0)), uid: ChunkUID(row.text(1)))
                 return (key, (path: row.text(2), reference: try chunks.reference(row, from: 0)))
             }
@@ -116,36 +116,47 @@ package struct Verification: Sendable {
         // An adopted chunk may have no digest.
         let far = page.compactMap { $0.digest.isEmpty ? nil : places[Key(collection: $0.collection, uid: $0.uid)]?.reference }
             .filter { near[$0] == nil }
-        let contents = near.merging(try await chunks.get(far)) { first, _ in first }
+        let (fetched, changed) = try await fetch(far)
+        let contents = near.merging(fetched) { first, _ in first }
         return page.compactMap { stored in
             guard let place = places[Key(collection: stored.collection, uid: stored.uid)] else { return nil }
             let fault: String?
             if stored.digest.isEmpty {
                 fault = place.reference == nil ? "is missing" : nil
+            } else if let reference = place.reference, changed.contains(reference) {
+                fault = "was changed"
             } else if let content = place.reference.flatMap({ contents[$0] }) {
                 fault = StoredChunk(uid: stored.uid, content: content).digest == stored.digest ? nil : "was changed"
             } else {
                 fault = "is missing"
             }
-            let file = place.reference?.place == .database ? "" : " (file \(place.path.visible))"
+            let file = place.reference.map { $0.place != .files } ?? false ? "" : " (file \(place.path.visible))"
             return fault.map {
                 "chunks: the content of \(stored.uid.rawValue.visible) of collection \(stored.collection.rawValue.visible) \($0)\(file)"
             }
         }
     }
 
+    /// Contents that lie outside of the database, and those of them that are not what was stored.
+    private func fetch(
+        _ contents: [ContentReference]
+    ) async throws -> (found: [ContentReference: [UInt8]], changed: Set<ContentReference>) {
+        do { return (try await chunks.get(contents), []) } catch let fault as DatabaseFault {
+            guard case .corrupt = fault.kind else { throw fault }
+        }
+        // One of them is: which is found by fetching each.
+        var (found, changed): ([ContentReference: [UInt8]], Set<ContentReference>) = ([:], [])
+        for content in contents {
+            do { found.merge(try await chunks.get([content])) { first, _ in first } } catch let fault as DatabaseFault {
+                guard case .corrupt = fault.kind else { throw fault }
+                changed.insert(content)
+            }
+        }
+        return (found, changed)
+    }
+
     /// How many faults of chunks are told, roughly.
     private static let chunkFaults = 100
-
-    /// Collections and uids come as two lists of the same length.
-    private static let selectPlaces = Statement(
-        """
-        SELECT \(ContentStores.columns)
-        FROM   PAIRS [$1 text, $2 text] AS wanted
-        THEN JOIN django_etebase_collection collection ON collection.uid = wanted.first
-        THEN JOIN django_etebase_collectionitemchunk chunk ON chunk.uid = wanted.second AND chunk.collection_id + 0 = collection.id
-        \(ContentStores.join())
-        """)
 }
 
 extension Verification.Report {

@@ -18,6 +18,8 @@ package struct Waste: Sendable {
         package var rows: [String] = []
         /// Files, relative to the folder of all chunks.
         package var files: [String] = []
+        /// Objects of an S3 store, below its prefix.
+        package var objects: [String] = []
         /// The length of all of them.
         package var bytes = 0
     }
@@ -38,9 +40,10 @@ package struct Waste: Sendable {
     /// - Parameters:
     ///   - time: files that were touched since are left alone.
     ///   - removes: false to change nothing.
+    ///   - pause: how long others are kept from naming what was removed from an S3 store: as long as who has put it there may take.
     /// - Throws: `DatabaseFault`, or what the wait for the tables throws; then nothing was removed.
-    package func run(before time: Timestamp, removes: Bool) async throws -> Report {
-        try await sweep(of: nil, before: time, removes: removes)
+    package func run(before time: Timestamp, removes: Bool, holding pause: Duration = .zero) async throws -> Report {
+        try await sweep(of: nil, before: time, removes: removes, holding: pause)
     }
 
     /// Removes the contents of collections that were erased, however new they are: an erasure removes files once it is in the log, and
@@ -62,10 +65,13 @@ package struct Waste: Sendable {
     }
 
     /// Looks through all stores for what no row names.
-    private func sweep(of collections: Set<CollectionUID>?, before time: Timestamp, removes: Bool) async throws -> Report {
+    private func sweep(
+        of collections: Set<CollectionUID>?, before time: Timestamp, removes: Bool, holding pause: Duration = .zero
+    ) async throws -> Report {
         var report = Report()
         var fault: (any Error)?
         for store in chunks.all {
+            var removed: [HeldContent] = []
             try await store.list(of: collections, before: time) { page in
                 for content in try await unnamed(page) {
                     if removes {
@@ -76,8 +82,12 @@ package struct Waste: Sendable {
                         }
                     }
                     report.note(content)
+                    if removes, store.place == .objects { removed.append(content) }
                 }
             }
+            guard !removed.isEmpty else { continue }
+            try await Task.sleep(for: pause)
+            try await store.conclude(removed)
         }
         if let fault { throw fault }
         report.rows.sort()
@@ -90,13 +100,15 @@ package struct Waste: Sendable {
         // What an event names that is not in the tables yet looks like waste.
         let head = try await database.read { try EventLog.head($0) }
         try await caughtUp(head.position)
-        var (chunks, paths): ([(ChunkUID, CollectionUID)], [ExactText]) = ([], [])
+        var (chunks, paths, objects): ([(ChunkUID, CollectionUID)], [ExactText], [ObjectName]) = ([], [], [])
         for content in page {
             switch content.key {
             case .chunk(let chunk, let collection): chunks.append((chunk, collection))
             case .path(let path): paths.append(path)
+            case .object(let name): objects.append(name)
             }
         }
+        let names = objects
         let (pairs, files): ([Value], [Value]) = (
             [.texts(chunks.map(\.1.rawValue)), .texts(chunks.map(\.0.rawValue))], [.texts(paths.map(\.rawValue))]
         )
@@ -105,10 +117,12 @@ package struct Waste: Sendable {
             let rows = try connection.query(Self.selectNamedChunks, pairs) {
                 HeldContent.Key.chunk(ChunkUID($0.text(1)), of: CollectionUID($0.text(0)))
             }
-            guard asksOdd else { return Set(rows) }
+            let unnamed = try names.isEmpty ? [] : TableContents.unnamed(names, connection)
+            let held = names.filter { !unnamed.contains($0) }.map { HeldContent.Key.object($0) }
+            guard asksOdd else { return Set(rows + held) }
             let exactly = try connection.query(Self.selectNamed, files) { HeldContent.Key.path(ExactText($0.text(0))) }
             let oddly = try connection.query(Self.selectOdd, []) { $0.text(0) }.compactMap(Self.place)
-            return Set(rows + exactly + oddly.map { .path($0) })
+            return Set(rows + held + exactly + oddly.map { .path($0) })
         }
         return page.filter { !named.contains($0.key) }
     }
@@ -156,6 +170,7 @@ extension Waste.Report {
         switch content.key {
         case .chunk(let chunk, let collection): rows.append("\(collection)/\(chunk)")
         case .path(let path): files.append(path.rawValue)
+        case .object(let name): objects.append(name.text)
         }
         bytes += content.bytes
     }

@@ -1,4 +1,5 @@
 internal import API
+internal import Contents
 internal import Database
 internal import Domain
 internal import EventLog
@@ -34,7 +35,21 @@ struct Checks: Sendable {
         if let redis = node.redis, node.sharedTickets != nil, !roles.isDisjoint(with: [.api, .gateway]) {
             checks.append(.init(silence: "Redis does not answer") { look(at: redis) })
         }
+        if let objects = node.chunks.objects, roles.contains(.api) {
+            checks.append(.init(silence: "the store of contents does not answer") { await look(at: objects) })
+        }
         return checks
+    }
+
+    /// Where only earlier contents lie there, new ones can be written all the same.
+    private func look(at objects: ObjectContents) async -> [Fault] {
+        do {
+            try await objects.check()
+            return []
+        } catch {
+            logger.warning("not ready: the store of contents does not answer", metadata: ["fault": "\(error)"])
+            return [Fault("the store of contents does not answer", isBearable: node.chunks.place != .objects)]
+        }
     }
 
     private func lookAtLog(_ lag: Lag) async -> [Fault] {

@@ -1,10 +1,26 @@
+internal import Contents
 package import Database
+package import S3
 package import Sodium
 
 /// Where a database is.
 package enum DatabasePlace: Sendable {
     case sqlite(path: String)
     case postgres(url: String)
+}
+
+/// An S3 store, and what it is opened with.
+package struct ObjectSettings: Sendable {
+    package let address: S3Address
+    let keys: S3Keys
+
+    package init(_ address: S3Address, _ keys: S3Keys) { (self.address, self.keys) = (address, keys) }
+
+    func contents(_ database: any Database) throws(SettingFault) -> ObjectContents {
+        do throws(S3Fault) { return ObjectContents(try S3Bucket(address, keys), database: database) } catch {
+            throw SettingFault(error.description)
+        }
+    }
 }
 
 /// Where everything lies that is kept.
@@ -19,12 +35,14 @@ package struct DataSettings: Sendable {
     package var chunkFolder: String
     /// Who may read those files.
     package var chunkReaders = KeptFiles.Readers.owner
+    /// The S3 store in which contents of chunks lie, or may lie; nil where there is none.
+    package var objects: ObjectSettings?
     /// The secret that was given; nil for the one in the folder.
     package var secret: Hidden<[UInt8]>?
 
     package init(
         folder: String, database: DatabasePlace, readDatabaseURL: String?, chunkFolder: String, secret: Hidden<[UInt8]>?,
-        chunkReaders: KeptFiles.Readers = .owner
+        chunkReaders: KeptFiles.Readers = .owner, objects: ObjectSettings? = nil
     ) {
         self.folder = folder
         self.database = database
@@ -32,6 +50,7 @@ package struct DataSettings: Sendable {
         self.chunkFolder = chunkFolder
         self.secret = secret
         self.chunkReaders = chunkReaders
+        self.objects = objects
     }
 
     /// - Throws: ``SettingFault`` for settings that do not go together.

@@ -125,7 +125,8 @@ package struct Node: Sendable {
             self.appender = appender
             self.database = database
             self.projectors = projectors
-            chunks = ContentStores(table: TableContents(database), files: files, place: place)
+            chunks = ContentStores(
+                table: TableContents(database), files: files, objects: try settings.objects?.contents(database), place: place)
             readModel = ReadModel(
                 database: database, stokens: stokens, contents: chunks, progress: progress, replica: readDatabase?.replica)
             committer = Committer(appender)
@@ -143,7 +144,8 @@ package struct Node: Sendable {
             sharedTickets = nil
             sharedWindows = nil
             projectors = []
-            chunks = ContentStores(table: TableContents(database), files: files, place: place)
+            chunks = ContentStores(
+                table: TableContents(database), files: files, objects: try settings.objects?.contents(database), place: place)
             readModel = ReadModel(database: database, stokens: stokens, contents: chunks, progress: nil)
             committer = Committer(
                 LocalAppender(
@@ -265,6 +267,14 @@ package struct Node: Sendable {
         case .postgres: return false
         }
         return true
+    }
+
+    /// Looks whether the stores are known in which contents lie: what is not would be taken for gone, or left behind.
+    ///
+    /// - Throws: ``SettingFault``
+    package func requireKnownStores() async throws {
+        guard chunks.objects == nil, try await database.read({ try TableContents.namesObjects($0) }) else { return }
+        throw SettingFault("contents of chunks lie in an S3 store: APUS_CHUNKS, or APUS_CHUNKS_ALSO, has to name it")
     }
 
     /// Closes what was opened.

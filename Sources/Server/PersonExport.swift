@@ -29,11 +29,12 @@ package struct PersonExport: Sendable {
     package func write(_ name: CanonicalName, to path: String, at time: Timestamp) async throws -> Report? {
         let folder = try NewFolder(path)
         do {
-            let report = try await readModel.snapshot { snapshot in
+            let finished = try await readModel.snapshot { snapshot in
                 let lines = try snapshot.export(name) { try Lines(folder) }
-                return try lines?.finish()
+                return try lines.map { (report: try $0.finish(), owed: $0.owed) }
             }
-            guard let report else {
+            if let owed = finished?.owed { for (file, content) in owed { try await fetch(content, into: file, of: folder) } }
+            guard let report = finished?.report else {
                 try folder.discard()
                 return nil
             }
@@ -46,15 +47,24 @@ package struct PersonExport: Sendable {
         }
     }
 
+    /// Brings a content to its file that lies where no snapshot reads.
+    private func fetch(_ content: StoredBytes, into file: String, of folder: NewFolder) async throws {
+        try folder.create(file)
+        var reading = readModel.reading(content, pieceBytes: Lines.sliceBytes)
+        while let piece = try await reading.next() { try folder.append(piece, to: file) }
+    }
+
     /// Gathers lines until it is worth writing them.
     private final class Lines: PersonSink {
         private static let flushBytes = 1 << 20
         /// How many bytes of a content are in memory at a time, where it lies in a file.
-        private static let sliceBytes = 1 << 20
+        static let sliceBytes = 1 << 20
 
         private let folder: NewFolder
         private var waiting: [PersonLine.Kind: [UInt8]] = [:]
         private var report = Report()
+        /// What is still to be fetched, each for a file.
+        private(set) var owed: [(file: String, content: StoredBytes)] = []
         private let encoder = JSONEncoder()
 
         init(_ folder: NewFolder) throws {
@@ -75,6 +85,12 @@ package struct PersonExport: Sendable {
             try take(PersonLine(chunk: content, in: file))
             guard let file, let count = content.count else {
                 report.missing += 1
+                return
+            }
+            if let elsewhere = content.elsewhere {
+                owed.append((file, elsewhere))
+                report.contents += 1
+                report.bytes += count
                 return
             }
             try folder.create(file)

@@ -38,7 +38,9 @@ struct Place: Sendable {
         try await database.write { [dialect = database.dialect] connection in try Schema.create(connection, dialect) }
         let stokens = StokenSealer(secret: Array("the secret of the tests".utf8))
         let projection = DjangoProjection(stokens: stokens)
-        let chunks = ContentStores(table: TableContents(database), files: FileContents(folder: chunkFolder), place: place)
+        let chunks = ContentStores(
+            table: TableContents(database), files: FileContents(folder: chunkFolder), objects: try ObjectStore.contents(database),
+            place: place)
         let appender: any Appender
         var (progress, projector): (Progress?, Projector?)
         if let opened = opened as? PostgresDatabase {

@@ -5,6 +5,7 @@ internal import Foundation
 internal import Gateway
 internal import Logging
 internal import Redis
+internal import S3
 internal import Server
 internal import Sodium
 
@@ -24,7 +25,7 @@ enum Settings {
             "Where everything is kept",
             [
                 config.facts, data.facts, databaseURL.facts, readDatabaseURL.facts, redisURL.facts, secret.facts, chunks.facts,
-                mediaRoot.facts, roles.facts,
+                chunksAlso.facts, s3AccessKey.facts, s3SecretKey.facts, mediaRoot.facts, roles.facts,
             ]
         ),
         (
@@ -99,7 +100,9 @@ extension Settings {
         and lighttpd. The folder's group may read them then.
         """
     ) { text, name in
-        guard let sendfile = Sendfile(text) else { throw ValidationError("\(name) is x-accel-redirect:/PREFIX/ or x-sendfile, not \(text)") }
+        guard let sendfile = Sendfile(text) else {
+            throw ValidationError("\(name) is x-accel-redirect:/PREFIX/ or x-sendfile, not \(text)")
+        }
         return sendfile
     }
 
@@ -156,18 +159,33 @@ extension Settings {
     static let chunks = Setting(
         "APUS_CHUNKS", flag: "--chunks", default: .text(ContentPlace.database.rawValue),
         """
-        Where new contents of chunks go: database, or files below the data folder, which front ends on several hosts must share.
+        Where new contents of chunks go: database, files below the data folder, which front ends on several hosts must share, or \
+        s3://BUCKET/PREFIX?endpoint=https://…&region=…&path-style=on.
         """
     ) { text, name in
-        guard let place = ContentPlace(rawValue: text) else {
-            let choices = ContentPlace.allCases.map(\.rawValue).joined(separator: " or ")
-            guard !text.hasPrefix("s3://") else {
-                throw ValidationError("this version of apus keeps no chunks in an S3 store: \(name) is \(choices)")
-            }
-            throw ValidationError("\(name) is \(choices), not \(text)")
+        switch text {
+        case ContentPlace.database.rawValue: return ChunkPlace.database
+        case ContentPlace.files.rawValue: return .files
+        default:
+            guard text.hasPrefix("s3://") else { throw ValidationError("\(name) is database, files or s3://BUCKET/PREFIX, not \(text)") }
+            return .objects(try s3Address(text, name))
         }
-        return place
     }
+
+    static let chunksAlso = Setting(
+        "APUS_CHUNKS_ALSO", flag: "--chunks-also", default: .none("none"), example: "s3://apus/chunks?region=eu-central-1",
+        "An S3 store in which contents lie too, where APUS_CHUNKS does not name it: what lies there is read.", s3Address)
+
+    private static func s3Address(_ text: String, _ name: String) throws -> S3Address {
+        do throws(S3Address.Mistake) { return try S3Address(text) } catch { throw ValidationError("\(name): \(error)") }
+    }
+
+    static let s3AccessKey = Setting(
+        "APUS_S3_ACCESS_KEY", flag: nil, default: .none("none"), isSecret: true, "The name of the key to the S3 store.", SettingText.plain)
+
+    static let s3SecretKey = Setting(
+        "APUS_S3_SECRET_KEY", flag: nil, default: .none("none"), isSecret: true, "The key to the S3 store itself."
+    ) { text, _ in Hidden(text) }
 
     static let mediaRoot = Setting(
         "APUS_MEDIA_ROOT", flag: "--media-root", default: .follows("chunks in the data folder") { "\(try $0.value(data))/chunks" },

@@ -1,0 +1,3 @@
+-- What names contents in an S3 store.
+ALTER TABLE apus_chunk ADD COLUMN digest BLOB;
+ALTER TABLE apus_chunk ADD COLUMN bytes INTEGER;
