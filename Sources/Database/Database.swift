@@ -34,11 +34,16 @@ package enum Value: Equatable, Sendable {
         case (.integer(let one), .integer(let other)): one == other
         case (.text(let one), .text(let other)): one.utf8.elementsEqual(other.utf8)
         case (.blob(let one), .blob(let other)): one == other
-        case (.texts(let one), .texts(let other)): one.map { $0.map { Array($0.utf8) } } == other.map { $0.map { Array($0.utf8) } }
+        case (.texts(let one), .texts(let other)): one.elementsEqual(other, by: isSame)
         case (.integers(let one), .integers(let other)): one == other
         case (.blobs(let one), .blobs(let other)): one == other
         case (.null, _), (.integer, _), (.text, _), (.blob, _), (.texts, _), (.integers, _), (.blobs, _): false
         }
+    }
+
+    private static func isSame(_ one: String?, _ other: String?) -> Bool {
+        guard let one, let other else { return one == nil && other == nil }
+        return one.utf8.elementsEqual(other.utf8)
     }
 }
 

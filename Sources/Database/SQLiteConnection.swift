@@ -120,20 +120,45 @@ extension Value {
                 _ = try ValueLength.checked(bytes.count)
                 return Data(bytes).databaseValue
             // `json_each` takes lists apart again.
-            case .texts(let texts): return try Self.list(texts.map { $0?.withoutNUL })
-            case .integers(let numbers): return try Self.list(numbers)
+            case .texts(let texts): return try Self.list(texts) { text, list in text.append(toJSON: &list) }
+            case .integers(let numbers): return try Self.list(numbers) { number, list in list += String(number) }
             case .blobs: preconditionFailure("SQLite has no lists of byte strings")
             }
         }
     }
 
-    private static func list(_ elements: some Encodable) throws -> DatabaseValue {
-        try bindable(String(decoding: JSONEncoder().encode(elements), as: UTF8.self)).databaseValue
+    private static func list<Element>(_ elements: [Element?], _ append: (Element, inout String) -> Void) throws -> DatabaseValue {
+        var list = "["
+        for element in elements {
+            if list.utf8.count > 1 { list += "," }
+            if let element { append(element, &list) } else { list += "null" }
+        }
+        list += "]"
+        return try bindable(list).databaseValue
     }
 
     /// The text, when SQLite can be told how long it is.
     private static func bindable(_ text: String) throws(DatabaseFault) -> String {
         _ = try ValueLength.checked(text.utf8.count)
         return text
+    }
+}
+
+extension String {
+    /// Appends the text to JSON, as a string. Written by hand: uids need nothing of what an encoder does for them.
+    fileprivate func append(toJSON json: inout String) {
+        json += "\""
+        if utf8.allSatisfy({ $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) {
+            json += self
+        } else {
+            for scalar in withoutNUL.unicodeScalars {
+                switch scalar {
+                case "\"", "\\": json += "\\\(scalar)"
+                case "\0"..<" ": json += "\\u00" + (scalar.value < 0x10 ? "0" : "") + String(scalar.value, radix: 16)
+                default: json.unicodeScalars.append(scalar)
+                }
+            }
+        }
+        json += "\""
     }
 }

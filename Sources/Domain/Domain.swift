@@ -18,7 +18,7 @@ package protocol Identifier: RawRepresentable, Hashable, Comparable, Sendable, C
 extension Identifier {
     /// Uids are equal when their bytes are: Swift's strings are also equal when they only look alike, as `é` in one scalar
     /// and in two, and the databases tell those apart.
-    package static func == (left: Self, right: Self) -> Bool { left.rawValue.utf8.elementsEqual(right.rawValue.utf8) }
+    package static func == (left: Self, right: Self) -> Bool { left.rawValue.hasBytes(of: right.rawValue) }
 
     /// In the order of their bytes, as the databases have them.
     package static func < (left: Self, right: Self) -> Bool { left.rawValue.utf8.lexicographicallyPrecedes(right.rawValue.utf8) }

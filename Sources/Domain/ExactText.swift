@@ -1,9 +1,27 @@
+internal import Glibc
+
 /// A text of which every byte counts, and which is no uid: what names, types, tokens, paths and the like are compared, sorted
 /// and looked up as. Swift's strings are equal, too, when they only look alike, and are split where a reader sees characters:
 /// a separator with an accent after it separates nothing. To the databases, and to the original, all of these are bytes.
 package struct ExactText: Identifier {
     package let rawValue: String
     package init(rawValue: String) { self.rawValue = rawValue }
+}
+
+extension String {
+    /// Whether both texts have the same bytes, as fast as that can be told: uids are compared whenever one is looked up.
+    ///
+    /// Safe: the bytes are looked at while they are lent.
+    func hasBytes(of other: String) -> Bool {
+        let isSame: Bool?? = unsafe utf8.withContiguousStorageIfAvailable { bytes in
+            unsafe other.utf8.withContiguousStorageIfAvailable { others -> Bool in
+                guard bytes.count == others.count else { return false }
+                guard let first = bytes.baseAddress, let other = others.baseAddress else { return true }
+                return unsafe (memcmp(first, other, bytes.count) == 0)
+            }
+        }
+        return (isSame ?? nil) ?? utf8.elementsEqual(other.utf8)
+    }
 }
 
 extension StringProtocol {

@@ -1,4 +1,5 @@
 import Database
+import Domain
 import Testing
 
 @Suite("Values") struct ValueTests {
@@ -32,6 +33,27 @@ import Testing
         .enabled(if: Engine.isPostgresExpected, Engine.withoutPostgres))
     func wrongOnPostgres() async {
         await #expect(processExitsWith: .failure) { _ = try await ValueTests.insert(ValueTests.wrong, .postgres) }
+    }
+
+    @Test("in lists are what was given, whatever is in them", arguments: Engine.all)
+    func lists(engine: Engine) async throws {
+        let texts = [
+            "", "abc", "\"", "\\", "a\"b\\c", "\u{1}\t\n\u{1f}\u{7f}", "é", "e\u{301}", "\u{1F469}\u{200D}\u{1F4BB}", "{,}", "null",
+        ]
+        let numbers: [Int64?] = [0, -1, nil, .max, .min]
+        try await engine.place { place in
+            let database = try await place.database()
+            let pairs = Statement("SELECT wanted.first, wanted.second FROM PAIRS [$1 text, $2 text] AS wanted")
+            let found = try await database.ask(pairs, [.texts(texts), .texts(texts.map { $0 == "abc" ? nil : $0 })]) { row in
+                (ExactText(row.text(0)), row.textOrNil(1).map { ExactText($0) })
+            }
+            #expect(found.map(\.0) == texts.map { ExactText($0) })
+            #expect(found.map(\.1) == texts.map { $0 == "abc" ? nil : ExactText($0) })
+            let isOneOf = Statement("SELECT 1 WHERE $2 IN [$1 bigint]")
+            for number in numbers.compactMap(\.self) {
+                #expect(try await database.ask(isOneOf, [.integers(numbers), .integer(number)]) { $0.integer(0) } == [1])
+            }
+        }
     }
 
     private static let wrong: [[Value]] = [[.text("1"), .text("a"), .blob([1]), .flag(true)]]
