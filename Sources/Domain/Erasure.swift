@@ -17,6 +17,7 @@ package struct Erasure: Removal, Hashable {
     package func takes(_ user: UserID) -> Bool { user == self.user }
     package func takes(_ collection: CollectionUID) -> Bool { collections.contains(collection) }
     package func takes(_: RevisionUID) -> Bool { false }
+    package func takes(_: ChunkUID) -> Bool { false }
 
     /// What stands in the password column: unusable, as Django writes it.
     package static let password = "!"
@@ -42,9 +43,11 @@ extension UserKeys {
 }
 
 extension Revision {
-    /// The revision as a thing that there was.
-    var withoutContent: Revision {
-        Revision(uid: uid, meta: [], isDeleted: isDeleted, chunks: chunks, stored: stored.map(\.withoutContent))
+    /// The revision as a thing that there was. What is said of the contents of chunks stays where they do.
+    func withoutContent(of isGone: (ChunkUID) -> Bool) -> Revision {
+        Revision(
+            uid: uid, meta: [], isDeleted: isDeleted, chunks: chunks,
+            stored: stored.map { isGone($0.uid) ? $0.withoutContent : $0 })
     }
 }
 

@@ -70,6 +70,8 @@ package protocol Removal: Sendable {
     func takes(_ collection: CollectionUID) -> Bool
     /// Whether the content of the revision goes, wherever it is.
     func takes(_ revision: RevisionUID) -> Bool
+    /// Whether the content of a chunk goes that came with a revision that goes.
+    func takes(_ chunk: ChunkUID) -> Bool
 }
 
 extension Removal {
@@ -81,6 +83,7 @@ extension Removal {
 
     /// What is left of a revision: in what goes, that there was such a one.
     func remains(of revision: Revision, in collection: CollectionUID) -> Revision {
-        takes(collection) || takes(revision.uid) ? revision.withoutContent : revision
+        guard !takes(collection) else { return revision.withoutContent(of: { _ in true }) }
+        return takes(revision.uid) ? revision.withoutContent(of: { takes($0) }) : revision
     }
 }

@@ -51,15 +51,19 @@ extension CollectionHistory {
 package struct Pruning: Removal, Hashable {
     package let collection: CollectionUID
     package let revisions: Set<RevisionUID>
+    /// The chunks that no other revision names.
+    package let chunks: Set<ChunkUID>
 
-    package init(of revisions: Set<RevisionUID>, in collection: CollectionUID) {
+    package init(of revisions: Set<RevisionUID>, and chunks: Set<ChunkUID>, in collection: CollectionUID) {
         self.revisions = revisions
+        self.chunks = chunks
         self.collection = collection
     }
 
     package func takes(_: UserID) -> Bool { false }
     package func takes(_: CollectionUID) -> Bool { false }
     package func takes(_ revision: RevisionUID) -> Bool { revisions.contains(revision) }
+    package func takes(_ chunk: ChunkUID) -> Bool { chunks.contains(chunk) }
 }
 
 /// The operator's wish to do away with earlier revisions: `apus gc` with a policy.

@@ -70,13 +70,13 @@ extension PruneRevisions: Redacting {
         _ state: CollectionState, asOf head: LogHead, _ transaction: RedactingTransaction
     ) throws -> any Decision<CollectionState> {
         let connection = transaction.connection
-        let pruning = Pruning(of: Set(revisions.map(\.revision)), in: collection)
-        var redaction = Redaction(connection)
-        let positions = Set(revisions.flatMap(\.positions)).sorted()
-        try redaction.rewrite(positions, of: .collection(collection)) { pruning.remains(of: $0.event, at: $0.position) }
         // What has been named since stays. A content that comes again later comes with an event that is not there yet.
         let since = try EventLog.events(touching: .collection(collection), after: head.position, connection)
         let chunks = chunks.subtracting(since.flatMap(\.event.namedChunks))
+        let pruning = Pruning(of: Set(revisions.map(\.revision)), and: chunks, in: collection)
+        var redaction = Redaction(connection)
+        let positions = Set(revisions.flatMap(\.positions)).sorted()
+        try redaction.rewrite(positions, of: .collection(collection)) { pruning.remains(of: $0.event, at: $0.position) }
         try transaction.remove(chunks, collection, connection)
         return RecordPruning(
             collection: collection, revisions: Dictionary(revisions.map { ($0.revision, $0.item) }) { first, _ in first },

@@ -82,7 +82,7 @@ private func keeping(newest: Int? = nil, since second: Int64? = nil) -> Retentio
     @Test("leaves of the events everything that others are decided on", arguments: 1...4 as ClosedRange<UInt64>)
     func sameDecisions(seed: UInt64) throws {
         let history = try History(seed: seed, wishes: 300)
-        let pruning = Pruning(of: Set(history.state.revisions.keys), in: notes)
+        let pruning = Pruning(of: Set(history.state.revisions.keys), and: [], in: notes)
         var (before, after) = (CollectionState(uid: notes), CollectionState(uid: notes))
         for (position, event) in history.records {
             let remains = pruning.remains(of: event, at: position)
