@@ -27,6 +27,7 @@ struct AdoptedRows {
     /// Items that have another current revision.
     private var items: Set<Int64> = []
     private var collections: Set<CollectionUID> = []
+    private var sizes: [Int64: Int64] = [:]
 
     static func takes(_ event: Event) -> Bool { if case .recordsAdopted = event { true } else { false } }
 
@@ -40,7 +41,9 @@ struct AdoptedRows {
     private mutating func add(_ event: RecordsAdopted, _ batch: inout Batch) {
         for record in event.records {
             switch record.kind {
-            case .chunk: batch.note(chunkID: record.id)
+            case .chunk:
+                batch.note(chunkID: record.id)
+                sizes[record.id] = record.storedChunk.map { Int64($0.bytes) }
             case .chunkUse: batch.note(relationID: record.id)
             default: break
             }
@@ -59,13 +62,20 @@ struct AdoptedRows {
             try ReadModelTable.of(kind).delete(keys: removed, connection)
             switch kind {
             case .item: try connection.enqueue(Self.deleteChanges, [.integers(removed)])
-            case .collection: try connection.enqueue(Self.deleteStates, [.integers(removed)])
+            case .chunk: try Counting.delete(sizes: removed, connection)
+            case .collection:
+                try connection.enqueue(Self.deleteStates, [.integers(removed)])
+                try Counting.delete(usage: removed, connection)
             default: break
             }
         }
         for kind in AdoptedRecord.Kind.allCases { try ReadModelTable.of(kind).upsert(rows[kind]?.kept ?? [], connection) }
         if !items.isEmpty { try connection.enqueue(Self.upsertChanges, [.integers(items.sorted())]) }
-        if !collections.isEmpty { try connection.enqueue(Self.upsertStates, [.texts(collections.map(\.rawValue))]) }
+        try Counting.add(sizes: sizes.sorted { $0.key < $1.key }.map { [.integer($0.key), .integer($0.value)] }, connection)
+        if !collections.isEmpty {
+            try connection.enqueue(Self.upsertStates, [.texts(collections.map(\.rawValue))])
+            try Counting.sum(collections, connection)
+        }
     }
 
     private static let deleteChanges = Statement("DELETE FROM apus_item WHERE id IN [$1 bigint]")
@@ -90,6 +100,7 @@ package enum AdoptedState {
         try connection.execute(Self.deleteAllCollections, [])
         try connection.execute(Statement(items), [])
         try connection.execute(Statement(collections), [])
+        try Counting.forget(connection)
     }
 
     /// Each item with its current revision.

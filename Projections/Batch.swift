@@ -25,6 +25,7 @@ struct Batch {
     }
 
     mutating func finish(at position: Position) throws {
+        try Counting.move(from: checkpoint.position, to: position, connection)
         checkpoint.position = position
         try checkpoint.move(connection)
     }

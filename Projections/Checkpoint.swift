@@ -33,6 +33,8 @@ package struct Checkpoint: Equatable, Sendable {
     /// Lets an empty read model begin behind a position: the log of an adopted database has no first position of 1.
     package static func begin(after base: Position, _ connection: any Connection) throws {
         try connection.execute(start, [.integer(base.rawValue)])
+        // Of nothing all is counted.
+        try Counting.move(from: .none, to: base, connection)
     }
 
     private var values: [Value] { [.integer(position.rawValue), .integer(lastChunkID), .integer(lastRelationID)] }

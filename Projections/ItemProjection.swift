@@ -37,6 +37,9 @@ struct ContentRows {
     private var newChanges: [[Value]] = []
     private var newRevisions: [[Value]] = []
     private var newChunks: [[Value]] = []
+    private var newSizes: [[Value]] = []
+    /// What the collections came to hold.
+    private var growth: [Int64: Counting.Growth] = [:]
     /// The revisions that name chunks, in order. Their rows are made when they are written, few at a time: one revision may name
     /// a chunk any number of times.
     private var mentions: [(revision: Int64, collection: Int64, chunks: [ChunkUID])] = []
@@ -152,6 +155,7 @@ struct ContentRows {
         _ uid: ItemUID, version: Int, key: [UInt8]?, at id: Int64, in collection: Batch.Collection, isMain: Bool
     ) {
         items[ItemKey(collection: collection.id, uid: uid)] = id
+        if !isMain { growth[collection.id, default: .init()].items += 1 }
         newItems.append([
             .integer(id), .text(uid.rawValue), .integer(Int64(version)), .blob(orNull: key), .integer(collection.id),
         ])
@@ -169,6 +173,7 @@ struct ContentRows {
             id, .text(revision.uid.rawValue), .blob(revision.meta), .flag(true), .flag(revision.isDeleted), .integer(item), id,
         ])
         changedCollections[collection.id] = record.position
+        growth[collection.id, default: .init()].bytes += Int64(revision.meta.count)
         add(revision.stored, in: collection, &batch)
         if !revision.chunks.isEmpty { mentions.append((record.position.rawValue, collection.id, revision.chunks)) }
     }
@@ -178,6 +183,8 @@ struct ContentRows {
         for chunk in stored {
             let id = batch.nextChunkID()
             chunks[ChunkKey(collection: collection.id, uid: chunk.uid)] = id
+            growth[collection.id, default: .init()].bytes += Int64(chunk.bytes)
+            newSizes.append([.integer(id), .integer(Int64(chunk.bytes))])
             newChunks.append([
                 .integer(id), .text(chunk.uid.rawValue),
                 .text(ChunkPath.path(of: chunk.uid, in: collection.uid, ownedBy: UserID(rawValue: collection.owner))),
@@ -199,6 +206,8 @@ struct ContentRows {
         try connection.enqueue(Self.insertChunks, rows: newChunks)
         try connection.enqueue(Self.updateChanges, rows: Self.rows(changedItems))
         try connection.enqueue(Self.updateCollectionStates, rows: Self.rows(changedCollections))
+        try Counting.add(sizes: newSizes, connection)
+        try Counting.add(growth, connection)
     }
 
     /// Writes which chunks the revisions name, in slices: each is a short statement, with which the session shows that it lives.

@@ -38,6 +38,8 @@ package actor Projector: Service {
         case standby
         /// The checkpoint is not where it was thought to be: the end of what is projected may be lost in a crash.
         case moved
+        /// There is nothing new, and something else to do.
+        case counting
     }
 
     private let log: any Database
@@ -57,6 +59,8 @@ package actor Projector: Service {
     private var checkpoint: Position?
     /// What comes after the batch that was applied last, where it was read already.
     private var upcoming: Replica.EventBatch?
+    /// Whether it is counted what collections hold, or cannot be.
+    private var isCounted = false
     private var prolongAt = ContinuousClock.now
     /// Whether standbys of the database may be read from: they get what is on the disk.
     private var hasStandbys = false
@@ -117,7 +121,7 @@ package actor Projector: Service {
                 reached(events)
             case .idle: await sleep(isTold.withLock { $0 } ? Self.toldPollInterval : Self.pollInterval)
             case .standby: try await Task.sleep(for: Self.standbyInterval)
-            case .moved: break
+            case .moved, .counting: break
             }
         } catch is CancellationError { throw CancellationError() } catch { try await recover(from: error) }
         try Task.checkCancellation()
@@ -174,18 +178,19 @@ package actor Projector: Service {
         }
     }
 
-    private func forget() { (checkpoint, upcoming) = (nil, nil) }
+    private func forget() { (checkpoint, upcoming, isCounted) = (nil, nil, false) }
 
     private func step() async throws -> Step {
         applying = nil
         guard try await holdsLease() else { return .standby }
         let start = try await position()
+        try await countOn()
         let batch = try await takeUpcoming(after: start)
         applying = batch.events.count
         let isDue = ContinuousClock.now >= prolongAt
         if batch.events.isEmpty {
             // Looking costs no write.
-            guard isDue else { return .idle }
+            guard isDue else { return isCounted ? .idle : .counting }
             try await checkHistory(at: start)
         }
         if isDue { hasStandbys = try await database.ask(Self.selectStandbys, []) { $0.flag(0) } == [true] }
@@ -199,7 +204,7 @@ package actor Projector: Service {
             wentOn()
             async let _: Void = keepLease()
             upcoming = try await next
-        case .idle: break
+        case .idle, .counting: break
         case .moved: forget()
         case .standby:
             // Somebody else has it now.
@@ -208,6 +213,25 @@ package actor Projector: Service {
             standing.withLock { $0 = nil }
         }
         return step
+    }
+
+    /// Counts what collections hold, a page of the log at a time, where somebody has projected who does not count.
+    private func countOn() async throws {
+        // What is decided is decided beside the log.
+        guard replica == nil, !isCounted else { return }
+        do {
+            isCounted = try await database.write { [fence, holder] connection in
+                try connection.set(.needNotLast)
+                try connection.set(.mustNotStandStill(seconds: Self.stillSeconds), .mayTakeLong, .mustNotOutliveUs)
+                guard try connection.first(Self.prolong, [.text(holder), .integer(orNull: fence)], { $0.integer(0) }) != nil else {
+                    return false
+                }
+                return try !Counting.goOn(connection)
+            }
+        } catch let fault as LogFault {
+            logger.error("it cannot be counted what collections hold, and quotas do not hold", metadata: ["fault": "\(fault)"])
+            isCounted = true
+        }
     }
 
     private func apply(_ batch: Replica.EventBatch, after start: Position) async throws -> Step {

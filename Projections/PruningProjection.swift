@@ -5,10 +5,12 @@ extension Batch {
     /// Removes the rows of revisions that are not kept, and of chunks that no other revision names.
     func prune(_ event: RevisionsPruned) throws {
         let revisions = Value.texts(event.revisions.map(\.rawValue))
+        let chunks = Value.texts(event.chunks.map(\.rawValue))
+        let collection = try collection(event.collection).id
+        try Counting.remove(revisions: revisions, chunks: chunks, of: collection, connection)
         try connection.enqueue(Self.deleteRelations, [revisions])
         try connection.enqueue(Self.deleteRevisions, [revisions])
-        try connection.enqueue(
-            Self.deleteChunks, [.integer(try collection(event.collection).id), .texts(event.chunks.map(\.rawValue))])
+        try connection.enqueue(Self.deleteChunks, [.integer(collection), chunks])
     }
 
     private static let deleteRelations = Statement(

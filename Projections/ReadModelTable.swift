@@ -44,7 +44,12 @@ package struct ReadModelTable: Sendable {
             texts: ["uid"], bytes: ["signedEncryptionKey"]),
         ReadModelTable("apus_collection", key: "id", numbers: ["revision_stoken", "member_stoken"]),
         ReadModelTable("apus_item", key: "id", numbers: ["collection_id", "stoken", "is_main"]),
+        ReadModelTable("apus_usage", key: "id", numbers: ["items", "bytes"]),
+        ReadModelTable("apus_chunk_size", key: "id", numbers: ["bytes"]),
     ]
+
+    /// Those of them that are right where ``Counting`` is done.
+    package static let counted: Set<String> = ["apus_usage", "apus_chunk_size"]  // names of ours
 
     private init(
         _ name: String, key: String, flags: [String] = [], numbers: [String] = [], texts: [String] = [], bytes: [String] = [],

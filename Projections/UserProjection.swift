@@ -109,7 +109,7 @@ extension Batch {
     /// Deletes a collection's rows, however many: it takes as long as it takes.
     private func delete(collection: Int64) throws {
         try connection.set(.mayTakeLong)
-        for statement in Self.deleteCollection { try connection.enqueue(statement, [.integer(collection)]) }
+        for statement in Counting.removeCollection + Self.deleteCollection { try connection.enqueue(statement, [.integer(collection)]) }
     }
 
     private static let insertUser = Statement(

@@ -49,8 +49,16 @@ package enum Schema {
             sqlite: [PackageResources.apus_signup_link_sqlite_sql, PackageResources.apus_signup_use_sqlite_sql].map(text),
             postgres: [PackageResources.apus_signup_link_postgres_sql, PackageResources.apus_signup_use_postgres_sql].map(text)),
         Upgrade(
-            version: 8, summary: "columns for contents in an S3 store", sqlite: [text(PackageResources.version8_sqlite_sql)],
-            postgres: [text(PackageResources.version8_postgres_sql)]),
+            version: 8, summary: "tables for quotas, and for what collections hold; columns for contents in an S3 store",
+            sqlite: [
+                PackageResources.apus_quota_sqlite_sql, PackageResources.apus_usage_sqlite_sql, PackageResources.apus_chunk_size_sqlite_sql,
+                PackageResources.apus_counted_sqlite_sql, PackageResources.version8_sqlite_sql,
+            ].map(text),
+            postgres: [
+                PackageResources.apus_quota_postgres_sql, PackageResources.apus_usage_postgres_sql,
+                PackageResources.apus_chunk_size_postgres_sql, PackageResources.apus_counted_postgres_sql,
+                PackageResources.version8_postgres_sql,
+            ].map(text)),
     ]
 
     private static let sessionsByUser = "CREATE INDEX apus_session_user ON apus_session (user_id)"
@@ -272,9 +280,11 @@ enum ApusTables {
             PackageResources.apus_resigned_sqlite_sql, PackageResources.apus_adopted_sqlite_sql,
             PackageResources.apus_process_sqlite_sql, PackageResources.apus_last_backup_sqlite_sql,
             PackageResources.apus_signup_link_sqlite_sql, PackageResources.apus_signup_use_sqlite_sql,
+            PackageResources.apus_quota_sqlite_sql,
             PackageResources.apus_projection_sqlite_sql,
             PackageResources.apus_collection_sqlite_sql, PackageResources.apus_item_sqlite_sql,
-            PackageResources.apus_user_email_sqlite_sql,
+            PackageResources.apus_user_email_sqlite_sql, PackageResources.apus_usage_sqlite_sql,
+            PackageResources.apus_chunk_size_sqlite_sql, PackageResources.apus_counted_sqlite_sql,
         ].map(Schema.text)
     }
 
@@ -288,9 +298,11 @@ enum ApusTables {
             PackageResources.apus_resigned_postgres_sql, PackageResources.apus_adopted_postgres_sql,
             PackageResources.apus_process_postgres_sql, PackageResources.apus_last_backup_postgres_sql,
             PackageResources.apus_signup_link_postgres_sql, PackageResources.apus_signup_use_postgres_sql,
+            PackageResources.apus_quota_postgres_sql,
             PackageResources.apus_projection_postgres_sql,
             PackageResources.apus_collection_postgres_sql, PackageResources.apus_item_postgres_sql,
-            PackageResources.apus_user_email_postgres_sql,
+            PackageResources.apus_user_email_postgres_sql, PackageResources.apus_usage_postgres_sql,
+            PackageResources.apus_chunk_size_postgres_sql, PackageResources.apus_counted_postgres_sql,
         ].map(Schema.text)
     }
 }

@@ -48,6 +48,16 @@ extension Refusal {
         case .accountHasNoKeys: .init(.badRequest, "generic", "The account is empty: its user signs up with the name in the app.")
         case .selfInvitation: .init(.badRequest, "no_self_invite", "Inviting yourself is not allowed")
         case .invitationExists: .init(.badRequest, "invitation_exists", "Invitation already exists")
+        // The owner need not be the one who writes, and is not named.
+        case .quotaExceeded(let excess):
+            .init(
+                .forbidden, "quota_exceeded",
+                """
+                The quota of the collection's owner is used up: \(excess.used) of \(excess.limit) \(excess.kind.rawValue) are in use, and this would \
+                be \(excess.wanted) more.
+                """, .plain)
+        case .usageUnknown:
+            .init(.serviceUnavailable, "unavailable", "What the owner's collections hold has changed: try again.", .plain)
         case .alreadyMember: .init(.conflict, "already_member", "The user is already a member of this collection")
         }
     }

@@ -35,6 +35,7 @@ struct ServeOptions: ParsableArguments {
     @Option(help: Settings.loginLimitAddress.help) var loginLimitAddress: String?
     @Option(help: Settings.signupLimit.help) var signupLimit: String?
     @Option(help: Settings.invitationLimit.help) var invitationLimit: String?
+    @Option(help: Settings.quota.help) var quota: String?
     @Option(help: Settings.logFormat.help) var logFormat: LogFormat?
     @Option(help: Settings.logLevel.help) var logLevel: String?
     @Flag(help: Settings.logClients.help) var logClients = false
@@ -75,6 +76,7 @@ struct ServeOptions: ParsableArguments {
             Settings.loginLimitAddress.name: loginLimitAddress,
             Settings.signupLimit.name: signupLimit,
             Settings.invitationLimit.name: invitationLimit,
+            Settings.quota.name: quota,
             Settings.logFormat.name: logFormat?.rawValue,
             Settings.logLevel.name: logLevel,
             Settings.logClients.name: logClients ? "on" : nil,

@@ -92,6 +92,6 @@ extension Environment {
             folder: try value(Settings.data), database: try value(Settings.databaseURL),
             readDatabaseURL: try optional(Settings.readDatabaseURL), chunkFolder: try value(Settings.mediaRoot),
             secret: try optional(Settings.secret), chunkReaders: try optional(Settings.sendfile) == nil ? .owner : .group,
-            objects: try objectSettings())
+            objects: try objectSettings(), quota: try value(Settings.quota))
     }
 }

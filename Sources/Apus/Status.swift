@@ -53,6 +53,8 @@ struct Status: Encodable {
     let chunkFileBytes: Int64
     /// Sessions that end within a week unless they are used.
     let sessionsExpiring: Int64
+    /// Users whose collections are near a limit of their quota, or beyond it.
+    let usersNearQuota: Int64
     /// Nil where none was ever taken.
     let backup: BackupStatus?
     let seal: SealStatus
@@ -99,7 +101,7 @@ extension Status {
             isWritable: standing.isWritable, readModels: readModels, processes: found.processes.map(Self.process),
             users: found.extent.users, disabledUsers: found.extent.disabledUsers, collections: found.extent.collections,
             items: found.extent.items, databaseBytes: found.extent.databaseBytes, chunkFileBytes: bytes(below: chunkFolder),
-            sessionsExpiring: standing.expiring.count,
+            sessionsExpiring: standing.counted.expiring, usersNearQuota: standing.counted.nearQuota,
             backup: found.backup.map { .init(time: time($0.madeAt), position: $0.position.rawValue) },
             seal: .init(position: standing.seal.rawValue, lagSeconds: seconds(since: standing.unsealedSince, now)), warnings: warnings)
     }
@@ -159,7 +161,7 @@ private struct Warnings {
     /// What is no worry yet.
     private static let (lagSeconds, sealSeconds, backupAge, freeBytes): (Int64, Int64, Int64, Int64) = (10, 600, 7 * day, 1 << 30)
 
-    var all: [String] { database + tables + servers + keeping }
+    var all: [String] { database + tables + servers + keeping + users }
 
     private var database: [String] {
         var found: [String] = []
@@ -182,6 +184,12 @@ private struct Warnings {
                 ? "\(behind), and nobody projects: start a process with the role projector"
                 : "\(behind): look at the projector's log; apus verify names an event that cannot be projected"
         }
+    }
+
+    private var users: [String] {
+        let count = standing.counted.nearQuota
+        guard count > 0 else { return [] }
+        return ["\(count) of the users are near their quota, or beyond it: apus user list tells who, apus user quota gives more"]
     }
 
     private var servers: [String] {

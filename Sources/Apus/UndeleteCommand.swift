@@ -188,7 +188,7 @@ extension Refusal {
         case .doesNotExist, .staleStoken, .dependenciesFailed, .invalidFields, .noWriteAccess, .adminAccessRequired, .collectionExists,
             .etagOfNewCollection, .collectionTypeMissing, .collectionTypeTaken, .chunkWithoutContent, .chunkExists, .userExists,
             .userInactive, .signupClosed, .usernameMissing, .notATestUser, .accountHasNoKeys, .selfInvitation, .invitationExists,
-            .alreadyMember:
+            .alreadyMember, .quotaExceeded, .usageUnknown:
             words
         }
     }

@@ -14,7 +14,7 @@ struct UserCommand: AsyncParsableCommand {
         commandName: "user", abstract: "Manages accounts.",
         subcommands: [
             Create.self, InviteCommand.self, InvitationsCommand.self, List.self, Disable.self, Enable.self, SessionsCommand.self,
-            ResetCommand.self,
+            QuotaCommand.self, ResetCommand.self,
             ExportCommand.self, EraseCommand.self,
         ])
 
@@ -41,19 +41,26 @@ struct UserCommand: AsyncParsableCommand {
 
     /// `apus user list`
     struct List: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Lists the accounts.")
+        static let configuration = CommandConfiguration(
+            abstract: "Lists the accounts: name, email address, state, and what the user's collections hold.")
 
         @OptionGroup var dataOptions: DataOptions
 
         func run() async throws {
             let environment = try dataOptions.environment()
             let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
-            for account in try await node.readModel.snapshot(.large, { try $0.accounts(limit: .max) }) {
+            let (accounts, standings) = try await node.readModel.snapshot(.large) {
+                (try $0.accounts(limit: .max), try $0.quotaStandings())
+            }
+            for account in accounts {
+                let standing = standings?[account.user]
+                let holds = standing?.quota ?? node.readModel.quota
+                let used = standings == nil ? "not counted yet" : QuotaText.text(standing?.used ?? Usage(), of: holds)
                 let state =
                     if Username.isErased(account.username) { "erased" } else if !account.isActive { "disabled" } else {
                         account.keys == nil ? "not initialized" : "active"
                     }
-                print("\(account.username.visible)\t\(account.email.visible)\t\(state)")
+                print("\(account.username.visible)\t\(account.email.visible)\t\(state)\t\(used)")
             }
         }
     }

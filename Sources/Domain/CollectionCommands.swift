@@ -23,7 +23,7 @@ extension CreateCollection: Command {
         var claims: [Claim] = [.collection(collection), .revision(item.revision.uid)]
         // One that is too long is refused, whoever has it.
         if let collectionType, collectionType.count <= FieldLimits.collectionTypeBytes { claims.append(.collectionType(collectionType)) }
-        return CollectionNeeds(collection, claims: claims)
+        return CollectionNeeds(collection, claims: claims, quota: .maker(author))
     }
 
     /// Decides what making a collection means: it comes to be, then its owner joins as admin.
@@ -41,13 +41,13 @@ extension CreateCollection: Command {
         }
         guard let revision = try state.accept(item.revision) else { throw .chunkWithoutContent }
         guard let type = collectionType else { throw .collectionTypeMissing }
-        return [
+        return try state.withinQuota([
             state.decided(CollectionCreated(collection: collection, owner: author, version: item.version, revision: revision)),
             state.decided(
                 MemberJoined(
                     collection: collection, user: author, level: .admin, encryptionKey: collectionKey,
                     collectionType: try state.usable(type, by: author), invitation: nil, inviters: [])),
-        ]
+        ])
     }
 }
 
@@ -74,13 +74,13 @@ package struct StoreChunk: Sendable {
 }
 
 extension StoreChunk: Command {
-    package var needs: CollectionNeeds { CollectionNeeds(collection, chunks: [chunk.uid]) }
+    package var needs: CollectionNeeds { CollectionNeeds(collection, chunks: [chunk.uid], quota: .owner) }
 
     /// Decides what uploading a chunk means. A chunk never changes: one that is there is refused, whatever its content.
     package func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
         try state.requireWriteAccess(author)
         guard !state.chunks.contains(chunk.uid) else { throw .chunkExists }
         if let error = FieldRules.uid(chunk.uid, field: .uid, maximum: FieldLimits.chunkUID) { throw .invalidFields([error]) }
-        return [state.decided(ChunkStored(collection: collection, chunk: chunk))]
+        return try state.withinQuota([state.decided(ChunkStored(collection: collection, chunk: chunk))])
     }
 }

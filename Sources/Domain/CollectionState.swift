@@ -61,6 +61,8 @@ package struct CollectionState: State {
     /// The chunks that the command names and that are there.
     package var chunks: Set<ChunkUID>
     package var taken: TakenClaims
+    /// What the collection's owner has room for; nil where that is no matter of the command, or the owner has no quota.
+    package var allowance: Allowance?
 
     /// A collection that does not exist.
     package init(uid: CollectionUID) {
@@ -103,7 +105,7 @@ package struct CollectionState: State {
 }
 
 extension CollectionState {
-    package var streams: [StreamID] { [.collection(uid)] }
+    package var streams: [StreamID] { [.collection(uid)] + (allowance?.streams ?? []) }
 
     mutating func apply(_ revision: Revision, of item: ItemUID, at position: Position) {
         makeCurrent(revision.uid, of: item, at: position)
@@ -130,8 +132,8 @@ extension CollectionState {
 
     /// There is no such collection any more; what was claimed stays claimed.
     mutating func clear() {
-        let taken = taken
+        let (taken, allowance) = (taken, allowance)
         self = CollectionState(uid: uid)
-        self.taken = taken
+        (self.taken, self.allowance) = (taken, allowance)
     }
 }

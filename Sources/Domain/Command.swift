@@ -46,10 +46,22 @@ package struct CollectionNeeds: Needs {
     package var claims: [Claim]
     /// Items whose revisions may be in the history already.
     package var offered: [OfferedItem]
+    /// Whose quota it is a matter of.
+    package var quota: QuotaHolder
+
+    /// Who has the quota that a command is decided under.
+    package enum QuotaHolder: Hashable, Sendable {
+        /// Nobody: nothing comes into the collection.
+        case nobody
+        /// Whoever owns the collection.
+        case owner
+        /// A user who would make it.
+        case maker(UserID)
+    }
 
     package init(
         _ collection: CollectionUID, items: [ItemUID] = [], revisions: [RevisionUID] = [], chunks: [ChunkUID] = [], claims: [Claim] = [],
-        offered: [OfferedItem] = []
+        offered: [OfferedItem] = [], quota: QuotaHolder = .nobody
     ) {
         self.collection = collection
         self.items = items
@@ -57,6 +69,7 @@ package struct CollectionNeeds: Needs {
         self.chunks = chunks
         self.claims = claims
         self.offered = offered
+        self.quota = quota
     }
 }
 

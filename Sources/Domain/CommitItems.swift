@@ -97,7 +97,7 @@ extension CommitItems {
         CollectionNeeds(
             collection, items: items.map(\.uid) + dependencies.map(\.item),
             chunks: tooManyChunks(in: items) != nil ? [] : Array(Set(items.flatMap { $0.revision.chunks.map(\.uid) })),
-            claims: items.map { .revision($0.revision.uid) }, offered: checksEtags ? [] : items)
+            claims: items.map { .revision($0.revision.uid) }, offered: checksEtags ? [] : items, quota: .owner)
     }
 
     /// More chunks than may be looked for: none is, then.
@@ -117,7 +117,8 @@ extension CommitItems: Command {
     /// the client believes of the collection's stoken must be true all the same (QUIRKS.md 18).
     ///
     /// - Throws: ``Refusal/itemsFailed(_:)`` with every stale etag and every chunk without content;
-    ///   ``Refusal/invalidFields(_:)`` at the first revision uid that is in use and the first value that is not allowed.
+    ///   ``Refusal/invalidFields(_:)`` at the first revision uid that is in use and the first value that is not allowed;
+    ///   ``Refusal/quotaExceeded(_:)`` where all else is well.
     package func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
         try state.requireWriteAccess(author)
         if let error = Self.tooManyChunks(in: items) { throw .invalidFields([error]) }
@@ -131,6 +132,7 @@ extension CommitItems: Command {
             throw .dependenciesFailed(failed.map { FieldError(.item($0.item), .wrongEtag(current: state.etags[$0.item], given: $0.etag)) })
         }
 
+        let before = state
         var state = state
         var events: [Decided<CollectionState>] = []
         var errors: [FieldError] = []
@@ -150,7 +152,7 @@ extension CommitItems: Command {
             events.append(event)
         }
         guard errors.isEmpty else { throw .itemsFailed(errors) }
-        return events
+        return try before.withinQuota(events)
     }
 }
 

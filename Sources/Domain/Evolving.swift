@@ -2,8 +2,10 @@
 // collection, and what for an account.
 
 extension CollectionState {
-    /// Takes in what happened in the collection, and which types the user of the command came to own elsewhere.
+    /// Takes in what happened in the collection, which types the user of the command came to own elsewhere, and what its owner's other
+    /// collections came to hold.
     package mutating func evolve(_ event: Event, at position: Position) {
+        allowance?.evolve(event)
         switch event {
         case .collectionCreated(let event) where event.collection == uid:
             owner = event.owner

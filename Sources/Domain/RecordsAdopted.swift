@@ -162,7 +162,7 @@ package struct AdoptedRecord: Hashable, Sendable {
     }
 
     /// What is known of an adopted content: no digest where it was missing, or was adopted when none was taken.
-    var storedChunk: StoredChunk? {
+    package var storedChunk: StoredChunk? {
         guard kind == .chunk, let uid = text("uid") else { return nil }
         guard let bytes = number(Self.contentBytes), case .bytes(let digest) = value(Self.contentDigest) else {
             return StoredChunk(uid: ChunkUID(uid), bytes: 0, digest: [])

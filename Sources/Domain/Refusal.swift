@@ -28,6 +28,10 @@ package enum Refusal: Error, Hashable, Sendable {
     case selfInvitation
     case invitationExists
     case alreadyMember
+    /// The collections of the owner would hold more than they may.
+    case quotaExceeded(Quota.Excess)
+    /// Others have changed meanwhile what the owner's collections hold, and by how much is to be read again.
+    case usageUnknown
 
     /// What only admins of a collection do.
     package enum AdminTask: Hashable, Sendable {
@@ -49,7 +53,8 @@ package enum Refusal: Error, Hashable, Sendable {
         case .dependenciesFailed(let errors), .itemsFailed(let errors), .invalidFields(let errors): errors
         case .staleStoken, .noWriteAccess, .adminAccessRequired, .doesNotExist, .collectionExists, .etagOfNewCollection,
             .collectionTypeMissing, .collectionTypeTaken, .chunkWithoutContent, .chunkExists, .userExists, .userInactive, .signupClosed,
-            .usernameMissing, .notATestUser, .accountHasNoKeys, .selfInvitation, .invitationExists, .alreadyMember:
+            .usernameMissing, .notATestUser, .accountHasNoKeys, .selfInvitation, .invitationExists, .alreadyMember, .quotaExceeded,
+            .usageUnknown:
             nil
         }
     }

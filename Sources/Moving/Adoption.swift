@@ -71,6 +71,7 @@ package struct Adoption {
     /// Marks the log as projected: the rows are there.
     static func project(upTo head: Position, _ connection: any Connection) throws {
         try connection.execute(checkpoint, [.integer(head.rawValue)])
+        try Counting.finish(connection)
     }
 
     private mutating func append(_ owner: StreamID, users: [Int64?] = [], _ records: [AdoptedRecord]) throws {

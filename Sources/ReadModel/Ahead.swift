@@ -165,6 +165,8 @@ package struct Ahead {
         if !needs.revisions.isEmpty { ask(\.holders, [.texts(needs.revisions.map(\.rawValue))]) }
         if !needs.chunks.isEmpty { ask(\.chunks, [.texts(needs.chunks.map(\.rawValue))]) }
         if !needs.claims.isEmpty { inquiry.ask(EventLog.query(taken: needs.claims) { _, _ in }) }
+        // Who would make one is not known yet.
+        if needs.quota == .owner { inquiry.ask(Snapshot.query(quotaOfOwnerOf: needs.collection, or: nil) { _ in }) }
         EventLog.ask(
             unprojected: .collection(needs.collection), limit: bounds.tailEvents, bytes: bounds.tailBytes, ahead: &inquiry
         ) { position, answers in answers.first(0)?.integerOrNil(4) == position.rawValue }

@@ -51,6 +51,10 @@ extension Snapshot {
             }
         }
         if !needs.claims.isEmpty { queries.append(EventLog.query(taken: needs.claims) { state.taken[$0] = $1 }) }
+        var quota = needs.quota == .nobody ? .none : self.quota
+        if needs.quota != .nobody {
+            queries.append(Self.query(quotaOfOwnerOf: uid, or: needs.quota.maker) { quota = $0 })
+        }
         if let query = try query(for: tail, of: .collection(uid)) { queries.append(query) }
         try connection.run(queries)
         let events = try tail.whole()
@@ -60,7 +64,14 @@ extension Snapshot {
             let repeated = needs.offered.filter { state.taken[.revision($0.revision.uid)] != nil }
             if !repeated.isEmpty { state.known = try known(repeated, in: found.id) }
         }
+        if quota != .none {
+            // Of a collection that is not in the tables yet it is not known whose others count.
+            if found == nil, needs.quota.maker == nil, let last = events.last { throw Behind(position: last.position) }
+            if let owner = state.owner ?? needs.quota.maker { state.allowance = try allowance(quota, of: owner, writing: uid) }
+        }
         for record in events { state.evolve(record.event, at: record.position) }
+        // What was taken from this collection is told by the tables alone.
+        if state.allowance?.isOutdated == true, let last = events.last { throw Behind(position: last.position) }
         return state
     }
 
@@ -99,7 +110,7 @@ extension Snapshot {
     }
 
     /// What of a stream is not in the read model yet.
-    private final class Tail {
+    final class Tail {
         private let bounds: ContentBounds
         private var events: [RecordedEvent] = []
         private var bytes = 0
@@ -119,7 +130,7 @@ extension Snapshot {
     }
 
     /// The question for the events of a stream that are not in the read model yet; nil where there are never any.
-    private func query(for tail: Tail, of stream: StreamID) throws -> Query? {
+    func query(for tail: Tail, of stream: StreamID) throws -> Query? {
         switch log {
         case .inline: nil
         case .beside:
@@ -197,4 +208,13 @@ extension Snapshot {
                ON revision.uid = wanted.second AND length(revision.meta) = wanted.first
         THEN JOIN django_etebase_collectionitem item ON item.id = revision.item_id AND item.collection_id + 0 = $3
         """)
+}
+
+extension CollectionNeeds.QuotaHolder {
+    fileprivate var maker: UserID? {
+        switch self {
+        case .maker(let user): user
+        case .nobody, .owner: nil
+        }
+    }
 }

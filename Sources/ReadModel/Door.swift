@@ -63,11 +63,22 @@ package struct Door: Sendable {
     package func commit<C: Command>(
         _ prepared: Prepared<C>, with contents: [ChunkUID: [UInt8]], by actor: Actor, at time: Timestamp, holding bytes: Int
     ) async throws -> [RecordedEvent] where C.Needs == CollectionNeeds {
-        let placed = try await PlacedContents(contents, in: chunks, for: prepared.command, on: prepared.state, by: actor.user)
-        let events = try await committer.commit(prepared.submission(by: actor, at: time, bytes: bytes, writes: placed.writes))
-        try await placed.settle()
-        return events
+        var prepared = prepared
+        for _ in 0..<Self.attempts {
+            let placed = try await PlacedContents(contents, in: chunks, for: prepared.command, on: prepared.state, by: actor.user)
+            do {
+                let events = try await committer.commit(prepared.submission(by: actor, at: time, bytes: bytes, writes: placed.writes))
+                try await placed.settle()
+                return events
+            } catch Refusal.usageUnknown {
+                prepared = try await readModel.snapshot(.small) { [command = prepared.command] in try $0.prepare(command) }
+            }
+        }
+        throw LogFault.overloaded
     }
+
+    /// How often is looked again what an owner's collections hold.
+    private static let attempts = 8
 
     /// Carries out a command that rewrites history.
     ///

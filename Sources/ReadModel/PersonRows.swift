@@ -35,6 +35,8 @@ struct Person {
                     "keyVersion": row.integerOrNil(10).map { .number($0) }, "salt": row.blobOrNil(11).map { .bytes($0) },
                     "loginPubkey": row.blobOrNil(12).map { .bytes($0) }, "pubkey": row.blobOrNil(13).map { .bytes($0) },
                     "encryptedContent": row.blobOrNil(14).map { .bytes($0) },
+                    "quotaBytes": row.integerOrNil(15).map { .number($0) }, "quotaItems": row.integerOrNil(16).map { .number($0) },
+                    "quotaCollections": row.integerOrNil(17).map { .number($0) },
                 ])
         }
     }

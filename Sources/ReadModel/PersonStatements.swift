@@ -6,8 +6,10 @@ extension Person {
         """
         SELECT account.id, account.username, account.first_name, account.last_name, account.email, account.is_active, account.is_staff,
                account.is_superuser, {date_joined}, {last_login},
-               info.version, info.salt, info."loginPubkey", info.pubkey, info."encryptedContent"
+               info.version, info.salt, info."loginPubkey", info.pubkey, info."encryptedContent",
+               quota.bytes, quota.items, quota.collections
         FROM   myauth_user account
+        LEFT   JOIN apus_quota quota ON quota.user_id = account.id
         LEFT   JOIN django_etebase_userinfo info ON info.owner_id = account.id
         WHERE  account.id = $1
         """, ["date_joined", "last_login"])

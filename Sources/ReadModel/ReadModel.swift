@@ -28,6 +28,8 @@ package struct ReadModel: Sendable {
     let contents: ContentStores
     let replica: ReadReplica?
     let bounds: ContentBounds
+    /// What holds for all who have no quota of their own.
+    package let quota: Quota
 
     /// Another database to read from: a read model of its own that a projector keeps, or a standby of the log's database.
     package struct ReadReplica: Sendable {
@@ -46,9 +48,10 @@ package struct ReadModel: Sendable {
     ///   - progress: what tells how far a projector is; nil where the append projects.
     ///   - replica: where ``replicaSnapshot(_:)`` reads; nil for the same database.
     ///   - bounds: how much pages may hold.
+    ///   - quota: what holds for all who have no quota of their own.
     package init(
         database: any Database, stokens: StokenSealer, contents: ContentStores, progress: Progress?, replica: ReadReplica? = nil,
-        bounds: ContentBounds = ContentBounds()
+        bounds: ContentBounds = ContentBounds(), quota: Quota = .none
     ) {
         self.database = database
         self.stokens = stokens
@@ -56,6 +59,7 @@ package struct ReadModel: Sendable {
         self.progress = progress
         self.replica = replica
         self.bounds = bounds
+        self.quota = quota
     }
 
     /// Whether there is another database to read from.
@@ -82,10 +86,11 @@ package struct ReadModel: Sendable {
         while true {
             let steps = progress?.steps ?? 0
             do {
-                return try await database.read(extent, asking: { inquiry(ahead) }) { [stokens, contents, bounds, progress] connection in
+                return try await database.read(extent, asking: { inquiry(ahead) }) {
+                    [stokens, contents, bounds, progress, quota] connection in
                     let log = progress == nil ? Snapshot.Log.inline : .beside(first)
                     return try body(
-                        Snapshot(connection: connection, stokens: stokens, contents: contents, bounds: bounds, log: log))
+                        Snapshot(connection: connection, stokens: stokens, contents: contents, bounds: bounds, log: log, quota: quota))
                 }
             } catch let behind as Behind {
                 waitingSince = waitingSince ?? .now
@@ -224,6 +229,8 @@ package struct Snapshot {
     let contents: ContentStores
     let bounds: ContentBounds
     let log: Log
+    /// What holds for all who have no quota of their own.
+    let quota: Quota
     private let moment = Moment()
 
     /// What was looked up already; in one snapshot it stays as it is.
@@ -236,12 +243,14 @@ package struct Snapshot {
     /// Up to where the replica says that its rows come from the log, where what is known of the log cannot tell.
     var unknownMark: LogHead? { moment.unknownMark }
 
-    init(connection: any Connection, stokens: StokenSealer, contents: ContentStores, bounds: ContentBounds, log: Log) {
+    init(connection: any Connection, stokens: StokenSealer, contents: ContentStores, bounds: ContentBounds, log: Log, quota: Quota = .none)
+    {
         self.connection = connection
         self.stokens = stokens
         self.contents = contents
         self.bounds = bounds
         self.log = log
+        self.quota = quota
     }
 
     /// The last event that is in the read model.

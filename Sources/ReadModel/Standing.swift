@@ -18,13 +18,16 @@ package struct Standing: Sendable {
     package let unsealedSince: Timestamp?
     /// Whether the database takes writes, as far as it says so by itself.
     package let isWritable: Bool
-    /// Login sessions that end within a week unless they are used.
-    package let expiring: Expiring
+    /// What is not looked for each time.
+    package let counted: Counted
 
-    /// A number that costs all sessions to find out, and when it was.
-    package struct Expiring: Sendable {
-        package let count: Int64
+    /// Numbers that cost all sessions and all collections to find out, and when it was.
+    package struct Counted: Sendable {
+        /// Login sessions that end within a week unless they are used.
+        package let expiring: Int64
         let countedAt: Timestamp
+        /// Users whose collections are near a limit of their quota, or beyond it.
+        package let nearQuota: Int64
     }
 }
 
@@ -56,11 +59,12 @@ extension ReadModel {
     ///   - elsewhere: how far another read model is.
     /// - Throws: `DatabaseFault`.
     package func standing(at now: Timestamp, after last: Standing?, elsewhere: Position?) async throws -> Standing {
-        let known = last.flatMap { now.rawValue < $0.expiring.countedAt.rawValue + Self.countedFor ? $0.expiring : nil }
-        let values: [Value] = [
-            .integer(orNull: elsewhere?.rawValue), .flag(known == nil), .text(now.text),
-            .text(Timestamp(rawValue: now.rawValue + Self.week).text),
-        ]
+        let known = last.flatMap { now.rawValue < $0.counted.countedAt.rawValue + Self.countedFor ? $0.counted : nil }
+        let values: [Value] =
+            [
+                .integer(orNull: elsewhere?.rawValue), .flag(known == nil), .text(now.text),
+                .text(Timestamp(rawValue: now.rawValue + Self.week).text),
+            ] + QuotaStanding.values(quota)
         let found = try await database.read { connection in
             try connection.set(.mustBeShort)
             return try connection.first(Self.select, values) { row in
@@ -69,7 +73,7 @@ extension ReadModel {
                     tables: Self.tables(row, from: 2), unprojectedSince: row.integerOrNil(5).map(Timestamp.init),
                     unprojectedElsewhereSince: row.integerOrNil(6).map(Timestamp.init), seal: Position(rawValue: row.integer(7)),
                     unsealedSince: row.integerOrNil(8).map(Timestamp.init), isWritable: row.flag(9),
-                    expiring: known ?? .init(count: row.integer(10), countedAt: now))
+                    counted: known ?? .init(expiring: row.integer(10), countedAt: now, nearQuota: row.integer(11)))
             }
         }
         guard let found else { throw Snapshot.noCheckpoint }
@@ -113,7 +117,8 @@ extension ReadModel {
                (SELECT occurred_at FROM apus_event WHERE position > seal.position ORDER BY position LIMIT 1),
                {sqlite: 1}{postgres: NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off'},
                CASE WHEN $2{postgres: ::bigint} = 1
-                    THEN (SELECT count(*) FROM token_auth_authtoken WHERE expiry >= $3{postgres: ::timestamptz} AND expiry < $4{postgres: ::timestamptz}) END
+                    THEN (SELECT count(*) FROM token_auth_authtoken WHERE expiry >= $3{postgres: ::timestamptz} AND expiry < $4{postgres: ::timestamptz}) END,
+               CASE WHEN $2{postgres: ::bigint} = 1 THEN \(QuotaStanding.near(first: 5)) END
         FROM   apus_log log
         JOIN   apus_projection projection ON projection.id = log.id
         JOIN   (SELECT COALESCE(

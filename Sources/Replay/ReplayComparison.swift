@@ -28,6 +28,8 @@ extension Replay {
         var checkpoint: String?
         /// The tables that differ.
         var tables: [Table] = []
+        /// Whether it is counted what collections hold; where not, it is not compared: a server will.
+        var isCounted = true
 
         package var isSame: Bool { checkpoint == nil && tables.isEmpty }
     }
@@ -40,6 +42,7 @@ extension Replay {
         var comparison = Comparison()
         let (head, checkpoint) = (try EventLog.head(live).position, try Checkpoint(live))
         comparison.position = try position()
+        comparison.isCounted = try checkpoint == nil || Counting.isDone(live)
         try scratch.writeWithin { connection in
             try connection.execute(Self.deleteNotes, [])
             try ReplayTables.noteChanges(connection)
@@ -53,7 +56,7 @@ extension Replay {
             case let found? where found != replayed: comparison.checkpoint = "the checkpoint differs from the log"
             default: break
             }
-            for table in ReadModelTable.all {
+            for table in ReadModelTable.all where comparison.isCounted || !ReadModelTable.counted.contains(table.name) {
                 var differing = Comparison.Table(name: table.name, key: table.key)
                 // Where nothing is left there is nothing to compare, and nothing to note.
                 if !notesAll, let first = try table.rows(after: .min, limit: 1, connection).first,
@@ -122,6 +125,7 @@ extension Replay {
                 throw DatabaseFault(.corrupt, "the replay has no checkpoint row")
             }
             try checkpoint.save(live)
+            if comparison.isCounted { try Counting.note(checkpoint.position, live) }
             return changed
         }
     }

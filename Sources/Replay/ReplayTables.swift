@@ -66,7 +66,12 @@ enum ReplayTables {
         switch event.content {
         case .nothing, .written(.made), .written(.stored): nil
         case .written(.restored): "CREATE INDEX IF NOT EXISTS replay_revision ON django_etebase_collectionitemrevision (uid)"
-        case .adopted: "CREATE INDEX IF NOT EXISTS replay_change ON apus_item (collection_id, stoken)"
+        case .adopted:
+            """
+            CREATE INDEX IF NOT EXISTS replay_change ON apus_item (collection_id, stoken);
+            CREATE INDEX IF NOT EXISTS replay_collection_chunk ON django_etebase_collectionitemchunk (collection_id);
+            CREATE INDEX IF NOT EXISTS replay_item_revision ON django_etebase_collectionitemrevision (item_id);
+            """
         case .pruned:
             """
             CREATE INDEX IF NOT EXISTS replay_revision ON django_etebase_collectionitemrevision (uid);

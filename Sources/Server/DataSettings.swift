@@ -1,5 +1,6 @@
 internal import Contents
 package import Database
+package import Domain
 package import S3
 package import Sodium
 
@@ -39,10 +40,12 @@ package struct DataSettings: Sendable {
     package var objects: ObjectSettings?
     /// The secret that was given; nil for the one in the folder.
     package var secret: Hidden<[UInt8]>?
+    /// What holds for all users who have no quota of their own.
+    package var quota: Quota
 
     package init(
         folder: String, database: DatabasePlace, readDatabaseURL: String?, chunkFolder: String, secret: Hidden<[UInt8]>?,
-        chunkReaders: KeptFiles.Readers = .owner, objects: ObjectSettings? = nil
+        chunkReaders: KeptFiles.Readers = .owner, objects: ObjectSettings? = nil, quota: Quota = .none
     ) {
         self.folder = folder
         self.database = database
@@ -51,6 +54,7 @@ package struct DataSettings: Sendable {
         self.secret = secret
         self.chunkReaders = chunkReaders
         self.objects = objects
+        self.quota = quota
     }
 
     /// - Throws: ``SettingFault`` for settings that do not go together.

@@ -128,13 +128,15 @@ package struct Node: Sendable {
             chunks = ContentStores(
                 table: TableContents(database), files: files, objects: try settings.objects?.contents(database), place: place)
             readModel = ReadModel(
-                database: database, stokens: stokens, contents: chunks, progress: progress, replica: readDatabase?.replica)
+                database: database, stokens: stokens, contents: chunks, progress: progress, replica: readDatabase?.replica,
+                quota: settings.quota)
             committer = Committer(appender)
         case .sqlite(let path):
             let secret = secret
             let database = try await Self.at(path) {
                 let database = try SQLiteDatabase(path: path)
                 try await Self.createSchema(database, secret)
+                try await Self.count(database)
                 return database
             }
             appender = nil
@@ -146,7 +148,8 @@ package struct Node: Sendable {
             projectors = []
             chunks = ContentStores(
                 table: TableContents(database), files: files, objects: try settings.objects?.contents(database), place: place)
-            readModel = ReadModel(database: database, stokens: stokens, contents: chunks, progress: nil)
+            readModel = ReadModel(
+                database: database, stokens: stokens, contents: chunks, progress: nil, quota: settings.quota)
             committer = Committer(
                 LocalAppender(
                     database: database, project: { try projection.apply($1, $0) }, committed: { bulletin.post(Notice.projected($0)) }))
@@ -227,6 +230,12 @@ package struct Node: Sendable {
             try Schema.create(connection, dialect)
             try SecretMark.require(secret.value, connection)
         }
+    }
+
+    /// Counts what collections hold, where a program that does not count has written: with PostgreSQL the projector does.
+    private static func count(_ database: SQLiteDatabase) async throws {
+        guard try await !database.read({ try Counting.isDone($0) }) else { return }
+        try await database.write { try Counting.finish($0) }
     }
 
     /// Looks whether history has forked, so that a server that was restored is in its new epoch before anybody writes.

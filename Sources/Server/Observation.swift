@@ -74,7 +74,8 @@ struct Observation: Sendable {
             state.writable(standing.isWritable ? 1 : 0), state.head(Double(head.position.rawValue)), state.epoch(Double(head.epoch)),
             state.sealPosition(Double(standing.seal.rawValue)),
             state.sealLagEvents(Double(max(0, head.position.rawValue - standing.seal.rawValue))),
-            state.sealLagSeconds(Self.seconds(since: standing.unsealedSince)), state.expiring(Double(standing.expiring.count)),
+            state.sealLagSeconds(Self.seconds(since: standing.unsealedSince)), state.expiring(Double(standing.counted.expiring)),
+            state.nearQuota(Double(standing.counted.nearQuota)),
         ] + of(standing.tables, "main", behind: standing, since: standing.unprojectedSince)
     }
 

@@ -225,6 +225,8 @@ package struct StateMetrics: Sendable {
         "apus_seal_lag_seconds", "How long the oldest event that no seal covers has been in the log.")
     package let expiring = shared.reported(
         "apus_sessions_expiring", "Login sessions that end within a week unless they are used.")
+    package let nearQuota = shared.reported(
+        "apus_users_near_quota", "Users whose collections hold 90 % of a limit of their quota or more.")
 }
 
 /// The process, under the names that Prometheus' own clients give.

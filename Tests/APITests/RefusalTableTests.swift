@@ -67,6 +67,9 @@ import Testing
         ] as [(Refusal, String)] {
             #expect(refusal.wireForm.shape == .plain && refusal.wireForm.code == code)
         }
+        let excess = Refusal.quotaExceeded(.init(.bytes, limit: 100, used: 90, wanted: 11)).wireForm
+        #expect(excess.status == .forbidden && excess.code == "quota_exceeded" && excess.shape == .plain)
+        #expect(excess.detail.contains("90 of 100 bytes are in use") && excess.detail.contains("11 more"))
         #expect(Refusal.adminAccessRequired(for: .members).words == "Only collection admins can perform this operation.")
         #expect(Refusal.adminAccessRequired(for: .invitations).words == "User is not an admin of this collection")
     }

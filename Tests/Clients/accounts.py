@@ -45,6 +45,36 @@ def reset(server: Server) -> None:
     equal(back.content, b"theirs", "what the friend shares again")
 
 
+@test("whoever has no room left is told so, keeps what is there and can delete; with more room the sync goes on where it ended")
+def quota(server: Server) -> None:
+    person, friend = server.person(), server.person()
+    collection = person.collections.create(TYPE, {"name": "mine"}, b"")
+    person.collections.upload(collection)
+    profile = person.invitations.fetch_user_profile(friend.name)
+    person.invitations.invite(collection, friend.name, profile.pubkey, 2)
+    (invitation,) = friend.invitations.list_incoming().data
+    friend.invitations.accept(invitation)
+    manager = person.collections.get_item_manager(collection)
+    items = [manager.create({"name": str(number)}, b"content") for number in range(4)]
+    server.apus("user", "quota", person.name, "items=2")
+    manager.batch(items[:1])
+    # Also the friend's items are in the owner's collection.
+    theirs = friend.collections.get_item_manager(friend.collections.fetch(collection.uid))
+    item = theirs.create({"name": "theirs"}, b"content")
+    theirs.batch([item])
+    full = "quota of the collection's owner is used up: 2 of 2 items are in use"
+    refused(lambda: manager.batch(items[1:3]), full)
+    refused(lambda: theirs.batch([theirs.create({"name": "more"}, b"")]), full)
+    equal(len(list(manager.list().data)), 2, "what is there")
+    items[0].delete()
+    manager.batch(items[:1])
+    refused(lambda: manager.batch(items[1:2]), full)
+    server.apus("user", "quota", person.name, "items=10")
+    manager.transaction(items[1:])
+    equal({found.content for found in theirs.list().data if not found.deleted}, {b"content"}, "what the friend gets")
+    equal(len(list(theirs.list().data)), 5, "how much the friend gets")
+
+
 @test("whoever opens an invitation's link chooses a name, signs up with it in the app, and syncs")
 def invited(server: Server) -> None:
     name = "Invited" + secrets.token_hex(6)

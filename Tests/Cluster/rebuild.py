@@ -24,7 +24,8 @@ TABLES = [
     "myauth_user", "django_etebase_userinfo", "django_etebase_stoken", "django_etebase_collection", "django_etebase_collectionitem",
     "django_etebase_collectionitemrevision", "django_etebase_collectionitemchunk", "django_etebase_revisionchunkrelation",
     "django_etebase_collectiontype", "django_etebase_collectionmember", "django_etebase_collectionmemberremoved",
-    "django_etebase_collectioninvitation", "apus_collection", "apus_item"]
+    "django_etebase_collectioninvitation", "apus_collection", "apus_item",
+    "apus_usage", "apus_chunk_size"]
 
 # By what `apus rebuild` must name: statements that both engines understand, run without a look at foreign keys.
 DAMAGES = {

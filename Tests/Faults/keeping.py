@@ -228,7 +228,8 @@ def killed(options: argparse.Namespace) -> str:
                     unfinished += 1
                     refused(other.apus("user", "list"), "a command", "interrupted")
                 elif other.folder.exists() and os.listdir(other.folder):
-                    equal(succeeds(other.apus("user", "list"), "user list"), "ada\tada@example.com\tactive\n", "the accounts")
+                    listed = succeeds(other.apus("user", "list"), "user list")
+                    equal(listed, "ada\tada@example.com\tactive\t0 bytes, 0 items, 0 collections\n", "the accounts")
                     verified(other)
         true(unfinished > 0, "some must have been interrupted")
         return f"{unfinished} of 12 were interrupted"

@@ -140,7 +140,7 @@ def state(options: argparse.Namespace) -> None:
         expected(alice.create_collection(NOTES), 201)
         found = server.until("all is sealed", lambda found: found["apus_seal_position"] == found["apus_log_head"] > 0)
         equal((found["apus_seal_lag_events"], found["apus_seal_lag_seconds"], found["apus_log_epoch"]), (0, 0, 1), "seals")
-        equal(found["apus_sessions_expiring"], 0, "sessions that live for a year")
+        equal((found["apus_sessions_expiring"], found["apus_users_near_quota"]), (0, 0), "sessions that live for a year, and no quotas")
         true(0 < found["process_resident_memory_bytes"] < found["process_virtual_memory_bytes"], "memory")
         true(0 < found["process_open_fds"] < found["process_max_fds"] and found["process_cpu_seconds_total"] > 0, "descriptors and time")
         true(abs(found["process_start_time_seconds"] - time.time()) < 600, "start")

@@ -55,6 +55,32 @@ def kept(options: argparse.Namespace) -> None:
             true(word in words, f"'{word}' in {words}")
 
 
+@test("who is near a quota is counted and warned of, and listed where the operator looks")
+def near_quota(options: argparse.Namespace) -> None:
+    with Server(options.apus, "--signup", "open", environment={"APUS_QUOTA": "items=1000"}) as server:
+        alice = person(server, "alice")
+        expected(alice.create_collection(NOTES), 201)
+        expected(alice.commit(NOTES, [offered(uid(number), uid(number, "a"), b"meta") for number in range(9)]), 200)
+        until(server, "all is projected", lambda found: not found["readModels"][0]["lagEvents"])
+        equal(status(server)["usersNearQuota"], 0, "users near a quota of 1000 items")
+        succeeds(server.apus("user", "quota", "alice", "10KB,items=10"), "user quota")
+        found = status(server)
+        equal(found["usersNearQuota"], 1, "users near a quota of 10 items")
+        warned(found, "apus user quota gives more")
+        told = json.loads(succeeds(server.apus("user", "quota", "alice", "--json"), "user quota"))
+        equal((told["quota"], told["isOwn"]), ({"bytes": 10000, "items": 10}, True), "the quota")
+        equal((told["used"]["items"], told["used"]["collections"]), (9, 1), "what is in use")
+        words = f"{told['used']['bytes']} of 10000 bytes, 9 of 10 items, 1 collections"
+        true(words in succeeds(server.apus("user", "list"), "user list"), f"'{words}' in the list")
+        expected(alice.commit(NOTES, [offered(uid(number), uid(number, "a"), b"meta") for number in range(9, 11)]), 403)
+        expected(alice.commit(NOTES, [offered(uid(9), uid(9, "a"), b"meta")]), 200)
+        succeeds(server.apus("user", "quota", "alice", "default"), "user quota")
+        expected(alice.commit(NOTES, [offered(uid(10), uid(10, "a"), b"meta")]), 200)
+        for wrong in ("5 apples", "bytes=0", "items=-1", "rows=3", "items=1,items=2", ""):
+            done = server.apus("user", "quota", "alice", wrong)
+            true(done.returncode != 0 and "such as 5GB" in done.stderr or "such as 75MB" in done.stderr, f"{wrong!r}: {done.stderr}")
+
+
 @test("a process is there while it runs; one that was killed expires")
 def processes(options: argparse.Namespace) -> None:
     with Server(options.apus) as server:

@@ -18,6 +18,16 @@ extension RouteCase {
             let long = [UInt8](repeating: 1, count: (1 << 20) + 1)
             #expect(try await "\(owner.call(.put, path(newUID()), body: long))" == "413 too_large")
         },
+        RouteCase(upload, "takes what the owner has room for") { server in
+            let circle = try await server.circle()
+            let writer = try circle[.writer]
+            // The main item has a byte.
+            try await server.limit(circle[.owner], to: Quota(bytes: 3))
+            let answer = try await writer.call(.put, circle.path + "/item/any/chunk/\(newUID())/", body: [1, 2, 3])
+            #expect("\(answer)" == "403 quota_exceeded")
+            #expect(answer.value["detail"]?.text?.contains("1 of 3 bytes are in use, and this would be 3 more") == true)
+            #expect(try await writer.call(.put, circle.path + "/item/any/chunk/\(newUID())/", body: [1, 2]).status == 201)
+        },
         RouteCase(download, "gives members what was stored in their collection") { server in
             let circle = try await server.circle()
             let (uid, owner) = (newUID(), try circle[.owner])

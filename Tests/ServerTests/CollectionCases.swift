@@ -29,6 +29,13 @@ extension RouteCase {
             #expect(try await answer(client.creation(newUID(), chunks: unsent)) == "400 chunk_no_content")
             #expect(try await client.get("/api/v1/collection/").value["data"] == [])
         },
+        RouteCase(create, "refuses more than a user may have") { server in
+            let client = try await server.somebody()
+            _ = try await client.makeCollection()
+            try await server.limit(client, to: Quota(collections: 2))
+            _ = try await client.makeCollection()
+            #expect(try await "\(client.post("/api/v1/collection/", client.creation(newUID())))" == "403 quota_exceeded")
+        },
         RouteCase(create, "tells what is wrong with a collection") { server in
             let client = try await server.somebody()
             let body = client.creation(newUID())

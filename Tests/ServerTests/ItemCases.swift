@@ -94,6 +94,21 @@ extension RouteCase {
                 #expect(try await uids(owner.get(circle.path + "/item/")).count == 3)
                 #expect(try await owner.post(path, ["items": [owner.item(newUID())], "deps": nil]).body == [])
             },
+            RouteCase(route, "takes what the owner has room for, and says how much of what there is") { server in
+                let circle = try await server.circle()
+                let (owner, writer) = (try circle[.owner], try circle[.writer])
+                let path = circle.path + "/item/\(kind)/"
+                try await server.limit(owner, to: Quota(items: 1))
+                #expect(try await writer.post(path, ["items": [writer.item(newUID())]]).status == 200)
+                for client in [writer, owner] {
+                    let answer = try await client.post(path, ["items": [client.item(newUID())]])
+                    #expect("\(answer)" == "403 quota_exceeded" && answer.value.keys == ["code", "detail"])
+                    #expect(answer.value["detail"]?.text?.contains("1 of 1 items are in use, and this would be 1 more") == true)
+                }
+                #expect(try await uids(owner.get(circle.path + "/item/")).count == 1)
+                try await server.limit(owner, to: nil)
+                #expect(try await writer.post(path, ["items": [writer.item(newUID())]]).status == 200)
+            },
             RouteCase(route, "takes all items or none") { server in
                 let client = try await server.somebody()
                 let uid = try await client.makeCollection()

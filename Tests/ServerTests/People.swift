@@ -1,9 +1,11 @@
 import Domain
 import NIOCore
+import ReadModel
 import Sodium
 import Testing
 
 @testable import API
+@testable import Server
 
 /// A uid that nobody has.
 func newUID() -> String { Sodium.randomAlphanumerics(22) }
@@ -87,6 +89,17 @@ extension [Role: String] {
 }
 
 extension TestServer {
+    /// Gives somebody a quota.
+    func limit(_ client: Client, to quota: Quota?) async throws {
+        let (model, database) = (wiring.node.readModel, wiring.node.database)
+        let account = try await model.snapshot { [name = client.name] in
+            // Quotas hold once it is counted what there is.
+            try #require(try $0.quotaStandings() != nil)
+            return try $0.account(named: CanonicalName(name))
+        }
+        try await Quotas(database).set(quota, of: try #require(account?.user))
+    }
+
     /// Somebody who has just signed up.
     func somebody() async throws -> Client {
         var client = try await Client(self, name: "u" + newUID().lowercased())

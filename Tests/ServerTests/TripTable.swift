@@ -180,6 +180,13 @@ extension RouteTrips {
             let client = try await server.somebody()
             return Request(client, .post, try await client.filled(1).path + "item/batch/", ["items": .list(RouteTrips.new(1, client))])
         },
+        RouteTrips("POST \(collection)item/batch/", "of one new item, where the owner has a quota", trips: 9, reads: 1, writes: 1) {
+            server in
+            let client = try await server.somebody()
+            let path = try await client.filled(1).path + "item/batch/"
+            try await server.limit(client, to: Quota(items: 100))
+            return Request(client, .post, path, ["items": .list(RouteTrips.new(1, client))])
+        },
         RouteTrips("POST \(collection)item/batch/", "of 50 items, sent again", trips: 8, reads: 1, writes: 1) { server in
             let client = try await server.somebody()
             let (path, items) = try await client.filled(50)

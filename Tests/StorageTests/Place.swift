@@ -28,10 +28,11 @@ struct Place: Sendable {
     /// - Parameters:
     ///   - watch: puts something between the modules and the database; PostgreSQL's append has no such place.
     ///   - place: where new contents of chunks go.
+    ///   - quota: what holds for all who have none of their own.
     ///   - appended: told how many events each append came to.
     func node(
         _ name: String = "one", watch: (any Database) -> any Database = { $0 }, chunks place: ContentPlace = .database,
-        appended: @escaping @Sendable (Int) -> Void = { _ in }
+        quota: Quota = .none, appended: @escaping @Sendable (Int) -> Void = { _ in }
     ) async throws -> Node {
         let opened = try await database(name)
         let database = watch(opened)
@@ -59,7 +60,7 @@ struct Place: Sendable {
         let watched = WatchedAppender(base: appender, appended: appended)
         return Node(
             database: database, stokens: stokens, projection: projection,
-            readModel: ReadModel(database: database, stokens: stokens, contents: chunks, progress: progress),
+            readModel: ReadModel(database: database, stokens: stokens, contents: chunks, progress: progress, quota: quota),
             committer: Committer(watched), chunks: chunks, projector: projector)
     }
 }

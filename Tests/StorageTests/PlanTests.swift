@@ -122,8 +122,8 @@ private struct WatchedConnection: Connection {
     /// Tables of one row or a few; virtual ones are the lists among the parameters. The revisions of a page come by id, and their
     /// mentions and the events of an audit are cut off first.
     private static let small = [
-        "apus_log", "apus_projection", "apus_epoch", "apus_schema", "sqlite_master", "VIRTUAL TABLE", "first_list", "pg_class",
-        "pg_namespace", "paged_revision", "paged_mention", "paged_event",
+        "apus_log", "apus_projection", "apus_counted", "apus_epoch", "apus_schema", "sqlite_master", "VIRTUAL TABLE", "first_list",
+        "pg_class", "pg_namespace", "paged_revision", "paged_mention", "paged_event",
     ]
 
     /// A database in which every kind of statement was run, with the plans of the whole history's statements.

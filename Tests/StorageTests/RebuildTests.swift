@@ -56,6 +56,8 @@ func withScratch<T>(_ body: (SQLiteDatabase) async throws -> T) async throws -> 
             ("DELETE FROM django_etebase_revisionchunkrelation", "revisionchunkrelation"),
             ("INSERT INTO django_etebase_stoken (id, uid) VALUES (-7, 'made-up'), (1000000, 'made-up too')", "2 rows are unexpected"),
             ("UPDATE apus_collection SET member_stoken = member_stoken + 1", "apus_collection"),
+            ("UPDATE apus_usage SET bytes = bytes + 1", "apus_usage"),
+            ("DELETE FROM apus_chunk_size", "apus_chunk_size"),
             ("UPDATE apus_projection SET position = 0", "checkpoint"),
             ("UPDATE apus_projection SET position = position - 3", "checkpoint"),
             ("UPDATE apus_projection SET position = position + 3", "checkpoint"),

@@ -42,13 +42,13 @@ import Testing
                 _ = try await Sessions(database: node.database, lifetime: lifetime).create(for: ada, device: nil, at: noon)
             }
             let now = try await node.readModel.standing(at: noon, after: nil, elsewhere: nil)
-            #expect(now.expiring.count == 1)
+            #expect(now.counted.expiring == 1)
             let soon = Timestamp(rawValue: noon.rawValue + 2 * day)
-            #expect(try await node.readModel.standing(at: soon, after: now, elsewhere: nil).expiring.count == 2)
+            #expect(try await node.readModel.standing(at: soon, after: now, elsewhere: nil).counted.expiring == 2)
             let atOnce = Timestamp(rawValue: noon.rawValue + 59_000_000)
             try await node.database.write { _ = try $0.execute(Statement("DELETE FROM token_auth_authtoken"), []) }
-            #expect(try await node.readModel.standing(at: atOnce, after: now, elsewhere: nil).expiring.count == 1)
-            #expect(try await node.readModel.standing(at: soon, after: now, elsewhere: nil).expiring.count == 0)
+            #expect(try await node.readModel.standing(at: atOnce, after: now, elsewhere: nil).counted.expiring == 1)
+            #expect(try await node.readModel.standing(at: soon, after: now, elsewhere: nil).counted.expiring == 0)
         }
     }
 

@@ -1,5 +1,6 @@
 internal import API
 internal import ArgumentParser
+internal import Domain
 
 /// How often strangers may try something.
 extension Settings {
@@ -21,6 +22,14 @@ extension Settings {
     static let invitationLimit = Setting(
         "APUS_INVITATION_LIMIT", flag: "--invitation-limit", default: .text("1000/1h"),
         "How many invitations to collections a user may send.", limit)
+
+    static let quota = Setting(
+        "APUS_QUOTA", flag: "--quota", default: .text("none"), example: "bytes=5GB,items=100000,collections=50",
+        """
+        How much the collections that a user owns may hold, where `apus user quota` says nothing else: \
+        bytes=5GB,items=100000,collections=50, or some of it, or 5GB for bytes alone.
+        """
+    ) { text, name in try QuotaText.parse(text, of: name) }
 
     @Sendable private static func limit(_ text: String, _ name: String) throws -> RateLimit? {
         guard text != "0" else { return nil }

@@ -39,7 +39,7 @@ enum Settings {
             [
                 bodyLimit.facts, chunkLimit.facts, batchLimit.facts, connections.facts, memory.facts, socketsPerUser.facts,
                 socketRate.facts, pingInterval.facts, loginLimit.facts, loginLimitName.facts,
-                loginLimitAddress.facts, signupLimit.facts, invitationLimit.facts,
+                loginLimitAddress.facts, signupLimit.facts, invitationLimit.facts, quota.facts,
             ]
         ),
         ("Running and ending", [sealInterval.facts, lameDuck.facts, drain.facts, logFormat.facts, logLevel.facts, logClients.facts]),
