@@ -24,9 +24,6 @@ struct EraseCommand: AsyncParsableCommand {
             waits for it. An erasure that was interrupted is finished by giving the same command again.
             """)
 
-    /// How often it is tried again when others write to the same collections at the same moment.
-    private static let attempts = 20
-
     @Argument(help: "The name.")
     var name: String
 
@@ -52,24 +49,19 @@ struct EraseCommand: AsyncParsableCommand {
                 return (state, try snapshot.extent(of: state, files: files))
             }
             guard let erasure = found.erasure, !Username.isErased(found.user.username) else {
-                guard !dryRun, try await finish(node) > 0 else {
+                guard !dryRun, try await node.finishErasures() > 0 else {
                     throw ValidationError("there is no account \(name): `apus user list` lists them")
                 }
                 return Outcome.finished
             }
             tell(found, erasure, going)
             guard !dryRun, yes || Terminal.agrees("Erase \(name) for good?") else { return .unchanged }
-            // Whoever goes on writing would be in the way.
-            if found.user.isActive {
-                try await disable(node)
-                await node.announce(changed: erasure.user)
-            }
-            let (proof, files) = try await erase(node)
-            // What is not projected yet is still there.
-            _ = try await node.readModel.snapshot { try $0.account(erasure.user) }
-            // From here on nothing is lost when the process ends: whoever is told to erase somebody again finishes it.
-            try await remove(files, node)
-            _ = try await finish(node)
+            let proof: RedactionProof
+            do {
+                proof = try await node.erase(name, erasure.user, isActive: found.user.isActive, by: .operator) {
+                    _ = await node.announce(changed: erasure.user)
+                }
+            } catch let refusal as Refusal { throw ValidationError(refusal.words) }
             return .erased(proof)
         }
         switch outcome {
@@ -95,50 +87,6 @@ struct EraseCommand: AsyncParsableCommand {
         case erased(RedactionProof)
         /// There was no such account, and an earlier erasure was finished.
         case finished
-    }
-
-    /// Removes the files that earlier erasures have left.
-    ///
-    /// - Returns: how many there were.
-    private func finish(_ node: Node) async throws -> Int {
-        let waste = Waste(database: node.database, chunks: node.chunks) { position in
-            try await node.readModel.snapshot { try $0.require(position) }
-        }
-        let report = try await waste.finishErasures()
-        return report.files.count + report.objects.count
-    }
-
-    /// Removes the files of what was erased, but for those that rows of others name too: such rows are adopted ones.
-    private func remove(_ files: [String], _ node: Node) async throws {
-        let named = Set(try await node.readModel.snapshot { try $0.named(files) }.map { ExactText($0) })
-        for file in files where !named.contains(ExactText(file)) {
-            _ = try node.chunks.files.remove(file, before: Timestamp.always.upperBound)
-        }
-    }
-
-    private func disable(_ node: Node) async throws {
-        try await node.door.commit(ChangeUserActivity(username: name, isActive: false), by: .operator, at: Node.clock())
-    }
-
-    private func erase(_ node: Node) async throws -> (RedactionProof, files: [String]) {
-        for attempt in 1... {
-            let command = EraseUser(username: name)
-            let (prepared, files) = try await node.readModel.snapshot { snapshot in
-                (try snapshot.prepare(command), try snapshot.erasure(named: command.name).files)
-            }
-            do {
-                let events = try await node.door.commit(
-                    prepared, by: .operator, at: Node.clock(), key: SealKey(secret: node.secret.value))
-                for case .userErased(let event) in events.map(\.event) { return (event.redaction, files) }
-                preconditionFailure("an erasure is recorded")
-            } catch let fault as DatabaseFault {
-                guard case .conflict = fault.kind, attempt < Self.attempts else { throw fault }
-            } catch let refusal as Refusal {
-                // Somebody has come to a collection that was to go, or has left one.
-                guard attempt < Self.attempts else { throw ValidationError(refusal.words) }
-            }
-        }
-        preconditionFailure("a loop without an end has ended")
     }
 
     private func tell(_ state: ErasureState, _ erasure: Erasure, _ going: ErasureExtent) {

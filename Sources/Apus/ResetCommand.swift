@@ -21,9 +21,6 @@ struct ResetCommand: AsyncParsableCommand {
             erased (apus user erase).
             """)
 
-    /// How often it is tried again when others write to the same collections at the same moment.
-    private static let attempts = 20
-
     @Argument(help: "The name.") var name: String
     @Flag(help: "Changes nothing, and tells what would be lost.") var dryRun = false
     @Flag(name: .shortAndLong, help: "Does not ask.") var yes = false
@@ -66,13 +63,8 @@ struct ResetCommand: AsyncParsableCommand {
     }
 
     private func reset(_ command: ResetAccount, _ node: Node) async throws {
-        for attempt in 1... {
-            do {
-                try await node.door.commit(command, by: .operator, at: Node.clock())
-                return
-            } catch let refusal as Refusal {
-                guard attempt < Self.attempts, refusal == .staleStoken else { throw ValidationError(words(refusal)) }
-            }
+        do { try await node.door.reset(command, by: .operator, at: Node.clock()) } catch let refusal as Refusal {
+            throw ValidationError(words(refusal))
         }
     }
 

@@ -22,9 +22,6 @@ struct UndeleteCommand: AsyncParsableCommand {
             Nothing is lost by it: what is replaced is an earlier revision then, and can be brought back too. A server may run.
             """)
 
-    /// How often it is tried again when clients change the same items at the same moment.
-    private static let attempts = 50
-
     // A uid may begin with a hyphen.
     @Option(parsing: .unconditional, help: "The collection, by its uid.")
     var collection: String
@@ -74,23 +71,14 @@ struct UndeleteCommand: AsyncParsableCommand {
     }
 
     private func restore(asOf moment: CollectionHistory.Moment?, _ node: Node) async throws -> [RecordedEvent] {
-        let uid = CollectionUID(collection)
-        for attempt in 1... {
-            do {
-                return try await node.door.commit(by: .operator, at: Node.clock()) { snapshot in
-                    let end = try snapshot.logHead().position
-                    if case .before(let position) = moment, !(Position(rawValue: 1)...end).contains(position) {
-                        throw ValidationError("there is no event \(position.rawValue): the log has the events 1 to \(end.rawValue)")
-                    }
-                    let history = try snapshot.history(of: uid)
-                    return RestoreItems(
-                        collection: uid, restorations: try history.restorations(of: item.map { ItemUID($0) }, asOf: moment))
-                }
-            } catch Refusal.itemsFailed where attempt < Self.attempts {
-                // Somebody has changed one of them since it was looked at: look again.
+        try await node.door.restore(
+            CollectionUID(collection), item: item.map { ItemUID($0) }, asOf: moment, author: nil, by: .operator, at: Node.clock()
+        ) { snapshot in
+            let end = try snapshot.logHead().position
+            if case .before(let position) = moment, !(Position(rawValue: 1)...end).contains(position) {
+                throw ValidationError("there is no event \(position.rawValue): the log has the events 1 to \(end.rawValue)")
             }
         }
-        preconditionFailure("a loop without an end has ended")
     }
 
     private func tell(_ events: [RecordedEvent]) throws {

@@ -1,10 +1,10 @@
-/// The operator's wish to make earlier revisions of items current again: `apus undelete`.
+/// The wish to make earlier revisions of items current again: of the operator, with `apus undelete`, or of a member.
 package struct RestoreItems: Sendable {
     /// An item, and the revision that is to be current.
     package struct Restoration: Hashable, Sendable {
         package let item: ItemUID
         package let revision: RevisionUID
-        /// What was current when the operator looked.
+        /// What was current when somebody looked.
         package let replaced: RevisionUID
 
         package init(item: ItemUID, revision: RevisionUID, replaced: RevisionUID) {
@@ -16,10 +16,13 @@ package struct RestoreItems: Sendable {
 
     package let collection: CollectionUID
     package let restorations: [Restoration]
+    /// The member whose wish it is; nil for the operator.
+    package let author: UserID?
 
-    package init(collection: CollectionUID, restorations: [Restoration]) {
+    package init(collection: CollectionUID, restorations: [Restoration], author: UserID? = nil) {
         self.collection = collection
         self.restorations = restorations
+        self.author = author
     }
 }
 
@@ -32,10 +35,11 @@ extension RestoreItems: Command {
     /// event.
     ///
     /// - Throws: ``Refusal/doesNotExist(_:)`` for what the collection has not, or has no more;
-    ///   ``Refusal/itemsFailed(_:)`` for items that have moved on since the operator looked: what a client wrote in the meantime
-    ///   is not put aside unseen.
+    ///   ``Refusal/itemsFailed(_:)`` for items that have moved on since somebody looked: what a client wrote in the meantime
+    ///   is not put aside unseen; ``Refusal/noWriteAccess`` for members who could not have written it either.
     package func decide(_ state: CollectionState) throws(Refusal) -> [Decided<CollectionState>] {
         guard state.owner != nil else { throw .doesNotExist(.collection) }
+        if let author { try state.requireWriteAccess(author) }
         var state = state
         var events: [Decided<CollectionState>] = []
         var errors: [FieldError] = []

@@ -42,6 +42,24 @@ import Testing
         }
     }
 
+    @Test("is for members who may write, and for the operator") func authors() throws {
+        let state = CollectionState(given: given)
+        func restore(as author: UserID?) throws -> [Event] {
+            let restoration = RestoreItems.Restoration(item: "a", revision: "a-2", replaced: "a-3")
+            return try decide(RestoreItems(collection: notes, restorations: [restoration], author: author), state)
+        }
+        #expect(try restore(as: nil).count == 1)
+        #expect(try restore(as: ada).count == 1)
+        #expect(throws: Refusal.doesNotExist(.collection)) { try restore(as: eve) }
+        var shared = state
+        shared.members[eve] = .init(level: .readOnly, stoken: .none)
+        let restoration = RestoreItems.Restoration(item: "a", revision: "a-2", replaced: "a-3")
+        let command = RestoreItems(collection: notes, restorations: [restoration], author: eve)
+        #expect(throws: Refusal.noWriteAccess) { try decide(command, shared) }
+        shared.members[eve]?.level = .readWrite
+        #expect(try decide(command, shared).count == 1)
+    }
+
     @Test("refuses what the collection has not") func unknown() {
         let state = CollectionState(given: given)
         for command in [
