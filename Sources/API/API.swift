@@ -37,6 +37,8 @@ package struct APISettings: Sendable {
     package var publicAddress: PublicAddress?
     /// The address of a user's dashboard, `{username}` standing for the name.
     package var dashboardURL: String?
+    /// Whether users have a page for their accounts, where there is no other dashboard.
+    package var hasAccountPage = true
     /// How long a login challenge is good, in seconds.
     package var challengeSeconds: Int64 = 60
     /// The longest request body.
@@ -69,6 +71,8 @@ package struct API: Sendable {
     let door: Door
     let sessions: Sessions
     let signupLinks: SignupLinks
+    let pageKeys: PageKeys
+    let steering: Steering
     let renewals: TokenRenewals
     let realTime: RealTime
     let readiness: Readiness
@@ -80,6 +84,7 @@ package struct API: Sendable {
     let readings: @Sendable () async -> [Reading]
 
     /// - Parameters:
+    ///   - steering: what pages can have done.
     ///   - realTime: what tickets and sockets need.
     ///   - readiness: what `/ready` tells; its service is run by whoever made it.
     ///   - admission: which connections and how many bytes are let in.
@@ -88,7 +93,8 @@ package struct API: Sendable {
     ///   - clock: the present moment.
     ///   - readings: what stands beside the metrics that are kept, asked for when somebody looks.
     package init(
-        readModel: ReadModel, door: Door, sessions: Sessions, signupLinks: SignupLinks, renewals: TokenRenewals,
+        readModel: ReadModel, door: Door, sessions: Sessions, signupLinks: SignupLinks, pageKeys: PageKeys, steering: Steering,
+        renewals: TokenRenewals,
         realTime: RealTime, readiness: Readiness, settings: APISettings, admission: Admission, secret: [UInt8],
         limits: Limits, clock: @escaping @Sendable () -> Timestamp, readings: @escaping @Sendable () async -> [Reading]
     ) {
@@ -96,6 +102,8 @@ package struct API: Sendable {
         self.door = door
         self.sessions = sessions
         self.signupLinks = signupLinks
+        self.pageKeys = pageKeys
+        self.steering = steering
         self.renewals = renewals
         self.realTime = realTime
         self.readiness = readiness

@@ -98,13 +98,22 @@ extension API {
         return Answer.nothing(.noContent, to: call)
     }
 
-    /// `POST authentication/dashboard_url/`
+    /// `POST authentication/dashboard_url/`: where there is no other dashboard, a link to the page of the account, good once and for a minute.
     func dashboardURL(_ call: Call) async throws -> Response {
-        let account = try await prepare(call, .small) { snapshot, user in try snapshot.account(user.user) }
-        guard let account, let url = settings.dashboardURL else { throw APIError.noDashboard }
+        let (account, token) = try await prepare(call, .small) { snapshot, user in (try snapshot.account(user.user), user.token) }
+        guard let account else { throw APIError.noDashboard }
+        let url: String
+        if let dashboard = settings.dashboardURL {
+            url = dashboard.replacing("{username}", with: account.username)
+        } else {
+            guard settings.hasAccountPage else { throw APIError.noDashboard }
+            let secret = try await pageKeys.makeLink(to: .account, for: token, goodFor: .seconds(60), at: call.now)
+            guard let secret else { throw APIError.invalidToken }
+            url = "\(address(call))/account/open/\(secret)"
+        }
         return Answer.messagePack { writer in
             writer.map(count: 1)
-            writer.pair("url", url.replacing("{username}", with: account.username))
+            writer.pair("url", url)
         }
     }
 

@@ -78,15 +78,18 @@ package struct Responder: HTTPResponder {
         _ log: RequestLog
     ) async -> Response {
         if let refusal = refusal(of: request, match) { return refusal }
-        if let preflight = CORS.preflight(request) { return preflight }
+        // Pages of another origin use the API, and nothing of ours that shows what somebody's browser was let into.
+        let isPrivate = if case .found(let route, _) = match { route.isPage } else { false }
+        if !isPrivate, let preflight = CORS.preflight(request) { return preflight }
         var response: Response
         do { response = try await handle(request, target, match, connection, channel, log) } catch {
             response = render(error, log.logger)
-            if case .found(let route, _) = match, route.isPage {
-                response = Answer.faultPage(response, (error as? APIError ?? .unavailable).detail)
+            if isPrivate {
+                let detail = (error as? APIError)?.detail ?? (error as? Refusal)?.words ?? APIError.unavailable.detail
+                response = Answer.faultPage(response, detail)
             }
         }
-        CORS.decorate(&response, for: request)
+        if !isPrivate { CORS.decorate(&response, for: request) }
         return response
     }
 

@@ -121,7 +121,7 @@ struct Routes: Sendable {
         let frontEnd =
             Self.authentication + Self.collections + Self.members + Self.invitations + Self.probes + (isDebug ? Self.debug : [])
         all =
-            Self.operations + (showsMetrics ? [Self.guardedMetrics] : []) + (isFrontEnd ? Self.pages + frontEnd : [])
+            Self.operations + (showsMetrics ? [Self.guardedMetrics] : []) + (isFrontEnd ? Self.pages + Self.account + frontEnd : [])
             + (isGateway ? Self.sockets : [])
     }
 
@@ -162,6 +162,22 @@ struct Routes: Sendable {
         Route(page: .get, "/join/{secret}") { api, call, _ in try await api.signupForm(call) },
         Route(page: .post, "/join/{secret}") { api, call, body in try await api.signUpByLink(call, body) },
         Route(.get, "/openapi.json", for: .anybody) { api, call in OpenAPI.document(of: api.routes) },
+    ]
+
+    private static let account = [
+        Route(page: .get, "/account/open/{secret}") { api, call, _ in try await api.accountDoor(call) },
+        Route(page: .post, "/account/open/{secret}") { api, call, _ in try await api.enterAccount(call) },
+        Route(page: .get, "/account/") { api, call, _ in try await api.accountPage(call) },
+        Route(page: .post, "/account/device/") { api, call, body in try await api.signOutDevice(call, body) },
+        Route(page: .get, "/account/collections/") { api, call, _ in try await api.accountCollections(call) },
+        Route(page: .get, "/account/collection/{collection_uid}/") { api, call, _ in try await api.accountCollection(call) },
+        Route(page: .post, "/account/collection/{collection_uid}/restore/") { api, call, body in
+            try await api.restoreInCollection(call, body)
+        },
+        Route(page: .get, "/account/activity/") { api, call, _ in try await api.accountActivity(call) },
+        Route(page: .get, "/account/delete/") { api, call, _ in try await api.accountDeletion(call) },
+        Route(page: .post, "/account/delete/") { api, call, body in try await api.deleteAccount(call, body) },
+        Route(page: .post, "/account/sign-out/") { api, call, body in try await api.leaveAccount(call, body) },
     ]
 
     private static let sockets = [

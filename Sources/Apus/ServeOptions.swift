@@ -13,6 +13,7 @@ struct ServeOptions: ParsableArguments {
     @Option(help: Settings.publicURL.help) var publicURL: String?
     @Option(help: Settings.allowedHosts.help) var allowedHosts: String?
     @Option(help: Settings.dashboardURL.help) var dashboardURL: String?
+    @Option(help: Settings.accountPage.help) var accountPage: String?
     @Option(help: Settings.tokenLifetime.help) var tokenLifetime: String?
     @Option(help: Settings.passwordChange.help) var passwordChange: String?
     @Option(help: Settings.challengeLifetime.help) var challengeLifetime: String?
@@ -54,6 +55,7 @@ struct ServeOptions: ParsableArguments {
             Settings.publicURL.name: publicURL,
             Settings.allowedHosts.name: allowedHosts,
             Settings.dashboardURL.name: dashboardURL,
+            Settings.accountPage.name: accountPage,
             Settings.tokenLifetime.name: tokenLifetime,
             Settings.passwordChange.name: passwordChange,
             Settings.challengeLifetime.name: challengeLifetime,

@@ -60,6 +60,7 @@ extension Environment {
         }
         settings.logsClients = try value(Settings.logClients)
         settings.dashboardURL = try optional(Settings.dashboardURL)
+        settings.hasAccountPage = try value(Settings.accountPage)
         settings.challengeSeconds = try value(Settings.challengeLifetime).components.seconds
         settings.bodyLimitBytes = try value(Settings.bodyLimit)
         settings.chunkLimitBytes = try value(Settings.chunkLimit)

@@ -248,6 +248,28 @@ package enum EventLog {
         return Set(found)
     }
 
+    /// Where the newest events are that touch any of `streams`, newest first. It costs what is asked for of each stream, however long
+    /// that is.
+    ///
+    /// - Parameters:
+    ///   - end: only those before it.
+    ///   - limit: how many at most.
+    package static func newest(
+        touching streams: [StreamID], before end: Position, limit: Int, _ connection: any Connection
+    ) throws -> [Position] {
+        var found: Set<Position> = []
+        try connection.run(
+            streams.map { stream in
+                Query(selectNewest, [.text(stream.name.rawValue), .integer(end.rawValue), .integer(Int64(limit))]) { row in
+                    found.insert(Position(rawValue: row.integer(0)))
+                }
+            })
+        return Array(found.sorted(by: >).prefix(limit))
+    }
+
+    private static let selectNewest = Statement(
+        "SELECT position FROM apus_stream_event WHERE stream = $1 AND position < $2 ORDER BY position DESC LIMIT $3")
+
     /// The question for the events after `position` that touch `stream`, in order.
     ///
     /// - Parameter limit: how many at most.

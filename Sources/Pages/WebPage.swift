@@ -12,10 +12,12 @@ package struct WebPage: Sendable {
             "Content-Security-Policy",
             "default-src 'none'; style-src '\(Style.hash)'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
         ), ("Referrer-Policy", "no-referrer"), ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"),
-        ("X-Frame-Options", "DENY"), ("X-Robots-Tag", "noindex"),
+        ("X-Frame-Options", "DENY"), ("X-Robots-Tag", "noindex"), ("Cross-Origin-Resource-Policy", "same-origin"),
+        ("Cross-Origin-Opener-Policy", "same-origin"),
     ]
 
-    init(_ title: String, _ body: HTML) {
+    /// - Parameter before: what stands before the content.
+    init(_ title: String, _ body: HTML, before: HTML = "") {
         html = """
             <!DOCTYPE html>
             <html lang="en">
@@ -26,7 +28,8 @@ package struct WebPage: Sendable {
             <style>\(HTML(stringLiteral: Style.text))</style>
             </head>
             <body>
-            <main>
+            \(before)
+            <main id="main">
             \(body)
             </main>
             </body>
@@ -52,12 +55,38 @@ private enum Style {
         input { font: inherit; width: 100%; box-sizing: border-box; padding: .5rem; border: 1px solid #767676; border-radius: .3rem; color: inherit; background: inherit }
         button { font: inherit; margin-top: 1rem; padding: .5rem 1.2rem; border: 0; border-radius: .3rem; color: #fff; background: #1a56a8 }
         :focus-visible { outline: 3px solid #e08a00; outline-offset: 2px }
+        button.quiet { color: #1a4a8f; background: #e6eefa }
+        button.danger { background: #b00020 }
+        header { max-width: 46rem; margin: 1rem auto 0; padding: 0 1rem; display: flex; flex-wrap: wrap; gap: .3rem 1.2rem; align-items: center }
+        header ul { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; list-style: none; margin: 0; padding: 0 }
+        header form { margin-left: auto }
+        header button { margin-top: 0 }
+        header ~ main { max-width: 46rem }
+        .whose { font-weight: 600; margin: 0; width: 100%; overflow-wrap: anywhere }
+        a { color: #1a4a8f }
+        [aria-current] { font-weight: 600; text-decoration: none; color: inherit }
+        .skip { position: absolute; left: -100rem }
+        .skip:focus { left: 1rem }
+        .rows { list-style: none; padding: 0 }
+        .rows li { display: flex; flex-wrap: wrap; gap: .3rem 1rem; align-items: center; justify-content: space-between; padding: .7rem 0; border-bottom: 1px solid #ccc }
+        .rows li div { overflow-wrap: anywhere; min-width: 0 }
+        .rows button { margin-top: 0 }
+        .mark { font-size: .9rem; font-weight: 400; padding: 0 .5rem; border-radius: 1rem; background: #fbe9b8; color: #4a3500 }
+        dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.2rem; overflow-wrap: anywhere }
+        dt { font-weight: 600 }
+        dd { margin: 0; min-width: 0 }
+        .notice { border-left: .3rem solid #1b7a3d; padding-left: .8rem }
         .error { border-left: .3rem solid #b00020; padding-left: .8rem }
         @media (prefers-color-scheme: dark) {
         body { color: #e8e8e8; background: #161616 }
         code { background: #333 }
         input { border-color: #949494 }
-        button { background: #2f6fc4 }
+        button { background: #2b66b5 }
+        button.quiet { color: #cfe0fa; background: #263a57 }
+        button.danger { background: #b3263a }
+        a { color: #8fbaf5 }
+        .rows li { border-color: #444 }
+        .mark { background: #5a4610; color: #fff0c2 }
         }
         """
 }

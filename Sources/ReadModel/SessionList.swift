@@ -35,6 +35,11 @@ extension Sessions {
         }
     }
 
+    /// The sessions of a user that have not expired, in the order in which they were made.
+    package func list(of user: UserID, at now: Timestamp) async throws -> [ListedSession] {
+        try await list(of: user, lifetime: lifetime.map { .microseconds($0) }, at: now)
+    }
+
     /// Ends sessions. Their sockets get nothing more, and end within half a minute.
     package func end(_ sessions: [ListedSession]) async throws {
         let tokens = sessions.map(\.token)

@@ -31,7 +31,7 @@ package struct Sessions: Sendable {
 
     let database: any Database
     /// In microseconds; nil for tokens that live for ever.
-    private let lifetime: Int64?
+    let lifetime: Int64?
 
     /// How often what was used is to be written.
     package var renewalInterval: Duration { .microseconds(interval) }

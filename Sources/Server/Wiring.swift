@@ -1,4 +1,5 @@
 package import API
+internal import Bulletin
 internal import Gateway
 package import Logging
 internal import ReadModel
@@ -55,8 +56,16 @@ package struct Wiring: Sendable {
     func api(_ admission: Admission) -> API {
         API(
             readModel: node.readModel, door: node.door, sessions: sessions, signupLinks: SignupLinks(node.database),
-            renewals: renewals, realTime: realTime, readiness: readiness, settings: settings.api, admission: admission,
+            pageKeys: PageKeys(node.database), steering: steering, renewals: renewals, realTime: realTime, readiness: readiness,
+            settings: settings.api, admission: admission,
             secret: node.secret.value, limits: limits, clock: Node.clock, readings: observation.readings)
+    }
+
+    /// What pages can have done.
+    private var steering: Steering {
+        Steering { [node] name, user, actor in
+            _ = try await node.erase(name, user, isActive: true, by: actor) { node.bulletin.post([.userChanged(user)]) }
+        }
     }
 
     /// What answers clients, on connections that were admitted.

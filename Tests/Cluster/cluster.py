@@ -477,7 +477,7 @@ LOG_TABLES = ["apus_log", "apus_epoch", "apus_event", "apus_stream", "apus_strea
               "apus_redaction", "apus_resigned"]
 COMPARED = {"apus_projection": "position, last_chunk_id, last_relation_id"}
 # Sessions, which are not in the log.
-NOT_PROJECTED = {"apus_schema", "apus_secret", "apus_adopted", "apus_session", "apus_process", "apus_last_backup", "apus_signup_link", "apus_signup_use", "token_auth_authtoken",
+NOT_PROJECTED = {"apus_schema", "apus_secret", "apus_adopted", "apus_session", "apus_process", "apus_last_backup", "apus_signup_link", "apus_signup_use", "apus_page_key", "apus_admin_act", "token_auth_authtoken",
                  *LOG_TABLES}
 
 

@@ -219,7 +219,8 @@ def database(arguments: argparse.Namespace) -> None:
 def schema(arguments: argparse.Namespace) -> None:
     with served(arguments) as server:
         version = support.query(server, "SELECT version FROM apus_schema")[0][0]
-        meddle(server, "DROP TABLE apus_signup_link; DROP TABLE apus_signup_use; UPDATE apus_schema SET version = 6")
+        meddle(server, "DROP TABLE apus_signup_link; DROP TABLE apus_signup_use; DROP TABLE apus_page_key; DROP TABLE apus_admin_act; "
+                        "UPDATE apus_schema SET version = 6")
         server.stop()
         found = look(server)
         found.is_(7, "warning", f"version 6, and this program knows {version}", "--fix")

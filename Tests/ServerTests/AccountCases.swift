@@ -65,7 +65,7 @@ extension RouteCase {
         RouteCase(dashboard, "tells the address of the user's own dashboard, where there is one") { server in
             let client = try await server.somebody()
             #expect(try await client.post(path(dashboard)).value == ["url": .text("https://example.com/\(client.name)")])
-            let other = try await Client(server, on: server.plain).bearing(client.token)
+            let other = try await Client(server, on: server.plainWithoutPages).bearing(client.token)
             #expect(try await "\(other.post(path(dashboard)))" == "400 not_supported")
         },
         RouteCase(reset, "empties the account of a test user, and of no other") { server in

@@ -26,7 +26,7 @@ extension Client {
 }
 
 extension RouteTrips {
-    static let all = operations + accounts + collections + items + commits + chunks + members + invitations
+    static let all = operations + accountPages + accounts + collections + items + commits + chunks + members + invitations
 
     private static let operations = [
         RouteTrips("GET /health", trips: 0, reads: 0) { Request(try await Client($0), .get, "/health") },
@@ -65,6 +65,56 @@ extension RouteTrips {
             return Request(client, .post, try await client.filled(0).path + "item/subscription-ticket/")
         },
     ]
+
+    private static let accountPages = [
+        RouteTrips("GET /account/open/{secret}", trips: 1, reads: 1) {
+            Request(try await $0.somebodyWithPages().bearing(nil), .get, try await $0.somebodyWithPages().dashboardPath())
+        },
+        RouteTrips("POST /account/open/{secret}", trips: 5, reads: 0, writes: 1) {
+            Request(try await $0.somebodyWithPages().bearing(nil), .post, try await $0.somebodyWithPages().dashboardPath(), expecting: 303)
+        },
+        page("GET /account/", trips: 10, reads: 4),
+        form("POST /account/device/", ["session": "none"], trips: 10, reads: 4, writes: 1, expecting: 303),
+        page("GET /account/collections/", trips: 10, reads: 3),
+        RouteTrips("GET /account/collection/{collection_uid}/", trips: 10, reads: 3) { server in
+            let client = try await server.somebodyWithPages()
+            let uid = try await client.makeCollection()
+            return Request(try await server.visit(client), .get, "/account/collection/\(uid)/")
+        },
+        RouteTrips("POST /account/collection/{collection_uid}/restore/", trips: 14, reads: 4, writes: 1) { server in
+            let client = try await server.somebodyWithPages()
+            let uid = try await client.makeCollection()
+            _ = try await client.deletedItem(in: uid)
+            let visitor = try await server.visit(client)
+            let body = try await visitor.form(["what": "last"])
+            return Request(visitor, .post, "/account/collection/\(uid)/restore/", body: body, expecting: 303)
+        },
+        page("GET /account/activity/", trips: 14, reads: 3),
+        page("GET /account/delete/", trips: 13, reads: 3),
+        form("POST /account/delete/", but: "under another name", ["name": "another"], trips: 11, reads: 3, expecting: 400),
+        form("POST /account/sign-out/", [:], trips: 8, reads: 2, writes: 1),
+    ]
+
+    /// A page of an account.
+    private static func page(_ route: String, trips: Int, reads: Int) -> RouteTrips {
+        RouteTrips(route, trips: trips, reads: reads) { server in
+            let client = try await server.somebodyWithPages()
+            _ = try await client.makeCollection()
+            return Request(try await server.visit(client), .get, String(route.dropFirst("GET ".count)))
+        }
+    }
+
+    /// A form of such a page.
+    private static func form(
+        _ route: String, but sentence: String = "as it is mostly asked", _ fields: [String: String], trips: Int, reads: Int,
+        writes: Int = 0, expecting status: Int? = nil
+    ) -> RouteTrips {
+        RouteTrips(route, sentence, trips: trips, reads: reads, writes: writes) { server in
+            let visitor = try await server.visit(server.somebodyWithPages())
+            let path = String(route.dropFirst("POST ".count))
+            return Request(visitor, .post, path, body: try await visitor.form(fields), expecting: status)
+        }
+    }
 
     private static let accounts = [
         RouteTrips("GET /api/v1/authentication/is_etebase/", trips: 0, reads: 0) {

@@ -17,8 +17,8 @@ enum Settings {
         (
             "Where clients reach it",
             [
-                listen.facts, publicURL.facts, allowedHosts.facts, dashboardURL.facts, trustProxy.facts, sendfile.facts, opsListen.facts,
-                metricsToken.facts,
+                listen.facts, publicURL.facts, allowedHosts.facts, dashboardURL.facts, accountPage.facts, trustProxy.facts,
+                sendfile.facts, opsListen.facts, metricsToken.facts,
             ]
         ),
         (
@@ -85,6 +85,14 @@ extension Settings {
     static let dashboardURL = Setting(
         "APUS_DASHBOARD_URL", flag: "--dashboard-url", default: .none("none"), example: "https://example.com/people/{username}",
         "The address of a user's dashboard, {username} standing for the name.", SettingText.plain)
+
+    static let accountPage = Setting(
+        "APUS_ACCOUNT_PAGE", flag: "--account-page",
+        default: .follows("on, off with --debug") { try $0.value(debug) ? "off" : "on" }, example: "on",
+        """
+        Whether the apps' dashboard button opens a page of the account, with devices, activity and undo, where APUS_DASHBOARD_URL names no \
+        other.
+        """, SettingText.flag)
 
     static let trustProxy = Setting(
         "APUS_TRUST_PROXY", flag: "--trust-proxy", default: .text("off"),
