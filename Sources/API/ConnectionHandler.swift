@@ -1,6 +1,7 @@
 package import NIOCore
 package import NIOHTTP1
 internal import Gateway
+internal import Hummingbird
 internal import Telemetry
 
 /// What HTTP/1 asks of a connection beyond requests and answers, and Hummingbird leaves out: a place among the others'
@@ -293,6 +294,9 @@ extension ConnectionHandler {
             // Nobody reads the rest of a long body, and what may come after it. The body is that of the request that came last.
             let isUnread = unanswered == 1 && !body.isThere && (body.isLong || body.isEndless)
             if isUnread { head.headers.replaceOrAdd(name: "connection", value: "close") }
+            // What cannot be read as a request is answered by who reads it, and is found in a proxy's log all the same.
+            let id = RequestLog.header.rawName
+            if head.status.code >= 400, !head.headers.contains(name: id) { head.headers.add(name: id, value: "\(RequestID())") }
             closesAfterAnswer = head.headers[canonicalForm: "connection"].contains { $0.lowercased() == "close" }
             context.write(wrapOutboundOut(.head(head)), promise: written)
         case .end:

@@ -46,6 +46,19 @@ import Testing
         }
     }
 
+    @Test("an answer to what is no request has an id too, and another one each time")
+    func idOfNoRequest() throws {
+        let ids = try (1...2).map { _ in
+            let peer = try Peer()
+            try peer.send(Self.request)
+            try peer.write(.head(.init(version: .http1_1, status: .badRequest, headers: ["content-length": "0"])), .end(nil))
+            let told = try peer.told()
+            #expect(told.hasPrefix("HTTP/1.1 400 Bad Request\r\n"))
+            return try #require(told.wholeMatch(of: /(?s).*\r\nX-Request-Id: ([0-9a-f]{32})\r\n.*/)?.output.1)
+        }
+        #expect(ids[0] != ids[1])
+    }
+
     @Test("a request that came before the end of the answer before it may take its time")
     func slowAnswer() throws {
         let peer = try Peer()
@@ -65,8 +78,10 @@ import Testing
         try peer.send(Self.request + Self.upgrade)
         try peer.write(.head(Self.answer), .body(.byteBuffer(ByteBuffer(string: "x"))), .end(nil))
         #expect(peer.channel.isActive)
-        try peer.write(.head(.init(version: .http1_1, status: .forbidden, headers: ["content-length": "0"])), .end(nil))
-        #expect(try peer.told().hasSuffix("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"))
+        let refusal: HTTPHeaders = ["content-length": "0", "x-request-id": "its-own"]
+        try peer.write(.head(.init(version: .http1_1, status: .forbidden, headers: refusal)), .end(nil))
+        let told = "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nx-request-id: its-own\r\nconnection: close\r\n\r\n"
+        #expect(try peer.told().hasSuffix(told))
         #expect(!peer.channel.isActive)
     }
 

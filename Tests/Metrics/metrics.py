@@ -238,5 +238,19 @@ def redis(options: argparse.Namespace) -> str | None:
     return None
 
 
+@test("what is no request is answered with an id too, as a request is")
+def request_ids(options: argparse.Namespace) -> None:
+    with Server(options.apus) as server:
+        found = set()
+        for sent, status in ((b"GET / HTTP/1.1\r\nno field\r\n\r\n", 400), (b"GET / HTTP/9.9\r\n\r\n", 400),
+                             (b"GET /none HTTP/1.1\r\nHost: a\r\n\r\n", 404), (b"GET /none HTTP/1.1\r\nHost: a\r\n\r\n", 404)):
+            with server.wire(5) as wire:
+                wire.send(sent)
+                answer = expected(wire.receive(), status)
+            true(len(answer.header("x-request-id") or "") == 32, f"{sent!r}: {answer}")
+            found.add(answer.header("x-request-id"))
+        equal(len(found), 4, "different ids")
+
+
 if __name__ == "__main__":
     support.main(__doc__, options)
