@@ -3,6 +3,7 @@ internal import Domain
 internal import EventLog
 internal import Foundation
 internal import ReadModel
+internal import Redis
 internal import Replay
 internal import Server
 
@@ -73,10 +74,15 @@ extension Status {
 
     /// Asks the databases of a node.
     ///
-    /// - Parameter folder: where the server keeps what it keeps.
+    /// - Parameters:
+    ///   - folder: where the server keeps what it keeps.
+    ///   - redis: through which its processes wake each other; nil where there is none.
     /// - Throws: `DatabaseFault`.
-    static func find(_ node: Node, folder: String, chunkFolder: String, at now: Timestamp) async throws -> Status {
+    static func find(
+        _ node: Node, folder: String, chunkFolder: String, redis: RedisURL?, at now: Timestamp
+    ) async throws -> Status {
         var warnings: [String] = []
+        if let redis, let trouble = await Self.trouble(of: redis) { warnings.append(trouble) }
         var replica: TablesStanding?
         do { replica = try await node.readModel.replicaStanding() } catch let fault as DatabaseFault {
             warnings.append("the database to read from does not answer (\(fault)): look whether it runs, and at APUS_READ_DATABASE_URL")
@@ -104,6 +110,18 @@ extension Status {
             sessionsExpiring: standing.counted.expiring, usersNearQuota: standing.counted.nearQuota,
             backup: found.backup.map { .init(time: time($0.madeAt), position: $0.position.rawValue) },
             seal: .init(position: standing.seal.rawValue, lagSeconds: seconds(since: standing.unsealedSince, now)), warnings: warnings)
+    }
+
+    /// What keeps Redis from its work, in words; nil where nothing does.
+    private static func trouble(of redis: RedisURL) async -> String? {
+        let means = "no sockets are opened, and apps do not hear of changes at once"
+        do {
+            let facts = try await RedisFacts(of: redis)
+            if !facts.isPrimary { return "Redis is a \(facts.role), \(means): let APUS_REDIS_URL name the primary" }
+            return facts.refusal.map { "Redis takes no writes (\($0)), \(means): most often its disk or its memory is full" }
+        } catch {
+            return "Redis does not answer (\(error)), \(means): look whether it runs, and at APUS_REDIS_URL"
+        }
     }
 
     private static func readModel(
@@ -178,12 +196,17 @@ private struct Warnings {
     }
 
     private var tables: [String] {
-        readModels.filter { $0.lagSeconds >= Self.lagSeconds }.map { model in
-            let behind = "the \(model.name) read model is \(model.lagEvents) events and \(model.lagSeconds) s behind"
-            return model.isLeased == false
-                ? "\(behind), and nobody projects: start a process with the role projector"
-                : "\(behind): look at the projector's log; apus verify names an event that cannot be projected"
+        // Where nothing runs, that is what is to be seen to.
+        let idle = readModels.filter { $0.lagSeconds < Self.lagSeconds && $0.isLeased == false && !processes.isEmpty }.map { model in
+            "nobody projects into the \(model.name) read model: start a process with the role projector"
         }
+        return idle
+            + readModels.filter { $0.lagSeconds >= Self.lagSeconds }.map { model in
+                let behind = "the \(model.name) read model is \(model.lagEvents) events and \(model.lagSeconds) s behind"
+                return model.isLeased == false
+                    ? "\(behind), and nobody projects: start a process with the role projector"
+                    : "\(behind): look at the projector's log; apus verify names an event that cannot be projected"
+            }
     }
 
     private var users: [String] {

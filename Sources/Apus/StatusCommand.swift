@@ -21,7 +21,8 @@ struct StatusCommand: AsyncParsableCommand {
         let environment = try dataOptions.environment()
         let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
         let status = try await Status.find(
-            node, folder: dataOptions.folder(environment), chunkFolder: dataOptions.chunkFolder(environment), at: Node.clock())
+            node, folder: dataOptions.folder(environment), chunkFolder: dataOptions.chunkFolder(environment),
+            redis: environment.optional(Settings.redisURL), at: Node.clock())
         try node.close()
         if json { return print(try JSONLine.text(status)) }
         for line in Self.lines(status) { print(line) }

@@ -91,16 +91,16 @@ def metrics_in(query: str) -> set[str]:
 
 
 class Prometheus:
-    """A Prometheus that looks at a server every second, and judges it by the rules."""
+    """A Prometheus that looks at servers every second, and judges them by the rules."""
 
-    def __init__(self, server: Watched) -> None:
-        self.folder: Path = server.scratch / "prometheus"
+    def __init__(self, *servers: Watched) -> None:
+        self.folder: Path = servers[0].scratch / "prometheus"
         self.folder.mkdir()
         self.url = f"http://127.0.0.1:{free_port()}"
         (self.folder / "prometheus.yml").write_text(json.dumps({
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
             "rule_files": [str(RULES / "alerts.yml")],
-            "scrape_configs": [{"job_name": "apus", "static_configs": [{"targets": [f"127.0.0.1:{server.ops}"]}]}]}))
+            "scrape_configs": [{"job_name": "apus", "static_configs": [{"targets": [f"127.0.0.1:{server.ops}" for server in servers]}]}]}))
         self.output = (self.folder / "log").open("w")
         self.process = tool(
             "prometheus", f"--config.file={self.folder}/prometheus.yml", f"--storage.tsdb.path={self.folder}/data",
