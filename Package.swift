@@ -56,6 +56,7 @@ let package = Package(
         .target(name: "CICU", path: "Sources/System/CICU"),
         .target(name: "CSQLite", path: "Sources/System/CSQLite"),
         .target(name: "CFileSystem", path: "Sources/System/CFileSystem"),
+        .target(name: "CLDAP", path: "Sources/System/CLDAP"),
         .target(
             name: "CBuild", path: "Sources/System/CBuild",
             cSettings: [.define("BUILT_FROM", to: "\"\(Context.environment["BUILD_COMMIT"] ?? "")\"")]),
@@ -94,39 +95,43 @@ let package = Package(
             name: "Redis", dependencies: ["Telemetry", "CHiredis", "Sodium", .logging, .nioCore, .nioPosix, .nioSSL, .serviceLifecycle],
             swiftSettings: strict),
         .target(
+            name: "Directory", dependencies: ["Telemetry", "CLDAP", "Sodium", "Domain", .logging, .serviceLifecycle],
+            swiftSettings: strict),
+        .target(
             name: "Bulletin", dependencies: ["Sodium", "Domain", "EventLog", "Redis", .serviceLifecycle], swiftSettings: strict),
         .target(
             name: "Gateway",
             dependencies: [
-                "Telemetry", "Sodium", "Domain", "EventLog", "ReadModel", "Redis", "Bulletin", .logging, .nioCore, .nioHTTP1, .nioWebSocket,
-                .serviceLifecycle,
+                "Telemetry", "Sodium", "Domain", "EventLog", "ReadModel", "Redis", "Directory", "Bulletin", .logging, .nioCore, .nioHTTP1,
+                .nioWebSocket, .serviceLifecycle,
             ], swiftSettings: strict),
         .target(name: "Pages", dependencies: ["Sodium"], swiftSettings: strict),
         .target(
             name: "API",
             dependencies: [
-                "Telemetry", "Sodium", "MessagePack", "Domain", "Database", "EventLog", "Contents", "ReadModel", "Bulletin", "Gateway",
-                "Pages", .hummingbird, .hummingbirdCore, .httpTypes, .logging, .nioCore, .nioHTTP1, .nioPosix, .serviceLifecycle,
+                "Telemetry", "Sodium", "MessagePack", "Domain", "Database", "EventLog", "Contents", "ReadModel", "Directory", "Bulletin",
+                "Gateway", "Pages", .hummingbird, .hummingbirdCore, .httpTypes, .logging, .nioCore, .nioHTTP1, .nioPosix, .serviceLifecycle,
             ], swiftSettings: strict),
         .target(
             name: "Server",
             dependencies: [
                 "Telemetry", "Sodium", "Domain", "Database", "Schemas", "EventLog", "S3", "Contents", "Projections", "Replay", "Backup",
                 "ReadModel",
-                "Redis", "Bulletin", "Gateway", "API", .coreMetrics, .hummingbird, .logging, .nioCore, .nioPosix, .serviceLifecycle,
+                "Redis", "Directory", "Bulletin", "Gateway", "API", .coreMetrics, .hummingbird, .logging, .nioCore, .nioPosix,
+                .serviceLifecycle,
                 .unixSignals,
             ], swiftSettings: strict),
         .target(
             name: "Doctor",
             dependencies: [
-                "CFileSystem", "Sodium", "MessagePack", "Domain", "Database", "Schemas", "EventLog", "Replay", "ReadModel", "Redis", "API",
-                "Server", .nioCore, .nioPosix, .nioSSL,
+                "CFileSystem", "Sodium", "MessagePack", "Domain", "Database", "Schemas", "EventLog", "Replay", "ReadModel", "Redis",
+                "Directory", "API", "Server", .nioCore, .nioPosix, .nioSSL,
             ], swiftSettings: strict),
         .executableTarget(
             name: "Apus",
             dependencies: [
                 "Sodium", "Domain", "Database", "Schemas", "EventLog", "S3", "Contents", "Projections", "Replay", "Moving", "Backup",
-                "ReadModel", "Redis", "Gateway", "API", "Server", "Doctor", "CBuild", "CICU", .argumentParser, .logging, .nioCore,
+                "ReadModel", "Redis", "Directory", "Gateway", "API", "Server", "Doctor", "CBuild", "CICU", .argumentParser, .logging, .nioCore,
                 .nioPosix,
             ], swiftSettings: strict),
         .target(name: "TestSupport", dependencies: ["Domain"], path: "Tests/TestSupport", swiftSettings: strict),
@@ -141,6 +146,7 @@ let package = Package(
         .testTarget(name: "EventLogTests", dependencies: ["Sodium", "Domain", "EventLog", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "S3Tests", dependencies: ["Sodium", "S3"], swiftSettings: strict),
         .testTarget(name: "RedisTests", dependencies: ["Redis", .logging, .nioCore, .nioPosix], swiftSettings: strict),
+        .testTarget(name: "DirectoryTests", dependencies: ["Domain", "Directory"], swiftSettings: strict),
         .testTarget(name: "BulletinTests", dependencies: ["Domain", "Redis", "Bulletin", .logging], swiftSettings: strict),
         .testTarget(
             name: "GatewayTests", dependencies: ["Domain", "Gateway", "TestSupport", .nioCore, .nioEmbedded, .nioWebSocket],

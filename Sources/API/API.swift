@@ -9,6 +9,7 @@
 /// token was found good (``BodyReader``).
 ///
 /// Where to add an endpoint: a handler in the file of its subject, and a line in ``Routes``.
+package import Directory
 package import Domain
 internal import EventLog
 package import Gateway
@@ -80,6 +81,8 @@ package struct API: Sendable {
     let admission: Admission
     let challenges: Challenges
     let limits: Limits
+    /// Nil where everybody who has an account may be here.
+    let directory: Directory?
     let clock: @Sendable () -> Timestamp
     let readings: @Sendable () async -> [Reading]
 
@@ -90,13 +93,15 @@ package struct API: Sendable {
     ///   - admission: which connections and how many bytes are let in.
     ///   - secret: the server's secret, from which the key of the login challenges is derived.
     ///   - limits: what strangers may try; the same for all that answers in a process.
+    ///   - directory: who may be here; nil where everybody may who has an account.
     ///   - clock: the present moment.
     ///   - readings: what stands beside the metrics that are kept, asked for when somebody looks.
     package init(
         readModel: ReadModel, door: Door, sessions: Sessions, signupLinks: SignupLinks, pageKeys: PageKeys, steering: Steering,
         renewals: TokenRenewals,
         realTime: RealTime, readiness: Readiness, settings: APISettings, admission: Admission, secret: [UInt8],
-        limits: Limits, clock: @escaping @Sendable () -> Timestamp, readings: @escaping @Sendable () async -> [Reading]
+        limits: Limits, directory: Directory?, clock: @escaping @Sendable () -> Timestamp,
+        readings: @escaping @Sendable () async -> [Reading]
     ) {
         self.readModel = readModel
         self.door = door
@@ -110,6 +115,7 @@ package struct API: Sendable {
         self.settings = settings
         self.admission = admission
         self.limits = limits
+        self.directory = directory
         self.clock = clock
         self.readings = readings
         challenges = Challenges(secret: secret, validSeconds: settings.challengeSeconds)

@@ -32,6 +32,9 @@ struct APIError: Error, Sendable {
     static let notAuthenticated = APIError(.forbidden, .json, "Not authenticated")
     static let unparsableBody = APIError(.badRequest, .json, "There was an error parsing the body")
     static let invalidToken = APIError(.unauthorized, .plain, code: "authentication_failed", "Invalid token.")
+    /// Of a user whom the directory does not have any more, and of a name that is to have an account, in the original's words.
+    static let notInDirectory = APIError(.forbidden, .plain, code: "permission_denied", "User not in LDAP directory.")
+    static let nameNotInDirectory = APIError(.badRequest, code: "generic", "User not in the LDAP directory.")
     static let inactiveUser = APIError(.unauthorized, .plain, code: "authentication_failed", "User inactive or deleted.")
     static let userNotFound = APIError(.unauthorized, .plain, code: "user_not_found", "User not found")
     static let sharedEmail = APIError(

@@ -1,5 +1,6 @@
 internal import Bulletin
 internal import Database
+internal import Directory
 internal import Domain
 internal import EventLog
 internal import Gateway
@@ -126,8 +127,10 @@ extension API {
         try await limits.signUp(from: call.countedAddress(settings), at: call.now)
         let command = CreateUser(
             username: signup.username, email: signup.email, keys: signup.keys, passwordSalt: Sodium.randomAlphanumerics(40),
-            mayCreate: settings.signup == .open)
+            mayCreate: settings.signup == .open || directory != nil)
         let prepared = try await readModel.snapshot(.small) { try $0.prepare(command) }
+        // One that has been made already is initialized by whoever comes first.
+        if prepared.state.user == nil { try await requireListed(command.name) }
         let events = try await door.commit(
             prepared, by: Actor(user: prepared.state.user), at: call.now, holding: call.body.heldBytes)
         let user = prepared.state.user ?? events.first.map { UserID(rawValue: $0.position.rawValue) }
@@ -144,6 +147,14 @@ extension API {
         let prepared = try await readModel.snapshot(.small) { try $0.prepare(command) }
         try await door.commit(prepared, by: Actor(user: prepared.state.user), at: call.now, holding: call.body.heldBytes)
         return Answer.nothing(.noContent, to: call)
+    }
+
+    /// Looks whether the directory, where there is one, has somebody of a name who has no account yet.
+    ///
+    /// - Throws: ``APIError`` where not, `DirectoryFault` where it does not answer.
+    func requireListed(_ name: CanonicalName) async throws {
+        guard let directory, try await !directory.isListed(name) else { return }
+        throw APIError.nameNotInDirectory
     }
 
     private func attempt(_ name: AccountName, _ call: Call) -> Attempt {

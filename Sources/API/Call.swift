@@ -1,4 +1,5 @@
 internal import Database
+internal import Directory
 internal import Domain
 internal import EventLog
 internal import HTTPTypes
@@ -7,6 +8,7 @@ internal import MessagePack
 internal import NIOCore
 internal import ReadModel
 internal import Sodium
+internal import Telemetry
 
 /// A request on its way through a handler.
 struct Call: Sendable {
@@ -16,6 +18,8 @@ struct Call: Sendable {
     let authority: String
     /// What the pattern's parts in braces stand for.
     let parameters: [String: String]  // names of ours
+    /// Whether it is only for those whom the directory has, where there is one.
+    let isForListed: Bool
     let query: QueryString
     /// The parsed body of a route that takes one; `.absent` where it was empty or false.
     var body: Body
@@ -38,6 +42,11 @@ struct Call: Sendable {
     ///
     /// Only this exact text counts, as recorded in `http-negotiation`.
     var acceptsMessagePack: Bool { headers[.accept] == MediaType.messagePack }
+}
+
+/// The directory has not said anything of a user yet.
+private struct UnknownToDirectory: Error {
+    let user: UserID
 }
 
 enum MediaType {
@@ -98,6 +107,16 @@ extension API {
         _ call: Call, _ extent: ReadExtent = .large, ahead: ((inout Ahead) -> Void)? = nil,
         _ body: @escaping @Sendable (Snapshot, Authenticated) throws -> T
     ) async throws -> T {
+        do { return try await prepareNow(call, extent, ahead: ahead, body) } catch let stranger as UnknownToDirectory {
+            _ = try await directory?.settledStanding(of: stranger.user)
+            return try await prepareNow(call, extent, ahead: ahead, body)
+        }
+    }
+
+    private func prepareNow<T: Sendable>(
+        _ call: Call, _ extent: ReadExtent, ahead: ((inout Ahead) -> Void)?,
+        _ body: @escaping @Sendable (Snapshot, Authenticated) throws -> T
+    ) async throws -> T {
         let token = try token(of: call)
         let address = call.clientAddress(settings.addresses)
         let (result, renewal) = try await readModel.snapshot(
@@ -107,10 +126,11 @@ extension API {
                 asked.session(token: token, at: call.now, sessions)
                 ahead(&asked)
             }
-        ) { [sessions] snapshot in
+        ) { [sessions, directory] snapshot in
             guard let session = try sessions.session(token: token, at: call.now, snapshot) else { throw APIError.invalidToken }
             call.log.isOf(session.user)
             guard session.isActive else { throw APIError.inactiveUser }
+            if call.isForListed, let directory { try Self.require(directory.standing(of: session.user), of: session.user) }
             return (try body(snapshot, Authenticated(session: session, token: token, address: address)), session.renewal)
         }
         recognize(call)
@@ -128,6 +148,7 @@ extension API {
         let found = try await readModel.unchanged(list, since: seen, token: token, at: call.now, sessions)
         guard let (user, renewal) = found else { return nil }
         call.log.isOf(user)
+        if let directory { try Self.require(await directory.settledStanding(of: user), of: user) }
         recognize(call)
         try await renew(token, renewal)
         return Answer.messagePack { writer in
@@ -136,6 +157,18 @@ extension API {
             writer.array(count: 0)
             writer.pair("stoken", stoken)
             writer.pair("done", true)
+        }
+    }
+
+    /// - Throws: ``APIError`` for a user who may not be here, ``UnknownToDirectory`` where it is to be asked for.
+    private static func require(_ standing: DirectoryStanding, of user: UserID) throws {
+        switch standing {
+        case .admitted: break
+        case .refused:
+            Telemetry.directory.refusals.increment()
+            throw APIError.notInDirectory
+        case .unknown: throw UnknownToDirectory(user: user)
+        case .unavailable: throw APIError.unavailable
         }
     }
 

@@ -1,5 +1,6 @@
 package import Hummingbird
 internal import Database
+internal import Directory
 internal import Domain
 internal import EventLog
 internal import Gateway
@@ -126,7 +127,8 @@ package struct Responder: HTTPResponder {
         case .found(let route, let parameters):
             var call = Call(
                 method: request.method, headers: request.headers, authority: request.head.authority ?? "", parameters: parameters,
-                query: QueryString(target.query), body: .absent, now: api.clock(), channel: channel, connection: connection, log: log)
+                isForListed: route.isForListed, query: QueryString(target.query), body: .absent, now: api.clock(), channel: channel,
+                connection: connection, log: log)
             var reader = BodyReader(
                 request, to: route, bodyLimitBytes: api.settings.bodyLimitBytes, api.admission, connection)
             let (bytes, share) = try await reader.read { [call] in
@@ -161,6 +163,8 @@ package struct Responder: HTTPResponder {
         case let error as APIError: return Answer.error(error)
         case let failure as ValidationFailure: return Answer.invalid(failure.faults)
         case let refusal as OpeningRefusal: return Answer.error(APIError(refusal))
+        // What is wrong with it was said when it began.
+        case is DirectoryFault: break
         case let fault as TicketsUnavailable: logger.warning("tickets cannot be kept", metadata: ["fault": "\(fault)"])
         case let fault as DatabaseFault:
             logger.error("the database could not answer", metadata: ["fault": "\(fault)"])

@@ -46,6 +46,9 @@ struct Route: Sendable {
     let pattern: String
     let body: BodyUse
     let audience: Audience
+    /// Whether only those may ask whom the directory has, where there is one: about all that is shared and kept, as with the original,
+    /// and not about one's account.
+    var isForListed: Bool { audience == .users && pattern.after("/api/v1/authentication/") == nil }
     let handle: RawHandler
     /// Whether it answers people: with pages, also where something is wrong.
     let isPage: Bool

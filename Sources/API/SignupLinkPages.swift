@@ -33,6 +33,7 @@ extension API {
             guard refusal == .userExists, try await signupLinks.has(use) else { return Self.refused(name, refusal, link) }
             return made
         }
+        try await requireListed(command.name)
         guard let claim = try await signupLinks.claim(use, at: call.now) else { return Answer.page(SignupPages.gone, .notFound) }
         // By somebody who asked for the same at the same time.
         guard claim != .made else { return made }

@@ -61,8 +61,9 @@ extension APIError {
         switch refusal {
         case .badTicket: self.init(.forbidden, code: "bad_ticket", "The ticket is unknown, was used, or is older than ten seconds.")
         case .badStoken: self = .badStoken
+        case .notListed: self = .notInDirectory
         case .tooManySockets: self.init(.tooManyRequests, code: "too_many_sockets", "There are too many sockets of this user.")
-        case .tooFast: self = .unavailable
+        case .unlistable, .tooFast: self = .unavailable
         }
     }
 }

@@ -85,7 +85,7 @@ struct DoctorCommand: AsyncParsableCommand {
     private func patient(_ environment: Environment) throws -> Patient {
         Patient(
             try environment.dataSettings(), address: try environment.value(Settings.listen),
-            redis: try environment.optional(Settings.redisURL),
+            redis: try environment.optional(Settings.redisURL), directory: try environment.directorySettings(),
             keepsFiles: try environment.value(Settings.chunks).place == .files, version: Apus.version)
     }
 

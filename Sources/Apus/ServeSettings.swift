@@ -29,6 +29,7 @@ extension Environment {
         settings.address = try value(Settings.listen)
         settings.isAddressGiven = isGiven(Settings.listen)
         settings.tokenLifetime = try value(Settings.tokenLifetime)
+        settings.directory = try directorySettings()
         settings.roles = try value(Settings.roles)
         settings.opsAddress = try optional(Settings.opsListen) ?? nil
         settings.sealInterval = try value(Settings.sealInterval)

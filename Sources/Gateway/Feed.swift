@@ -1,3 +1,4 @@
+internal import Directory
 internal import Domain
 internal import EventLog
 internal import Logging
@@ -136,9 +137,13 @@ struct Source: Sendable {
 
     let readModel: ReadModel
     let sessions: Sessions
+    let directory: Directory?
     let clock: @Sendable () -> Timestamp
     let encode: Gateway.Encoding
     let hold: Gateway.Holding
+
+    /// Whether somebody may be here, as far as the directory is concerned. What is to be asked again is asked behind this.
+    func admits(_ user: UserID) -> Bool { directory.map { !$0.standing(of: user).isOut } ?? true }
 
     /// Answers a look from one snapshot, so that who is admitted and what is sent are of the same moment.
     func find(_ look: FeedState.Look, in collection: CollectionUID) async throws -> FeedState.Finding {
@@ -146,7 +151,7 @@ struct Source: Sendable {
             guard let audience = try snapshot.audience(of: collection) else { return (Set<ListenerID>(), Position?.none, Draft?.none) }
             let users = try sessions.users(of: Set(look.listeners.values.map { ExactText($0.token) }), at: clock(), snapshot)
             let admitted = look.listeners.filter {
-                users[ExactText($0.value.token)] == $0.value.user && audience.members.contains($0.value.user)
+                users[ExactText($0.value.token)] == $0.value.user && audience.members.contains($0.value.user) && admits($0.value.user)
             }
             var draft: Draft?
             if let after = look.after, !admitted.isEmpty {
@@ -163,7 +168,7 @@ struct Source: Sendable {
         let draft = try await readModel.snapshot { [self] snapshot in
             try snapshot.require(grant.position)
             guard let audience = try snapshot.audience(of: grant.collection), audience.members.contains(grant.user),
-                try snapshot.account(grant.user)?.isActive == true
+                try snapshot.account(grant.user)?.isActive == true, admits(grant.user)
             else { return Draft?.none }
             return try self.draft(after: cursor, upTo: grant.position, audience.collection, snapshot)
         }

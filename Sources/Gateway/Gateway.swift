@@ -14,6 +14,7 @@
 /// Concurrency: the shells around the pure ``FeedState`` guard it with a lock that is never held across a call of anything
 /// else. All reading is done in tasks of ``Gateway/run()``; messages go out on the event loops of their connections.
 package import Bulletin
+package import Directory
 package import Domain
 internal import EventLog
 package import Logging
@@ -59,6 +60,10 @@ package enum OpeningRefusal: Error, Sendable {
     case badTicket
     /// The stoken is none of this server's history.
     case badStoken
+    /// The user may not be here any more (``Directory``).
+    case notListed
+    /// It cannot be said whether the user may be here.
+    case unlistable
     /// The user has as many sockets as one may have.
     case tooManySockets
     /// Too many are being opened just now.
@@ -155,14 +160,16 @@ package final class Gateway: Service {
     private let awaken: AsyncStream<Feed>.Continuation
 
     /// - Parameters:
+    ///   - directory: who may be here; nil where everybody may who has an account.
     ///   - clock: the present moment.
     ///   - encode: makes messages of items.
     ///   - hold: reserves memory for messages.
     package init(
         readModel: ReadModel, sessions: Sessions, bulletin: any Bulletin, tickets: any Tickets, settings: GatewaySettings,
-        logger: Logger, clock: @escaping @Sendable () -> Timestamp, encode: @escaping Encoding, hold: @escaping Holding
+        directory: Directory?, logger: Logger, clock: @escaping @Sendable () -> Timestamp, encode: @escaping Encoding,
+        hold: @escaping Holding
     ) {
-        source = Source(readModel: readModel, sessions: sessions, clock: clock, encode: encode, hold: hold)
+        source = Source(readModel: readModel, sessions: sessions, directory: directory, clock: clock, encode: encode, hold: hold)
         self.bulletin = bulletin
         notices = Self.notices(of: bulletin)
         self.tickets = tickets
@@ -178,6 +185,11 @@ package final class Gateway: Service {
     /// - Throws: ``OpeningRefusal``, ``TicketsUnavailable``, or `DatabaseFault`.
     package func open(ticket: String, after stoken: String?) async throws -> Opening {
         let grant = try await redeem(ticket)
+        switch try await source.directory?.settledStanding(of: grant.user) {
+        case .refused: throw OpeningRefusal.notListed
+        case .unavailable: throw OpeningRefusal.unlistable
+        case .admitted, .unknown, nil: break
+        }
         let seat = try takeSeat(grant.user)
         let (position, isSignedIn) = try await source.readModel.snapshot { [source] snapshot in
             let position = if let stoken { try snapshot.position(ofStoken: stoken) } else { Position.none as Position? }
@@ -377,7 +389,8 @@ package final class Gateway: Service {
             let some = grants[start..<min(start + Self.sessionsAtOnce, grants.count)]
             let tokens = Set(some.map { ExactText($0.1.token) })
             let good = try await source.readModel.snapshot { [source] in try source.sessions.users(of: tokens, at: source.clock(), $0) }
-            for (feed, grant) in some where good[ExactText(grant.token)] == nil { feed.recheck() }
+            // What is asked of the directory goes on being asked for those who do nothing but listen.
+            for (feed, grant) in some where good[ExactText(grant.token)] == nil || !source.admits(grant.user) { feed.recheck() }
         }
     }
 

@@ -188,7 +188,9 @@ private struct ItemListing: Sendable {
     // Columns of a chunk that is named, null in an item's row: by which revision; the content only where all of them together are
     // within a bound.
     static let mentioning = stoken + 1
-    static let (mention, chunk, collection, content) = (mentioning + 1, mentioning + 2, mentioning + 3, mentioning + 3 + ContentStores.columnCount)
+    static let (mention, chunk, collection, content) = (
+        mentioning + 1, mentioning + 2, mentioning + 3, mentioning + 3 + ContentStores.columnCount
+    )
     static let mentionColumns = Array(mentioning..<content)
 
     /// Which rows are items, in the order of their changes.

@@ -1,6 +1,7 @@
 internal import API
 internal import Contents
 internal import Database
+internal import Directory
 internal import Domain
 internal import EventLog
 internal import Logging
@@ -14,6 +15,7 @@ struct Checks: Sendable {
     private typealias Fault = Readiness.Fault
 
     let node: Node
+    let directory: Directory?
     let roles: Set<Role>
     let logger: Logger
 
@@ -38,6 +40,7 @@ struct Checks: Sendable {
         if let objects = node.chunks.objects, roles.contains(.api) {
             checks.append(.init(silence: "the store of contents does not answer") { await look(at: objects) })
         }
+        if let directory { checks.append(.init(silence: "the directory does not answer") { look(at: directory) }) }
         return checks
     }
 
@@ -49,6 +52,14 @@ struct Checks: Sendable {
         } catch {
             logger.warning("not ready: the store of contents does not answer", metadata: ["fault": "\(error)"])
             return [Fault("the store of contents does not answer", isBearable: node.chunks.place != .objects)]
+        }
+    }
+
+    private func look(at directory: Directory) -> [Fault] {
+        switch directory.condition {
+        case .well: []
+        case .away: [Fault("the directory (LDAP) is away: nobody new is let in", isBearable: true)]
+        case .awayForTooLong: [Fault("the directory (LDAP) has been away for too long: nobody is let in")]
         }
     }
 

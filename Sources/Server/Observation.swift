@@ -1,3 +1,4 @@
+internal import Directory
 internal import Domain
 internal import EventLog
 internal import Foundation
@@ -13,6 +14,7 @@ struct Observation: Sendable {
     private let engine: String
     private let version: String
     private let redis: Redis?
+    private let directory: Directory?
     private let folder: String
     private let log: Observer<Standing>
     /// Nil where there is one database.
@@ -21,11 +23,12 @@ struct Observation: Sendable {
     /// What must run while somebody may look.
     var services: [any Service] { [log] + [replica].compactMap { $0 as (any Service)? } }
 
-    init(_ readModel: ReadModel, engine: String, version: String, redis: Redis?, folder: String, logger: Logger) {
+    init(_ readModel: ReadModel, engine: String, version: String, redis: Redis?, directory: Directory?, folder: String, logger: Logger) {
         self.version = version
         self.folder = folder
         self.engine = engine
         self.redis = redis
+        self.directory = directory
         let elsewhere = Elsewhere()
         log = Observer(logger: logger) { last in
             try await readModel.standing(at: Node.clock(), after: last, elsewhere: elsewhere.position)
@@ -56,6 +59,7 @@ struct Observation: Sendable {
         var readings = [process.build(1, version, engine)] + process.readings()
         if let free = Self.freeBytes(folder) { readings.append(state.free(free)) }
         if let redis { readings.append(Telemetry.redis.up(redis.isConnected ? 1 : 0)) }
+        if let directory { readings.append(Telemetry.directory.up(directory.condition == .well ? 1 : 0)) }
         // One after the other: the second is asked how old the events are that the first lacks.
         let tables = await replica?.value()
         if replica != nil { readings.append(state.up(tables == nil ? 0 : 1, "replica")) }

@@ -1,4 +1,5 @@
 package import API
+package import Directory
 package import Gateway
 
 /// What a process does.
@@ -15,6 +16,8 @@ package struct ServerSettings: Sendable {
     package var roles = Set(Role.allCases)
     package var api = APISettings()
     package var gateway = GatewaySettings()
+    /// Who may be here; nil where everybody may who has an account.
+    package var directory: DirectorySettings?
     /// Where clients are listened to.
     package var address = ListenAddress.port(host: "127.0.0.1", 3735)
     /// Whether ``address`` was chosen, not taken for want of another.
@@ -42,6 +45,9 @@ package struct ServerSettings: Sendable {
         guard roles.contains(.gateway), !roles.contains(.api), !areShared else { return }
         throw SettingFault("a gateway of its own needs Redis for the tickets of front ends: APUS_REDIS_URL, and PostgreSQL")
     }
+
+    /// Whether users ask anything of this process.
+    var answersUsers: Bool { !roles.isDisjoint(with: [.api, .gateway]) }
 
     /// Whether clients are listened to. A process that only projects has the port for those who ask how it is, where it is given
     /// one: the default is the front end's beside it.

@@ -70,7 +70,9 @@ package struct Serving: Sendable {
     /// Whether somebody has to make the first account before anybody can do anything.
     package var wantsFirstAccount: Bool {
         get async throws {
-            guard settings.hasPort, settings.roles.contains(.api), node.projectors.isEmpty, settings.api.signup == .closed else {
+            guard settings.hasPort, settings.roles.contains(.api), node.projectors.isEmpty, settings.api.signup == .closed,
+                settings.directory == nil
+            else {
                 return false
             }
             return try await node.readModel.snapshot { try $0.accounts(limit: 1).isEmpty }

@@ -1,5 +1,8 @@
 package import API
 internal import Bulletin
+internal import Database
+internal import Directory
+internal import Domain
 internal import Gateway
 package import Logging
 internal import ReadModel
@@ -16,6 +19,8 @@ package struct Wiring: Sendable {
     private let sessions: Sessions
     private let renewals: TokenRenewals
     private let observation: Observation
+    /// Nil where everybody may be here who has an account.
+    let directory: Directory?
     private let limits: Limits
 
     /// Raises the limit of open files.
@@ -24,21 +29,33 @@ package struct Wiring: Sendable {
     package init(_ node: Node, _ settings: ServerSettings, logger: Logger) throws {
         self.node = node
         self.settings = settings
+        directory = settings.answersUsers ? settings.directory.map { Self.directory($0, node, logger) } : nil
         observation = Observation(
-            node.readModel, engine: node.engineName, version: settings.version, redis: node.redis, folder: node.data.folder, logger: logger)
+            node.readModel, engine: node.engineName, version: settings.version, redis: node.redis, directory: directory,
+            folder: node.data.folder, logger: logger)
         sessions = Sessions(database: node.database, lifetime: settings.tokenLifetime)
         renewals = TokenRenewals(sessions: sessions, clock: Node.clock)
         admission = Admission(
             connections: .init(all: try Descriptors.connections(settings.connections), isProxied: settings.isProxied),
             memoryBytes: settings.memoryBytes, logger: logger)
-        realTime = try Self.realTime(node, sessions, settings, admission.memory, logger)
+        realTime = try Self.realTime(node, sessions, directory, settings, admission.memory, logger)
         limits = Limits(settings.api.limits, secret: node.secret.value, shared: node.sharedWindows)
-        readiness = Readiness(Checks(node: node, roles: settings.roles, logger: logger).all())
+        readiness = Readiness(Checks(node: node, directory: directory, roles: settings.roles, logger: logger).all())
+    }
+
+    /// Who may be here, by the names of the accounts. Who has left is told on the bulletin, where gateways hear it.
+    private static func directory(_ settings: DirectorySettings, _ node: Node, _ logger: Logger) -> Directory {
+        let (readModel, bulletin) = (node.readModel, node.bulletin)
+        return Directory(settings, logger: logger) { user in
+            try await readModel.snapshot(.small) { try $0.account(user) }.map { CanonicalName($0.username) }
+        } tellOut: { users in
+            bulletin.post(users.map { .userChanged($0) })
+        }
     }
 
     /// What this process has for real time: tickets that a gateway redeems, this process' own or, through Redis, any.
     private static func realTime(
-        _ node: Node, _ sessions: Sessions, _ settings: ServerSettings, _ memory: MemoryBudget, _ logger: Logger
+        _ node: Node, _ sessions: Sessions, _ directory: Directory?, _ settings: ServerSettings, _ memory: MemoryBudget, _ logger: Logger
     ) throws -> RealTime {
         let roles = settings.roles
         guard roles.contains(.gateway) else { return RealTime(bulletin: node.bulletin, tickets: node.sharedTickets, gateway: nil) }
@@ -46,7 +63,7 @@ package struct Wiring: Sendable {
         let tickets: any Tickets = node.sharedTickets ?? LocalTickets()
         let gateway = Gateway(
             readModel: node.readModel, sessions: sessions, bulletin: node.bulletin, tickets: tickets, settings: settings.gateway,
-            logger: logger, clock: Node.clock, encode: API.itemList, hold: memory.frames())
+            directory: directory, logger: logger, clock: Node.clock, encode: API.itemList, hold: memory.frames())
         return RealTime(bulletin: node.bulletin, tickets: tickets, gateway: gateway)
     }
 
@@ -57,8 +74,8 @@ package struct Wiring: Sendable {
         API(
             readModel: node.readModel, door: node.door, sessions: sessions, signupLinks: SignupLinks(node.database),
             pageKeys: PageKeys(node.database), steering: steering, renewals: renewals, realTime: realTime, readiness: readiness,
-            settings: settings.api, admission: admission,
-            secret: node.secret.value, limits: limits, clock: Node.clock, readings: observation.readings)
+            settings: settings.api, admission: admission, secret: node.secret.value, limits: limits, directory: directory,
+            clock: Node.clock, readings: observation.readings)
     }
 
     /// What pages can have done.
@@ -79,7 +96,7 @@ package struct Wiring: Sendable {
         var services = [node.redis].compactMap { $0 as (any Service)? }
         services += node.services(projects: settings.roles.contains(.projector), logger: logger)
         guard settings.hasPort else { return services }
-        services += [node.committer, renewals]
+        services += [node.committer, renewals] + [directory].compactMap { $0 as (any Service)? }
         if let gateway = realTime.gateway { services.append(gateway) }
         return services
     }

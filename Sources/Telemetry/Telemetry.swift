@@ -15,13 +15,14 @@ package enum Telemetry {
     package static let database = DatabaseMetrics()
     package static let gateway = GatewayMetrics()
     package static let redis = RedisMetrics()
+    package static let directory = DirectoryMetrics()
     package static let state = StateMetrics()
     package static let process = ProcessMetrics()
 
     /// Every metric of Apus. To be called once before anybody looks: a metric is shown from then on, at 0 where nothing has happened.
     @discardableResult
     package static func all() -> [Description] {
-        _ = (http, log, readModel, database, gateway, redis, state, process)
+        _ = (http, log, readModel, database, gateway, redis, directory, state, process)
         return shared.descriptions
     }
 }
@@ -201,6 +202,26 @@ package struct RedisMetrics: Sendable {
     package let connects = shared.counter("apus_redis_connects_total", "How often Redis was connected; all but the first are reconnects.")
     package let published = shared.counter(
         "apus_redis_publications_total", "Messages for other processes, and those dropped for want of Redis.", by: "outcome", Outcome.self)
+}
+
+/// The client of the directory (LDAP).
+package struct DirectoryMetrics: Sendable {
+    /// What comes of a look.
+    package enum Outcome: String, CaseIterable, Sendable {
+        case listed
+        case unlisted
+        /// No server gave an answer.
+        case failed
+    }
+
+    /// Without a directory in the settings it is not shown.
+    package let up = shared.reported("apus_directory_up", "Whether the directory (LDAP) answers.")
+    package let looks = shared.counter(
+        "apus_directory_looks_total", "People who were looked for in the directory.", by: "outcome", Outcome.self)
+    package let durations = shared.histogram(
+        "apus_directory_look_duration_seconds", "How long the directory took to answer, connecting included.", .durations)
+    package let refusals = shared.counter(
+        "apus_directory_refusals_total", "Requests of users who are not in the directory that were turned away.")
 }
 
 /// What the databases say, asked when somebody looks. Where they do not answer in time only `apus_database_up` is there, with 0.

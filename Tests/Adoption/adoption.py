@@ -436,7 +436,7 @@ def configured(server: Adopted) -> None:
     sections = {
         "global": {"secret_file": str(secret), "debug": "false", "static_root": "/static", "media_root": str(server.media), "time_zone": "UTC"},
         "allowed_hosts": {"allowed_host1": "example.com", "allowed_host2": "127.0.0.1"},
-        "database": database, "database-options": {}, "ldap": {"server": "ldap://example.com"}}
+        "database": database, "database-options": {}}
 
     def write(more: dict[str, dict[str, str]]) -> None:
         merged = {name: {**sections.get(name, {}), **more.get(name, {})} for name in {**sections, **more}}
@@ -447,7 +447,7 @@ def configured(server: Adopted) -> None:
     server.engine = {"APUS_CONFIG": str(ini)}
     result = server.apus("adopt")
     equal(result.returncode, 0, f"exit code of adopt, which said {result.stderr}")
-    for name in ("static_root", "time_zone", "[ldap]"):
+    for name in ("static_root", "time_zone"):
         true(name in result.stderr, f"{name} is not named as not served: {result.stderr}")
     with server.serving():
         items = server.account("anna").get_collection_manager()
@@ -457,7 +457,7 @@ def configured(server: Adopted) -> None:
     with server.serving():
         equal(server.status_for("stranger.example"), 200, "the status for a host that the environment allows")
     for more in ({"global": {"sekret_file": "x"}}, {"databases": {}}, {"database": {"engine": "django.db.backends.mysql"}},
-                 {"database": {"conn_max_age": "1"}}, {"global": {"media_root": "%(home)s/media"}}):
+                 {"database": {"conn_max_age": "1"}}, {"ldap": {"servers": "ldap://127.0.0.1"}}, {"ldap": {"cache_ttl": "soon"}}, {"global": {"media_root": "%(home)s/media"}}):
         write(more)
         said = server.not_done("verify")
         true("etebase-server.ini" in said, f"what is wrong is not told: {said}")

@@ -20,6 +20,8 @@ import support  # noqa: E402
 from support import Server, apus, equal, expected, free_port, person, refused, succeeds, test, true  # noqa: E402
 
 SECRET = "what nobody may ever see anywhere"
+# What the other settings of a directory need beside them.
+DIRECTORY = {"APUS_LDAP_URL": "ldap://127.0.0.1", "APUS_LDAP_BASE": "dc=test", "APUS_LDAP_BIND_DN": "cn=apus,dc=test"}
 
 
 def told(options: argparse.Namespace, *arguments: str, code: int = 0, environment: dict[str, str] | None = None) -> dict[str, Any]:
@@ -167,11 +169,11 @@ def secrets_in_files(options: argparse.Namespace) -> None:
     good = {"APUS_DATABASE_URL": f"postgres://apus:{SECRET.replace(' ', '')}@db/apus", "APUS_READ_DATABASE_URL": "postgres://db/other",
             "APUS_REDIS_URL": "redis://:word@redis/0"}
     names = [name for name, setting in told(options)["settings"].items() if setting["isSecret"]]
-    equal(set(names) - {"APUS_SECRET", "APUS_METRICS_TOKEN"}, set(good), "addresses that may have a password")
+    equal(set(names) - {"APUS_SECRET", "APUS_METRICS_TOKEN", "APUS_LDAP_PASSWORD"}, set(good), "addresses that may have a password")
     with Scratch() as scratch:
         for name in names:
             path = scratch.file(name, good.get(name, SECRET) + "\n")
-            needed = {"APUS_DATABASE_URL": good["APUS_DATABASE_URL"]} if name == "APUS_READ_DATABASE_URL" else {}
+            needed = {"APUS_READ_DATABASE_URL": {"APUS_DATABASE_URL": good["APUS_DATABASE_URL"]}, "APUS_LDAP_PASSWORD": DIRECTORY}.get(name, {})
             found = told(options, environment={f"{name}_FILE": path, **needed})
             equal(place(found, name), (None, "file", path), name)
             empty = scratch.file("empty", "\n")
@@ -233,9 +235,12 @@ def template(options: argparse.Namespace) -> None:
     with Scratch() as scratch:
         for line in given:
             name, value = line.split("=", 1)
-            if name in ("APUS_CONFIG", "APUS_SECRET", "APUS_METRICS_TOKEN") or name.endswith("_FILE"):
+            if name in ("APUS_CONFIG", "APUS_SECRET", "APUS_METRICS_TOKEN", "APUS_LDAP_PASSWORD") or name.endswith("_FILE"):
                 continue  # of what must be somewhere else
             more = "APUS_DATABASE_URL=postgres://a/b\n" if name == "APUS_READ_DATABASE_URL" else ""
+            if name.startswith("APUS_LDAP_"):
+                needed = {**DIRECTORY, "APUS_LDAP_PASSWORD": "a-word"}
+                more = "".join(f"{other}={text}\n" for other, text in needed.items() if other != name)
             succeeds(apus(options.apus, "config", "--check", scratch.file("one.env", more + line + "\n")), line)
 
 

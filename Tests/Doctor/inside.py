@@ -9,12 +9,16 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any, Iterator
 
+sys.path.append(str(Path(__file__).resolve().parent.parent / "Directory"))
+
 from asking import Told, clean_environment, doctor, equal, listed, options, support, true
+from slapd import Directory
 from support import Server, expected, free_port, meddle, offered, person, succeeds, test, uid
 
 NOTES = uid("notes")
@@ -345,6 +349,25 @@ def redises(arguments: argparse.Namespace) -> str | None:
             server.doctor = {"APUS_REDIS_URL": url}
             only(look(server), 13, "failure", "NOAUTH")
     return None
+
+
+@test("a directory (LDAP) that is away, does not know us, has another certificate or not what is named, is found; one of several too")
+def directories(arguments: argparse.Namespace) -> None:
+    with served(arguments) as server, Directory("alice") as directory, Directory("alice", certificate="elsewhere") as other:
+        look(server).is_(18, "not applicable")
+        away = f"ldap://127.0.0.1:{free_port()}"
+        good = directory.settings
+        server.doctor = good
+        look(server).is_(18, "ok", "it answers")
+        for more, words in (
+            ({"APUS_LDAP_URL": away}, "Can't contact"), ({"APUS_LDAP_PASSWORD": "wrong"}, "name or password is wrong"),
+            ({"APUS_LDAP_BASE": "dc=nowhere"}, "there is no dc=nowhere"), ({"APUS_LDAP_GROUP": "cn=nobody,dc=test"}, "there is no cn=nobody,dc=test"),
+            (other.settings, other.secure_url), ({"APUS_LDAP_AUTHORITIES": directory.certificates.stranger}, directory.secure_url),
+        ):
+            server.doctor = good | more
+            only(look(server), 18, "failure", words)
+        server.doctor = good | {"APUS_LDAP_URL": f"{away} {directory.secure_url}"}
+        only(look(server), 18, "warning", away, "Another server")
 
 
 def certificate(folder: Path, name: str, days: int) -> Path:

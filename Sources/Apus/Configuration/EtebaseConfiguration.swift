@@ -83,7 +83,7 @@ struct EtebaseConfiguration {
             case "allowed_hosts": settings["APUS_ALLOWED_HOSTS"] = section.sorted { $0.key < $1.key }.map(\.value).joined(separator: ",")
             case "database": try readDatabase(section, options: sections["database-options"] ?? [:])
             case "database-options": break
-            case "ldap": notServed.append("[ldap]")
+            case "ldap": try readLDAP(section)
             default: throw ValidationError("[\(name)] is no section that is known")
             }
         }
@@ -99,6 +99,23 @@ struct EtebaseConfiguration {
             case "redis_uri": settings["APUS_REDIS_URL"] = value
             case "static_root", "static_url", "media_url", "language_code", "time_zone": notServed.append(key)
             default: throw ValidationError("[global] \(key) is no key that is known")
+            }
+        }
+    }
+
+    private mutating func readLDAP(_ section: Section) throws {
+        for (key, value) in section.sorted(by: { $0.key < $1.key }) {
+            switch key {
+            case "server": settings["APUS_LDAP_URL"] = value
+            case "search_base": settings["APUS_LDAP_BASE"] = value
+            case "filter": settings["APUS_LDAP_FILTER"] = value
+            case "bind_dn": settings["APUS_LDAP_BIND_DN"] = value
+            case "bind_pw": settings["APUS_LDAP_PASSWORD"] = value
+            case "bind_pw_file": settings["APUS_LDAP_PASSWORD_FILE"] = path(value)
+            case "cache_ttl":
+                guard let hours = Int(value), hours > 0 else { throw ValidationError("[ldap] cache_ttl: \(value) is no number of hours") }
+                settings["APUS_LDAP_CACHE"] = "\(hours)h"
+            default: throw ValidationError("[ldap] \(key) is no key that is known")
             }
         }
     }

@@ -35,6 +35,13 @@ enum Settings {
             ]
         ),
         (
+            "Who may be here, by a directory (LDAP)",
+            [
+                ldapURL.facts, ldapBase.facts, ldapFilter.facts, ldapBindDN.facts, ldapPassword.facts, ldapStartTLS.facts,
+                ldapAuthorities.facts, ldapGroup.facts, ldapAdminGroup.facts, ldapCache.facts, ldapGrace.facts,
+            ]
+        ),
+        (
             "Limits",
             [
                 bodyLimit.facts, chunkLimit.facts, batchLimit.facts, connections.facts, memory.facts, socketsPerUser.facts,

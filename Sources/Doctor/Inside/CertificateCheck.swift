@@ -1,4 +1,5 @@
 internal import Database
+internal import Directory
 internal import Foundation
 internal import NIOSSL
 internal import Redis
@@ -8,12 +9,13 @@ extension Inside {
     /// What is soon enough to be told.
     static let soonDays = 14
 
-    /// The certificates in the files that addresses name.
+    /// The certificates in the files that addresses and settings name.
     static func certificates(_ patient: Patient) -> Finding {
         var files: [String] = []
         if case .postgres(let url) = patient.data.database { files += PostgresDatabase.certificateFiles(of: url) }
         if let url = patient.data.readDatabaseURL { files += PostgresDatabase.certificateFiles(of: url) }
         if let path = patient.redis?.authoritiesPath { files.append(path) }
+        if let path = patient.directory?.authoritiesPath { files.append(path) }
         guard !files.isEmpty else { return .notApplicable("no address names a file of certificates") }
         var soonest: (path: String, day: Date)?
         for path in files {

@@ -21,6 +21,8 @@ package enum Inside {
             Check(15, "Backups") { await KeepingChecks(patient).backups() },
             Check(16, "Nobody else writes") { await KeepingChecks(patient).foreign() },
             Check(17, "The server on this machine") { await KeepingChecks(patient).server() },
+            // Each of its servers has its time.
+            Check(18, "Directory (LDAP)", limit: .seconds(60), onlyWaits: true) { await directory(patient) },
         ]
     }
 

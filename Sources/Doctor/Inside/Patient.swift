@@ -1,4 +1,5 @@
 internal import Database
+package import Directory
 internal import Foundation
 package import Redis
 package import Server
@@ -12,6 +13,8 @@ package struct Patient: Sendable {
     let address: ListenAddress
     /// Nil where there is none.
     let redis: RedisURL?
+    /// Nil where there is none.
+    let directory: DirectorySettings?
     /// Whether new chunks go into files.
     let keepsFiles: Bool
     /// This program's.
@@ -21,9 +24,10 @@ package struct Patient: Sendable {
     private let postgres: PostgresDatabase?
 
     package init(
-        _ data: DataSettings, address: ListenAddress, redis: RedisURL?, keepsFiles: Bool, version: String, mistakes: [String] = []
+        _ data: DataSettings, address: ListenAddress, redis: RedisURL?, directory: DirectorySettings?, keepsFiles: Bool, version: String,
+        mistakes: [String] = []
     ) {
-        (self.data, self.address, self.redis, self.keepsFiles) = (data, address, redis, keepsFiles)
+        (self.data, self.address, self.redis, self.directory, self.keepsFiles) = (data, address, redis, directory, keepsFiles)
         (self.version, self.mistakes) = (version, mistakes)
         postgres = if case .postgres(let url) = data.database { PostgresDatabase(url: url, connections: 1) } else { nil }
     }
