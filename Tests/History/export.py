@@ -16,13 +16,14 @@ from common import READ_WRITE, Server, done, equal, expected, invite, put, refus
 import support
 from support import Client, clean_environment, person, test
 
-OWN, TEAM, GUEST = "own-notes", "team-notes", "bobs-notes"
+OWN, TEAM, GUEST, OFFERED, LEFT = "own-notes", "team-notes", "bobs-notes", "bobs-offer", "bobs-former"
 
 
 def given(server: Server) -> tuple[Client, Client]:
-    """Alice has notes of her own, shares others with bob, and is a guest in his, which carol is in too."""
+    """Alice has notes of her own, shares others with bob, and is a guest in his, which carol is in too. He has invited her to more, and she
+    has left some."""
     alice, bob, carol = person(server, "alice"), person(server, "bob"), person(server, "carol")
-    for client, collection in ((alice, OWN), (alice, TEAM), (bob, GUEST)):
+    for client, collection in ((alice, OWN), (alice, TEAM), (bob, GUEST), (bob, OFFERED), (bob, LEFT)):
         expected(client.create_collection(collection), 201)
     put(alice, OWN, "one", "two")
     put(alice, OWN, "one", revision=1)
@@ -32,6 +33,9 @@ def given(server: Server) -> tuple[Client, Client]:
     share(bob, GUEST, alice, READ_WRITE)
     share(bob, GUEST, carol, READ_WRITE)
     expected(invite(alice, OWN, "carol", READ_WRITE), 201)
+    expected(invite(bob, OFFERED, "alice", READ_WRITE), 201)
+    share(bob, LEFT, alice, READ_WRITE)
+    expected(alice.call("POST", f"/api/v1/collection/{LEFT}/member/leave/"), 204)
     return alice, bob
 
 
@@ -44,12 +48,14 @@ def everything(options: argparse.Namespace) -> str:
     for chunks in ("database", "files"):
         with Server(options.apus, "--signup", "open", "--chunks", chunks, environment={"APUS_RECORD_ADDRESSES": "1"}) as server:
             alice, bob = given(server)
+            done(server, "user", "quota", "alice", "items=100000")
             folder = server.folder / "of alice"
             said = done(server, "user", "export", "Alice", "--to", str(folder))
             true("what is stored of Alice" in said, said)
             found = exported(folder)
             (account,) = found["account"]
             equal((account["username"], account["isActive"]), ("alice", True), "the account")
+            equal((account.get("quotaItems"), "quotaBytes" in account), (100000, False), "her quota")
             equal(base64.b64decode(account["loginPubkey"]), bytes(alice.key.verify_key), "the login key")
             equal({line["isOpen"] for line in found["sessions"]}, {True}, "the sessions")
             equal([(line["collection"], line["isOwner"], line["level"]) for line in found["collections"]],
@@ -66,9 +72,12 @@ def everything(options: argparse.Namespace) -> str:
             for line in found["chunks"]:
                 equal((folder / line["file"]).read_bytes(), b"secret", line["file"])
                 equal(line["bytes"], 6, line["file"])
-            equal([(line["from"], line["to"]) for line in found["invitations"]], [("alice", "carol")], "the invitations")
+            equal([(line["from"], line["to"], "signedEncryptionKey" in line) for line in found["invitations"]],
+                  [("alice", "carol", False), ("bob", "alice", True)], "the invitations, with the key of what is hers to accept")
+            equal([line["collection"] for line in found["left-collections"]], [LEFT], "what she has left")
             true({"user_created", "collection_created", "member_joined"} <= {line["action"] for line in found["audit"]}, "the audit")
-            true(all("address" not in line for line in found["audit"] if line.get("user") != "alice"), "where others were")
+            for field in ("address", "session", "device"):
+                true(all(field not in line for line in found["audit"] if line.get("user") != "alice"), f"{field} of others")
             true(any("address" in line for line in found["audit"]), "where she was")
             text = b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
             true(alice.token.encode() not in text and bob.token.encode() not in text, "tokens")
@@ -77,6 +86,21 @@ def everything(options: argparse.Namespace) -> str:
             modes = {stat.S_IMODE(path.stat().st_mode) for path in [folder, *folder.rglob("*")]}
             equal(modes, {0o700, 0o600}, "the modes")
     return f"{sum(map(len, found.values()))} lines"
+
+
+@test("contents that are not where they should be are told of, and all else is there")
+def missing(options: argparse.Namespace) -> None:
+    with Server(options.apus, "--signup", "open", "--chunks", "files") as server:
+        given(server)
+        files = sorted(path for path in (server.folder / "chunks").rglob("*") if path.is_file() and OWN in str(path))
+        files[0].unlink()
+        folder = server.folder / "of alice"
+        ended = server.apus("user", "export", "alice", "--to", str(folder))
+        equal(ended.returncode, 1, f"exit code ({ended.stdout}{ended.stderr})")
+        lines = exported(folder)["chunks"]
+        equal(sum("file" not in line for line in lines), 1, "contents without a file")
+        equal(len([path for path in (folder / "chunks").rglob("*") if path.is_file()]), len(lines) - 1, "files of contents")
+        true("1 encrypted contents are not stored where they should be" in (folder / "README.txt").read_text(), "the README")
 
 
 @test("a folder with something in it is left as it is, one that is empty is filled, and who is unknown is told")
@@ -93,6 +117,10 @@ def folders(options: argparse.Namespace) -> None:
         file.write_text("x")
         refused(server, "is a file", "user", "export", "bob", "--to", str(file))
         refused(server, "there is no account", "user", "export", "nobody", "--to", str(server.folder / "none"))
+        done(server, "user", "erase", "carol", "--yes")
+        # An erased account is called after its number.
+        for erased in ("carol", "erased:1", "erased:2", "erased:3"):
+            refused(server, "there is no account", "user", "export", erased, "--to", str(server.folder / "none"))
         refused(server, "cannot be made|Permission|No such", "user", "export", "bob", "--to", "/proc/none/of it")
         true(not (server.folder / "none").exists(), "a folder of nobody")
         equal([path.name for path in server.folder.iterdir() if path.name.startswith(".")], [], "what is left")
@@ -136,6 +164,7 @@ def interrupted(options: argparse.Namespace) -> str:
         found = exported(folder)
         items = {line["item"] for line in found["items"]}
         equal({line["item"] for line in found["revisions"]}, items, "items, and items of revisions")
+        true({f"item-{number}-{index}" for number in range(12) for index in range(50)} <= items, "what was there before")
         named = {chunk for line in found["revisions"] for chunk in line["chunks"]}
         equal({line["chunk"] for line in found["chunks"]}, named, "contents, and those that revisions name")
         return f"{written} writes meanwhile, {sum(item.startswith('later') for item in items)} of them in it"
