@@ -54,11 +54,7 @@ extension Environment {
         settings.addresses = try value(Settings.recordAddresses) ? (isProxyTrusted ? .fromProxy : .ofConnections) : .none
         settings.limits = try limitSettings()
         settings.isProxied = isProxyTrusted
-        settings.sendfile = try optional(Settings.sendfile)
-        guard settings.sendfile == nil || isProxyTrusted else {
-            throw ValidationError(
-                "\(Settings.sendfile.name) needs \(Settings.trustProxy.name): without a proxy clients would get no contents")
-        }
+        settings.sendfile = try sendfile()
         settings.logsClients = try value(Settings.logClients)
         settings.dashboardURL = try optional(Settings.dashboardURL)
         settings.hasAccountPage = try value(Settings.accountPage)
@@ -68,6 +64,9 @@ extension Environment {
         settings.batchLimit = try value(Settings.batchLimit)
         return settings
     }
+
+    /// Without a proxy clients would get no contents.
+    private func sendfile() throws -> Sendfile? { try value(Settings.trustProxy) ? optional(Settings.sendfile) : nil }
 
     private func gatewaySettings() throws -> GatewaySettings {
         var settings = GatewaySettings()
@@ -93,7 +92,7 @@ extension Environment {
         DataSettings(
             folder: try value(Settings.data), database: try value(Settings.databaseURL),
             readDatabaseURL: try optional(Settings.readDatabaseURL), chunkFolder: try value(Settings.mediaRoot),
-            secret: try optional(Settings.secret), chunkReaders: try optional(Settings.sendfile) == nil ? .owner : .group,
+            secret: try optional(Settings.secret), chunkReaders: try sendfile() == nil ? .owner : .group,
             objects: try objectSettings(), quota: try value(Settings.quota))
     }
 }

@@ -13,11 +13,13 @@ package enum DatabasePlace: Sendable {
 /// An S3 store, and what it is opened with.
 package struct ObjectSettings: Sendable {
     package let address: S3Address
-    let keys: S3Keys
+    /// Nil where they were not given.
+    let keys: S3Keys?
 
-    package init(_ address: S3Address, _ keys: S3Keys) { (self.address, self.keys) = (address, keys) }
+    package init(_ address: S3Address, _ keys: S3Keys?) { (self.address, self.keys) = (address, keys) }
 
     func contents(_ database: any Database) throws(SettingFault) -> ObjectContents {
+        guard let keys else { throw SettingFault("an S3 store needs APUS_S3_ACCESS_KEY and APUS_S3_SECRET_KEY, or files with them") }
         do throws(S3Fault) { return ObjectContents(try S3Bucket(address, keys), database: database) } catch {
             throw SettingFault(error.description)
         }

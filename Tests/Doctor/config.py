@@ -161,6 +161,10 @@ def files(options: argparse.Namespace) -> None:
         refused(apus(options.apus, "serve", "--config", scratch.file("x.env", "APUS_LISTN=x\n")), "serve", "line 1: APUS_LISTN is not")
 
 
+# Secrets that are no addresses.
+WORDS = {"APUS_SECRET", "APUS_METRICS_TOKEN", "APUS_S3_ACCESS_KEY", "APUS_S3_SECRET_KEY", "APUS_LDAP_PASSWORD"}
+
+
 # --- secrets in files -----------------------------------------------------------------------------
 
 
@@ -169,7 +173,7 @@ def secrets_in_files(options: argparse.Namespace) -> None:
     good = {"APUS_DATABASE_URL": f"postgres://apus:{SECRET.replace(' ', '')}@db/apus", "APUS_READ_DATABASE_URL": "postgres://db/other",
             "APUS_REDIS_URL": "redis://:word@redis/0"}
     names = [name for name, setting in told(options)["settings"].items() if setting["isSecret"]]
-    equal(set(names) - {"APUS_SECRET", "APUS_METRICS_TOKEN", "APUS_LDAP_PASSWORD"}, set(good), "addresses that may have a password")
+    equal(set(names) - WORDS, set(good), "addresses that may have a password")
     with Scratch() as scratch:
         for name in names:
             path = scratch.file(name, good.get(name, SECRET) + "\n")
@@ -235,7 +239,7 @@ def template(options: argparse.Namespace) -> None:
     with Scratch() as scratch:
         for line in given:
             name, value = line.split("=", 1)
-            if name in ("APUS_CONFIG", "APUS_SECRET", "APUS_METRICS_TOKEN", "APUS_LDAP_PASSWORD") or name.endswith("_FILE"):
+            if name in WORDS | {"APUS_CONFIG"} or name.endswith("_FILE"):
                 continue  # of what must be somewhere else
             more = "APUS_DATABASE_URL=postgres://a/b\n" if name == "APUS_READ_DATABASE_URL" else ""
             if name.startswith("APUS_LDAP_"):

@@ -21,7 +21,7 @@ enum ChunkPlace: Sendable {
 extension Environment {
     /// The S3 store that is named, whether or not new contents go there; nil where there is none.
     ///
-    /// - Throws: `ValidationError` where two are named, or the keys to it are not there.
+    /// - Throws: `ValidationError` where two are named.
     func objectSettings() throws -> ObjectSettings? {
         let also = try optional(Settings.chunksAlso)
         let address: S3Address
@@ -34,7 +34,7 @@ extension Environment {
         case (_, nil): return nil
         }
         guard let access = try optional(Settings.s3AccessKey), let secret = try optional(Settings.s3SecretKey) else {
-            throw ValidationError("an S3 store needs \(Settings.s3AccessKey.name) and \(Settings.s3SecretKey.name), or files with them")
+            return ObjectSettings(address, nil)
         }
         return ObjectSettings(address, S3Keys(access: access, secret: secret))
     }

@@ -112,7 +112,7 @@ extension Settings {
         "APUS_SENDFILE", flag: "--sendfile", default: .none("none"), example: "x-accel-redirect:/_chunks/",
         """
         Has the proxy send the files of chunks: x-accel-redirect: and nginx's location of the chunk folder, or x-sendfile for Apache \
-        and lighttpd. The folder's group may read them then.
+        and lighttpd. The folder's group may read them then. Only with APUS_TRUST_PROXY.
         """
     ) { text, name in
         guard let sendfile = Sendfile(text) else {
