@@ -131,7 +131,8 @@ let package = Package(
             name: "Apus",
             dependencies: [
                 "Sodium", "Domain", "Database", "Schemas", "EventLog", "S3", "Contents", "Projections", "Replay", "Moving", "Backup",
-                "ReadModel", "Redis", "Directory", "Gateway", "API", "Server", "Doctor", "CBuild", "CICU", .argumentParser, .logging, .nioCore,
+                "ReadModel", "Redis", "Directory", "Gateway", "API", "Server", "Doctor", "CBuild", "CICU", .argumentParser, .logging,
+                .nioCore,
                 .nioPosix,
             ], swiftSettings: strict),
         .target(name: "TestSupport", dependencies: ["Domain"], path: "Tests/TestSupport", swiftSettings: strict),

@@ -255,12 +255,14 @@ def lists(options: argparse.Namespace) -> None:
     commands = {command["commandName"]: command for command in dump["command"]["subcommands"]}
     flags = {f"--{name['name']}": argument.get("abstract", "") for argument in commands["serve"]["arguments"]
              for name in argument.get("names") or [] if name["kind"] == "long" and name["name"] not in ("help", "version")}
+    bare = {f"--{name['name']}" for argument in commands["serve"]["arguments"] if argument["kind"] == "flag"
+            for name in argument.get("names") or []}
     equal(set(flags), {setting["flag"] for setting in settings.values() if "flag" in setting}, "options of serve")
     for setting in settings.values():
         if flag := setting.get("flag"):
             true(f"({setting['name']}, default {setting['fallback']})" in flags[flag], f"{flag}: {flags[flag]}")
             # Each option reaches its setting.
-            value = [] if setting.get("value") in ("on", "off") else [good_value(setting)]
+            value = [] if flag in bare else [good_value(setting)]
             found = json.loads(apus(options.apus, "config", "--json", flag, *value).stdout)
             source, = [other["source"] for other in found["settings"] if other["name"] == setting["name"]]
             equal(source, "command line", flag)

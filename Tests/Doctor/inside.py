@@ -223,7 +223,9 @@ def database(arguments: argparse.Namespace) -> None:
 def schema(arguments: argparse.Namespace) -> None:
     with served(arguments) as server:
         version = support.query(server, "SELECT version FROM apus_schema")[0][0]
-        meddle(server, "DROP TABLE apus_signup_link; DROP TABLE apus_signup_use; DROP TABLE apus_page_key; DROP TABLE apus_admin_act; "
+        meddle(server, "DROP TABLE apus_signup_link; DROP TABLE apus_signup_use; DROP TABLE apus_quota; DROP TABLE apus_usage; "
+                        "DROP TABLE apus_chunk_size; DROP TABLE apus_counted; ALTER TABLE apus_chunk DROP COLUMN digest; "
+                        "ALTER TABLE apus_chunk DROP COLUMN bytes; DROP TABLE apus_page_key; DROP TABLE apus_admin_act; "
                         "UPDATE apus_schema SET version = 6")
         server.stop()
         found = look(server)
