@@ -23,6 +23,7 @@ from support import (
     Client, Server, apus, equal, expected, fault_in_form, free_port, offered, person, request_bytes, shown, succeeds, test, true, uid)
 
 NOTES = "/api/v1/collection/notes"
+NOTHING = "0 bytes, 0 items, 0 collections"  # in use
 FIELD = r' ([\w.-]+)=("(?:[^"\\]|\\.)*"|\S+)'  # of a line of the log
 
 
@@ -75,9 +76,9 @@ def user_create(options: argparse.Namespace) -> None:
         true("alice" in done.stdout, "it tells the name")
         client = Client(server, "alice")
         expected(client.challenge(), 401, "user_not_init")
-        equal(server.apus("user", "list").stdout, "alice\talice@example.com\tnot initialized\n", "the list")
+        equal(server.apus("user", "list").stdout, f"alice\talice@example.com\tnot initialized\t{NOTHING}\n", "the list")
         expected(client.sign_up("other@example.com"), 200)
-        equal(server.apus("user", "list").stdout, "alice\talice@example.com\tactive\n", "the list")
+        equal(server.apus("user", "list").stdout, f"alice\talice@example.com\tactive\t{NOTHING}\n", "the list")
         expected(client.log_in(), 200)
         expected(Client(server, "alice").sign_up(), 409, "user_exists")
         expected(Client(server, "bob").sign_up(), 400, "generic")
@@ -105,7 +106,7 @@ def disable(options: argparse.Namespace) -> None:
         expected(client.another().answer_challenge(challenge), 401)
         expected(client.another().sign_up(), 409, "user_exists")
         true(works(other), "others are not concerned")
-        true("alice\talice@example.com\tdisabled\n" in server.apus("user", "list").stdout, "the list")
+        true(f"alice\talice@example.com\tdisabled\t{NOTHING}\n" in server.apus("user", "list").stdout, "the list")
         equal(server.apus("user", "enable", "alice").returncode, 0, "exit code")
         true(works(client), "the old session is good again")
         expected(client.another().log_in(), 200)
@@ -170,7 +171,7 @@ def strangers_texts(options: argparse.Namespace) -> None:
             odd = [character for character in said if character not in "\n\t" and not character.isprintable()]
             equal(odd, [], f"what {command} prints that is not seen")
             if command == ("user", "list"):
-                equal(said.count("\t"), 2, "columns")
+                equal(said.count("\t"), 3, "columns")
 
 
 @test("what is no setting, or not a value of one, keeps the server from starting, and it says why")
