@@ -5,6 +5,8 @@ internal import Synchronization
 /// to end in the middle (``removeAll(_:)``).
 package enum TemporaryFiles {
     private static let noted = Mutex<[String]>([])
+    /// How often is looked whether something has come again that was removed.
+    private static let looks = 10
 
     /// Notes a file or folder that is about to be made.
     package static func note(_ path: String) { noted.withLock { $0.append(path) } }
@@ -31,8 +33,11 @@ package enum TemporaryFiles {
     /// - Parameter end: ends the process.
     package static func removeAll(_ end: () -> Never) -> Never {
         noted.withLock { noted in
-            for path in noted.reversed() where FileManager.default.fileExists(atPath: path) {
-                do { try FileManager.default.removeItem(atPath: path) } catch {}
+            // SQLite makes a journal beside a copy that it is still writing, perhaps just behind the look at it.
+            for _ in 0..<looks {
+                let found = noted.reversed().filter { FileManager.default.fileExists(atPath: $0) }
+                if found.isEmpty { break }
+                for path in found { do { try FileManager.default.removeItem(atPath: path) } catch {} }
             }
             end()
         }
