@@ -18,6 +18,7 @@ package final class PostgresDatabase: Database {
     private static let questioners = 3
 
     private let address: PostgresAddress
+    private let patience: Duration
     private let pool: ConnectionPool
     /// Nil where nobody is there to ask together with.
     private let questions: PostgresQuestions?
@@ -31,15 +32,21 @@ package final class PostgresDatabase: Database {
     ///   - url: `postgres://…`, in any form that libpq understands.
     ///   - connections: how many transactions may run at the same time.
     ///   - pool: as what the connections are counted.
-    package convenience init(url: String, connections: Int = 4, role: Role = .writable, as pool: DatabaseMetrics.Pool = .other) {
-        self.init(PostgresAddress(url: url, role: role), connections, pool, asksTogether: true)
+    ///   - patience: how long one waits for a connection before being told to come again.
+    package convenience init(
+        url: String, connections: Int = 4, role: Role = .writable, as pool: DatabaseMetrics.Pool = .other, patience: Duration = .seconds(3)
+    ) {
+        self.init(PostgresAddress(url: url, role: role), connections, pool, patience, asksTogether: true)
     }
 
-    private init(_ address: PostgresAddress, _ connections: Int, _ name: DatabaseMetrics.Pool, asksTogether: Bool) {
+    private init(
+        _ address: PostgresAddress, _ connections: Int, _ name: DatabaseMetrics.Pool, _ patience: Duration, asksTogether: Bool
+    ) {
         self.address = address
-        pool = ConnectionPool(address, size: connections, as: name)
+        self.patience = patience
+        pool = ConnectionPool(address, size: connections, as: name, patience: patience)
         let others = (0..<Self.questioners).map { PostgresConnection(address, number: connections + $0, of: name) }
-        questions = asksTogether ? PostgresQuestions(connections: others, as: name) : nil
+        questions = asksTogether ? PostgresQuestions(connections: others, as: name, patience: patience) : nil
     }
 
     /// Whether libpq understands an address.
@@ -54,7 +61,7 @@ package final class PostgresDatabase: Database {
 
     /// Another pool for the same servers, for work that few do: what one finds out about them, both know.
     package func sibling(connections: Int, as pool: DatabaseMetrics.Pool = .other) -> PostgresDatabase {
-        PostgresDatabase(address, connections, pool, asksTogether: false)
+        PostgresDatabase(address, connections, pool, patience, asksTogether: false)
     }
 
     /// Runs `body` in a snapshot.
@@ -123,8 +130,6 @@ package final class PostgresDatabase: Database {
 actor ConnectionPool {
     /// How many may wait for a connection; more are told to come again.
     private static let waitersLimit = 1024
-    /// How long one waits.
-    private static let patience = Duration.seconds(3)
 
     private typealias Waiter = CheckedContinuation<PostgresConnection?, Never>
 
@@ -134,11 +139,14 @@ actor ConnectionPool {
     private var lastTicket = 0
     private let size: Int
     private let name: DatabaseMetrics.Pool
+    /// How long one waits.
+    private let patience: Duration
 
-    init(_ address: PostgresAddress, size: Int, as name: DatabaseMetrics.Pool) {
+    init(_ address: PostgresAddress, size: Int, as name: DatabaseMetrics.Pool, patience: Duration) {
         idle = (0..<size).map { PostgresConnection(address, number: $0, of: name) }
         self.size = size
         self.name = name
+        self.patience = patience
         Telemetry.database.connections[name].add(size)
     }
 
@@ -169,9 +177,9 @@ actor ConnectionPool {
         Telemetry.database.waiting[name].increment()
         defer { Telemetry.database.waiting[name].decrement() }
         return await withTaskGroup(of: Void.self) { group in
-            group.addTask {
+            group.addTask { [patience] in
                 // Cancelled when a connection came, or because nobody waits for the answer any more.
-                do { try await Task.sleep(for: Self.patience) } catch {}
+                do { try await Task.sleep(for: patience) } catch {}
                 await self.giveUp(ticket)
             }
             defer { group.cancelAll() }

@@ -13,8 +13,6 @@ final class PostgresQuestions: Sendable {
     private static let queueLimit = 1024
     /// How many small questions wait in a lane before another is used for them too.
     private static let helpedFrom = 16
-    /// How long a question waits for its trip: a session may be held by a lock.
-    private static let patience = Duration.seconds(3)
 
     private let lanes: [Lane]
     private let pool: DatabaseMetrics.Pool
@@ -22,8 +20,9 @@ final class PostgresQuestions: Sendable {
     /// - Parameters:
     ///   - connections: used for nothing else.
     ///   - pool: as whose what is asked is counted.
-    init(connections: [PostgresConnection], as pool: DatabaseMetrics.Pool) {
-        lanes = connections.map { Lane($0) }
+    ///   - patience: how long a question waits for its trip: a session may be held by a lock.
+    init(connections: [PostgresConnection], as pool: DatabaseMetrics.Pool, patience: Duration) {
+        lanes = connections.map { Lane($0, patience: patience) }
         self.pool = pool
     }
 
@@ -32,7 +31,12 @@ final class PostgresQuestions: Sendable {
         let connection: PostgresConnection
         private let queue = Mutex<[Question]>([])
 
-        init(_ connection: PostgresConnection) { self.connection = connection }
+        private let patience: Duration
+
+        init(_ connection: PostgresConnection, patience: Duration) {
+            self.connection = connection
+            self.patience = patience
+        }
 
         var count: Int { queue.withLock { $0.count } }
 
@@ -47,7 +51,7 @@ final class PostgresQuestions: Sendable {
 
         /// Takes as many as fit into a trip, or all. Those who have waited too long are told so.
         func take(all: Bool) -> [Question] {
-            let latest = ContinuousClock.now - PostgresQuestions.patience
+            let latest = ContinuousClock.now - patience
             let (taken, late) = queue.withLock { queue in
                 var (count, statements) = (0, 0)
                 while count < queue.count, all || statements == 0 || statements + queue[count].batch.count <= PostgresQuestions.tripLimit {

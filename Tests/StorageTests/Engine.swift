@@ -75,7 +75,8 @@ final class PostgresServer: Sendable {
         try await making.value
         let options = ["search_path=\(schema)", setting].compactMap { $0 }.map { "-c\($0)" }.joined(separator: " ")
         let escaped = options.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? ""
-        return PostgresDatabase(url: url + (url.contains("?") ? "&" : "?") + "options=" + escaped)
+        // All tests share two cores: what is slow there is no fault.
+        return PostgresDatabase(url: url + (url.contains("?") ? "&" : "?") + "options=" + escaped, patience: .seconds(60))
     }
 
     func drop() async throws {
