@@ -8,12 +8,12 @@ internal import Sodium
 extension Node {
     /// Opens the database that the options name.
     init(
-        _ options: DataOptions, _ environment: Environment, makesDatabase: Bool = false, chunks place: ContentPlace = .database,
-        redis: Redis? = nil, logger: Logger
+        _ options: DataOptions, _ environment: Environment, makesDatabase: Bool = false, onlyAsks: Bool = false,
+        chunks place: ContentPlace = .database, redis: Redis? = nil, logger: Logger
     ) async throws {
         let settings = try environment.dataSettings()
         self = try await withMistakesTold {
-            try await Node(settings, makesDatabase: makesDatabase, chunks: place, redis: redis, logger: logger)
+            try await Node(settings, makesDatabase: makesDatabase, onlyAsks: onlyAsks, chunks: place, redis: redis, logger: logger)
         }
     }
 }

@@ -100,7 +100,7 @@ extension Status {
         if case .postgres(let postgres) = node.database.engine { warnings += try await postgres.durabilityFaults() }
         let judged = Warnings(
             standing: standing, readModels: readModels, processes: found.processes, backup: found.backup,
-            isForeign: found.foreign != nil, freeBytes: freeBytes(folder), now: now)
+            isForeign: found.foreign != nil, freeBytes: DataFolder.freeBytes(at: folder), now: now)
         warnings += judged.all
         return Status(
             engine: found.extent.engine, version: Apus.version, epoch: standing.head.epoch, head: standing.head.position.rawValue,
@@ -144,13 +144,6 @@ extension Status {
     }
 
     private static func time(_ time: Timestamp) -> String { time.text.replacing(" ", with: "T") + "Z" }
-
-    /// Nil where there is no folder, as where everything is in PostgreSQL.
-    private static func freeBytes(_ folder: String) -> Int64? {
-        do { return try (FileManager.default.attributesOfFileSystem(forPath: folder)[.systemFreeSize] as? NSNumber)?.int64Value } catch {
-            return nil
-        }
-    }
 
     private static func bytes(below folder: String) -> Int64 {
         guard let files = FileManager.default.enumerator(atPath: folder) else { return 0 }

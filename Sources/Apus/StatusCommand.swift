@@ -19,7 +19,7 @@ struct StatusCommand: AsyncParsableCommand {
 
     func run() async throws {
         let environment = try dataOptions.environment()
-        let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
+        let node = try await Node(dataOptions, environment, onlyAsks: true, logger: Logger(label: "apus"))
         let status = try await Status.find(
             node, folder: dataOptions.folder(environment), chunkFolder: dataOptions.chunkFolder(environment),
             redis: environment.optional(Settings.redisURL), at: Node.clock())

@@ -5,7 +5,7 @@ internal import EventLog
 /// How a database is in which a read model lies: what tells whether it can serve.
 package struct Condition: Sendable {
     /// How long after its end a lease is still taken for held: a standby takes over in that time.
-    private static let leaseGraceSeconds = 2
+    private static let leaseGraceSeconds = 1
 
     /// Where the log ends, as this database knows.
     package let head: Position

@@ -25,6 +25,7 @@ struct Checks: Sendable {
         var checks = [
             Readiness.Check(silence: "the log's database does not answer") { await lookAtLog(lag) }
         ]
+        checks.append(.init(silence: "the disk does not answer") { lookAtDisk() })
         checks.append(.init(silence: "nobody looks who writes") { node.trouble.words.map { [Fault($0)] } ?? [] })
         if roles.contains(.projector), !node.projectors.isEmpty {
             // A projector says by itself what is in its way.
@@ -61,6 +62,15 @@ struct Checks: Sendable {
         case .away: [Fault("the directory (LDAP) is away: nobody new is let in", isBearable: true)]
         case .awayForTooLong: [Fault("the directory (LDAP) has been away for too long: nobody is let in")]
         }
+    }
+
+    /// Where files are written. SQLite's log of changes may take a write all the same, whose room it has had before.
+    private func lookAtDisk() -> [Fault] {
+        var folders: [(path: String, what: String)] = []
+        if case .sqlite(let path) = node.data.database { folders.append((path, "the data folder")) }
+        if node.chunks.place == .files, roles.contains(.api) { folders.append((node.data.chunkFolder, "the files of chunks")) }
+        return folders.filter { folder in DataFolder.freeBytes(at: folder.path).map { $0 < Self.tooFewBytes } ?? false }
+            .map { Fault("the disk of \($0.what) is full") }
     }
 
     private func lookAtLog(_ lag: Lag) async -> [Fault] {
@@ -113,6 +123,9 @@ struct Checks: Sendable {
 
     /// How long a write that has failed is remembered: where nobody tries again, nobody knows.
     private static let memory = Duration.seconds(10)
+
+    /// With so little left nothing of any size can be written.
+    private static let tooFewBytes: Int64 = 4 << 20
 
     private static func tell(_ missing: Lag.Missing?, _ name: String) -> [Fault] {
         switch missing {

@@ -10,6 +10,13 @@ package struct DataFolder {
 
     package init(path: String) { self.path = path }
 
+    /// Room that is left where a folder is, in bytes; nil where there is no folder, as where everything is in PostgreSQL.
+    package static func freeBytes(at path: String) -> Int64? {
+        do { return try (FileManager.default.attributesOfFileSystem(forPath: path)[.systemFreeSize] as? NSNumber)?.int64Value } catch {
+            return nil
+        }
+    }
+
     /// Where the folder is, as somebody finds it who was surprised that it is there.
     var described: String {
         guard !path.hasPrefix("/") else { return path }

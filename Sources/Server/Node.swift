@@ -49,12 +49,14 @@ package struct Node: Sendable {
     /// - Parameters:
     ///   - settings: where everything lies.
     ///   - makesDatabase: whether a database may be made, and its folder and secret: who asks about one means one that is there.
+    ///   - onlyAsks: whether nothing is written, not even what a file of SQLite's needs to be opened for writing: on a disk that is
+    ///     full it can still be asked how it is. It must be of this version then.
     ///   - place: where new contents of chunks go.
     ///   - redis: through which other processes are woken; its service is run by whoever made it.
     /// - Throws: ``SettingFault``, ``OperatorFault``, `SecretFault` or `DatabaseFault`.
     package init(
-        _ settings: DataSettings, makesDatabase: Bool = false, chunks place: ContentPlace = .database, redis: Redis? = nil,
-        logger: Logger
+        _ settings: DataSettings, makesDatabase: Bool = false, onlyAsks: Bool = false, chunks place: ContentPlace = .database,
+        redis: Redis? = nil, logger: Logger
     ) async throws {
         try settings.requireConsistent()
         let folder = DataFolder(path: settings.folder)
@@ -78,7 +80,7 @@ package struct Node: Sendable {
         switch settings.database {
         case .postgres(let url):
             let database = PostgresDatabase(url: url, as: .requests)
-            do { try await Self.createSchema(database, secret) } catch {
+            do { try await Self.createSchema(database, secret, onlyAsks: onlyAsks) } catch {
                 // Another process was first, with another secret.
                 if found.isNew { try folder.removeSecret() }
                 throw error
@@ -134,9 +136,9 @@ package struct Node: Sendable {
         case .sqlite(let path):
             let secret = secret
             let database = try await Self.at(path) {
-                let database = try SQLiteDatabase(path: path)
-                try await Self.createSchema(database, secret)
-                try await Self.count(database)
+                let database = try SQLiteDatabase(path: path, as: onlyAsks ? .reading : .own)
+                try await Self.createSchema(database, secret, onlyAsks: onlyAsks)
+                if !onlyAsks { try await Self.count(database) }
                 return database
             }
             appender = nil
@@ -219,13 +221,16 @@ package struct Node: Sendable {
         return (try folder.makeSecret(), true)
     }
 
-    private static func createSchema(_ database: any Database, _ secret: Hidden<[UInt8]>) async throws {
+    private static func createSchema(_ database: any Database, _ secret: Hidden<[UInt8]>, onlyAsks: Bool) async throws {
         // Nothing is written where all is there, so that a database that cannot be written can be asked how it is.
         let isThere = try await database.read { connection in
             guard try Schema.check(connection) == Schema.version else { return false }
             return try SecretMark.isBorne(of: secret.value, connection)
         }
         guard !isThere else { return }
+        guard !onlyAsks else {
+            throw OperatorFault("the database was made by an earlier version of apus: apus serve brings it to this one")
+        }
         try await database.write { [dialect = database.dialect] connection in
             try Schema.create(connection, dialect)
             try SecretMark.require(secret.value, connection)

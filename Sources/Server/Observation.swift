@@ -57,7 +57,7 @@ struct Observation: Sendable {
     @Sendable func readings() async -> [Reading] {
         let (state, process) = (Telemetry.state, Telemetry.process)
         var readings = [process.build(1, version, engine)] + process.readings()
-        if let free = Self.freeBytes(folder) { readings.append(state.free(free)) }
+        if let free = DataFolder.freeBytes(at: folder) { readings.append(state.free(Double(free))) }
         if let redis { readings.append(Telemetry.redis.up(redis.isConnected ? 1 : 0)) }
         if let directory { readings.append(Telemetry.directory.up(directory.condition == .well ? 1 : 0)) }
         // One after the other: the second is asked how old the events are that the first lacks.
@@ -92,13 +92,6 @@ struct Observation: Sendable {
         ]
         guard let lease = tables.lease else { return readings }
         return readings + [state.leased(lease.isHeld ? 1 : 0, name), state.leases(Double(lease.changes), name)]
-    }
-
-    /// Nil where there is no folder, as where everything is in PostgreSQL.
-    private static func freeBytes(_ folder: String) -> Double? {
-        do { return try (FileManager.default.attributesOfFileSystem(forPath: folder)[.systemFreeSize] as? NSNumber)?.doubleValue } catch {
-            return nil
-        }
     }
 
     private static func seconds(since time: Timestamp?) -> Double {

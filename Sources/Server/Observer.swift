@@ -7,7 +7,7 @@ internal import ServiceLifecycle
 /// Nothing is asked while nobody looks. There is one question at a time, however long it takes.
 actor Observer<Value: Sendable>: Service {
     /// How long an answer is good.
-    private static var freshness: Duration { .seconds(2) }
+    private static var freshness: Duration { .seconds(1) }
     /// How long one waits.
     private static var patience: Duration { .seconds(2) }
 

@@ -154,5 +154,15 @@ def only_read(options: argparse.Namespace) -> str | None:
     return None
 
 
+@test("a database of an earlier version is left as it is, and it is said what brings it to this one")
+def earlier(options: argparse.Namespace) -> None:
+    with Server(options.apus, "--signup", "open") as server:
+        server.stop()
+        meddle(server, "UPDATE apus_schema SET version = version - 1")
+        done = server.apus("status")
+        true(done.returncode != 0 and "earlier version" in done.stderr and "apus serve" in done.stderr, done.stderr)
+        equal(server.apus("status").stderr, done.stderr, "what is said the second time")
+
+
 if __name__ == "__main__":
     support.main(__doc__, options)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What is lost is told wherever one looks: by `/ready`, `/metrics`, `apus status` and an alert; and so is that it is well again.
 
-A front end, a gateway and a projector on a PostgreSQL and a Redis of their own, and a Prometheus that looks at them. What is measured is how
+A front end, a gateway and a projector on a PostgreSQL and a Redis of their own, one server on a small disk, and a Prometheus that looks at them. What is measured is how
 long it takes until the last of them tells: the sentence says so, and a busy machine has a minute for it.
 """
 
@@ -10,9 +10,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
+import os
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import Any, Callable, Iterator
 
 from common import PATIENCE_SECONDS, ROOT, Watched, equal, expected, offered, options, person, support, true, uid
@@ -27,20 +31,16 @@ del support.TESTS[:]  # those of prometheus.py are run there
 NOTES = uid("notes")
 
 
-class Processes:
-    """Each role by itself, with an address for whoever looks after it."""
+class Stage:
+    """What is looked at, and from where."""
 
-    def __init__(self, binary: str, postgres: cluster.Postgres, redis: cluster.Redis) -> None:
-        self.binary, self.postgres, self.redis = binary, postgres, redis
-        self.settings = {"APUS_SECRET": cluster.SECRET, "APUS_DATABASE_URL": postgres.url, "APUS_REDIS_URL": redis.url}
+    def __init__(self, binary: str) -> None:
+        self.binary, self.settings = binary, {}
         self.stack = contextlib.ExitStack()
 
-    def __enter__(self) -> Processes:
+    def __enter__(self) -> Stage:
         try:
-            self.front = self.stack.enter_context(self.process("api", "--signup", "open"))
-            self.projector = self.projecting()
-            self.gateway = self.stack.enter_context(self.process("gateway"))
-            self.prometheus = self.stack.enter_context(Prometheus(self.front, self.gateway))
+            self.set_up()
         except BaseException:
             self.stack.close()
             raise
@@ -48,12 +48,6 @@ class Processes:
 
     def __exit__(self, *_: Any) -> None:
         self.stack.close()
-
-    def process(self, role: str, *flags: str) -> Watched:
-        return Watched(self.binary, "--roles", role, *flags, environment=self.settings)
-
-    def projecting(self) -> cluster.Projector:
-        return self.stack.enter_context(cluster.Projector(self.binary, self.postgres, self.redis))
 
     def ready(self, server: Watched) -> str:
         answer = server.look("/ready")
@@ -70,9 +64,9 @@ class Processes:
         return {alert["labels"]["alertname"] for alert in found if alert["state"] == "firing"}
 
     def told(self, where: Watched, ready: str, metric: tuple[str, float], warning: str, alert: str) -> dict[str, bool]:
-        """Which of them tell it just now."""
+        """Which of them tell it just now: the metric by being no more than that."""
         return {
-            "/ready": ready in self.ready(where), "/metrics": where.values().get(metric[0]) == metric[1],
+            "/ready": ready in self.ready(where), "/metrics": where.values().get(metric[0], math.inf) <= metric[1],
             "status": warning in self.warnings(), "the alert": alert in self.alerts(),
         }
 
@@ -85,6 +79,51 @@ class Processes:
         until(f"{what} is back", lambda: self.told(where, **words), False)
         until("all is ready", lambda: {"/ready": self.ready(where) != ""}, False)
         return f"{what}: all told within {seconds:.1f} s"
+
+
+class Processes(Stage):
+    """Each role by itself, with an address for whoever looks after it."""
+
+    def __init__(self, binary: str, postgres: cluster.Postgres, redis: cluster.Redis) -> None:
+        super().__init__(binary)
+        self.postgres, self.redis = postgres, redis
+        self.settings = {"APUS_SECRET": cluster.SECRET, "APUS_DATABASE_URL": postgres.url, "APUS_REDIS_URL": redis.url}
+
+    def set_up(self) -> None:
+        self.front = self.stack.enter_context(self.process("api", "--signup", "open"))
+        self.projector = self.projecting()
+        self.gateway = self.stack.enter_context(self.process("gateway"))
+        self.prometheus = self.stack.enter_context(Prometheus(self.front, self.gateway))
+
+    def process(self, role: str, *flags: str) -> Watched:
+        return Watched(self.binary, "--roles", role, *flags, environment=self.settings)
+
+    def projecting(self) -> cluster.Projector:
+        return self.stack.enter_context(cluster.Projector(self.binary, self.postgres, self.redis))
+
+
+class SmallDisk(Stage):
+    """One server on SQLite, whose folder is a disk of its own."""
+
+    # More than what is warned of.
+    SIZE = 1200 << 20
+
+    def set_up(self) -> None:
+        disk = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="apus-disk.")))
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self.SIZE},mode=700", "apus", disk], check=True)
+        self.stack.callback(subprocess.run, ["umount", "--lazy", disk], check=True)
+        self.front = Watched(self.binary, "--signup", "open")
+        self.front.folder, self.front.engine = disk, {}
+        self.stack.enter_context(self.front)
+        self.prometheus = self.stack.enter_context(Prometheus(self.front))
+
+    @property
+    def ballast(self) -> Path:
+        return self.front.folder / "ballast"
+
+    def fill(self) -> None:
+        with self.ballast.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, os.statvfs(self.front.folder).f_bavail * os.statvfs(self.front.folder).f_frsize)
 
 
 def until(what: str, look: Callable[[], dict[str, bool]], wanted: bool) -> float:
@@ -128,6 +167,34 @@ def told(options: argparse.Namespace) -> str:
         expected(alice.commit(NOTES, [offered(uid(2), uid(2, "a"), b"meta")]), 200)
         equal(len(alice.changes(NOTES, None, 10)[0]), 2, "items")
         return "; ".join(found)
+
+
+@test("a disk that is full is told of everywhere, refuses writes and keeps what it has, and goes on once there is room")
+def full(options: argparse.Namespace) -> str:
+    if os.geteuid() != 0 and os.environ.get("CI") != "true":
+        return "left out: only root can mount a disk"
+    with SmallDisk(options.apus) as stage:
+        alice = person(stage.front, "alice")
+        expected(alice.create_collection(NOTES), 201)
+        kept = []
+
+        def fill() -> None:
+            stage.fill()
+            # What SQLite has room for in the files that it has, it takes.
+            for number in range(1, 200):
+                answer = alice.commit(NOTES, [offered(uid(number), uid(number, "a"), bytes(100_000))])
+                if answer.status != 200:
+                    expected(answer, 503)
+                    return
+                kept.append(number)
+            true(False, "a full disk took 20 MB")
+
+        words = stage.loses(
+            "room on the disk", stage.front, fill, stage.ballast.unlink, ready="the disk of the data folder is full",
+            metric=("apus_data_free_bytes", 0), warning="the disk of the data folder has 0 MiB left", alert="ApusDiskFull")
+        expected(alice.commit(NOTES, [offered(uid(500), uid(500, "a"), bytes(100_000))]), 200)
+        equal({item["uid"] for item in alice.changes(NOTES, None, 300)[0]}, {uid(number) for number in [*kept, 500]}, "items")
+        return words
 
 
 if __name__ == "__main__":
