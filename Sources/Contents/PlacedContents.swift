@@ -9,21 +9,29 @@ package struct PlacedContents: Sendable {
     private let missing: [ChunkUID: Write]
     /// Puts them again.
     private let again: (@Sendable () async throws -> Void)?
-    private let began = ContinuousClock.now
+    private let began: ContinuousClock.Instant
+    /// Whose store has which of them, or will have with the events.
+    private let (owner, put): (UserID?, Set<ChunkUID>)
 
     /// Puts what the decision would store, where that comes before the append; a refused one leaves nothing.
     ///
-    /// - Parameter author: who brings them.
+    /// - Parameters:
+    ///   - author: who brings them.
+    ///   - earlier: what came of them where the same command was decided before: none is put twice.
     /// - Throws: the decision's refusal, or `DatabaseFault`.
     package init(
         _ contents: [ChunkUID: [UInt8]], in stores: ContentStores, for decision: some Decision<CollectionState>,
-        on state: CollectionState, by author: UserID?
+        on state: CollectionState, by author: UserID?, after earlier: PlacedContents? = nil
     ) async throws {
+        owner = state.owner ?? author
         // Files lie with their owner's; what is nobody's goes into the table.
-        guard let owner = state.owner ?? author else {
+        guard let owner else {
             (missing, again) = (TableContents.writes(contents, of: state.uid), nil)
+            (began, put) = (.now, Set(contents.keys))
             return
         }
+        let earlier = earlier.flatMap { $0.owner == owner ? $0 : nil }
+        began = earlier?.began ?? .now
         let store = stores.new
         var wanted = contents
         if store.isBeforeAppend, !contents.isEmpty {
@@ -36,7 +44,10 @@ package struct PlacedContents: Sendable {
         } else {
             again = nil
         }
-        missing = try await store.put(wanted, of: collection, ownedBy: owner)
+        let lacking = if let earlier { wanted.filter { !earlier.put.contains($0.key) } } else { wanted }
+        let writes = lacking.isEmpty ? [:] : try await store.put(lacking, of: collection, ownedBy: owner)
+        missing = writes.merging(earlier?.missing ?? [:]) { $1 }
+        put = Set(wanted.keys).union(earlier?.put ?? [])
     }
 
     /// Sees to it that what is named now is there: what has waited long to be named may have been taken for waste meanwhile.

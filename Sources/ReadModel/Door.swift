@@ -64,13 +64,16 @@ package struct Door: Sendable {
         _ prepared: Prepared<C>, with contents: [ChunkUID: [UInt8]], by actor: Actor, at time: Timestamp, holding bytes: Int
     ) async throws -> [RecordedEvent] where C.Needs == CollectionNeeds {
         var prepared = prepared
+        var earlier: PlacedContents?
         for _ in 0..<Self.attempts {
-            let placed = try await PlacedContents(contents, in: chunks, for: prepared.command, on: prepared.state, by: actor.user)
+            let placed = try await PlacedContents(
+                contents, in: chunks, for: prepared.command, on: prepared.state, by: actor.user, after: earlier)
             do {
                 let events = try await committer.commit(prepared.submission(by: actor, at: time, bytes: bytes, writes: placed.writes))
                 try await placed.settle()
                 return events
             } catch Refusal.usageUnknown {
+                earlier = placed
                 prepared = try await readModel.snapshot(.small) { [command = prepared.command] in try $0.prepare(command) }
             }
         }

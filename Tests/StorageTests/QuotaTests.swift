@@ -201,6 +201,27 @@ import Testing
         }
     }
 
+    @Test("that are looked for again lose nothing of the contents that came along", arguments: Engine.all, [ContentPlace.database, .files])
+    func contents(engine: Engine, kept: ContentPlace) async throws {
+        try await engine.place { place in
+            try await place.node(chunks: kept).running { node in
+                let ada = try await node.user("ada")
+                try await node.create(notes, by: ada)
+                try await limit(ada, to: Quota(items: 4), node)
+                try await node.counted()
+                let command = CommitItems([OfferedItem("a", "a-1", chunks: "abcdef")], by: ada)
+                let prepared = try await node.readModel.snapshot { try $0.prepare(command) }
+                try await node.create("new", by: ada)
+                try await node.door.commit(
+                    prepared, with: ["abcdef": content], by: Actor(user: ada), at: noon, holding: content.count)
+                try await node.caughtUp()
+                let item = try await node.readModel.snapshot { try $0.item("a", of: $0.access(to: notes, by: ada), .auto) }
+                let found = try await node.readModel.completed([item].compactMap(\.self))
+                #expect(found.flatMap { $0.revision.chunks.map(\.content) } == [.bytes(content)])
+            }
+        }
+    }
+
     @Test("go by what follows from the log: counted from it anew, it is the same", arguments: Engine.all)
     func counting(engine: Engine) async throws {
         try await engine.node { node in
