@@ -2,7 +2,7 @@
 
 Writers commit batches and transactions to collections that some of them share, each over one front end, and read what was
 acknowledged over the other one. Meanwhile readers follow the collections, and the lists of collections, by stokens. In the
-end positions say what each of them should have been told, and when.
+end positions say what each of them should have been told, and when; and what clients did and saw is judged by itself (Tests/Histories).
 
 The same checks are then pointed at a database whose append is not safe, and must fail.
 """
@@ -13,10 +13,15 @@ import argparse
 import collections
 import dataclasses
 import random
+import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any, Callable, Iterator
 
+sys.path.append(str(Path(__file__).resolve().parent.parent / "Histories"))
+
+import checker
 import cluster
 import support
 from cluster import LOG_FAULTS, READ_MODEL_FAULTS, Cluster, Database, Member, Pooler, faults, member, psql, wait
@@ -48,7 +53,23 @@ def answered(answer: support.Answer, status: int) -> support.Answer:
 class Commit:
     collection: str
     revisions: list[tuple[str, str]]  # items and what they were given
+    after: list[str | None]  # of each item the revision that was asked for
+    begin: float
     outcome: str = "unknown"  # or "done", or "refused"
+    end: float = float("inf")
+
+    @classmethod
+    def of(cls, collection: str, items: list[dict], asks: bool) -> Commit:
+        return cls(collection, [(item["uid"], item["content"]["uid"]) for item in items],
+                   [item["etag"] if asks else None for item in items], time.monotonic())
+
+    def done(self) -> None:
+        self.outcome, self.end = "done", time.monotonic()
+
+    def record(self, session: str) -> checker.Record:
+        items = [[item, revision, after] for (item, revision), after in zip(self.revisions, self.after)]
+        return {"kind": "write", "session": session, "collection": self.collection, "items": items, "outcome": self.outcome,
+                "begin": self.begin, "end": self.end}
 
 
 @dataclasses.dataclass
@@ -104,10 +125,10 @@ class Writer(Worker):
             names.append(uid("hot", collection, self.random.randrange(HOT)))
             is_transaction = False  # others revise it all the time, so only a batch, which takes no etag amiss, gets through
         items = [self.item(collection, name) for name in names]
-        commit = Commit(collection, [(item["uid"], item["content"]["uid"]) for item in items])
+        commit = Commit.of(collection, items, asks=is_transaction)
         self.commits.append(commit)
         answered(self.here.commit(collection, items, transaction=is_transaction), 200)
-        commit.outcome = "done"
+        commit.done()
         for item, revision in commit.revisions:
             if (collection, item) not in self.etags and item != uid("hot", collection, 0):
                 self.own[collection].append(item)
@@ -145,13 +166,19 @@ class Follower(Worker):
         self.name, self.client = name, client
         self.stoken: str | None = None
         self.pages: list[Seen] = []
+        self.records: list[checker.Record] = []
 
     def step(self) -> None:
         query: dict[str, Any] = {"limit": 15, **({"stoken": self.stoken} if self.stoken else {})}
+        since, begin = self.stoken, time.monotonic()
         page = self.page(query)
-        if page["data"]:
+        end = time.monotonic()
+        told = [self.told(each) for each in page["data"]]
+        if told:
             self.stoken = page["stoken"]
-            self.pages.append(Seen(self.stoken, [self.told(each) for each in page["data"]], page["done"]))
+            self.pages.append(Seen(self.stoken, told, page["done"]))
+        self.records.append({"kind": "page", "reader": self.name, "user": self.client.name, "since": since, "told": told,
+                             "stoken": self.stoken, "last": page["done"], "begin": begin, "end": end})
         if page["done"]:
             time.sleep(0.05)
 
@@ -209,10 +236,16 @@ class Play:
         self.users = [member(stage.nodes[number % 2], f"user{number}") for number in range(USERS)]
         self.collections = [uid("collection", number) for number in range(USERS)]
         self.readable = {number: [self.collections[number]] for number in range(USERS)}
+        self.commits: list[Commit] = []     # what is there before anybody writes
         for number, user in enumerate(self.users):
             collection = self.collections[number]
+            self.commits.append(Commit(collection, [(collection, uid(collection, "first"))], [None], time.monotonic()))
             expected(user.create_collection(collection), 201)
-            expected(user.commit(collection, [offered(item, uid("first", item), b"meta") for item in sorted(hot(collection))]), 200)
+            self.commits[-1].done()
+            items = [offered(item, uid("first", item), b"meta") for item in sorted(hot(collection))]
+            self.commits.append(Commit.of(collection, items, asks=False))
+            expected(user.commit(collection, items), 200)
+            self.commits[-1].done()
             for other in SHARED.get(number, ()):
                 user.let_in(self.users[other], collection)
                 self.readable[other].append(collection)
@@ -247,6 +280,17 @@ class Play:
             for client in (getattr(worker, name, None) for name in ("here", "there", "client")):
                 if client:
                     client.close()
+
+    def history(self) -> list[checker.Record]:
+        """What they did and saw, without what the lists of collections told, and all revisions that there are now."""
+        records = [commit.record("") for commit in self.commits]
+        records += [commit.record(writer.name) for writer in self.writers for commit in writer.commits if commit.revisions]
+        records += [{**record, "collection": follower.collection} for follower in self.item_followers for record in follower.records]
+        for user, collection in zip(self.users, self.collections):
+            for item in [collection, *(item["uid"] for item in user.changes(collection, None, 200)[0])]:
+                told = [revision["uid"] for revision in reversed(user.revisions(collection, item))]
+                records.append({"kind": "revisions", "collection": collection, "item": item, "told": told})
+        return records
 
     def summary(self) -> str:
         done = sum(commit.outcome == "done" for writer in self.writers for commit in writer.commits)
@@ -345,7 +389,7 @@ def safe(options: argparse.Namespace) -> str:
     with Cluster(options.apus, options.postgres) as stage:
         play = Play(stage, options.seed)
         play.run(options.seconds)
-        found = violations(play)
+        found = violations(play) + checker.check(play.history())
         true(not found, f"{play.summary()}; {len(found)} violations: " + "; ".join(found[:12]))
         logged = [fault for process in [*stage.nodes, *stage.projectors] for fault in process.faults]
         equal(logged, [], f"faults in the logs ({play.summary()})")
@@ -361,7 +405,7 @@ def pooled(options: argparse.Namespace) -> str:
         with Cluster(options.apus, options.postgres, database=database) as stage:
             play = Play(stage, options.seed)
             play.run(min(options.seconds, 6.0))
-            found = violations(play)
+            found = violations(play) + checker.check(play.history())
             true(not found, f"{play.summary()}; {len(found)} violations: " + "; ".join(found[:12]))
             logged = [fault for process in [*stage.nodes, *stage.projectors] for fault in process.faults]
             equal(logged, [], f"faults in the logs ({play.summary()})")
