@@ -117,9 +117,8 @@ let package = Package(
             dependencies: [
                 "Telemetry", "Sodium", "Domain", "Database", "Schemas", "EventLog", "S3", "Contents", "Projections", "Replay", "Backup",
                 "ReadModel",
-                "Redis", "Directory", "Bulletin", "Gateway", "API", .coreMetrics, .hummingbird, .logging, .nioCore, .nioPosix,
-                .serviceLifecycle,
-                .unixSignals,
+                "Redis", "Directory", "Bulletin", "Gateway", "Pages", "API", .coreMetrics, .hummingbird, .logging, .nioCore, .nioPosix,
+                .serviceLifecycle, .unixSignals,
             ], swiftSettings: strict),
         .target(
             name: "Doctor",
@@ -131,9 +130,9 @@ let package = Package(
             name: "Apus",
             dependencies: [
                 "Sodium", "Domain", "Database", "Schemas", "EventLog", "S3", "Contents", "Projections", "Replay", "Moving", "Backup",
-                "ReadModel", "Redis", "Directory", "Gateway", "API", "Server", "Doctor", "CBuild", "CICU", .argumentParser, .logging,
-                .nioCore,
-                .nioPosix,
+                "ReadModel", "Redis", "Directory", "Gateway", "Pages", "API", "Server", "Doctor", "CBuild", "CICU", .argumentParser,
+                .logging,
+                .nioCore, .nioPosix,
             ], swiftSettings: strict),
         .target(name: "TestSupport", dependencies: ["Domain"], path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(name: "TelemetryTests", dependencies: ["Telemetry", .coreMetrics], swiftSettings: strict),
@@ -155,8 +154,8 @@ let package = Package(
         .testTarget(
             name: "ServerTests",
             dependencies: [
-                "Sodium", "MessagePack", "Domain", "Telemetry", "Database", "EventLog", "ReadModel", "Redis", "API", "Server", .hummingbird,
-                .httpTypes, .logging,
+                "Sodium", "MessagePack", "Domain", "Telemetry", "Database", "EventLog", "ReadModel", "Redis", "Pages", "API", "Server",
+                .hummingbird, .httpTypes, .logging,
                 .nioCore, .nioEmbedded, .nioHTTP1, .serviceLifecycle,
             ], swiftSettings: strict),
         .testTarget(name: "DoctorTests", dependencies: ["Doctor", "Redis"], swiftSettings: strict),

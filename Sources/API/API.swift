@@ -40,6 +40,8 @@ package struct APISettings: Sendable {
     package var dashboardURL: String?
     /// Whether users have a page for their accounts, where there is no other dashboard.
     package var hasAccountPage = true
+    /// Whether the admins' pages are where clients are; otherwise only where those are who look after the server.
+    package var showsAdmin = true
     /// How long a login challenge is good, in seconds.
     package var challengeSeconds: Int64 = 60
     /// The longest request body.
@@ -73,6 +75,7 @@ package struct API: Sendable {
     let sessions: Sessions
     let signupLinks: SignupLinks
     let pageKeys: PageKeys
+    let adminActs: AdminActs
     let steering: Steering
     let renewals: TokenRenewals
     let realTime: RealTime
@@ -97,7 +100,8 @@ package struct API: Sendable {
     ///   - clock: the present moment.
     ///   - readings: what stands beside the metrics that are kept, asked for when somebody looks.
     package init(
-        readModel: ReadModel, door: Door, sessions: Sessions, signupLinks: SignupLinks, pageKeys: PageKeys, steering: Steering,
+        readModel: ReadModel, door: Door, sessions: Sessions, signupLinks: SignupLinks, pageKeys: PageKeys, adminActs: AdminActs,
+        steering: Steering,
         renewals: TokenRenewals,
         realTime: RealTime, readiness: Readiness, settings: APISettings, admission: Admission, secret: [UInt8],
         limits: Limits, directory: Directory?, clock: @escaping @Sendable () -> Timestamp,
@@ -108,6 +112,7 @@ package struct API: Sendable {
         self.sessions = sessions
         self.signupLinks = signupLinks
         self.pageKeys = pageKeys
+        self.adminActs = adminActs
         self.steering = steering
         self.renewals = renewals
         self.realTime = realTime

@@ -26,14 +26,12 @@ extension API {
     func accountPage(_ call: Call) async throws -> Response {
         try await account(call, depth: 0) { owner, pages in
             let sessions = try await sessions.list(of: owner.user.user, at: call.now)
-            let collections = try await readModel.snapshot { try $0.overview(of: owner.user.user, limit: Counted.limit) }
-            let items = collections.elements.reduce(0) { $0 + min($1.items.count, Counted.limit) }
-            let isMore = !collections.isDone || collections.elements.contains(where: \.items.isMore)
+            let found = try await readModel.snapshot { try $0.accountOverview(owner.user.user) }
+            guard let account = found else { throw APIError.notFound }
             return Answer.page(
                 pages.overview(
                     sessions.reversed().prefix(Self.listed).map { .init($0, isThis: $0.id == owner.user.session.id) },
-                    collections: collections.isDone ? "\(collections.elements.count)" : "more than \(Counted.limit)",
-                    items: isMore ? "more than \(items)" : "\(items)"))
+                    collections: account.collections.shown, used: account.usedShown, quota: account.quotaShown(readModel.quota)))
         }
     }
 
@@ -90,7 +88,7 @@ extension API {
         }
         return Answer.page(
             pages.collection(
-                .init(collection), deleted.map { .init(uid: $0.uid.rawValue, deletedAt: $0.deletedAt?.shown) },
+                .init(collection), deleted.map { .init($0) },
                 isWritable: collection.level?.canWrite == true, fault: fault), fault == nil ? .ok : .conflict)
     }
 
@@ -116,7 +114,7 @@ extension API {
             guard CanonicalName(form["name"] ?? "") == CanonicalName(owner.username) else {
                 return try await deletionPage(owner, pages, fault: "That is not your name. Nothing was deleted.")
             }
-            try await steering.erase(owner.username, owner.user.user, owner.user.actor)
+            try await steering.erase(owner.username, owner.user.user, true, owner.user.actor)
             return try await leave(.account, owner.visit, call, Answer.page(AccountPages.deleted))
         }
     }
@@ -183,20 +181,4 @@ private struct AccountVisit: Sendable {
     let visit: PageVisit
     let user: Authenticated
     let username: String
-}
-
-extension AccountPages.Device {
-    fileprivate init(_ session: ListedSession, isThis: Bool) {
-        self.init(
-            session: session.id, name: session.device?.visible ?? "a device that has not said what it is",
-            since: session.since.prefix(16) + " UTC", lastUsed: session.lastUsed.map { $0.prefix(10) + "" }, isThis: isThis)
-    }
-}
-
-extension AccountPages.Collection {
-    fileprivate init(_ collection: CollectionOverview) {
-        self.init(
-            uid: collection.uid.rawValue, owner: collection.owner, level: collection.level?.shown ?? "", items: collection.items.shown,
-            members: collection.members.shown, isDeleted: collection.isDeleted, changedAt: collection.changedAt?.shown)
-    }
 }

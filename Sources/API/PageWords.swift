@@ -12,6 +12,45 @@ extension Counted {
     var shown: String { isMore ? "more than \(Counted.limit)" : "\(count)" }
 }
 
+extension Int64 {
+    /// A number of bytes, rounded down.
+    var shownAsBytes: String {
+        var (whole, rest, unit): (Int64, Int64, String) = (self, 0, "")
+        for larger in ["k", "M", "G", "T"] where whole >= 1000 { (whole, rest, unit) = (whole / 1000, whole % 1000, larger) }
+        return whole >= 100 || rest < 100 ? "\(whole) \(unit)B" : "\(whole).\(rest / 100) \(unit)B"
+    }
+}
+
+extension Quota.Kind {
+    /// So many of a kind.
+    func shown(_ amount: Int64) -> String { self == .bytes ? amount.shownAsBytes : "\(rawValue): \(amount)" }
+}
+
+extension Quota {
+    var shown: String {
+        let limits = Kind.allCases.compactMap { kind in self[kind].map { kind.shown($0) } }
+        return limits.isEmpty ? "without a limit" : limits.joined(separator: ", ")
+    }
+}
+
+extension AccountOverview {
+    /// What the user's own collections hold, of all kinds.
+    var usedShown: String { shown { used in Quota.Kind.allCases.map { $0.shown(used[$0]) }.joined(separator: ", ") } }
+
+    /// The bytes of it, and of how many.
+    func bytesShown(_ quotaOfAll: Quota) -> String {
+        shown { used in used.bytes.shownAsBytes } + ((quota ?? quotaOfAll).bytes.map { " of \($0.shownAsBytes)" } ?? "")
+    }
+
+    private func shown(_ words: (Usage) -> String) -> String {
+        guard let used else { return "not counted yet" }
+        return (used.collections > Counted.limit ? "more than " : "") + words(used)
+    }
+
+    /// How much that may be.
+    func quotaShown(_ quotaOfAll: Quota) -> String { quota.map(\.shown) ?? quotaOfAll.shown + ", as for all who have none of their own" }
+}
+
 extension AccessLevel {
     var shown: String {
         switch self {
@@ -38,6 +77,26 @@ extension CollectionHistory.Unrestorable {
         case .nothingHasChanged: "Nothing has changed since then."
         }
     }
+}
+
+extension AccountPages.Device {
+    init(_ session: ListedSession, isThis: Bool) {
+        self.init(
+            session: session.id, name: session.device?.visible ?? "a device that has not said what it is",
+            since: session.since.prefix(16) + " UTC", lastUsed: session.lastUsed.map { $0.prefix(10) + "" }, isThis: isThis)
+    }
+}
+
+extension AccountPages.Collection {
+    init(_ collection: CollectionOverview) {
+        self.init(
+            uid: collection.uid.rawValue, owner: collection.owner, level: collection.level?.shown ?? "", items: collection.items.shown,
+            members: collection.members.shown, isDeleted: collection.isDeleted, changedAt: collection.changedAt?.shown)
+    }
+}
+
+extension AccountPages.DeletedItem {
+    init(_ item: DeletionOverview) { self.init(uid: item.uid.rawValue, deletedAt: item.deletedAt?.shown) }
 }
 
 /// What somebody wants back, as a form says it.

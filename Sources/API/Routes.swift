@@ -120,18 +120,20 @@ struct Routes: Sendable {
     ///   - isFrontEnd: whether the API's own routes are there.
     ///   - isGateway: whether sockets can be opened.
     ///   - showsMetrics: whether the metrics are there for whoever has their token.
-    init(isFrontEnd: Bool, isGateway: Bool, isDebug: Bool, showsMetrics: Bool) {
+    ///   - showsAdmin: whether the admins' pages are there.
+    init(isFrontEnd: Bool, isGateway: Bool, isDebug: Bool, showsMetrics: Bool, showsAdmin: Bool = true) {
         let frontEnd =
             Self.authentication + Self.collections + Self.members + Self.invitations + Self.probes + (isDebug ? Self.debug : [])
         all =
-            Self.operations + (showsMetrics ? [Self.guardedMetrics] : []) + (isFrontEnd ? Self.pages + Self.account + frontEnd : [])
+            Self.operations + (showsMetrics ? [Self.guardedMetrics] : [])
+            + (isFrontEnd ? Self.pages + Self.account + (showsAdmin ? Self.admin : []) + frontEnd : [])
             + (isGateway ? Self.sockets : [])
     }
 
     private init(_ all: [Route]) { self.all = all }
 
     /// What whoever looks after the server finds at an address that only they reach.
-    static let forOperators = Routes(operations + [metrics])
+    static let forOperators = Routes(operations + [metrics] + admin)
 
     /// - Parameter path: decoded; a slash that was escaped separates like any other, as with the original.
     func match(_ method: HTTPRequest.Method, path: String) -> Match {
@@ -181,6 +183,32 @@ struct Routes: Sendable {
         Route(page: .get, "/account/delete/") { api, call, _ in try await api.accountDeletion(call) },
         Route(page: .post, "/account/delete/") { api, call, body in try await api.deleteAccount(call, body) },
         Route(page: .post, "/account/sign-out/") { api, call, body in try await api.leaveAccount(call, body) },
+    ]
+
+    private static let admin = [
+        Route(page: .get, "/admin/open/{secret}") { api, call, _ in try await api.adminDoor(call) },
+        Route(page: .post, "/admin/open/{secret}") { api, call, _ in try await api.enterAdmin(call) },
+        Route(page: .post, "/admin/login/") { api, call, body in try await api.logInAsStaff(call, body) },
+        Route(page: .post, "/admin/sign-out/") { api, call, body in try await api.leaveAdmin(call, body) },
+        Route(page: .get, "/admin/") { api, call, _ in try await api.adminOverview(call) },
+        Route(page: .get, "/admin/settings/") { api, call, _ in try await api.adminSettings(call) },
+        Route(page: .get, "/admin/diagnostics/") { api, call, _ in try await api.adminDiagnostics(call) },
+        Route(page: .post, "/admin/diagnostics/") { api, call, body in try await api.diagnose(call, body) },
+        Route(page: .get, "/admin/users/") { api, call, _ in try await api.adminUsers(call) },
+        Route(page: .post, "/admin/users/create/") { api, call, body in try await api.createUser(call, body) },
+        Route(page: .post, "/admin/users/invite/") { api, call, body in try await api.inviteUser(call, body) },
+        Route(page: .post, "/admin/users/withdraw/") { api, call, body in try await api.withdrawSignupLink(call, body) },
+        Route(page: .get, "/admin/user/{id}/") { api, call, _ in try await api.adminUser(call) },
+        Route(page: .get, "/admin/user/{id}/{action}/") { api, call, _ in try await api.confirmAction(call) },
+        Route(page: .post, "/admin/user/{id}/{action}/") { api, call, body in try await api.carryOut(call, body) },
+        Route(page: .get, "/admin/collections/") { api, call, _ in try await api.adminCollections(call) },
+        Route(page: .get, "/admin/collection/{collection_uid}/") { api, call, _ in try await api.adminCollection(call) },
+        Route(page: .post, "/admin/collection/{collection_uid}/restore/") { api, call, body in
+            try await api.restoreAsOperator(call, body)
+        },
+        Route(page: .get, "/admin/activity/") { api, call, _ in try await api.adminActivity(call) },
+        Route(page: .get, "/admin/activity.csv") { api, call, _ in try await api.adminActivityFile(call, .csv) },
+        Route(page: .get, "/admin/activity.jsonl") { api, call, _ in try await api.adminActivityFile(call, .jsonLines) },
     ]
 
     private static let sockets = [

@@ -12,7 +12,7 @@ extension API {
     var routes: Routes {
         Routes(
             isFrontEnd: settings.isFrontEnd, isGateway: realTime.gateway != nil, isDebug: settings.isDebug,
-            showsMetrics: settings.metricsToken != nil)
+            showsMetrics: settings.metricsToken != nil, showsAdmin: settings.showsAdmin)
     }
 
     /// `POST collection/UID/item/subscription-ticket/`

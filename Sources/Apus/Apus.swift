@@ -18,7 +18,7 @@ struct Apus: AsyncParsableCommand {
         abstract: "A server for end-to-end encrypted sync that speaks the Etebase 1 protocol.",
         version: version,
         subcommands: [
-            Serve.self, StatusCommand.self, DoctorCommand.self, ConfigCommand.self, UserCommand.self, AuditCommand.self,
+            Serve.self, StatusCommand.self, DoctorCommand.self, ConfigCommand.self, UserCommand.self, AdminCommand.self, AuditCommand.self,
             UndeleteCommand.self, LogCommand.self,
             Verify.self,
             RebuildCommand.self, BackupCommand.self, RestoreCommand.self, CollectGarbage.self, ChunksCommand.self, AdoptCommand.self,

@@ -28,7 +28,7 @@ struct DoctorCommand: AsyncParsableCommand {
             examining: ProcessInfo.processInfo.environment, flags: dataOptions.flags.merging(options.flags) { $1 })
         let mistakes = environment.mistakes + environment.wrongValues
         let isUnderstood = mistakes.isEmpty
-        let patient = isUnderstood ? try patient(environment) : nil
+        let patient = isUnderstood ? try environment.patient() : nil
         let (site, time) = (try site(), try longestWait())
         let inside = patient.map(Inside.checks) ?? Inside.mistakes(mistakes)
         let tell: @Sendable (Examined) throws -> Void = { [json] examined in if !json { try Self.tell(examined) } }
@@ -80,13 +80,6 @@ struct DoctorCommand: AsyncParsableCommand {
             trustsProxy: try environment?.value(Settings.trustProxy) ?? false,
             publicURL: try environment?.text(Settings.publicURL.facts) ?? nil,
             bodyBytes: try environment?.value(Settings.bodyLimit) ?? 75_000_000)
-    }
-
-    private func patient(_ environment: Environment) throws -> Patient {
-        Patient(
-            try environment.dataSettings(), address: try environment.value(Settings.listen),
-            redis: try environment.optional(Settings.redisURL), directory: try environment.directorySettings(),
-            keepsFiles: try environment.value(Settings.chunks).place == .files, version: Apus.version)
     }
 
     /// Each as soon as it is known: some take a minute.

@@ -23,7 +23,7 @@ struct Serve: AsyncParsableCommand {
                 dataOptions, environment, makesDatabase: true, chunks: environment.value(Settings.chunks).place, redis: redis,
                 logger: logger)
             let serving = try await Serving(node, settings, logger: logger)
-            if try await serving.wantsFirstAccount { try welcome(environment, logger) }
+            if try await serving.wantsFirstAccount { try await welcome(environment, node, logger) }
             try await serving.run()
         }
     }
@@ -42,7 +42,7 @@ struct Serve: AsyncParsableCommand {
     }
 
     /// Tells whoever starts a server with no accounts how to make the first one.
-    private func welcome(_ environment: Environment, _ logger: Logger) throws {
+    private func welcome(_ environment: Environment, _ node: Node, _ logger: Logger) async throws {
         let folder = try dataOptions.folder(environment)
         if try environment.value(Settings.logFormat) == .json {
             // Where programs read, every line is one of the log.
@@ -61,5 +61,15 @@ struct Serve: AsyncParsableCommand {
 
             """
         try FileHandle.standardOutput.write(contentsOf: Data(welcome.utf8))
+        // Where it listens at a socket, it is not known how a browser gets there.
+        let address: String
+        do { address = try AdminLink.address(environment) } catch { return }
+        let invitation = """
+            Or make it in the browser. This link works once, for a quarter of an hour; apus admin link prints another:
+
+                \(try await AdminLink.make(at: address, node))
+
+            """
+        try FileHandle.standardOutput.write(contentsOf: Data(invitation.utf8))
     }
 }

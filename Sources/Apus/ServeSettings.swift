@@ -38,6 +38,8 @@ extension Environment {
         settings.isProxied = try value(Settings.trustProxy)
         settings.memoryBytes = try value(Settings.memory)
         settings.lameDuck = try value(Settings.lameDuck)
+        settings.shown = AdminSettings.all(self)
+        settings.diagnose = { await AdminSettings.diagnose(self) }
         return settings
     }
 
@@ -47,6 +49,7 @@ extension Environment {
         settings.isFrontEnd = try value(Settings.roles).contains(.api)
         settings.metricsToken = try optional(Settings.metricsToken)
         settings.isDebug = try value(Settings.debug)
+        settings.showsAdmin = try optional(Settings.opsListen).flatMap(\.self) == nil
         settings.endsSessions = try value(Settings.passwordChange) == .endsSessions
         settings.allowedHosts = try optional(Settings.allowedHosts) ?? nil
         settings.publicAddress = try optional(Settings.publicURL)

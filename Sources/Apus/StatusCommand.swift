@@ -22,7 +22,7 @@ struct StatusCommand: AsyncParsableCommand {
         let node = try await Node(dataOptions, environment, onlyAsks: true, logger: Logger(label: "apus"))
         let status = try await Status.find(
             node, folder: dataOptions.folder(environment), chunkFolder: dataOptions.chunkFolder(environment),
-            redis: environment.optional(Settings.redisURL), at: Node.clock())
+            redis: environment.optional(Settings.redisURL), version: Apus.version, at: Node.clock())
         try node.close()
         if json { return print(try JSONLine.text(status)) }
         for line in Self.lines(status) { print(line) }

@@ -68,7 +68,12 @@ package struct AccountPages: Sendable {
 
 extension AccountPages {
     /// The first page.
-    package func overview(_ devices: [Device], collections: String, items: String) -> WebPage {
+    ///
+    /// - Parameters:
+    ///   - collections: how many the user is a member of.
+    ///   - used: what the user's own hold.
+    ///   - quota: how much that may be.
+    package func overview(_ devices: [Device], collections: String, used: String, quota: String) -> WebPage {
         shell.page(
             "Your account", at: "",
             """
@@ -80,7 +85,8 @@ extension AccountPages {
             <h2>What is kept</h2>
             <dl>
             <dt>Collections</dt><dd>\(collections)</dd>
-            <dt>Items in them</dt><dd>\(items)</dd>
+            <dt>Your own hold</dt><dd>\(used)</dd>
+            <dt>They may hold</dt><dd>\(quota)</dd>
             </dl>
             <p><a href="\(shell.address("collections/"))">See your collections, and bring back what was deleted</a></p>
             \(Self.sight)
@@ -136,7 +142,7 @@ extension AccountPages {
     private func facts(_ collection: Collection) -> HTML {
         let changed: HTML = collection.changedAt.map { "last changed \($0)" } ?? "not changed since it was taken over"
         let owner: HTML = collection.owner.utf8.elementsEqual(username.utf8) ? "yours" : "of <strong>\(collection.owner)</strong>"
-        return "\(collection.items) items, \(changed), \(owner), \(collection.members) members, you: \(collection.level)"
+        return "items: \(collection.items), \(changed), \(owner), members: \(collection.members), you: \(collection.level)"
     }
 
     /// A collection, with what can be brought back.
@@ -152,11 +158,12 @@ extension AccountPages {
             \(fault.map { "<p class=\"error\" role=\"alert\">\($0)</p>" as HTML })
             <p><code>\(collection.uid)</code></p>
             <p>\(facts(collection))</p>
-            \(isWritable ? undoing(collection, deleted) : "<p>You may only read this collection: its other members can bring things back.</p>")
+            \(isWritable ? Self.undoing(collection, deleted, shell) : "<p>You may only read this collection: its other members can bring things back.</p>")
             """)
     }
 
-    private func undoing(_ collection: Collection, _ deleted: [DeletedItem]) -> HTML {
+    /// What can be brought back in a collection, with forms for it.
+    static func undoing(_ collection: Collection, _ deleted: [DeletedItem], _ shell: Shell) -> HTML {
         let path = "collection/\(PathText.escaped(collection.uid))/restore/"
         let whole: HTML? =
             collection.isDeleted
@@ -167,7 +174,7 @@ extension AccountPages {
             """ : nil
         return """
             \(whole)
-            \(items(deleted, path, isDeleted: collection.isDeleted))
+            \(items(deleted, path, isDeleted: collection.isDeleted, shell))
             <h2>As of a time</h2>
             <p>Every item becomes what it was then. What was made later stays, and so does what was already deleted then. Nothing is lost by \
             it: what is replaced can be brought back in the same way.</p>
@@ -180,7 +187,7 @@ extension AccountPages {
             """
     }
 
-    private func items(_ deleted: [DeletedItem], _ path: String, isDeleted: Bool) -> HTML {
+    private static func items(_ deleted: [DeletedItem], _ path: String, isDeleted: Bool, _ shell: Shell) -> HTML {
         guard !deleted.isEmpty else { return "<h2>Deleted items</h2>\n<p>None of those that changed last is deleted.</p>" }
         let last: HTML? =
             isDeleted
@@ -225,8 +232,8 @@ extension AccountPages {
             \(fault.map { "<p class=\"error\" role=\"alert\">\($0)</p>" as HTML })
             <p>Your account goes for good, at once: your name, your email address, your keys and all logins.</p>
             <ul>
-            <li>\(extent.going) collections that are only yours go with everything in them.</li>
-            <li>\(extent.staying) collections that others are members of stay, with what you wrote there; you leave them.</li>
+            <li>Collections that are only yours, and go with everything in them: \(extent.going)</li>
+            <li>Collections that others are members of too, which you leave, and in which what you wrote stays: \(extent.staying)</li>
             </ul>
             <p>Nobody can bring this back, not even whoever runs this server, but from a backup. Export what you want to keep in your app first.</p>
             \(shell.form(

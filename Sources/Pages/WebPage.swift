@@ -51,10 +51,11 @@ private enum Style {
         h1 { font-size: 1.6rem; line-height: 1.3 }
         h2 { font-size: 1.2rem; margin-top: 2rem }
         code { background: #eee; padding: .1rem .4rem; border-radius: .2rem; overflow-wrap: anywhere }
-        label { display: block; font-weight: 600 }
+        pre { overflow-x: auto; background: #eee; padding: .6rem; border-radius: .2rem }
+        label { display: block; font-weight: 600; margin-top: 1rem }
         input { font: inherit; width: 100%; box-sizing: border-box; padding: .5rem; border: 1px solid #767676; border-radius: .3rem; color: inherit; background: inherit }
         button { font: inherit; margin-top: 1rem; padding: .5rem 1.2rem; border: 0; border-radius: .3rem; color: #fff; background: #1a56a8 }
-        :focus-visible { outline: 3px solid #e08a00; outline-offset: 2px }
+        :focus-visible, input:focus-within { outline: 3px solid #e08a00; outline-offset: 2px }
         button.quiet { color: #1a4a8f; background: #e6eefa }
         button.danger { background: #b00020 }
         header { max-width: 46rem; margin: 1rem auto 0; padding: 0 1rem; display: flex; flex-wrap: wrap; gap: .3rem 1.2rem; align-items: center }
@@ -71,15 +72,15 @@ private enum Style {
         .rows li { display: flex; flex-wrap: wrap; gap: .3rem 1rem; align-items: center; justify-content: space-between; padding: .7rem 0; border-bottom: 1px solid #ccc }
         .rows li div { overflow-wrap: anywhere; min-width: 0 }
         .rows button { margin-top: 0 }
-        .mark { font-size: .9rem; font-weight: 400; padding: 0 .5rem; border-radius: 1rem; background: #fbe9b8; color: #4a3500 }
-        dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.2rem; overflow-wrap: anywhere }
+        .mark { display: inline-block; font-size: .9rem; font-weight: 400; padding: 0 .5rem; border-radius: 1rem; background: #fbe9b8; color: #4a3500 }
+        dl { display: grid; grid-template-columns: fit-content(60%) 1fr; gap: .3rem 1.2rem; overflow-wrap: anywhere }
         dt { font-weight: 600 }
         dd { margin: 0; min-width: 0 }
         .notice { border-left: .3rem solid #1b7a3d; padding-left: .8rem }
         .error { border-left: .3rem solid #b00020; padding-left: .8rem }
         @media (prefers-color-scheme: dark) {
         body { color: #e8e8e8; background: #161616 }
-        code { background: #333 }
+        code, pre { background: #333 }
         input { border-color: #949494 }
         button { background: #2b66b5 }
         button.quiet { color: #cfe0fa; background: #263a57 }

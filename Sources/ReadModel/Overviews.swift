@@ -34,7 +34,7 @@ package struct CollectionOverview: Sendable {
 }
 
 /// An item that is deleted.
-package struct DeletedItem: Sendable {
+package struct DeletionOverview: Sendable {
     package let uid: ItemUID
     /// When; nil where it was adopted so.
     package let deletedAt: Timestamp?
@@ -51,7 +51,13 @@ package struct AccountOverview: Sendable {
     /// UTC, as a text; nil for never.
     package let lastLogin: String?
     package let sessions: Counted
+    /// Those that the user is a member of.
     package let collections: Counted
+    /// What the user's own collections hold, of which not more are looked at than ``Counted/limit`` and one; nil where it is not counted
+    /// yet.
+    package let used: Usage?
+    /// The user's own; nil where the one that holds for all does.
+    package let quota: Quota?
 
     package var isErased: Bool { Username.isErased(username) }
 }
@@ -94,11 +100,11 @@ extension Snapshot {
     }
 
     /// The items that are deleted among those of a collection that changed last, newest change first.
-    package func deletedItems(of collection: CollectionUID, limit: Int) throws -> [DeletedItem] {
+    package func deletedItems(of collection: CollectionUID, limit: Int) throws -> [DeletionOverview] {
         try require([.collection(collection)])
         let values: [Value] = [.text(collection.rawValue), .integer(Self.itemsLookedAt), .integer(Int64(limit))]
         return try connection.query(Self.selectDeleted, values) { row in
-            DeletedItem(uid: ItemUID(row.text(0)), deletedAt: row.integerOrNil(1).map { Timestamp(rawValue: $0) })
+            DeletionOverview(uid: ItemUID(row.text(0)), deletedAt: row.integerOrNil(1).map { Timestamp(rawValue: $0) })
         }
     }
 
@@ -108,13 +114,16 @@ extension Snapshot {
     /// - Parameters:
     ///   - end: only what was before this position.
     ///   - limit: how many events are looked at.
+    ///   - withOthers: whether also what others did, where the user is an admin.
     /// - Returns: the entries, and what the next are before; nil where there are no more.
-    package func activity(of user: UserID, before end: Position, limit: Int) throws -> (entries: [AuditEntry], next: Position?) {
+    package func activity(of user: UserID, before end: Position, limit: Int, withOthers: Bool = true) throws -> (
+        entries: [AuditEntry], next: Position?
+    ) {
         try require([.user(user)])
         let collections = try overview(of: user, limit: Self.collectionsLookedAt).elements
         let streams = [StreamID.user(user)] + collections.map { .collection($0.uid) }
         let positions = try EventLog.newest(touching: streams, before: end, limit: limit, connection)
-        let administered = Set(collections.filter { $0.level == .admin }.map(\.uid))
+        let administered = Set(collections.filter { withOthers && $0.level == .admin }.map(\.uid))
         let entries = try audit(at: positions).reversed().filter { entry in
             entry.user == user || entry.subject == user || entry.collection.map { administered.contains($0) } == true
         }
@@ -124,14 +133,18 @@ extension Snapshot {
     /// Of how many collections an account's activity tells.
     private static let collectionsLookedAt = 200
 
-    /// What has happened, newest first: in a collection, to an account, or at all.
-    package func newest(of stream: StreamID?, before end: Position, limit: Int) throws -> [AuditEntry] {
+    /// What has happened, newest first: in a collection, or at all.
+    ///
+    /// - Returns: the entries, and what the next are before; nil where there are no more.
+    package func newest(of stream: StreamID?, before end: Position, limit: Int) throws -> (entries: [AuditEntry], next: Position?) {
+        let positions: [Position]
         if let stream {
-            return try audit(at: EventLog.newest(touching: [stream], before: end, limit: limit, connection)).reversed()
+            positions = try EventLog.newest(touching: [stream], before: end, limit: limit, connection)
+        } else {
+            let last = min(try logHead().position.rawValue, end.rawValue - 1)
+            positions = last > 0 ? (max(1, last - Int64(limit) + 1)...last).reversed().map { Position(rawValue: $0) } : []
         }
-        let last = min(try logHead().position.rawValue, end == Position.last ? .max : end.rawValue - 1)
-        guard last > 0 else { return [] }
-        return try audit(at: (max(1, last - Int64(limit) + 1)...last).map { Position(rawValue: $0) }).reversed()
+        return (try audit(at: positions).reversed(), positions.count == limit ? positions.last : nil)
     }
 
     /// Accounts in the order of their names, for the operator.
@@ -162,7 +175,8 @@ extension Snapshot {
         AccountOverview(
             user: UserID(rawValue: row.integer(0)), username: row.text(1), email: row.text(2), isActive: row.flag(3),
             isInitialized: row.flag(4), lastLogin: row.textOrNil(5), sessions: Counted(row.integer(6)),
-            collections: Counted(row.integer(7)))
+            collections: Counted(row.integer(7)), used: row.flag(8) ? Usage(row, from: 9) : nil,
+            quota: row.flag(12) ? Quota(row, from: 13) : nil)
     }
 }
 
@@ -172,6 +186,7 @@ extension Position {
 }
 
 extension Snapshot {
+    /// A collection's revision is found by its item: without the sum SQLite may begin with all that are current.
     private static func selectCollections(level: String, place: String, from: String) -> String {
         """
         SELECT collection.uid, owner.username, \(level),
@@ -181,7 +196,7 @@ extension Snapshot {
         FROM   \(from)
         JOIN   myauth_user owner ON owner.id = collection.owner_id
         JOIN   apus_collection state ON state.id = collection.id
-        JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = collection.main_item_id AND revision.current = TRUE
+        JOIN   django_etebase_collectionitemrevision revision ON revision.item_id = collection.main_item_id + 0 AND revision.current = TRUE
         LEFT   JOIN apus_event event ON event.position = state.revision_stoken
         """
     }
@@ -218,13 +233,26 @@ extension Snapshot {
         LIMIT  $3
         """)
 
+    /// Of the user's own collections.
+    private static func sum(_ column: String) -> String {
+        """
+        (SELECT COALESCE(sum(usage.\(column)), 0){postgres: ::bigint}
+         FROM   (SELECT id FROM django_etebase_collection WHERE owner_id = account.id LIMIT \(Counted.limit + 1)) own
+         JOIN   apus_usage usage ON usage.id = own.id)
+        """
+    }
+
     private static let accountColumns = """
         SELECT account.id, account.username, account.email, account.is_active,
                EXISTS (SELECT 1 FROM django_etebase_userinfo info WHERE info.owner_id = account.id),
                {sqlite: account.last_login}{postgres: to_char(account.last_login AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')},
                \(Counted.selected("token_auth_authtoken token WHERE token.user_id = account.id")),
-               \(Counted.selected("django_etebase_collectionmember member WHERE member.user_id = account.id"))
+               \(Counted.selected("django_etebase_collectionmember member WHERE member.user_id = account.id")),
+               COALESCE((\(isCounted)), FALSE), \(sum("bytes")), \(sum("items")),
+               \(Counted.selected("django_etebase_collection own WHERE own.owner_id = account.id")),
+               quota.user_id IS NOT NULL, quota.bytes, quota.items, quota.collections
         FROM   myauth_user account
+        LEFT   JOIN apus_quota quota ON quota.user_id = account.id
         """
 
     /// PostgreSQL has an index for texts by their bytes, which is asked for by these signs.

@@ -38,7 +38,7 @@ extension Quota {
     fileprivate var values: [Value] { Kind.allCases.map { .integer(orNull: self[$0]) } }
 
     /// The columns of `apus_quota`.
-    fileprivate init(_ row: any Row, from column: Int) {
+    init(_ row: any Row, from column: Int) {
         self.init(
             bytes: row.integerOrNil(column), items: row.integerOrNil(column + 1), collections: row.integerOrNil(column + 2))
     }
@@ -127,12 +127,13 @@ extension Snapshot {
         """)
 
     /// Whether all is counted up to where the tables are: there is a projector that does not count where not.
-    private static let selectIsCounted = Statement(
-        """
+    static let isCounted = """
         SELECT counted.position = projection.position
         FROM   apus_counted counted
         JOIN   apus_projection projection ON projection.id = counted.id
-        """)
+        """
+
+    private static let selectIsCounted = Statement(isCounted)
 
     private static let selectStandings = Statement(
         """
@@ -177,7 +178,8 @@ extension QuotaStanding {
 }
 
 extension Usage {
-    fileprivate init(_ row: any Row, from column: Int) {
+    /// Columns as ``Quota/Kind`` has them.
+    init(_ row: any Row, from column: Int) {
         self.init(bytes: row.integer(column), items: row.integer(column + 1), collections: row.integer(column + 2))
     }
 }

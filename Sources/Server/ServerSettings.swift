@@ -1,6 +1,7 @@
 package import API
 package import Directory
 package import Gateway
+package import Pages
 
 /// What a process does.
 package enum Role: String, CaseIterable, Sendable {
@@ -36,6 +37,11 @@ package struct ServerSettings: Sendable {
     package var isProxied = false
     /// How many bytes of bodies and answers may be in flight.
     package var memoryBytes = 256 << 20
+
+    /// The settings as the admins' page shows them.
+    package var shown: [AdminPages.Setting] = []
+    /// What the doctor finds, asked from there.
+    package var diagnose: @Sendable () async -> [AdminPages.Finding] = { [] }
 
     package init() {}
 

@@ -73,16 +73,19 @@ package struct Wiring: Sendable {
     func api(_ admission: Admission) -> API {
         API(
             readModel: node.readModel, door: node.door, sessions: sessions, signupLinks: SignupLinks(node.database),
-            pageKeys: PageKeys(node.database), steering: steering, renewals: renewals, realTime: realTime, readiness: readiness,
-            settings: settings.api, admission: admission, secret: node.secret.value, limits: limits, directory: directory,
-            clock: Node.clock, readings: observation.readings)
+            pageKeys: PageKeys(node.database), adminActs: AdminActs(node.database), steering: steering, renewals: renewals,
+            realTime: realTime, readiness: readiness, settings: settings.api, admission: admission, secret: node.secret.value,
+            limits: limits, directory: directory, clock: Node.clock, readings: observation.readings)
     }
 
     /// What pages can have done.
     private var steering: Steering {
-        Steering { [node] name, user, actor in
-            _ = try await node.erase(name, user, isActive: true, by: actor) { node.bulletin.post([.userChanged(user)]) }
-        }
+        let memory = Status.Memory()
+        return Steering(
+            erase: { [node] name, user, isActive, actor in
+                _ = try await node.erase(name, user, isActive: isActive, by: actor) { node.bulletin.post([.userChanged(user)]) }
+            }, overview: { [node, settings] in try await Status.overview(node, memory, version: settings.version, at: Node.clock()) },
+            settings: settings.shown, diagnose: settings.diagnose)
     }
 
     /// What answers clients, on connections that were admitted.

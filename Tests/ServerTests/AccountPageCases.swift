@@ -232,8 +232,8 @@ extension RouteCase {
             let circle = try await server.circle()
             _ = try await circle[.owner].makeCollection()
             let page = try await server.visit(circle[.owner]).get("/account/delete/").html
-            #expect(page.contains("<li>1 collections that are only yours go"))
-            #expect(page.contains("<li>1 collections that others are members of stay"))
+            #expect(page.contains("<li>Collections that are only yours, and go with everything in them: 1"))
+            #expect(page.contains("in which what you wrote stays: 1"))
         },
         RouteCase(deleting, "erases the account of who types the name, and nothing for who types another") { server in
             let client = try await server.somebodyWithPages()

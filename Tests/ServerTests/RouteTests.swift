@@ -19,7 +19,8 @@ struct RouteCase: Sendable, CustomTestStringConvertible {
     var testDescription: String { "\(route) \(sentence)" }
 
     static let all =
-        operations + joins + accountPages + accounts + logins + limits + logs + collections + lists + items + commits + chunks + members
+        operations + joins + accountPages + adminPages + accounts + logins + limits + logs + collections + lists + items + commits + chunks
+        + members
         + invitations
         + sockets
         + probes

@@ -26,7 +26,7 @@ extension Client {
 }
 
 extension RouteTrips {
-    static let all = operations + accountPages + accounts + collections + items + commits + chunks + members + invitations
+    static let all = operations + accountPages + adminPages + accounts + collections + items + commits + chunks + members + invitations
 
     private static let operations = [
         RouteTrips("GET /health", trips: 0, reads: 0) { Request(try await Client($0), .get, "/health") },
@@ -93,6 +93,62 @@ extension RouteTrips {
         page("GET /account/delete/", trips: 13, reads: 3),
         form("POST /account/delete/", but: "under another name", ["name": "another"], trips: 11, reads: 3, expecting: 400),
         form("POST /account/sign-out/", [:], trips: 8, reads: 2, writes: 1),
+    ]
+
+    private static let adminPages: [RouteTrips] = adminDoors + adminShown + adminForms + adminUser
+
+    private static let adminDoors: [RouteTrips] = [
+        RouteTrips("GET /admin/open/{secret}", trips: 1, reads: 1) { Request(try await Client($0), .get, try await $0.adminLink()) },
+        RouteTrips("POST /admin/open/{secret}", trips: 5, reads: 0, writes: 1) {
+            Request(try await Client($0), .post, try await $0.adminLink())
+        },
+        RouteTrips("POST /admin/login/", "of nobody", trips: 6, reads: 2) {
+            Request(try await Client($0), .post, "/admin/login/", body: Array("name=x".utf8), expecting: 403)
+        },
+        RouteTrips("GET /admin/activity.csv", "of nobody", trips: 12, reads: 4) {
+            Request(try await $0.admin(), .get, "/admin/activity.csv?user=nobody", expecting: 404)
+        },
+        RouteTrips("GET /admin/activity.jsonl", "of nobody", trips: 12, reads: 4) {
+            Request(try await $0.admin(), .get, "/admin/activity.jsonl?user=nobody", expecting: 404)
+        },
+        RouteTrips("GET /admin/collection/{collection_uid}/", trips: 12, reads: 4) { server in
+            let uid = try await server.somebody().makeCollection()
+            return Request(try await server.admin(), .get, "/admin/collection/\(uid)/")
+        },
+    ]
+
+    private static let adminShown: [RouteTrips] = ["", "settings/", "diagnostics/", "users/", "collections/", "activity/"].map { place in
+        RouteTrips("GET /admin/\(place)", trips: place.isEmpty ? 20 : 12, reads: 4) {
+            Request(try await $0.admin(), .get, "/admin/\(place)")
+        }
+    }
+
+    private static let adminForms: [RouteTrips] = [
+        adminForm("sign-out/"), adminForm("diagnostics/"), adminForm("users/create/", ["name": ""], expecting: 400),
+        adminForm("users/invite/"), adminForm("users/withdraw/", ["link": "none"]),
+        adminForm("collection/{collection_uid}/restore/", ["what": "last"], expecting: 404),
+    ]
+
+    private static func adminForm(_ place: String, _ fields: [String: String] = [:], expecting status: Int? = nil) -> RouteTrips {
+        RouteTrips("POST /admin/\(place)", trips: 20, reads: 5, writes: 2) { server in
+            let admin = try await server.admin()
+            let path = "/admin/" + place.replacing("{collection_uid}", with: "none")
+            return Request(admin, .post, path, body: try await admin.form(fields, from: "/admin/users/"), expecting: status)
+        }
+    }
+
+    private static let adminUser: [RouteTrips] = [
+        RouteTrips("GET /admin/user/{id}/", trips: 20, reads: 5) { server in
+            Request(try await server.admin(), .get, try await server.adminPath(of: server.somebody()))
+        },
+        RouteTrips("GET /admin/user/{id}/{action}/", trips: 20, reads: 5) { server in
+            Request(try await server.admin(), .get, try await server.adminPath(of: server.somebody()) + "erase/")
+        },
+        RouteTrips("POST /admin/user/{id}/{action}/", trips: 20, reads: 5, writes: 2) { server in
+            let admin = try await server.admin()
+            let body = try await admin.form([:], from: "/admin/users/")
+            return Request(admin, .post, try await server.adminPath(of: server.somebody()) + "disable/", body: body)
+        },
     ]
 
     /// A page of an account.

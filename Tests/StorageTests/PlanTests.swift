@@ -120,10 +120,11 @@ private struct WatchedConnection: Connection {
 
 @Suite("The plans of statements") struct PlanTests {
     /// Tables of one row or a few; virtual ones are the lists among the parameters. The revisions of a page come by id, and their
-    /// mentions and the events of an audit are cut off first.
+    /// mentions and the events of an audit are cut off first; so is what pages count, and what was done on them.
     private static let small = [
         "apus_log", "apus_projection", "apus_counted", "apus_epoch", "apus_schema", "sqlite_master", "VIRTUAL TABLE", "first_list",
-        "pg_class", "pg_namespace", "paged_revision", "paged_mention", "paged_event",
+        "pg_class", "pg_namespace", "paged_revision", "paged_mention", "paged_event", "SCAN counted", "SCAN own", "SCAN recent",
+        "apus_admin_act_time",
     ]
 
     /// A database in which every kind of statement was run, with the plans of the whole history's statements.
@@ -202,6 +203,34 @@ private struct WatchedConnection: Connection {
                 _ = try snapshot.audit(at: try snapshot.auditPositions(of: ada, at: Timestamp.always))
                 _ = try snapshot.auditPositions(of: notes, at: Timestamp.always)
                 _ = try snapshot.history(of: notes)
+            }
+            expectNoScan(plans.take())
+        }
+    }
+
+    @Test("of what pages show scan no table", arguments: Engine.all)
+    func pages(engine: Engine) async throws {
+        try await watched(engine) { node, plans in
+            _ = plans.take()
+            let ada = UserID(rawValue: 1)
+            let keys = PageKeys(node.database)
+            let link = try #require(try await keys.makeLink(to: .admin, goodFor: .seconds(60), at: noon))
+            let visit = try #require(try await keys.redeem(link: link, to: .admin, goodFor: .seconds(60), at: noon))
+            #expect(try await keys.session(secret: visit, in: .admin, at: noon) != nil)
+            try await AdminActs(node.database).note("x", user: ada, in: "visit", by: nil, at: noon)
+            #expect(try await AdminActs(node.database).newest(limit: 50).count == 1)
+            try await node.readModel.snapshot { snapshot in
+                #expect(try snapshot.accounts(startingWith: "a", after: "", limit: 50).elements.map(\.username) == ["ada"])
+                #expect(try snapshot.accountOverview(ada)?.used?.collections == 1)
+                #expect(try snapshot.staff(ada)?.mayLook == false)
+                #expect(try snapshot.overview(of: ada, limit: 50).elements.count == 1)
+                #expect(try snapshot.overview(of: notes, for: ada).owner == "ada")
+                #expect(try snapshot.collectionOverviews(limit: 50).elements.map(\.uid).contains(notes))
+                #expect(try snapshot.overview(of: notes)?.owner == "ada")
+                _ = try snapshot.deletedItems(of: notes, limit: 50)
+                #expect(try snapshot.activity(of: ada, before: .last, limit: 5).entries.count > 0)
+                #expect(try snapshot.newest(of: nil, before: .last, limit: 5).entries.count == 5)
+                #expect(try snapshot.newest(of: .collection(notes), before: .last, limit: 5).entries.count == 5)
             }
             expectNoScan(plans.take())
         }

@@ -91,7 +91,7 @@ private struct SettingsShown: Encodable {
 }
 
 /// A setting, as it is told. A secret has no value here.
-private struct SettingShown: Encodable {
+struct SettingShown: Encodable {
     static let fallback = "default"
 
     let name: String
