@@ -236,6 +236,8 @@ package final class SQLiteDatabase: Database {
             try await checkpointer.writeWithoutTransaction { database in _ = try database.checkpoint(.passive) }
         } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
             // A commit does the same just now.
+        } catch is CancellationError {
+            // Whoever asked does not wait for it any more.
         } catch { throw DatabaseFault(error) }
     }
 

@@ -47,6 +47,22 @@ import Testing
         }
     }
 
+    @Test("goes into the file the next time where whoever moved it there waits no more: no fault")
+    func cancelledCheckpoint() async throws {
+        try await Engine.sqlite.place { place in
+            let database = try SQLiteDatabase(path: place.folder + "/one")
+            try await database.write { try $0.run(script: "CREATE TABLE made (id INTEGER)") }
+            let moving = Task {
+                while !Task.isCancelled { await Task.yield() }
+                try await database.checkpoint()
+            }
+            moving.cancel()
+            try await moving.value
+            try await database.checkpoint()
+            try database.close()
+        }
+    }
+
     @Test("is read on the spot where that is soon done and the thread has a place, and else on a reading thread")
     func inPlace() async throws {
         try await Engine.sqlite.place { place in
