@@ -74,7 +74,9 @@ let package = Package(
         .target(
             name: "EventLog", dependencies: ["Telemetry", "Sodium", "MessagePack", "Domain", "Database", .nioCore, .serviceLifecycle],
             swiftSettings: strict),
-        .target(name: "S3", dependencies: ["Sodium", .asyncHTTPClient, .nioCore, .nioHTTP1, .nioPosix, .nioSSL], swiftSettings: strict),
+        .target(
+            name: "S3", dependencies: ["Telemetry", "Sodium", .asyncHTTPClient, .nioCore, .nioHTTP1, .nioPosix, .nioSSL],
+            swiftSettings: strict),
         .target(name: "Contents", dependencies: ["Sodium", "Domain", "Database", "EventLog", "S3", .nioPosix], swiftSettings: strict),
         .target(
             name: "Projections",
@@ -123,8 +125,8 @@ let package = Package(
         .target(
             name: "Doctor",
             dependencies: [
-                "CFileSystem", "Sodium", "MessagePack", "Domain", "Database", "Schemas", "EventLog", "Replay", "ReadModel", "Redis",
-                "Directory", "API", "Server", .nioCore, .nioPosix, .nioSSL,
+                "CFileSystem", "Sodium", "MessagePack", "Domain", "Database", "Schemas", "EventLog", "S3", "Contents", "Replay",
+                "ReadModel", "Redis", "Directory", "API", "Server", .nioCore, .nioPosix, .nioSSL,
             ], swiftSettings: strict),
         .executableTarget(
             name: "Apus",

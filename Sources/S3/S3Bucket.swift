@@ -5,6 +5,7 @@ internal import NIOHTTP1
 internal import NIOPosix
 internal import NIOSSL
 internal import Sodium
+internal import Telemetry
 
 /// What could not be done with a bucket, in words for whoever runs it.
 package struct S3Fault: Error, CustomStringConvertible, Sendable {
@@ -49,7 +50,7 @@ package struct S3Bucket: Sendable {
     /// - Parameter digest: SHA-256 of the content, which the other side checks.
     /// - Throws: ``S3Fault`` when it is not known to be there.
     package func put(_ name: String, _ content: [UInt8], digest: [UInt8]) async throws {
-        let answer = try await ask("PUT", address.root + name, body: content, digest: digest)
+        let answer = try await ask(.put, address.root + name, body: content, digest: digest)
         guard answer.status == 200 else { throw answer.fault(self.name) }
     }
 
@@ -60,7 +61,7 @@ package struct S3Bucket: Sendable {
     ///   - limit: more bytes than this are a fault.
     package func get(_ name: String, _ range: Range<Int>? = nil, limit: Int) async throws -> [UInt8]? {
         let headers = range.map { [("range", "bytes=\($0.lowerBound)-\($0.upperBound - 1)")] } ?? []
-        let answer = try await ask("GET", address.root + name, headers: headers, limit: limit)
+        let answer = try await ask(.get, address.root + name, headers: headers, limit: limit)
         switch answer.status {
         case 200 where range == nil, 206 where range != nil: return answer.body
         case 404 where answer.code != "NoSuchBucket": return nil
@@ -74,7 +75,7 @@ package struct S3Bucket: Sendable {
 
     /// Removes an object, whether or not it is there.
     package func remove(_ name: String) async throws {
-        let answer = try await ask("DELETE", address.root + name)
+        let answer = try await ask(.delete, address.root + name)
         guard [200, 204].contains(answer.status) || (answer.status == 404 && answer.code != "NoSuchBucket") else {
             throw answer.fault(self.name)
         }
@@ -110,6 +111,33 @@ package struct S3Bucket: Sendable {
         if let next { query.append(("continuation-token", next)) }
         let text = query.sorted { $0.0 < $1.0 }.map { "\($0.0)=\(Self.escaped($0.1))" }.joined(separator: "&")
         let answer = try await ask("GET", address.bucketPath, query: text, limit: Self.listBytes)
+    /// Looks once whether the bucket is there and lets us list and read, and changes nothing.
+    ///
+    /// - Returns: by how many seconds its clock is ahead of this machine's; nil where it does not tell the time.
+    /// - Throws: ``S3Fault``
+    package func examine() async throws -> Double? {
+        var once = Patience()
+        once.attempts = 1
+        let bucket = S3Bucket(self, once)
+        _ = try await bucket.page("", 1, nil)
+        // Whoever may not read is told so of what is not there, too.
+        let start = Date.now
+        let answer = try await bucket.ask(.get, address.root + "doctor")
+        guard [200, 404].contains(answer.status), answer.code != "NoSuchBucket" else { throw answer.fault(name) }
+        // Given somewhere between both, and cut to a second.
+        let middle = start.addingTimeInterval(Date.now.timeIntervalSince(start) / 2)
+        return answer.time.flatMap(Self.date).map { $0.timeIntervalSince(middle) + 0.5 }
+    }
+
+    /// Reads what a header has as `Fri, 27 Nov 2026 12:00:00 GMT`.
+    private static func date(_ text: String) -> Date? {
+        let format = DateFormatter()
+        format.locale = Locale(identifier: "en_US_POSIX")
+        format.timeZone = .gmt
+        format.dateFormat = "EEE, dd MMM yyyy HH:mm:ss 'GMT'"
+        return format.date(from: text)
+    }
+
         guard answer.status == 200 else { throw answer.fault(name) }
         guard let list = S3List(String(decoding: answer.body, as: UTF8.self), prefix: address.prefix) else {
             throw S3Fault("\(name): the answer is no list of objects")
@@ -138,6 +166,8 @@ package struct S3Bucket: Sendable {
 
         func fault(_ bucket: String) -> S3Fault {
             let words =
+        /// When it was given, by the other side's clock.
+        let time: String?
                 switch code {
                 case "RequestTimeTooSkewed": ": the clocks here and there are too far apart"
                 case "SignatureDoesNotMatch": ": the secret key is wrong"
@@ -145,6 +175,14 @@ package struct S3Bucket: Sendable {
                 case "NoSuchBucket": ": there is no such bucket"
                 default: ""
                 }
+        var outcome: S3Metrics.Outcome {
+            switch status {
+            case ..<300, 416: .done
+            case 404 where code != "NoSuchBucket": .missing
+            default: isPassing || status >= 500 ? .failed : .refused
+            }
+        }
+
             return S3Fault("\(bucket) answers \(status) \(code.map { Self.plain($0) } ?? "")\(words)")
         }
 
@@ -156,15 +194,15 @@ package struct S3Bucket: Sendable {
 
     /// Asks until there is an answer that says something, or patience is at its end.
     private func ask(
-        _ method: String, _ path: String, query: String = "", headers: [(String, String)] = [], body: [UInt8] = [], digest: [UInt8]? = nil,
-        limit: Int = listBytes
+        _ kind: S3Metrics.Kind, _ path: String, query: String = "", headers: [(String, String)] = [], body: [UInt8] = [],
+        digest: [UInt8]? = nil, limit: Int = listBytes
     ) async throws -> Answer {
         let digest = (digest ?? Sodium.sha256(body)).hexadecimal
         var pause = patience.pause
         let end = ContinuousClock.now + patience.total
         for attempt in 1... {
             do {
-                let answer = try await askOnce(method, path, query, headers, body, digest, limit)
+                let answer = try await askOnce(kind, path, query, headers, body, digest, limit)
                 if !answer.isPassing || attempt == patience.attempts || ContinuousClock.now > end { return answer }
             } catch let fault as S3Fault {
                 throw fault
@@ -184,12 +222,31 @@ package struct S3Bucket: Sendable {
         _ method: String, _ path: String, _ query: String, _ headers: [(String, String)], _ body: [UInt8], _ digest: String, _ limit: Int
     ) async throws -> Answer {
         var request = HTTPClientRequest(url: address.origin + path + (query.isEmpty ? "" : "?" + query))
+            Telemetry.s3.retries[kind].increment()
         request.method = HTTPMethod(rawValue: method)
         let signed = signature.headers(method, path, query: query, headers: headers, digest: digest, at: Self.time())
         request.headers = HTTPHeaders(signed)
         if method == "PUT" { request.body = .stream(Slices(bytes: body, sliceBytes: Self.pieceBytes), length: .known(Int64(body.count))) }
         let seconds = Int64(patience.attempt.components.seconds) + Int64((body.count + limit) / Self.bytesPerSecond)
+    /// Asks once, which is counted.
         let deadline = NIODeadline.now() + .seconds(seconds)
+        _ kind: S3Metrics.Kind, _ path: String, _ query: String, _ headers: [(String, String)], _ body: [UInt8], _ digest: String,
+        _ limit: Int
+    ) async throws -> Answer {
+        let start = ContinuousClock.now
+        defer { Telemetry.s3.durations[kind].record(since: start) }
+        do {
+            let answer = try await exchange(kind.method, path, query, headers, body, digest, limit)
+            Telemetry.s3.requests[kind][answer.outcome].increment()
+            return answer
+        } catch {
+            // Nobody waits for it any more: that says nothing of the store.
+            if !Task.isCancelled { Telemetry.s3.requests[kind][error is S3Fault ? .failed : .unreachable].increment() }
+            throw error
+        }
+    }
+
+    private func exchange(
         let response = try await connections.client.execute(request, deadline: deadline)
         let isGood = response.status.code < 300
         var bytes: [UInt8] = []
@@ -202,7 +259,7 @@ package struct S3Bucket: Sendable {
             }
             bytes += part.readableBytesView
         }
-        return Answer(status: response.status.code, body: bytes)
+        return Answer(status: response.status.code, body: bytes, time: response.headers.first(name: "date"))
     }
 
     private static func time() -> String {
@@ -246,6 +303,16 @@ package struct S3Bucket: Sendable {
 
         deinit { client.shutdown { _ in } }
     }
+extension S3Metrics.Kind {
+    fileprivate var method: String {
+        switch self {
+        case .put: "PUT"
+        case .get, .list: "GET"
+        case .delete: "DELETE"
+        }
+    }
+}
+
 }
 
 /// Bytes cut into buffers, each made when the one before it is gone.

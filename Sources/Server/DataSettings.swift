@@ -18,11 +18,12 @@ package struct ObjectSettings: Sendable {
 
     package init(_ address: S3Address, _ keys: S3Keys?) { (self.address, self.keys) = (address, keys) }
 
-    func contents(_ database: any Database) throws(SettingFault) -> ObjectContents {
+    func contents(_ database: any Database) throws(SettingFault) -> ObjectContents { ObjectContents(try bucket(), database: database) }
+
+    /// What is asked of the store.
+    package func bucket() throws(SettingFault) -> S3Bucket {
         guard let keys else { throw SettingFault("an S3 store needs APUS_S3_ACCESS_KEY and APUS_S3_SECRET_KEY, or files with them") }
-        do throws(S3Fault) { return ObjectContents(try S3Bucket(address, keys), database: database) } catch {
-            throw SettingFault(error.description)
-        }
+        do throws(S3Fault) { return try S3Bucket(address, keys) } catch { throw SettingFault(error.description) }
     }
 }
 

@@ -1,3 +1,4 @@
+internal import Contents
 internal import Directory
 internal import Domain
 internal import EventLog
@@ -19,16 +20,24 @@ struct Observation: Sendable {
     private let log: Observer<Standing>
     /// Nil where there is one database.
     private let replica: Observer<TablesStanding?>?
+    /// Nil where no S3 store is known.
+    private let objects: Observer<Void>?
 
     /// What must run while somebody may look.
-    var services: [any Service] { [log] + [replica].compactMap { $0 as (any Service)? } }
+    var services: [any Service] {
+        [log] + [replica].compactMap { $0 as (any Service)? } + [objects].compactMap { $0 as (any Service)? }
+    }
 
-    init(_ readModel: ReadModel, engine: String, version: String, redis: Redis?, directory: Directory?, folder: String, logger: Logger) {
+    init(
+        _ readModel: ReadModel, engine: String, version: String, redis: Redis?, directory: Directory?, objects: ObjectContents?,
+        folder: String, logger: Logger
+    ) {
         self.version = version
         self.folder = folder
         self.engine = engine
         self.redis = redis
         self.directory = directory
+        self.objects = objects.map { objects in Observer(logger: logger) { _ in try await objects.check() } }
         let elsewhere = Elsewhere()
         log = Observer(logger: logger) { last in
             try await readModel.standing(at: Node.clock(), after: last, elsewhere: elsewhere.position)
@@ -60,6 +69,7 @@ struct Observation: Sendable {
         if let free = DataFolder.freeBytes(at: folder) { readings.append(state.free(Double(free))) }
         if let redis { readings.append(Telemetry.redis.up(redis.isConnected ? 1 : 0)) }
         if let directory { readings.append(Telemetry.directory.up(directory.condition == .well ? 1 : 0)) }
+        if let objects { readings.append(Telemetry.s3.up(await objects.value() == nil ? 0 : 1)) }
         // One after the other: the second is asked how old the events are that the first lacks.
         let tables = await replica?.value()
         if replica != nil { readings.append(state.up(tables == nil ? 0 : 1, "replica")) }

@@ -62,7 +62,7 @@ actor Observer<Value: Sendable>: Service {
             last = value
             finish(value)
         } catch {
-            logger.debug("the database does not say where it stands", metadata: ["fault": "\(error)"])
+            logger.debug("what is asked for the metrics does not answer", metadata: ["fault": "\(error)"])
             finish(nil)
         }
     }

@@ -1,3 +1,4 @@
+internal import Contents
 internal import Database
 package import Domain
 internal import EventLog
@@ -94,6 +95,13 @@ extension Status {
         async throws -> Look
     {
         var warnings = [trouble].compactMap(\.self)
+        if let objects = node.chunks.objects {
+            do { try await objects.check() } catch {
+                warnings.append(
+                    "the S3 store does not answer as it should (\(error)), and requests that need it are answered with 503: see check 19 of apus doctor"
+                )
+            }
+        }
         var replica: TablesStanding?
         do { replica = try await node.readModel.replicaStanding() } catch let fault as DatabaseFault {
             warnings.append("the database to read from does not answer (\(fault)): look whether it runs, and at APUS_READ_DATABASE_URL")

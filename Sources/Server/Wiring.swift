@@ -1,5 +1,6 @@
 package import API
 internal import Bulletin
+internal import Contents
 internal import Database
 internal import Directory
 internal import Domain
@@ -32,7 +33,7 @@ package struct Wiring: Sendable {
         directory = settings.answersUsers ? settings.directory.map { Self.directory($0, node, logger) } : nil
         observation = Observation(
             node.readModel, engine: node.engineName, version: settings.version, redis: node.redis, directory: directory,
-            folder: node.data.folder, logger: logger)
+            objects: node.chunks.objects, folder: node.data.folder, logger: logger)
         sessions = Sessions(database: node.database, lifetime: settings.tokenLifetime)
         renewals = TokenRenewals(sessions: sessions, clock: Node.clock)
         admission = Admission(

@@ -96,6 +96,13 @@ package final class Registry: Sendable {
         return ByLabel { tally(description, [$0]) }
     }
 
+    func counter<First, Second>(
+        _ name: String, _ help: String, by labels: (String, String), _: First.Type, _: Second.Type
+    ) -> ByLabel<First, ByLabel<Second, Tally>> {
+        let description = describe(name, .counter, help, [labels.0, labels.1])
+        return ByLabel { first in ByLabel { tally(description, [first, $0]) } }
+    }
+
     /// How many there are of something that comes and goes.
     func number(_ name: String, _ help: String) -> Tally { tally(describe(name, .gauge, help), []) }
 

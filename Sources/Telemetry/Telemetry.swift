@@ -16,13 +16,14 @@ package enum Telemetry {
     package static let gateway = GatewayMetrics()
     package static let redis = RedisMetrics()
     package static let directory = DirectoryMetrics()
+    package static let s3 = S3Metrics()
     package static let state = StateMetrics()
     package static let process = ProcessMetrics()
 
     /// Every metric of Apus. To be called once before anybody looks: a metric is shown from then on, at 0 where nothing has happened.
     @discardableResult
     package static func all() -> [Description] {
-        _ = (http, log, readModel, database, gateway, redis, directory, state, process)
+        _ = (http, log, readModel, database, gateway, redis, directory, s3, state, process)
         return shared.descriptions
     }
 }
@@ -222,6 +223,39 @@ package struct DirectoryMetrics: Sendable {
         "apus_directory_look_duration_seconds", "How long the directory took to answer, connecting included.", .durations)
     package let refusals = shared.counter(
         "apus_directory_refusals_total", "Requests of users who are not in the directory that were turned away.")
+}
+
+/// The client of the S3 store.
+package struct S3Metrics: Sendable {
+    /// What is asked.
+    package enum Kind: String, CaseIterable, Sendable {
+        case put
+        case get
+        case delete
+        case list
+    }
+
+    /// What comes of one attempt.
+    package enum Outcome: String, CaseIterable, Sendable {
+        case done
+        /// There is no such object.
+        case missing
+        /// Wrong keys, a clock that is wrong, or no right to it.
+        case refused
+        /// The store has an error of its own, or wants less.
+        case failed
+        /// No connection, one that was cut, or no answer in time.
+        case unreachable
+    }
+
+    /// Without an S3 store in the settings it is not shown.
+    package let up = shared.reported("apus_s3_up", "Whether the S3 store answers.")
+    package let requests = shared.counter(
+        "apus_s3_requests_total", "Requests to the S3 store, each attempt for itself.", by: ("kind", "outcome"), Kind.self, Outcome.self)
+    package let durations = shared.histogram(
+        "apus_s3_request_duration_seconds", "How long one attempt took, with its bytes and with waiting for a connection.", .durations,
+        by: "kind", Kind.self)
+    package let retries = shared.counter("apus_s3_retries_total", "Requests to the S3 store that were sent again.", by: "kind", Kind.self)
 }
 
 /// What the databases say, asked when somebody looks. Where they do not answer in time only `apus_database_up` is there, with 0.

@@ -372,6 +372,43 @@ def directories(arguments: argparse.Namespace) -> None:
         only(look(server), 18, "warning", away, "Another server")
 
 
+def with_store(arguments: argparse.Namespace, name: str = "APUS_CHUNKS", **more: str) -> dict[str, str]:
+    access, secret = arguments.store_keys.split(" ")
+    return {name: arguments.store, "APUS_S3_ACCESS_KEY": access, "APUS_S3_SECRET_KEY": secret, **more}
+
+
+@test("an S3 store that is away, has no such bucket, does not know the keys, or whose clock is another, is found; so is that it is set nowhere")
+def stores(arguments: argparse.Namespace) -> str | None:
+    if not arguments.store:
+        return "needs a store"
+    with served(arguments) as server:
+        look(server).is_(19, "not applicable")
+        server.doctor = with_store(arguments)
+        only(look(server), 19, "ok")
+        place, options = arguments.store.split("?")
+        away = f"{place}?endpoint=http%3A%2F%2F127.0.0.1:{free_port()}"
+        for more, words in (
+            ({"APUS_CHUNKS": away}, "cannot be reached"), ({"APUS_CHUNKS": f"s3://no-such-bucket/x?{options}"}, "there is no such bucket"),
+            ({"APUS_S3_SECRET_KEY": "wrong" * 8}, "the secret key is wrong"), ({"APUS_S3_ACCESS_KEY": "AKIAWRONGWRONGWRONG0"}, "access key is not known"),
+        ):
+            server.doctor = with_store(arguments, **more)
+            only(look(server), 19, "failure", words)
+        server.doctor = with_store(arguments)
+        for seconds, result, words in ((300, "warning", "behind this machine's"), (3600, "failure", "timedatectl"), (-300, "warning", "ahead of")):
+            look(server, seconds=seconds).is_(19, result, words)
+        server.doctor = with_store(arguments, "APUS_CHUNKS_ALSO")
+        only(look(server), 19, "ok")
+        server.stop()
+        server.environment = with_store(arguments)
+        server.start()
+        bob = person(server, "bob")
+        expected(bob.create_collection(uid("stored")), 201)
+        expected(bob.call("PUT", f"/api/v1/collection/{uid('stored')}/item/any/chunk/{uid('chunk')}/", body=b"content"), 201)
+        server.doctor = {}
+        only(look(server), 19, "failure", "none is set", "APUS_CHUNKS_ALSO")
+    return None
+
+
 def certificate(folder: Path, name: str, days: int) -> Path:
     path = folder / f"{name}.pem"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=authority", "-days", str(days), "-keyout",
@@ -438,5 +475,10 @@ def server_here(arguments: argparse.Namespace) -> None:
         look(server).is_(17, "warning", "nobody listens", "apus serve")
 
 
+def with_a_store(parser: argparse.ArgumentParser) -> None:
+    options(parser)
+    support.with_a_store(parser)
+
+
 if __name__ == "__main__":
-    support.main(__doc__, options)
+    support.main(__doc__, with_a_store)

@@ -578,6 +578,12 @@ def on_either_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--postgres", type=use, help="postgres://…, whose role may make databases; without it SQLite")
 
 
+def with_a_store(parser: argparse.ArgumentParser) -> None:
+    """The options that name an S3 store."""
+    parser.add_argument("--store", help="s3://…, an S3 store")
+    parser.add_argument("--store-keys", help="the name of its key, and the key")
+
+
 def main(about: str, options: Callable[[argparse.ArgumentParser], None] | None = None,
          more: Callable[[argparse.Namespace], Iterable[tuple[str, Callable]]] | None = None) -> None:
     """Runs the tests with the program named on the command line; exit code 1 when one failed.

@@ -9,8 +9,7 @@ from store import Store
 store = Store()
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 try:
-    lines = f"export APUS_TEST_S3='{store.address()}' APUS_TEST_S3_KEYS='{store.access} {store.secret}'\n"
-    Path(sys.argv[1]).write_text(lines)
+    Path(sys.argv[1]).write_text(f"STORE='{store.address()}' STORE_KEYS='{store.access} {store.secret}'\n")
     signal.pause()
 finally:
     store.stop()

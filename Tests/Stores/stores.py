@@ -6,14 +6,21 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
+import json
 import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any, Iterator
 
 import botocore.exceptions
 
 from store import BUCKET, Store, server as serving
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "Metrics"))
+
+from common import Watched
 from support import (
     Client, Server, apus, clean_environment, equal, expected, fault_in_form, head, meddle, offered, on_either_engine, person, query, refused,
     succeeds, test, true, uid, verified)
@@ -231,6 +238,48 @@ def away(arguments: Any) -> None:
         for number in (2, 3):
             equal(writer.write(number) // 100, 2, "the status")
         writer.all_there()
+
+
+@test("requests to the store, their attempts and whether it answers are in the metrics; readiness and status say that it is away, and of what")
+def seen(arguments: Any) -> None:
+    def warnings(**more: Any) -> list[str]:
+        return [found for found in json.loads(succeeds(command(server, prefix, "status", "--json", **more), "status"))["warnings"] if "S3" in found]
+
+    prefix = next(PREFIXES)
+    STORE.proxy.fault = lambda _: None
+    with Watched(arguments.apus, "--signup", "open", environment=STORE.environment(prefix)) as server:
+        writer = Writer(server, "ada")
+        found = server.until("it is up", lambda found: found["apus_s3_up"] == 1)
+        equal((found['apus_s3_requests_total{kind="put",outcome="done"}'], warnings()), (0, []), "puts, and what is warned of")
+        for number in range(2):
+            equal(writer.write(number) // 100, 2, "the status")
+        writer.all_there()
+        # A put that fails once, and one that is cut once.
+        faults = ["cut", "503"]
+        STORE.proxy.fault = lambda request: faults.pop() if request.method == "PUT" and faults else None
+        equal(writer.write(2) // 100, 2, "the status")
+        STORE.proxy.fault = lambda _: None
+        found = server.values()
+        for kind, outcome, count in (("put", "done", 3), ("put", "failed", 1), ("put", "unreachable", 1), ("get", "done", 2), ("delete", "done", 0)):
+            equal(found[f'apus_s3_requests_total{{kind="{kind}",outcome="{outcome}"}}'], count, f"{outcome} {kind}s")
+        equal((found['apus_s3_retries_total{kind="put"}'], found['apus_s3_request_duration_seconds_count{kind="put"}']), (2, 5), "retries and durations")
+        true(found['apus_s3_request_duration_seconds_sum{kind="put"}'] > 0, "a duration")
+        true(prefix not in server.text() and STORE.access not in server.text(), "nothing of the store, and no key, is told")
+        STORE.proxy.close()
+        try:
+            server.until("it is away", lambda found: found["apus_s3_up"] == 0 and found['apus_s3_requests_total{kind="list",outcome="unreachable"}'])
+            true(any("check 19" in warning for warning in warnings()), "status warns")
+            equal(server.get("/ready").status, 503, "readiness where new contents go there")
+            # Where only earlier contents lie there the server is ready, and says so all the same.
+            server.stop()
+            server.environment = STORE.environment(prefix, also=True) | {"APUS_CHUNKS": "database"}
+            server.start()
+            ready = server.get("/ready")
+            equal((ready.status, b"the store of contents does not answer" in ready.body), (200, True), "readiness where earlier contents lie there")
+            true(warnings(environment=server.environment), "status warns")
+        finally:
+            STORE.proxy.open()
+        equal(server.get("/ready").body, b"ready\n", "readiness once it is back")
 
 
 @test("a clock that is wrong, and a store that stands still, are told")

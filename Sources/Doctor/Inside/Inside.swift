@@ -23,6 +23,7 @@ package enum Inside {
             Check(17, "The server on this machine") { await KeepingChecks(patient).server() },
             // Each of its servers has its time.
             Check(18, "Directory (LDAP)", limit: .seconds(60), onlyWaits: true) { await directory(patient) },
+            Check(19, "S3 store", limit: .seconds(60), onlyWaits: true) { await store(patient) },
         ]
     }
 
