@@ -97,7 +97,7 @@ let package = Package(
             name: "Redis", dependencies: ["Telemetry", "CHiredis", "Sodium", .logging, .nioCore, .nioPosix, .nioSSL, .serviceLifecycle],
             swiftSettings: strict),
         .target(
-            name: "Directory", dependencies: ["Telemetry", "CLDAP", "Sodium", "Domain", .logging, .serviceLifecycle],
+            name: "Directory", dependencies: ["Telemetry", "CLDAP", "Sodium", "Domain", "Database", .logging, .serviceLifecycle],
             swiftSettings: strict),
         .target(
             name: "Bulletin", dependencies: ["Sodium", "Domain", "EventLog", "Redis", .serviceLifecycle], swiftSettings: strict),

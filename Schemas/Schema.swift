@@ -63,6 +63,9 @@ package enum Schema {
             version: 9, summary: "tables for who is let into the pages, and for what admins did there",
             sqlite: [PackageResources.apus_page_key_sqlite_sql, PackageResources.apus_admin_act_sqlite_sql].map(text),
             postgres: [PackageResources.apus_page_key_postgres_sql, PackageResources.apus_admin_act_postgres_sql].map(text)),
+        Upgrade(
+            version: 10, summary: "a table for what the directory (LDAP) has said of users",
+            sqlite: [text(PackageResources.apus_listing_sqlite_sql)], postgres: [text(PackageResources.apus_listing_postgres_sql)]),
     ]
 
     private static let sessionsByUser = "CREATE INDEX apus_session_user ON apus_session (user_id)"
@@ -286,6 +289,7 @@ enum ApusTables {
             PackageResources.apus_signup_link_sqlite_sql, PackageResources.apus_signup_use_sqlite_sql,
             PackageResources.apus_quota_sqlite_sql,
             PackageResources.apus_page_key_sqlite_sql, PackageResources.apus_admin_act_sqlite_sql,
+            PackageResources.apus_listing_sqlite_sql,
             PackageResources.apus_projection_sqlite_sql,
             PackageResources.apus_collection_sqlite_sql, PackageResources.apus_item_sqlite_sql,
             PackageResources.apus_user_email_sqlite_sql, PackageResources.apus_usage_sqlite_sql,
@@ -305,6 +309,7 @@ enum ApusTables {
             PackageResources.apus_signup_link_postgres_sql, PackageResources.apus_signup_use_postgres_sql,
             PackageResources.apus_quota_postgres_sql,
             PackageResources.apus_page_key_postgres_sql, PackageResources.apus_admin_act_postgres_sql,
+            PackageResources.apus_listing_postgres_sql,
             PackageResources.apus_projection_postgres_sql,
             PackageResources.apus_collection_postgres_sql, PackageResources.apus_item_postgres_sql,
             PackageResources.apus_user_email_postgres_sql, PackageResources.apus_usage_postgres_sql,

@@ -23,24 +23,28 @@ package final class Directory: Service {
     private let settings: DirectorySettings
     private let client: DirectoryClient
     private let name: @Sendable (UserID) async throws -> CanonicalName?
+    private let kept: KeptListings
     private let tellOut: @Sendable ([UserID]) -> Void
     private let logger: Logger
     private let roll: Mutex<Roll>
     private let lastContact = Mutex<ContinuousClock.Instant?>(nil)
 
     /// - Parameters:
+    ///   - kept: where answers outlive the process.
     ///   - name: what a user is called; nil where there is no such user.
     ///   - tellOut: told of users who may not be here any more.
     package init(
-        _ settings: DirectorySettings, logger: Logger, name: @escaping @Sendable (UserID) async throws -> CanonicalName?,
+        _ settings: DirectorySettings, logger: Logger, kept: KeptListings,
+        name: @escaping @Sendable (UserID) async throws -> CanonicalName?,
         tellOut: @escaping @Sendable ([UserID]) -> Void
     ) {
         self.settings = settings
         self.logger = logger
+        self.kept = kept
         self.name = name
         self.tellOut = tellOut
         client = DirectoryClient(settings)
-        roll = Mutex(Roll(freshness: settings.freshness, grace: settings.grace))
+        roll = Mutex(Roll(freshness: settings.freshness, grace: settings.grace, recalls: true))
     }
 
     // MARK: - Who may be here
@@ -48,15 +52,19 @@ package final class Directory: Service {
     /// What is to be done with a request of a user. Never waits.
     package func standing(of user: UserID) -> DirectoryStanding { roll.withLock { $0.use(by: user, at: .now) } }
 
-    /// The same, once the directory was asked where that is to be done.
+    /// The same, once the directory was asked where that is to be done, or while it is away, what it has said before.
     ///
-    /// - Throws: `DatabaseFault` where it cannot be said what the user is called.
+    /// - Throws: `DatabaseFault` where it cannot be said what the user is called, or what is kept of them.
     package func settledStanding(of user: UserID) async throws -> DirectoryStanding {
         let standing = standing(of: user)
         guard standing == .unknown else { return standing }
         // Whoever is not there any more has no session either.
         guard let name = try await name(user) else { return .refused }
-        await look(user, name) { [self] in roll.withLock { $0.standing(of: user, at: .now) } == .unknown }
+        await look(user, name) { [self] in roll.withLock { $0.isToBeAsked(for: user, at: .now) } }
+        if roll.withLock({ $0.isToBeRecalled(user, at: .now) }) {
+            let said = try await kept.said(of: user)
+            roll.withLock { $0.recall(said, of: user, at: .now) }
+        }
         let settled = self.standing(of: user)
         return settled == .unknown ? .unavailable : settled
     }
@@ -134,7 +142,19 @@ package final class Directory: Service {
                 await look(user, name) { true }
             } catch { logger.warning("a name could not be read to ask the directory for it", metadata: ["fault": "\(error)"]) }
         }
+        await keep()
         tellNewlyOut()
+    }
+
+    /// Seldom is there anything to keep.
+    private func keep() async {
+        let now = ContinuousClock.now
+        let said = roll.withLock { $0.unkept(at: now) }
+        guard !said.isEmpty else { return }
+        do {
+            try await kept.keep(said)
+            roll.withLock { $0.kept(said, at: now) }
+        } catch { logger.warning("what the directory has said could not be kept", metadata: ["fault": "\(error)"]) }
     }
 
     private func takePulse() async {

@@ -9,6 +9,9 @@ package struct DirectoryFilter: Hashable, Sendable {
         guard parts.count > 1, Self.isBalanced(text) else { return nil }
     }
 
+    /// As it was written.
+    var text: String { parts.joined(separator: "%s") }
+
     /// The filter for a name, which stands there as nothing but a value.
     func text(for name: String) -> String { parts.joined(separator: Self.escaped(name)) }
 

@@ -59,10 +59,12 @@ extension EraseUser: Redacting {
         }
         // What is known of the user's devices.
         try connection.execute(Self.deleteSessions, [.integer(erasure.user.rawValue)])
+        try connection.execute(Self.deleteListing, [.integer(erasure.user.rawValue)])
         try connection.execute(Self.deleteQuota, [.integer(erasure.user.rawValue)])
         return RecordErasure(erasure, redaction: redaction.proof(signedWith: transaction.key))
     }
 
+    private static let deleteListing = Statement("DELETE FROM apus_listing WHERE user_id = $1")
     private static let deleteQuota = Statement("DELETE FROM apus_quota WHERE user_id = $1")
     private static let deleteSessions = Statement("DELETE FROM apus_session WHERE user_id = $1")
 }

@@ -47,7 +47,8 @@ package struct Wiring: Sendable {
     /// Who may be here, by the names of the accounts. Who has left is told on the bulletin, where gateways hear it.
     private static func directory(_ settings: DirectorySettings, _ node: Node, _ logger: Logger) -> Directory {
         let (readModel, bulletin) = (node.readModel, node.bulletin)
-        return Directory(settings, logger: logger) { user in
+        let kept = KeptListings(in: node.database, of: settings, clock: Node.clock)
+        return Directory(settings, logger: logger, kept: kept) { user in
             try await readModel.snapshot(.small) { try $0.account(user) }.map { CanonicalName($0.username) }
         } tellOut: { users in
             bulletin.post(users.map { .userChanged($0) })

@@ -12,7 +12,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "Gateway"))
 
 from common import Listener, put, share  # noqa: E402
 from slapd import ADMINS, BASE, READER, USERS, Directory, options, served, until  # noqa: E402
-from support import Answer, Client, Server, equal, expected, free_port, main, person, query, test, true, uid  # noqa: E402
+from support import Answer, Client, Server, equal, expected, free_port, main, meddle, person, query, test, true, uid  # noqa: E402
 
 NOTES = uid("notes")
 NOT_THERE = "User not in the LDAP directory."
@@ -179,6 +179,27 @@ def groups(arguments: argparse.Namespace) -> None:
                 true(not refused(lists(alice)), "alice is let in")
 
 
+@test("who administers the server is said by the group for that, by one's entry or by one's name, as long as one is in it")
+def admins(arguments: argparse.Namespace) -> None:
+    with Directory("alice", "bob") as directory:
+        for group, attribute, value in ((USERS, "member", f"uid=bob,{BASE}"), (ADMINS, "memberUid", "bob")):
+            with served(arguments, directory.settings | {"APUS_LDAP_ADMIN_GROUP": group, "APUS_LDAP_CACHE": "1s"}) as server:
+                for name in ("alice", "bob"):
+                    true(not refused(lists(person(server, name))), f"{name} is let in")
+
+                def administer() -> list[list]:
+                    return query(server, "SELECT is_listed, is_admin FROM apus_listing ORDER BY user_id")
+
+                until("alice does", lambda: administer() == [[1, 1], [1, 0]])
+                directory.change(group, "add", attribute, value)
+                until("bob does too", lambda: administer() == [[1, 1], [1, 1]])
+                directory.change(group, "delete", attribute, value)
+                until("bob does no more", lambda: administer() == [[1, 1], [1, 0]])
+    with Directory("alice") as directory, served(arguments, directory.settings) as server:
+        lists(person(server, "alice"))
+        until("nobody does without such a group", lambda: query(server, "SELECT is_listed, is_admin FROM apus_listing") == [[1, 0]])
+
+
 # --- how it is asked ------------------------------------------------------------------------------
 
 
@@ -325,6 +346,80 @@ def grace(arguments: argparse.Namespace) -> None:
                     other = Client(server, "alice")
                     expected(other.log_in(), 200)
                 until("alice is let in", lambda: lists(alice).status == 200)
+
+
+def kept(server: Server) -> list[list]:
+    return query(server, "SELECT is_listed FROM apus_listing ORDER BY user_id")
+
+
+@test("a server that is started while the directory is away lets in whom it let in before, until the time of grace is over")
+def restarted(arguments: argparse.Namespace) -> None:
+    with Directory("alice", "bob", "carol") as directory:
+        with served(arguments, directory.settings | {"APUS_LDAP_CACHE": "1s"}) as server:
+            people = alice, bob, carol = [person(server, name) for name in ("alice", "bob", "carol")]
+            expected(alice.create_collection(NOTES), 201)
+            true(not refused(lists(bob)), "bob is let in")
+            directory.remove("bob")
+            until("bob is refused", lambda: refused(lists(bob)))
+            # Of carol nothing is known: she has asked for nothing yet.
+            until("what was said is kept", lambda: kept(server) == [[1], [0]])
+            directory.stop()
+            until("it is noticed", lambda: is_away(server))
+            for stop in (server.stop, server.kill):
+                # However it ends.
+                stop()
+                server.start()
+                for client in people:
+                    client.close()
+                for _ in range(3):
+                    expected(lists(alice), 200)
+                    true(refused(lists(bob)), "bob is refused still")
+                    expected(lists(carol), 503, "unavailable")
+                with Listener(alice, NOTES) as listener:
+                    put(alice, NOTES, uid(stop.__name__))
+                    listener.wait("alice hears", lambda: listener.has(uid(stop.__name__)))
+            # What was said before counts for nothing once it can be asked again: alice has left meanwhile.
+            with Listener(alice, NOTES) as listener:
+                directory.start()
+                directory.remove("alice")
+                listener.wait("her socket is closed", lambda: listener.code is not None, 60)
+            until("it is noticed", lambda: ready(server) == (200, "ready\n"))
+            true(refused(lists(alice)), "alice is refused")
+            true(not refused(lists(carol)), "carol is let in")
+            directory.add("alice")
+            until("alice is back, and that is kept", lambda: not refused(lists(alice)) and kept(server) == [[1], [0], [1]])
+            # Whoever is erased is known no more.
+            equal(server.apus("user", "erase", "alice", "--yes").returncode, 0, "the exit code of an erasure")
+            equal(kept(server), [[0], [1]], "what is kept")
+
+
+@test("the time of grace is one, however often the server is started; an answer to another question is none")
+def restarted_later(arguments: argparse.Namespace) -> None:
+    with Directory("alice") as directory:
+        settings = directory.settings | {"APUS_LDAP_CACHE": "1s", "APUS_LDAP_GRACE": "20s"}
+        with served(arguments, settings) as server:
+            alice = person(server, "alice")
+            expected(lists(alice), 200)
+            until("what was said is kept", lambda: kept(server) == [[1]])
+            with directory.away():
+                until("it is noticed", lambda: is_away(server))
+                server.stop()
+                server.environment = settings | {"APUS_SIGNUP": "closed", "APUS_LDAP_GROUP": USERS}
+                server.start()
+                alice.close()
+                expected(lists(alice), 503, "unavailable")
+                server.stop()
+                server.environment = settings | {"APUS_SIGNUP": "closed"}
+                server.start()
+                alice.close()
+                expected(lists(alice), 200)
+                # As if that were long ago.
+                server.stop()
+                meddle(server, "UPDATE apus_listing SET said_at = said_at - 21000000")
+                server.start()
+                alice.close()
+                expected(lists(alice), 503, "unavailable")
+            until("alice is let in", lambda: lists(alice).status == 200)
 
 
 @test("a directory that is frozen keeps no request of those who were let in")
