@@ -62,6 +62,8 @@ package struct APISettings: Sendable {
     package var isFrontEnd = true
     /// How the proxy is told to send the files of chunks; nil where it is not.
     package var sendfile: Sendfile?
+    /// How the proxy gets objects from the S3 store; nil where it does not.
+    package var sendsObjects: Sendfile?
     /// What the metrics are shown for where clients are; nil for not at all.
     package var metricsToken: Hidden<String>?
 

@@ -42,6 +42,11 @@ extension API {
         {
             return answer
         }
+        if let proxy = settings.sendsObjects, case .stored(let stored) = content,
+            let object = readModel.object(of: stored, to: call.method.rawValue), let answer = proxy.answer(object: object)
+        {
+            return answer
+        }
         guard call.method != .head else { throw APIError.methodNotAllowed(allowed: [.get]) }
         return try await answer([part], to: call, type: MediaType.binary)
     }

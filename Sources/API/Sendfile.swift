@@ -28,6 +28,15 @@ package enum Sendfile: Sendable, Equatable {
         return "/" + names.joined(separator: "/") + "/"
     }
 
+    /// The answer in whose place an object goes out, which the proxy gets from the S3 store; nil where it cannot.
+    ///
+    /// - Parameter address: path and query there.
+    func answer(object address: String) -> Response? {
+        guard case .accelRedirect(let prefix) = self else { return nil }
+        return Response(
+            status: .ok, headers: [.contentType: MediaType.binary, Self.accelHeader: prefix + address.trimmingPrefix("/")])
+    }
+
     /// The answer in whose place the file goes out; nil where no proxy can be told its name.
     func answer(_ file: SentFile) -> Response? {
         var response = Response(status: .ok, headers: [.contentType: MediaType.binary])

@@ -31,6 +31,7 @@ struct ServeOptions: ParsableArguments {
     @Flag(help: Settings.recordAddresses.help) var recordAddresses = false
     @Flag(help: Settings.trustProxy.help) var trustProxy = false
     @Option(help: Settings.sendfile.help) var sendfile: String?
+    @Option(name: .customLong("sendfile-s3"), help: Settings.sendsObjects.help) var sendsObjects: String?
     @Option(help: Settings.loginLimit.help) var loginLimit: String?
     @Option(help: Settings.loginLimitName.help) var loginLimitName: String?
     @Option(help: Settings.loginLimitAddress.help) var loginLimitAddress: String?
@@ -72,7 +73,7 @@ struct ServeOptions: ParsableArguments {
             Settings.sealInterval.name: sealInterval,
             Settings.recordAddresses.name: recordAddresses ? "on" : nil,
             Settings.trustProxy.name: trustProxy ? "on" : nil,
-            Settings.sendfile.name: sendfile,
+            Settings.sendfile.name: sendfile, Settings.sendsObjects.name: sendsObjects,
             Settings.loginLimit.name: loginLimit,
             Settings.loginLimitName.name: loginLimitName,
             Settings.loginLimitAddress.name: loginLimitAddress,

@@ -58,6 +58,7 @@ extension Environment {
         settings.limits = try limitSettings()
         settings.isProxied = isProxyTrusted
         settings.sendfile = try sendfile()
+        settings.sendsObjects = isProxyTrusted ? try optional(Settings.sendsObjects) : nil
         settings.logsClients = try value(Settings.logClients)
         settings.dashboardURL = try optional(Settings.dashboardURL)
         settings.hasAccountPage = try value(Settings.accountPage)

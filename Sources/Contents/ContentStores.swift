@@ -94,6 +94,13 @@ package struct ContentStores: Sendable {
         return try await NIOThreadPool.singleton.runIfActive { files.sent(content.name.path.rawValue) }
     }
 
+    /// Path and query of the S3 store with which another program gets a content from there; nil where it does not lie there.
+    ///
+    /// - Parameter method: GET or HEAD, of which they are good for one.
+    package func sentObject(_ content: ContentReference, to method: String) -> String? {
+        content.place == .objects ? objects?.sent(content, to: method) : nil
+    }
+
     // MARK: Where a row's content lies
 
     /// What a statement selects to learn where the content of each `chunk` of a `collection` lies, once ``join(where:)`` is there too.

@@ -103,6 +103,12 @@ package struct ObjectContents: ContentStore {
         try await database.write { connection in for name in names { try TableContents.unmark(name, connection) } }
     }
 
+    /// Path and query with which a program that has them gets an object from the store, until some minutes have gone by; nil where it lies
+    /// elsewhere.
+    func sent(_ content: ContentReference, to method: String) -> String? {
+        ObjectName(content).map { bucket.signed(method, $0.text) }
+    }
+
     /// Looks whether the store answers.
     ///
     /// - Throws: `DatabaseFault` where it does not.

@@ -231,6 +231,14 @@ extension ReadModel {
         return try await contents.sent(content)
     }
 
+    /// Path and query with which another program gets bytes from the S3 store, all of them; nil where they do not lie there.
+    ///
+    /// - Parameter method: GET or HEAD, of which they are good for one.
+    package func object(of stored: StoredBytes, to method: String) -> String? {
+        guard case .content(let content) = stored.source else { return nil }
+        return contents.sentObject(content, to: method)
+    }
+
     /// The items with all their contents at hand.
     ///
     /// - Throws: as ``read(_:)`` does.

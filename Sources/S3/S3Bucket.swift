@@ -73,6 +73,15 @@ package struct S3Bucket: Sendable {
         }
     }
 
+    /// Path and query with which whoever has them gets an object from the store, for five minutes: long enough for a clock that is a little
+    /// wrong.
+    ///
+    /// - Parameter method: GET or HEAD, of which it is good for one.
+    package func signed(_ method: String, _ name: String) -> String {
+        let path = address.root + name
+        return path + "?" + signature.query(method, path, at: Self.time(), seconds: 300)
+    }
+
     /// Removes an object, whether or not it is there.
     package func remove(_ name: String) async throws {
         let answer = try await ask(.delete, address.root + name)
@@ -102,15 +111,6 @@ package struct S3Bucket: Sendable {
         _ = try await bucket.page("", 1, nil)
     }
 
-    private init(_ other: S3Bucket, _ patience: Patience) {
-        (address, signature, connections, self.patience) = (other.address, other.signature, other.connections, patience)
-    }
-
-    private func page(_ beginning: String, _ pageObjects: Int, _ next: String?) async throws -> S3List {
-        var query = [("list-type", "2"), ("max-keys", "\(pageObjects)"), ("prefix", address.prefix + beginning)]
-        if let next { query.append(("continuation-token", next)) }
-        let text = query.sorted { $0.0 < $1.0 }.map { "\($0.0)=\(Self.escaped($0.1))" }.joined(separator: "&")
-        let answer = try await ask("GET", address.bucketPath, query: text, limit: Self.listBytes)
     /// Looks once whether the bucket is there and lets us list and read, and changes nothing.
     ///
     /// - Returns: by how many seconds its clock is ahead of this machine's; nil where it does not tell the time.
@@ -138,6 +138,15 @@ package struct S3Bucket: Sendable {
         return format.date(from: text)
     }
 
+    private init(_ other: S3Bucket, _ patience: Patience) {
+        (address, signature, connections, self.patience) = (other.address, other.signature, other.connections, patience)
+    }
+
+    private func page(_ beginning: String, _ pageObjects: Int, _ next: String?) async throws -> S3List {
+        var query = [("list-type", "2"), ("max-keys", "\(pageObjects)"), ("prefix", address.prefix + beginning)]
+        if let next { query.append(("continuation-token", next)) }
+        let text = query.sorted { $0.0 < $1.0 }.map { "\($0.0)=\($0.1.percentEncoded)" }.joined(separator: "&")
+        let answer = try await ask(.list, address.bucketPath, query: text, limit: Self.listBytes)
         guard answer.status == 200 else { throw answer.fault(name) }
         guard let list = S3List(String(decoding: answer.body, as: UTF8.self), prefix: address.prefix) else {
             throw S3Fault("\(name): the answer is no list of objects")
@@ -157,6 +166,8 @@ package struct S3Bucket: Sendable {
     private struct Answer {
         let status: UInt
         let body: [UInt8]
+        /// When it was given, by the other side's clock.
+        let time: String?
 
         /// What the other side calls a fault.
         var code: String? { status < 300 ? nil : String(decoding: body.prefix(64 << 10), as: UTF8.self).element("Code") }
@@ -164,17 +175,6 @@ package struct S3Bucket: Sendable {
         /// Whether the same may be answered otherwise in a while.
         var isPassing: Bool { [408, 425, 429, 500, 502, 503, 504].contains(status) || code == "RequestTimeout" }
 
-        func fault(_ bucket: String) -> S3Fault {
-            let words =
-        /// When it was given, by the other side's clock.
-        let time: String?
-                switch code {
-                case "RequestTimeTooSkewed": ": the clocks here and there are too far apart"
-                case "SignatureDoesNotMatch": ": the secret key is wrong"
-                case "InvalidAccessKeyId": ": the access key is not known there"
-                case "NoSuchBucket": ": there is no such bucket"
-                default: ""
-                }
         var outcome: S3Metrics.Outcome {
             switch status {
             case ..<300, 416: .done
@@ -183,6 +183,15 @@ package struct S3Bucket: Sendable {
             }
         }
 
+        func fault(_ bucket: String) -> S3Fault {
+            let words =
+                switch code {
+                case "RequestTimeTooSkewed": ": the clocks here and there are too far apart"
+                case "SignatureDoesNotMatch": ": the secret key is wrong"
+                case "InvalidAccessKeyId": ": the access key is not known there"
+                case "NoSuchBucket": ": there is no such bucket"
+                default: ""
+                }
             return S3Fault("\(bucket) answers \(status) \(code.map { Self.plain($0) } ?? "")\(words)")
         }
 
@@ -213,23 +222,14 @@ package struct S3Bucket: Sendable {
             }
             // By lot, so that those who were turned away together do not come again together.
             try await Task.sleep(for: pause * Double.random(in: 0.2...1))
+            Telemetry.s3.retries[kind].increment()
             pause *= 2
         }
         preconditionFailure("a loop without an end has ended")
     }
 
-    private func askOnce(
-        _ method: String, _ path: String, _ query: String, _ headers: [(String, String)], _ body: [UInt8], _ digest: String, _ limit: Int
-    ) async throws -> Answer {
-        var request = HTTPClientRequest(url: address.origin + path + (query.isEmpty ? "" : "?" + query))
-            Telemetry.s3.retries[kind].increment()
-        request.method = HTTPMethod(rawValue: method)
-        let signed = signature.headers(method, path, query: query, headers: headers, digest: digest, at: Self.time())
-        request.headers = HTTPHeaders(signed)
-        if method == "PUT" { request.body = .stream(Slices(bytes: body, sliceBytes: Self.pieceBytes), length: .known(Int64(body.count))) }
-        let seconds = Int64(patience.attempt.components.seconds) + Int64((body.count + limit) / Self.bytesPerSecond)
     /// Asks once, which is counted.
-        let deadline = NIODeadline.now() + .seconds(seconds)
+    private func askOnce(
         _ kind: S3Metrics.Kind, _ path: String, _ query: String, _ headers: [(String, String)], _ body: [UInt8], _ digest: String,
         _ limit: Int
     ) async throws -> Answer {
@@ -247,6 +247,15 @@ package struct S3Bucket: Sendable {
     }
 
     private func exchange(
+        _ method: String, _ path: String, _ query: String, _ headers: [(String, String)], _ body: [UInt8], _ digest: String, _ limit: Int
+    ) async throws -> Answer {
+        var request = HTTPClientRequest(url: address.origin + path + (query.isEmpty ? "" : "?" + query))
+        request.method = HTTPMethod(rawValue: method)
+        let signed = signature.headers(method, path, query: query, headers: headers, digest: digest, at: Self.time())
+        request.headers = HTTPHeaders(signed)
+        if method == "PUT" { request.body = .stream(Slices(bytes: body, sliceBytes: Self.pieceBytes), length: .known(Int64(body.count))) }
+        let seconds = Int64(patience.attempt.components.seconds) + Int64((body.count + limit) / Self.bytesPerSecond)
+        let deadline = NIODeadline.now() + .seconds(seconds)
         let response = try await connections.client.execute(request, deadline: deadline)
         let isGood = response.status.code < 300
         var bytes: [UInt8] = []
@@ -265,17 +274,6 @@ package struct S3Bucket: Sendable {
     private static func time() -> String {
         let style = Date.ISO8601FormatStyle(dateSeparator: .omitted, timeSeparator: .omitted, timeZone: .gmt)
         return Date.now.formatted(style)
-    }
-
-    private static func escaped(_ text: String) -> String {
-        text.utf8.map { byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
-                UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."), UInt8(ascii: "~"):
-                String(UnicodeScalar(byte))
-            default: "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
-            }
-        }.joined()
     }
 
     /// The client, which has to be shut down.
@@ -303,6 +301,8 @@ package struct S3Bucket: Sendable {
 
         deinit { client.shutdown { _ in } }
     }
+}
+
 extension S3Metrics.Kind {
     fileprivate var method: String {
         switch self {
@@ -311,8 +311,6 @@ extension S3Metrics.Kind {
         case .delete: "DELETE"
         }
     }
-}
-
 }
 
 /// Bytes cut into buffers, each made when the one before it is gone.

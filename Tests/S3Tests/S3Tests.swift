@@ -42,6 +42,17 @@ import Testing
         #expect(signed.last?.1.hasSuffix("Signature=\(wanted)") == true)
     }
 
+    /// The example of Amazon's own description of signatures in addresses.
+    @Test("is asked by others with addresses that are signed for a while")
+    func signedAddresses() {
+        let signature = S3Signature(
+            keys: S3Keys(access: "AKIAIOSFODNN7EXAMPLE", secret: Hidden("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")), region: "us-east-1",
+            host: "examplebucket.s3.amazonaws.com")
+        let query = signature.query("GET", "/test.txt", at: "20130524T000000Z", seconds: 86_400)
+        #expect(query.contains("&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request&"))
+        #expect(query.hasSuffix("&X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"))
+    }
+
     @Test("tells its objects in lists, and where they go on")
     func lists() throws {
         let entry = "<Contents><Key>pre/a/b</Key><LastModified>2026-01-02T03:04:05.678Z</LastModified><Size>7</Size></Contents>"

@@ -16,6 +16,7 @@ import re
 import shutil
 import socket
 import tempfile
+import urllib.parse
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -277,6 +278,78 @@ class ChunkFolder:
         return text.replace("/srv/apus/chunks", str(self.path))
 
 
+def sent_by_the_proxy(server: Server, guest: Guest, at: str, content: bytes) -> Answer:
+    """A content comes from the proxy, whole and in part, to those who may read it; gives what the server says to the proxy."""
+    # The server itself sends nothing but where it lies.
+    asked = server.get(f"{at}/download/", [("Authorization", f"Token {guest.token}")])
+    equal((asked.status, asked.body), (200, b""), "what the server says to the proxy")
+    answer = expected(guest.get(f"{at}/download/"), 200)
+    true(answer.body == content, "the content comes from the proxy")
+    equal(answer.media_type, "application/octet-stream", "the media type")
+    true(not [known for known, _ in answer.headers if known in ("x-accel-redirect", "x-sendfile")], "no path goes out")
+    origin = guest.call("GET", f"{at}/download/", headers=[("Origin", "https://app.example.com")])
+    equal((origin.header("access-control-allow-origin"), origin.header("access-control-allow-credentials")),
+          ("https://app.example.com", "true"), "what pages of others may read")
+    true(origin.body == content, "the content for a page")
+    part = expected(guest.call("GET", f"{at}/download/", headers=[("Range", "bytes=1000000-1000099")]), 206)
+    true(part.body == content[1_000_000:1_000_100], "a part of the content")
+    head = expected(guest.call("HEAD", f"{at}/download/"), 200)
+    equal((head.body, head.header("content-length")), (b"", str(len(content))), "what HEAD is answered")
+    # Who may not read it gets nothing of it.
+    stranger = Guest(guest.server, uid(guest.name, "stranger")[:12], guest.path)
+    expected(stranger.sign_up(), 200)
+    expected(stranger.log_in(), 200)
+    expected(stranger.get(f"{at}/download/"), 404, "does_not_exist")
+    stranger.close()
+    expected(Guest(guest.server, "nobody", guest.path).get(f"{at}/download/"), 403)
+    return asked
+
+
+def gets_objects(arguments: Any) -> str | None:
+    """Contents come from the S3 store through the proxy to those who may read them, whole and in part, and nothing else does."""
+    if not arguments.store:
+        return "needs a store"
+    access, secret = arguments.store_keys.split(" ")
+    endpoint = urllib.parse.unquote(arguments.store.split("endpoint=")[1]).removeprefix("http://")
+
+    def from_store(text: str, endpoint: str = endpoint) -> str:
+        text = re.sub(r"(?ms)^    # location /_store/.*?^    # location @store_away.*?$", lambda found: re.sub(r"(?m)^    # ", "    ", found[0]), text)
+        return text.replace("https://s3.example.com/", f"http://{endpoint}/").replace("Host s3.example.com", f"Host {endpoint}")
+
+    keys = {"APUS_S3_ACCESS_KEY": access, "APUS_S3_SECRET_KEY": secret}
+    content = os.urandom(3_000_000)
+    with Server(arguments.apus, "--signup", "open", "--trust-proxy", "--chunks", arguments.store, "--sendfile-s3", "x-accel-redirect:/_store/",
+                environment=keys) as server, proxy("nginx", Bench.authority, server, from_store) as port:
+        for host, path in ((OWN_NAME, ""), (OTHER_SITE, PATH)):
+            guest = Guest(Front(port, host, Bench.authority), uid("store", host)[:12], path)
+            expected(guest.sign_up(), 200)
+            expected(guest.log_in(), 200)
+            collection, chunk = uid("store", host, "files"), uid("store", host, "a chunk")
+            expected(guest.create_collection(collection), 201)
+            at = f"/api/v1/collection/{collection}/item/any/chunk/{chunk}"
+            expected(guest.call("PUT", f"{at}/", body=content), 201)
+            address = sent_by_the_proxy(server, guest, at, content).header("x-accel-redirect")
+            true(address.startswith("/_store/chunks/") and secret not in address, f"what the proxy asks for: {address}")
+            # Whoever has seen it gets nothing by it from us.
+            answer = Guest.call(Guest(guest.server, "nobody", ""), "GET", address)
+            true(answer.status in (404, 503) and content not in answer.body, f"{address}: {answer.status}")
+            guest.close()
+        # A store that is away is no answer to the client but "later".
+        with proxy("nginx", Bench.authority, server, lambda text: from_store(text, f"127.0.0.1:{free_port()}")) as other:
+            late = Guest(Front(other, OTHER_SITE, Bench.authority), guest.name, PATH)
+            late.token = guest.token
+            answer = expected(late.get(f"{at}/download/"), 503)
+            equal(answer.header("retry-after"), "10", "when to come again")
+            late.close()
+        # And without the option it is the server that sends it.
+        server.flags = [flag for flag in server.flags if "sendfile" not in flag and "accel" not in flag]
+        server.stop()
+        server.start()
+        asked = server.get(f"{at}/download/", [("Authorization", f"Token {guest.token}")])
+        equal((asked.body == content, asked.header("x-accel-redirect")), (True, None), "what the server sends without the option")
+    return None
+
+
 def sends_files(name: str) -> Any:
     def body(arguments: Any) -> str | None:
         """Contents come from the proxy to those who may read them, whole and in part, and nothing else does."""
@@ -294,33 +367,13 @@ def sends_files(name: str) -> Any:
                 content = os.urandom(3_000_000)
                 at = f"/api/v1/collection/{collection}/item/any/chunk/{chunk}"
                 expected(guest.call("PUT", f"{at}/", body=content), 201)
-                # The server itself sends nothing but where it lies.
-                asked = server.get(f"{at}/download/", [("Authorization", f"Token {guest.token}")])
-                equal((asked.status, asked.body), (200, b""), "what the server says to the proxy")
-                answer = expected(guest.get(f"{at}/download/"), 200)
-                true(answer.body == content, "the content comes from the proxy")
-                equal(answer.media_type, "application/octet-stream", "the media type")
-                true(not [known for known, _ in answer.headers if known in ("x-accel-redirect", "x-sendfile")], "no path goes out")
-                origin = guest.call("GET", f"{at}/download/", headers=[("Origin", "https://app.example.com")])
-                equal((origin.header("access-control-allow-origin"), origin.header("access-control-allow-credentials")),
-                      ("https://app.example.com", "true"), "what pages of others may read")
-                true(origin.body == content, "the content for a page")
-                part = expected(guest.call("GET", f"{at}/download/", headers=[("Range", "bytes=1000000-1000099")]), 206)
-                true(part.body == content[1_000_000:1_000_100], "a part of the content")
-                head = expected(guest.call("HEAD", f"{at}/download/"), 200)
-                equal((head.body, head.header("content-length")), (b"", "3000000"), "what HEAD is answered")
-                # Who may not read it gets nothing of it, and nobody gets at the folder by its address.
-                stranger = Guest(guest.server, uid(name, host, "stranger")[:12], path)
-                expected(stranger.sign_up(), 200)
-                expected(stranger.log_in(), 200)
-                expected(stranger.get(f"{at}/download/"), 404, "does_not_exist")
-                expected(Guest(guest.server, "nobody", path).get(f"{at}/download/"), 403)
+                sent_by_the_proxy(server, guest, at, content)
+                # Nobody gets at the folder by its address.
                 lying = next(file for file in folder.files() if file.read_bytes() == content).relative_to(folder.path)
                 for address in (f"/_chunks/{lying}", f"{path}/_chunks/{lying}", f"/_chunks/../{folder.outside.name}"):
                     answer = Guest.call(Guest(guest.server, "nobody", ""), "GET", address)
                     true(answer.status in (400, 403, 404) and content not in answer.body, f"{address}: {answer.status}")
                 guest.close()
-                stranger.close()
             # A link that leads out of the folder is never the proxy's business.
             file = next(file for file in folder.files() if file.read_bytes() == content)
             file.unlink()
@@ -349,6 +402,8 @@ def tests(arguments: Any) -> Iterator[tuple[str, Any]]:
             yield f"{name} lets everything through: its own name over HTTP/2, and below a path", passes_everything(name)
             if name in SENDING:
                 yield f"{name} sends the files of chunks, to those who may read them", sends_files(name)
+            if name == "nginx":
+                yield "nginx gets contents from the S3 store, for those who may read them", gets_objects
 
 
 @test("the table of the tested proxies names each configuration, and each has both kinds of address")
@@ -363,4 +418,4 @@ def table(_: Any) -> None:
 
 
 if __name__ == "__main__":
-    support.main(__doc__, more=tests)
+    support.main(__doc__, support.with_a_store, more=tests)

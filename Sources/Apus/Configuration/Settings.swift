@@ -18,7 +18,7 @@ enum Settings {
             "Where clients reach it",
             [
                 listen.facts, publicURL.facts, allowedHosts.facts, dashboardURL.facts, accountPage.facts, trustProxy.facts,
-                sendfile.facts, opsListen.facts, metricsToken.facts,
+                sendfile.facts, sendsObjects.facts, opsListen.facts, metricsToken.facts,
             ]
         ),
         (
@@ -117,6 +117,19 @@ extension Settings {
     ) { text, name in
         guard let sendfile = Sendfile(text) else {
             throw ValidationError("\(name) is x-accel-redirect:/PREFIX/ or x-sendfile, not \(text)")
+        }
+        return sendfile
+    }
+
+    static let sendsObjects = Setting(
+        "APUS_SENDFILE_S3", flag: "--sendfile-s3", default: .none("none"), example: "x-accel-redirect:/_store/",
+        """
+        Has nginx get contents from the S3 store itself: x-accel-redirect: and its location of the store. Their hashes are not checked \
+        then but by clients. Only with APUS_TRUST_PROXY.
+        """
+    ) { text, name in
+        guard let sendfile = Sendfile(text), case .accelRedirect = sendfile else {
+            throw ValidationError("\(name) is x-accel-redirect:/PREFIX/, not \(text)")
         }
         return sendfile
     }
