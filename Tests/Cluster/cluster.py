@@ -61,7 +61,7 @@ class Session:
         self.close()
 
 
-class Postgres:
+class Postgres(support.Beside):
     """A PostgreSQL of its own, which can be ended and started again. (The same as ops/lib/services.sh starts.)"""
 
     def __init__(self) -> None:
@@ -109,20 +109,13 @@ class Postgres:
         self.process.send_signal(signal.SIGQUIT)
         self.process.wait(timeout=30)
 
-    def __enter__(self) -> Postgres:
-        try:
-            return self.start()
-        except BaseException:
-            self.__exit__()
-            raise
-
     def __exit__(self, *_: Any) -> None:
         if self.process and self.process.poll() is None:
             self.end_at_once()
         shutil.rmtree(self.scratch)
 
 
-class Redis:
+class Redis(support.Beside):
     """A Redis of its own, which keeps nothing and can be ended and started again."""
 
     def __init__(self) -> None:
@@ -159,13 +152,6 @@ class Redis:
         """How many messages have been published since it started."""
         lines = [line for line in self.ask("INFO", "commandstats") if line.startswith("cmdstat_publish:")]
         return int(lines[0].split("calls=")[1].split(",")[0]) if lines else 0
-
-    def __enter__(self) -> Redis:
-        try:
-            return self.start()
-        except BaseException:
-            self.__exit__()
-            raise
 
     def __exit__(self, *_: Any) -> None:
         if self.process and self.process.poll() is None:

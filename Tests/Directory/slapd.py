@@ -93,7 +93,7 @@ class Certificates:
         return str(self.folder / "stranger.pem")
 
 
-class Directory:
+class Directory(support.Beside):
     """A slapd with the people that it is given; it can be ended, frozen, and started again. Leaving `with` ends it for good."""
 
     def __init__(self, *people: str, certificate: str = "here") -> None:
@@ -180,13 +180,6 @@ class Directory:
         return {"APUS_LDAP_URL": " ".join(urls), "APUS_LDAP_BASE": BASE, "APUS_LDAP_FILTER": FILTER, "APUS_LDAP_BIND_DN": READER,
                 "APUS_LDAP_PASSWORD": PASSWORD, "APUS_LDAP_AUTHORITIES": self.certificates.authority,
                 **{f"APUS_LDAP_{name.upper()}": value for name, value in more.items()}}
-
-    def __enter__(self) -> Directory:
-        try:
-            return self.start()
-        except BaseException:
-            self.__exit__()
-            raise
 
     def __exit__(self, *_: Any) -> None:
         if self.process:

@@ -240,6 +240,35 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+class Beside:
+    """A program that runs beside the tests: `with` starts it, and clears it away also where the start has failed."""
+
+    process: subprocess.Popen | None = None
+
+    def start(self) -> Any:
+        raise NotImplementedError
+
+    def __enter__(self) -> Any:
+        try:
+            return self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_: Any) -> None:
+        raise NotImplementedError
+
+
+def ended(process: subprocess.Popen, patience_seconds: float = 20) -> None:
+    """Asks a program to end, and lets it have no longer than this."""
+    process.terminate()
+    try:
+        process.wait(timeout=patience_seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 class Server:
     """An Apus with a folder and a port of its own. It can be ended and started again; leaving `with` ends it for good.
 

@@ -91,12 +91,7 @@ class Process:
 
     def __exit__(self, *_: Any) -> None:
         if self.is_alive():
-            self.process.terminate()
-            try:
-                self.process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+            support.ended(self.process)
 
 
 class Authority:

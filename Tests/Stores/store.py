@@ -229,12 +229,7 @@ class Store:
         self.s3.put_object(Bucket=BUCKET, Key=f"{prefix}/{name}", Body=content)
 
     def stop(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        support.ended(self.process)
         shutil.rmtree(self.scratch)
 
 

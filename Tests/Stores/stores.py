@@ -66,6 +66,11 @@ class Writer:
             equal(fault_in_form(answer), None, "the form of the fault")
         return answer.status
 
+    def stores(self, *numbers: int, size: int = 10_000) -> None:
+        """Writes that must succeed."""
+        for number in numbers:
+            equal(self.write(number, size) // 100, 2, "the status")
+
     def all_there(self) -> None:
         for chunk, content in self.kept.items():
             answer = expected(download(self.client, self.collection, chunk), 200)
@@ -116,7 +121,7 @@ def kept(arguments: Any) -> None:
     with kept_in_store(arguments) as (server, prefix):
         writer = Writer(server, "ada")
         for number, size in enumerate((1, 10, 100_000, 3_000_000, 5_000_000)):
-            equal(writer.write(number, size) // 100, 2, "the status")
+            writer.stores(number, size=size)
         empty = uid("empty")
         expected(put(writer.client, writer.collection, empty, b""), 201)
         writer.kept[empty] = b""
@@ -219,8 +224,7 @@ def killed(arguments: Any) -> None:
 def away(arguments: Any) -> None:
     with kept_in_store(arguments) as (server, prefix):
         writer = Writer(server, "ada")
-        for number in range(2):
-            equal(writer.write(number) // 100, 2, "the status")
+        writer.stores(*range(2))
         before = head(server)
         STORE.proxy.close()
         try:
@@ -235,8 +239,7 @@ def away(arguments: Any) -> None:
         finally:
             STORE.proxy.open()
         equal(server.get("/ready").status, 200, "readiness once it is back")
-        for number in (2, 3):
-            equal(writer.write(number) // 100, 2, "the status")
+        writer.stores(2, 3)
         writer.all_there()
 
 
@@ -251,13 +254,12 @@ def seen(arguments: Any) -> None:
         writer = Writer(server, "ada")
         found = server.until("it is up", lambda found: found["apus_s3_up"] == 1)
         equal((found['apus_s3_requests_total{kind="put",outcome="done"}'], warnings()), (0, []), "puts, and what is warned of")
-        for number in range(2):
-            equal(writer.write(number) // 100, 2, "the status")
+        writer.stores(*range(2))
         writer.all_there()
         # A put that fails once, and one that is cut once.
         faults = ["cut", "503"]
         STORE.proxy.fault = lambda request: faults.pop() if request.method == "PUT" and faults else None
-        equal(writer.write(2) // 100, 2, "the status")
+        writer.stores(2)
         STORE.proxy.fault = lambda _: None
         found = server.values()
         for kind, outcome, count in (("put", "done", 3), ("put", "failed", 1), ("put", "unreachable", 1), ("get", "done", 2), ("delete", "done", 0)):
@@ -299,7 +301,7 @@ def changed(arguments: Any) -> None:
     with kept_in_store(arguments) as (server, prefix):
         writer = Writer(server, "ada")
         for number, size in ((1, 1_000), (3, 3_000_000)):
-            equal(writer.write(number, size) // 100, 2, "the status")
+            writer.stores(number, size=size)
         small, large = writer.kept
         # On its way
         STORE.proxy.fault = lambda request: "flipped" if request.is_of_object else None
@@ -322,8 +324,7 @@ def changed(arguments: Any) -> None:
 def collected(arguments: Any) -> None:
     with kept_in_store(arguments) as (server, prefix):
         writer = Writer(server, "ada")
-        for number in range(3):
-            equal(writer.write(number) // 100, 2, "the status")
+        writer.stores(*range(3))
         named = STORE.objects(prefix)
         content = b"an append that failed"
         waste = f"{writer.collection}/{uid('waste')}/{hashlib.sha256(content).hexdigest()}"
@@ -376,8 +377,7 @@ def moved(arguments: Any) -> None:
     with kept_in_store(arguments, environment={}) as (server, prefix):
         folder = server.folder / "chunks"
         writer = Writer(server, "ada")
-        for number in range(30):
-            equal(writer.write(number, 50_000) // 100, 2, "the status")
+        writer.stores(*range(30), size=50_000)
         refused(server.apus("chunks", "move", "--to", STORE.address(prefix), environment={}), "a move to what no server knows", "APUS_CHUNKS_ALSO")
 
         def restart(**environment: str) -> None:
@@ -390,7 +390,7 @@ def moved(arguments: Any) -> None:
         to_store = STORE.environment(prefix)
         restart(**to_store)
         # New contents go there, those of before are read where they lie.
-        equal(writer.write(31) // 100, 2, "the status")
+        writer.stores(31)
         equal(len(STORE.objects(prefix)), 1, "objects")
         writer.all_there()
         # One that is killed, then another beside somebody who writes and reads.
@@ -474,8 +474,7 @@ def moved(arguments: Any) -> None:
 def backed_up(arguments: Any) -> None:
     with kept_in_store(arguments) as (server, prefix):
         writer = Writer(server, "ada")
-        for number in range(6):
-            equal(writer.write(number, 30_000) // 100, 2, "the status")
+        writer.stores(*range(6), size=30_000)
         backup = server.scratch / "backup"
         told = succeeds(command(server, prefix, "backup", str(backup)), "backup")
         true("6 contents of an S3 store" in told, told)
@@ -516,8 +515,7 @@ def erased(arguments: Any) -> None:
 def handed_back(arguments: Any) -> None:
     with kept_in_store(arguments) as (server, prefix):
         writer = Writer(server, "ada")
-        for number in range(4):
-            equal(writer.write(number, 30_000) // 100, 2, "the status")
+        writer.stores(*range(4), size=30_000)
         server.stop()
         told = succeeds(command(server, prefix, "hand-back"), "hand-back")
         true("4 contents of chunks were written into files" in told, told)
