@@ -148,7 +148,8 @@ let package = Package(
         .testTarget(name: "EventLogTests", dependencies: ["Sodium", "Domain", "EventLog", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "S3Tests", dependencies: ["Sodium", "S3"], swiftSettings: strict),
         .testTarget(name: "RedisTests", dependencies: ["Redis", .logging, .nioCore, .nioPosix], swiftSettings: strict),
-        .testTarget(name: "DirectoryTests", dependencies: ["Domain", "Directory"], swiftSettings: strict),
+        .testTarget(
+            name: "DirectoryTests", dependencies: ["Domain", "Database", "Schemas", "Directory", .logging], swiftSettings: strict),
         .testTarget(name: "BulletinTests", dependencies: ["Domain", "Redis", "Bulletin", .logging], swiftSettings: strict),
         .testTarget(
             name: "GatewayTests", dependencies: ["Domain", "Gateway", "TestSupport", .nioCore, .nioEmbedded, .nioWebSocket],

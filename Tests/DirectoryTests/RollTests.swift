@@ -113,4 +113,71 @@ import Testing
         roll.note(listed, of: alice, at: start)
         #expect(!roll.isAdmin(alice))
     }
+
+    // MARK: What is kept
+
+    private let said = Said(user: UserID(rawValue: 1), listing: Listing(isAdmin: true), age: .seconds(60))
+
+    private func keeping() -> Roll { Roll(freshness: .seconds(3600), grace: .seconds(86_400), recalls: true) }
+
+    @Test func whileTheDirectoryIsAwayWhatWasKeptHoldsFromWhenItWasSaid() {
+        var roll = keeping()
+        #expect(roll.isToBeAsked(for: alice, at: start) && !roll.isToBeRecalled(alice, at: start))
+        roll.failed(at: start)
+        #expect(!roll.isToBeAsked(for: alice, at: start) && roll.isToBeRecalled(alice, at: start))
+        roll.recall(said, of: alice, at: start)
+        #expect(roll.use(by: alice, at: start) == .admitted && roll.isAdmin(alice))
+        #expect(roll.use(by: alice, at: after(minutes: 59 + 1440)) == .admitted)
+        #expect(roll.use(by: alice, at: after(minutes: 60 + 1440)) == .unavailable)
+    }
+
+    @Test func whatWasKeptCountsForNothingOnceTheDirectoryAnswers() {
+        var roll = keeping()
+        roll.failed(at: start)
+        roll.recall(said, of: alice, at: start)
+        roll.answered()
+        #expect(roll.use(by: alice, at: start) == .unknown)
+        #expect(roll.due(at: start) == [alice], "who only listens is asked for too")
+        roll.note(nil, of: alice, at: start)
+        #expect(roll.newlyOut(at: start) == [alice])
+    }
+
+    @Test func ofWhomNothingIsKeptItIsLookedUpOnceAsLongAsTheDirectoryIsAway() {
+        var roll = keeping()
+        roll.failed(at: start)
+        roll.recall(nil, of: alice, at: start)
+        #expect(!roll.isToBeRecalled(alice, at: start) && roll.use(by: alice, at: start) == .unavailable)
+        roll.answered()
+        #expect(roll.use(by: alice, at: start) == .unknown)
+        roll.failed(at: start)
+        #expect(roll.isToBeRecalled(alice, at: start))
+    }
+
+    @Test func whatWasSaidHereIsNotReplacedByWhatWasKept() {
+        var roll = keeping()
+        roll.note(nil, of: alice, at: start)
+        roll.failed(at: start)
+        roll.recall(said, of: alice, at: start)
+        #expect(roll.use(by: alice, at: start) == .refused)
+    }
+
+    @Test func whatIsTheSameIsKeptAgainSeldomAndAtOnceWhenTheDirectoryGoesAway() {
+        var roll = keeping()
+        roll.note(listed, of: alice, at: start)
+        let first = roll.unkept(at: start)
+        #expect(first == [Said(user: alice, listing: listed, age: .zero)])
+        roll.kept(first, at: start)
+        #expect(roll.unkept(at: start).isEmpty)
+        roll.note(listed, of: alice, at: after(minutes: 60))
+        #expect(roll.unkept(at: after(minutes: 60)).isEmpty)
+        roll.note(listed, of: alice, at: after(minutes: 181))
+        #expect(roll.unkept(at: after(minutes: 181)).count == 1)
+        roll.kept(roll.unkept(at: after(minutes: 181)), at: after(minutes: 181))
+        roll.note(listed, of: alice, at: after(minutes: 200))
+        roll.failed(at: after(minutes: 201))
+        #expect(roll.unkept(at: after(minutes: 201)) == [Said(user: alice, listing: listed, age: .seconds(60))])
+        roll.answered()
+        roll.note(nil, of: alice, at: after(minutes: 201))
+        #expect(roll.unkept(at: after(minutes: 201)) == [Said(user: alice, listing: nil, age: .zero)])
+    }
 }
