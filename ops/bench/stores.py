@@ -58,23 +58,25 @@ def measure(binary: str, rounds: int, size: int) -> None:
     try:
         endpoint = f"http%3A%2F%2F127.0.0.1:{store.port}"
         environment = store.environment() | {"APUS_CHUNKS": f"s3://{BUCKET}/{PREFIX}?endpoint={endpoint}"}
-        with Server(binary, "--signup", "open", "--log-level", "warning", environment=environment) as server:
-            writer, collection = person(server, "writer"), uid("collection")
-            expected(writer.create_collection(collection), 201)
+        flags, collection = ("--signup", "open", "--log-level", "warning"), uid("collection")
+        with Server(binary, *flags, environment=environment) as server, Server(binary, *flags) as other:
+            writers = [person(server, "writer"), person(other, "writer")]
+            for writer in writers:
+                expected(writer.create_collection(collection), 201)
             putters = [Putter(store) for _ in range(TOGETHER)]
             print(f"contents of {size} bytes, medians of {rounds} rounds\n")
-            print("| | Apus | the puts alone | ratio |\n|---|---|---|---|")
+            print("| | Apus | the puts alone | ratio | Apus, into its database |\n|---|---|---|---|---|")
             with concurrent.futures.ThreadPoolExecutor(TOGETHER) as pool:
                 for name, count in (("W1", 1), ("W2x50", 50)):
-                    found = [one(writer, collection, f"{name} {number}", count, size, putters, pool) for number in range(-2, rounds)][2:]
-                    apus, alone = (statistics.median(times) for times in zip(*found))
-                    print(f"| {name} | {apus:.1f} ms | {alone:.1f} ms | {apus / alone:.2f} x |")
+                    found = [one(writers, collection, f"{name} {number}", count, size, putters, pool) for number in range(-2, rounds)][2:]
+                    apus, database, alone = (statistics.median(times) for times in zip(*found))
+                    print(f"| {name} | {apus:.1f} ms | {alone:.1f} ms | {apus / alone:.2f} x | {database:.1f} ms |")
     finally:
         store.stop()
 
 
-def one(writer: Client, collection: str, name: str, count: int, size: int, putters: list[Putter], pool: Any) -> tuple[float, float]:
-    """How long a batch took, and as many puts."""
+def one(writers: list[Client], collection: str, name: str, count: int, size: int, putters: list[Putter], pool: Any) -> tuple[float, ...]:
+    """How long a batch took with each server, and as many puts."""
     def contents(who: str) -> list[bytes]:
         return [hashlib.shake_128(f"{who} {name} {number}".encode()).digest(size) for number in range(count)]
 
@@ -89,9 +91,9 @@ def one(writer: Client, collection: str, name: str, count: int, size: int, putte
         for put in shares[number]:
             putters[number].put(*put)
 
-    apus = timed(lambda: expected(writer.commit(collection, items), 200))
+    batches = [timed(lambda: expected(writer.commit(collection, items), 200)) for writer in writers]
     busy = [number for number, share in enumerate(shares) if share]
-    return apus, timed(lambda: list(pool.map(alone, busy)))
+    return *batches, timed(lambda: list(pool.map(alone, busy)))
 
 
 if __name__ == "__main__":
