@@ -82,15 +82,15 @@ def all_is_well(name: str) -> Callable:
 FAULTS: dict[str, list[tuple]] = {
     "nginx": [
         ("does not pass Host on", replaced("Host $http_host", "Host apus"), 38, "arrives instead of"),
-        ("drops Authorization", replaced("proxy_set_header Host", 'proxy_set_header Authorization "";\nproxy_set_header Host'), 39, "does not arrive"),
+        ("drops Authorization", replaced("proxy_set_header Host $http_host", 'proxy_set_header Authorization "";\nproxy_set_header Host $http_host'), 39, "does not arrive"),
         ("takes bodies of 1 MB", replaced("client_max_body_size 75m", "client_max_body_size 1m"), 42, "413"),
         ("does not upgrade", replaced("proxy_set_header Upgrade $http_upgrade;\n", 'proxy_set_header Upgrade "";\n'), 44, "instead of 101"),
         ("waits for a second", replaced("proxy_read_timeout 90s", "proxy_read_timeout 1s"), 45, "with 504"),
         ("leaves its prefix in the path", replaced("location /apus/ { proxy_pass http://apus/; }", "location /apus/ { proxy_pass http://apus; }"), 36,
          "/apus is still before it", PATH),
-        ("strips the headers for pages", replaced("proxy_set_header Host", "proxy_hide_header Access-Control-Allow-Origin;\nproxy_set_header Host"), 46,
+        ("strips the headers for pages", replaced("proxy_set_header Host $http_host", "proxy_hide_header Access-Control-Allow-Origin;\nproxy_set_header Host $http_host"), 46,
          "has no Access-Control-Allow-Origin"),
-        ("adds its own for pages", replaced("proxy_set_header Host", "add_header Access-Control-Allow-Origin * always;\nproxy_set_header Host"), 46, "2 times"),
+        ("adds its own for pages", replaced("proxy_set_header Host $http_host", "add_header Access-Control-Allow-Origin * always;\nproxy_set_header Host $http_host"), 46, "2 times"),
         ("passes on what clients claim", replaced("proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n", ""), 41, "what clients claim"),
         ("tells no addresses", replaced("$proxy_add_x_forwarded_for", '""'), 41, "does not tell clients' addresses"),
         ("lets two methods through", replaced("location / { proxy_pass http://apus; }",
