@@ -78,6 +78,7 @@ package struct API: Sendable {
     let signupLinks: SignupLinks
     let pageKeys: PageKeys
     let adminActs: AdminActs
+    let quotas: Quotas
     let steering: Steering
     let renewals: TokenRenewals
     let realTime: RealTime
@@ -103,9 +104,8 @@ package struct API: Sendable {
     ///   - readings: what stands beside the metrics that are kept, asked for when somebody looks.
     package init(
         readModel: ReadModel, door: Door, sessions: Sessions, signupLinks: SignupLinks, pageKeys: PageKeys, adminActs: AdminActs,
-        steering: Steering,
-        renewals: TokenRenewals,
-        realTime: RealTime, readiness: Readiness, settings: APISettings, admission: Admission, secret: [UInt8],
+        quotas: Quotas, steering: Steering, renewals: TokenRenewals, realTime: RealTime, readiness: Readiness, settings: APISettings,
+        admission: Admission, secret: [UInt8],
         limits: Limits, directory: Directory?, clock: @escaping @Sendable () -> Timestamp,
         readings: @escaping @Sendable () async -> [Reading]
     ) {
@@ -115,6 +115,7 @@ package struct API: Sendable {
         self.signupLinks = signupLinks
         self.pageKeys = pageKeys
         self.adminActs = adminActs
+        self.quotas = quotas
         self.steering = steering
         self.renewals = renewals
         self.realTime = realTime

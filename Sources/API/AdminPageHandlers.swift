@@ -150,7 +150,7 @@ extension API {
     }
 
     private func confirmation(
-        _ pages: AdminPages, _ action: AdminPages.Action, _ account: AccountOverview, fault: String?
+        _ pages: AdminPages, _ action: AdminPages.Action, _ account: AccountOverview, after form: QueryString? = nil, fault: String?
     ) async throws -> Response {
         var extent: [AdminPages.Fact] = []
         if action.isFinal {
@@ -162,7 +162,13 @@ extension API {
                 .init("Sessions that end", account.sessions.shown),
             ]
         }
-        return Answer.page(pages.confirm(action, .init(account, readModel.quota), extent, fault: fault), fault == nil ? .ok : .badRequest)
+        var limits: AdminPages.Limits?
+        if action == .quota {
+            extent = [.init("Own collections hold", account.usedShown), .init("Quota", account.quotaShown(readModel.quota))]
+            limits = form.map { .init($0) } ?? .init(account.quota ?? readModel.quota)
+        }
+        return Answer.page(
+            pages.confirm(action, .init(account, readModel.quota), extent, limits: limits, fault: fault), fault == nil ? .ok : .badRequest)
     }
 
     /// `POST admin/user/{id}/{action}/`
@@ -173,16 +179,20 @@ extension API {
             guard !action.isFinal || typed else {
                 return try await confirmation(pages, action, account, fault: "That is not the name. Nothing was done.")
             }
-            do { try await carryOut(action, account, admin, call) } catch let refusal as Refusal {
+            let wish = QuotaWish(form)
+            do { try await carryOut(action, account, wish, admin, call) } catch let refusal as Refusal {
                 return try await confirmation(pages, action, account, fault: refusal.words)
+            } catch is Unset {
+                let fault = "Limits are numbers above 0, bytes also with a unit, such as 5GB or 500MB. Nothing was set."
+                return try await confirmation(pages, action, account, after: form, fault: fault)
             }
-            try await note(action.rawValue, user: account.user, admin, call)
+            try await note(action.rawValue, user: account.user, thing: action == .quota ? wish?.shown : nil, admin, call)
             return Answer.seeOther("../?done=\(action.rawValue)")
         }
     }
 
     private func carryOut(
-        _ action: AdminPages.Action, _ account: AccountOverview, _ admin: AdminVisit, _ call: Call
+        _ action: AdminPages.Action, _ account: AccountOverview, _ wish: QuotaWish?, _ admin: AdminVisit, _ call: Call
     ) async throws {
         switch action {
         case .disable, .enable:
@@ -192,6 +202,9 @@ extension API {
             let ended = try await sessions.list(of: account.user, at: call.now)
             try await sessions.end(ended)
             realTime.bulletin.post(ended.map { .sessionEnded($0.id) })
+        case .quota:
+            guard let wish else { throw Unset() }
+            try await quotas.set(wish.quota, of: account.user)
         case .reset: try await door.reset(ResetAccount(username: account.username), by: admin.actor, at: call.now)
         case .erase: try await steering.erase(account.username, account.user, account.isActive, admin.actor)
         }
@@ -389,6 +402,9 @@ extension API {
         return entered(.admin, with: secret, at: "../", call)
     }
 }
+
+/// A form does not say what quota is to be set.
+private struct Unset: Error {}
 
 /// Somebody on the admins' pages.
 private struct AdminVisit: Sendable {

@@ -56,6 +56,7 @@ package struct AdminPages: Sendable {
         case disable
         case enable
         case endSessions = "end-sessions"
+        case quota
         case reset
         case erase
 
@@ -66,7 +67,7 @@ package struct AdminPages: Sendable {
             case .enable: state == .disabled
             case .endSessions: state == .active || state == .disabled
             case .reset: state == .active
-            case .erase: state != .erased
+            case .quota, .erase: state != .erased
             }
         }
 
@@ -78,6 +79,7 @@ package struct AdminPages: Sendable {
             case .disable: "Disable"
             case .enable: "Enable"
             case .endSessions: "End all sessions"
+            case .quota: "Set the quota"
             case .reset: "Reset"
             case .erase: "Erase"
             }
@@ -90,6 +92,8 @@ package struct AdminPages: Sendable {
             case .enable: "The user can log in again, and apps that were not logged out go on where they were."
             case .endSessions:
                 "Every app of the user is logged out, at once. The user logs in again with the password. What devices have fetched stays on them."
+            case .quota:
+                "How much the collections may hold that the user owns, whoever writes there: deleted items and kept revisions count too. It holds at once. Apps are refused what goes beyond; what only deletes is let through."
             case .reset:
                 "For a forgotten password: nobody can read the data without it. The account is emptied; the name and the email address stay, and the user signs up again with a new password. This cannot be undone."
             case .erase:
@@ -101,7 +105,7 @@ package struct AdminPages: Sendable {
     /// What has just been done.
     package enum Notice: String, Sendable {
         case created, withdrawn, restored
-        case disable, enable, reset, erase
+        case disable, enable, quota, reset, erase
         case endSessions = "end-sessions"
 
         fileprivate var text: String {
@@ -111,6 +115,7 @@ package struct AdminPages: Sendable {
             case .restored: "It is back. Apps fetch it when they sync."
             case .disable: "The user is kept out."
             case .enable: "The user is let in again."
+            case .quota: "The quota is set, and holds."
             case .reset: "The account is empty: its user signs up again with the name."
             case .erase: "The account is erased."
             case .endSessions: "All sessions are ended."
@@ -375,22 +380,49 @@ extension AdminPages {
     ///
     /// - Parameters:
     ///   - extent: how much is concerned.
+    ///   - limits: of the quota, as they are, or as somebody has tried to set them.
     ///   - fault: why it was not done just now.
-    package func confirm(_ action: Action, _ user: User, _ extent: [Fact], fault: String?) -> WebPage {
-        shell.page(
+    package func confirm(_ action: Action, _ user: User, _ extent: [Fact], limits: Limits? = nil, fault: String?) -> WebPage {
+        let path = "user/\(user.id)/\(action.rawValue)/"
+        return shell.page(
             "\(action.title): \(user.name)", at: "users/",
             """
             \(Self.error(fault))
             <p>\(action.consequences)</p>
             \(extent.isEmpty ? nil : Self.list(extent))
             \(shell.form(
-                "user/\(user.id)/\(action.rawValue)/", action.title, about: user.name, look: action.isFinal ? "danger" : "",
+                path, action.title, about: user.name, look: action.isFinal ? "danger" : "",
                 fields: action.isFinal ? """
                     <label for="name">To be sure, type the name: \(user.name)</label>
                     <input id="name" name="name" required autocomplete="off" autocapitalize="none" spellcheck="false">
-                    """ : ""))
+                    """ : limits.map(Self.fields) ?? ""))
+            \(limits == nil ? nil : shell.form(path, "Let hold what holds for all", about: user.name, look: "quiet", hidden: ["holds": "default"]))
             <p><a href="\(shell.address("user/\(user.id)/"))">Do nothing, and go back</a></p>
             """)
+    }
+}
+
+extension AdminPages {
+    /// A quota as it stands in a form; empty where there is no limit.
+    package struct Limits: Sendable {
+        let bytes: String
+        let items: String
+        let collections: String
+
+        package init(bytes: String, items: String, collections: String) {
+            (self.bytes, self.items, self.collections) = (bytes, items, collections)
+        }
+    }
+
+    private static func fields(_ limits: Limits) -> HTML {
+        """
+        <label for="bytes">Bytes, such as 5GB; empty for no limit</label>
+        <input id="bytes" name="bytes" value="\(limits.bytes)" autocomplete="off" autocapitalize="none" spellcheck="false">
+        <label for="items">Items; empty for no limit</label>
+        <input id="items" name="items" value="\(limits.items)" inputmode="numeric" autocomplete="off">
+        <label for="collections">Collections; empty for no limit</label>
+        <input id="collections" name="collections" value="\(limits.collections)" inputmode="numeric" autocomplete="off">
+        """
     }
 }
 

@@ -75,8 +75,9 @@ package struct Wiring: Sendable {
     func api(_ admission: Admission) -> API {
         API(
             readModel: node.readModel, door: node.door, sessions: sessions, signupLinks: SignupLinks(node.database),
-            pageKeys: PageKeys(node.database), adminActs: AdminActs(node.database), steering: steering, renewals: renewals,
-            realTime: realTime, readiness: readiness, settings: settings.api, admission: admission, secret: node.secret.value,
+            pageKeys: PageKeys(node.database), adminActs: AdminActs(node.database), quotas: Quotas(node.database),
+            steering: steering, renewals: renewals, realTime: realTime, readiness: readiness, settings: settings.api, admission: admission,
+            secret: node.secret.value,
             limits: limits, directory: directory, clock: Node.clock, readings: observation.readings)
     }
 

@@ -196,6 +196,31 @@ extension RouteCase {
             #expect(acts.map(\.action) == ["end-sessions", "enable", "disable"])
             #expect(Set(acts.map(\.session)).count == 1)
         },
+        RouteCase(doing, "sets a quota, which holds at once, and nothing where a form does not say which") { server in
+            let client = try await server.somebody()
+            let admin = try await server.admin()
+            let path = try await server.adminPath(of: client) + "quota/"
+            let uid = try await client.makeCollection()
+            #expect(try await admin.get(path).html.contains("id=\"items\" name=\"items\" value=\"\""))
+            let mistakes = [["bytes": "much"], ["items": "-1"], ["collections": "0"], ["bytes": "99999999999GB"], ["items": "<b>"]]
+            for mistake in mistakes {
+                let answer = try await admin.submit(path, ["bytes": "", "items": "", "collections": ""].merging(mistake) { $1 })
+                #expect((answer.status, answer.html.contains("Nothing was set.")) == (400, true), "\(mistake)")
+                #expect(!answer.html.contains("<b>"))
+            }
+            #expect(try await admin.submit(path, ["items": "5"]).status == 400)
+            let limits = ["bytes": " 5GB ", "items": "1", "collections": ""]
+            #expect(try await admin.submit(path, limits).headers[.location] == "../?done=quota")
+            #expect(try await admin.get(path).html.contains("name=\"bytes\" value=\"5000000000\""))
+            try await client.commit(client.item(newUID()), to: uid)
+            let items: Value = ["items": .list([client.item(newUID())])]
+            let refused = try await client.post("/api/v1/collection/\(uid)/item/batch/", items)
+            #expect("\(refused)" == "403 quota_exceeded")
+            #expect(try await admin.submit(path, ["holds": "default"]).status == 303)
+            #expect(try await client.post("/api/v1/collection/\(uid)/item/batch/", items).status == 200)
+            let acts = try await AdminActs(server.wiring.node.database).newest(limit: 200).filter { $0.user == client.name }
+            #expect(acts.map(\.thing) == ["as for all", "5 GB, items: 1"])
+        },
         RouteCase(doing, "resets and erases for who types the name") { server in
             let client = try await server.somebody()
             _ = try await client.makeCollection()
