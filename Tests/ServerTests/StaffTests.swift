@@ -70,6 +70,24 @@ import Testing
         }
     }
 
+    @Test("see names that were markup there as text", arguments: Engine.all)
+    func names(engine: Engine) async throws {
+        try await adopted(engine) { server in
+            let hostile = "<script>alert(1)</script>\"'&"
+            let root = try await server.staff("root")
+            let user = try await server.wiring.node.readModel.snapshot { try $0.account(named: CanonicalName("user"))?.user.rawValue ?? 0 }
+            try await server.change("UPDATE myauth_user SET username = '\(hostile.replacing("'", with: "''"))' WHERE username = 'user'")
+            try await server.change("UPDATE myauth_user SET username = '<i>root' WHERE username = 'root'")
+            let path = "user/\(user)/"
+            for page in ["users/", "activity/", path, path + "disable/", path + "quota/", path + "erase/"] {
+                let html = try await root.get("/admin/" + page).html
+                #expect(html.contains("&lt;i&gt;root") && !html.contains("<i>"), "\(page)")
+                #expect(!html.contains("<script"), "\(page)")
+                if page.hasPrefix("user/") { #expect(html.contains("&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;"), "\(page)") }
+            }
+        }
+    }
+
     @Test("who guess are kept from it after some attempts", arguments: Engine.all)
     func guesses(engine: Engine) async throws {
         try await adopted(engine) { server in
