@@ -74,7 +74,11 @@ extension API {
     /// - Throws: ``APIError`` 403 without a header, 401 where there is no second word.
     func token(of call: Call) throws -> String {
         guard let header = call.headers[.authorization], !header.isEmpty else { throw APIError.notAuthenticated }
-        let words = header.split(whereSeparator: \.isWhitespace)
+        let isASCII = header.utf8.allSatisfy { $0 < 0x80 }
+        let words =
+            isASCII
+            ? header.utf8.split { $0 == UInt8(ascii: " ") || (0x09...0x0d).contains($0) }.map { Substring($0) }
+            : header.split(whereSeparator: \.isWhitespace)
         // The longest is one of 40 characters.
         guard words.count >= 2, words[1].utf8.count <= 256 else { throw APIError.invalidToken }
         return String(words[1])

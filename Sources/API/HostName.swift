@@ -59,7 +59,21 @@ package struct HostName: Hashable, Sendable {
         do { return try SocketAddress(ipAddress: String(address), port: 0).ipAddress } catch { return nil }
     }
 
+    /// Whether it is a name in the one form already, as nearly all are.
+    private static func isPlain(_ text: Substring.UTF8View) -> Bool {
+        var isInLabel = false
+        for byte in text {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"): isInLabel = true
+            case UInt8(ascii: ".") where isInLabel: isInLabel = false
+            default: return false
+            }
+        }
+        return isInLabel && text.count <= nameLimit
+    }
+
     private static func canonical(_ text: Substring) -> String? {
+        if isPlain(text.utf8) { return String(text) }
         var name = String(text)
         if name.utf8.contains(where: { $0 >= 0x80 }) {
             // As browsers do, but for what is forbidden: it is only compared here (UTS 46).

@@ -76,7 +76,7 @@ enum PercentCoding {
     static func decode(_ text: Substring, plusIsBlank: Bool = false) -> String {
         let source = Array(text.utf8)
         guard source.contains(where: { $0 == UInt8(ascii: "%") || $0 == UInt8(ascii: "+") }) else {
-            return StreamSafe.contains(text) ? String(text) : unreadable
+            return source.allSatisfy({ $0 < 0x80 }) || StreamSafe.contains(text) ? String(text) : unreadable
         }
         var bytes: [UInt8] = []
         var index = 0

@@ -37,8 +37,13 @@ enum Audience: Sendable {
 }
 
 /// A line in the table of routes.
-struct Route: Sendable {
+final class Route: Sendable {
     typealias Handler = @Sendable (API, Call) async throws -> Response
+    private enum Part {
+        case text(String)
+        case parameter(String)
+    }
+
     typealias RawHandler = @Sendable (API, Call, ByteBuffer) async throws -> Response
 
     let method: HTTPRequest.Method
@@ -48,29 +53,33 @@ struct Route: Sendable {
     let audience: Audience
     /// Whether only those may ask whom the directory has, where there is one: about all that is shared and kept, as with the original,
     /// and not about one's account.
-    var isForListed: Bool { audience == .users && pattern.after("/api/v1/authentication/") == nil }
+    let isForListed: Bool
     let handle: RawHandler
     /// Whether it answers people: with pages, also where something is wrong.
     let isPage: Bool
-    let parts: [Substring]
+    /// Whether it is also asked with HEAD: monitors do; clients of the API never, but of what a proxy sends it is part.
+    let answersHead: Bool
+    private let parts: [Part]
+    /// How many parts the pattern has.
+    var length: Int { parts.count }
     /// As what its requests are counted.
     let series: RequestSeries
 
-    init(
+    convenience init(
         _ method: HTTPRequest.Method, _ pattern: String, body: BodyUse = .none, for audience: Audience = .users,
         _ handle: @escaping Handler
     ) {
         self.init(method, pattern, body, audience) { api, call, _ in try await handle(api, call) }
     }
 
-    init(
+    convenience init(
         _ method: HTTPRequest.Method, _ pattern: String, for audience: Audience = .users, rawBody handle: @escaping RawHandler
     ) {
         self.init(method, pattern, .raw, audience, handle)
     }
 
     /// A route that answers people in their browsers.
-    init(page method: HTTPRequest.Method, _ pattern: String, _ handle: @escaping RawHandler) {
+    convenience init(page method: HTTPRequest.Method, _ pattern: String, _ handle: @escaping RawHandler) {
         self.init(method, pattern, method == .get ? .none : .raw, .anybody, isPage: true, handle)
     }
 
@@ -84,7 +93,11 @@ struct Route: Sendable {
         self.audience = audience
         self.handle = handle
         self.isPage = isPage
-        parts = pattern.split(separator: "/", omittingEmptySubsequences: false)
+        isForListed = audience == .users && pattern.after("/api/v1/authentication/") == nil
+        answersHead = method == .get && (!pattern.hasPrefix("/api/") || pattern.hasSuffix("/download/"))
+        parts = pattern.parts(separatedBy: "/").map { part in
+            part.hasPrefix("{") ? .parameter(String(part.dropFirst().dropLast())) : .text(part)
+        }
         series = RequestSeries(route: pattern, method: method.rawValue)
     }
 
@@ -93,11 +106,11 @@ struct Route: Sendable {
         guard path.count == parts.count else { return nil }
         var parameters: [String: String] = [:]  // names of ours
         for (part, text) in zip(parts, path) {
-            if part.first == "{" {
+            switch part {
+            case .text(let expected): guard text.hasBytes(of: expected) else { return nil }
+            case .parameter(let name):
                 guard !text.isEmpty else { return nil }
-                parameters[String(part.dropFirst().dropLast())] = text
-            } else if !part.isExactly(text) {
-                return nil
+                parameters[name] = text
             }
         }
         return parameters
@@ -115,6 +128,8 @@ struct Routes: Sendable {
     }
 
     let all: [Route]
+    /// The same, by how many parts a path has.
+    private let ofLength: [[Route]]
 
     /// - Parameters:
     ///   - isFrontEnd: whether the API's own routes are there.
@@ -124,13 +139,17 @@ struct Routes: Sendable {
     init(isFrontEnd: Bool, isGateway: Bool, isDebug: Bool, showsMetrics: Bool, showsAdmin: Bool = true) {
         let frontEnd =
             Self.authentication + Self.collections + Self.members + Self.invitations + Self.probes + (isDebug ? Self.debug : [])
-        all =
+        self.init(
             Self.operations + (showsMetrics ? [Self.guardedMetrics] : [])
-            + (isFrontEnd ? Self.pages + Self.account + (showsAdmin ? Self.admin : []) + frontEnd : [])
-            + (isGateway ? Self.sockets : [])
+                + (isFrontEnd ? Self.pages + Self.account + (showsAdmin ? Self.admin : []) + frontEnd : [])
+                + (isGateway ? Self.sockets : []))
     }
 
-    private init(_ all: [Route]) { self.all = all }
+    private init(_ all: [Route]) {
+        self.all = all
+        let longest = all.map(\.length).max() ?? 0
+        ofLength = (0...longest).map { length in all.filter { $0.length == length } }
+    }
 
     /// What whoever looks after the server finds at an address that only they reach.
     static let forOperators = Routes(operations + [metrics] + admin)
@@ -139,12 +158,10 @@ struct Routes: Sendable {
     func match(_ method: HTTPRequest.Method, path: String) -> Match {
         let parts = path.parts(separatedBy: "/")
         var methods: [HTTPRequest.Method] = []
-        for route in all {
+        guard ofLength.indices.contains(parts.count) else { return .notFound }
+        for route in ofLength[parts.count] {
             guard let parameters = route.match(parts) else { continue }
-            // Monitors ask with HEAD; clients of the API never do, but of what a proxy sends it is part.
-            let mayBeHead = !route.pattern.hasPrefix("/api/") || route.pattern.hasSuffix("/download/")
-            let isHead = method == .head && route.method == .get && mayBeHead
-            if route.method == method || isHead { return .found(route, parameters: parameters) }
+            if route.method == method || (method == .head && route.answersHead) { return .found(route, parameters: parameters) }
             if !methods.contains(route.method) { methods.append(route.method) }
         }
         return methods.isEmpty ? .notFound : .methodNotAllowed(methods)

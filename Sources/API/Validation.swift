@@ -295,6 +295,8 @@ enum LaxText {
     /// Blanks around, a sign, single underscores between digits and a fraction of zeros are allowed. What is too large
     /// for any column is answered with the largest number.
     static func integer(_ text: String) -> Int? {
+        // What nearly all write.
+        if (1...18).contains(text.utf8.count), text.utf8.allSatisfy({ isDigit($0) }) { return Int(text) }
         var digits = text.trimmingPrefix(while: \.isWhitespace)
         while digits.last?.isWhitespace == true { digits.removeLast() }
         let isNegative = digits.first == "-"
@@ -309,6 +311,8 @@ enum LaxText {
 
     private static func isNumeral(_ text: Substring) -> Bool {
         guard let first = text.first, let last = text.last, first != "_", last != "_", !text.contains("__") else { return false }
-        return text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || $0 == UInt8(ascii: "_") }
+        return text.utf8.allSatisfy { isDigit($0) || $0 == UInt8(ascii: "_") }
     }
+
+    private static func isDigit(_ byte: UInt8) -> Bool { byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") }
 }

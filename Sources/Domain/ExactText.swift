@@ -12,7 +12,7 @@ extension String {
     /// Whether both texts have the same bytes, as fast as that can be told: uids are compared whenever one is looked up.
     ///
     /// Safe: the bytes are looked at while they are lent.
-    func hasBytes(of other: String) -> Bool {
+    package func hasBytes(of other: String) -> Bool {
         let isSame: Bool?? = unsafe utf8.withContiguousStorageIfAvailable { bytes in
             unsafe other.utf8.withContiguousStorageIfAvailable { others -> Bool in
                 guard bytes.count == others.count else { return false }
@@ -24,12 +24,13 @@ extension String {
     }
 }
 
+// What is generic here is compiled where it is used: it looks at each byte of what comes in.
 extension StringProtocol {
     /// Whether both texts have the same bytes.
-    package func isExactly(_ other: some StringProtocol) -> Bool { utf8.elementsEqual(other.utf8) }
+    @inlinable package func isExactly(_ other: some StringProtocol) -> Bool { utf8.elementsEqual(other.utf8) }
 
     /// What comes after the bytes of `prefix`; nil when the text does not begin with them.
-    package func after(_ prefix: String) -> String? {
+    @inlinable package func after(_ prefix: String) -> String? {
         guard utf8.starts(with: prefix.utf8) else { return nil }
         return String(decoding: utf8.dropFirst(prefix.utf8.count), as: UTF8.self)
     }
@@ -37,11 +38,11 @@ extension StringProtocol {
     /// The parts between separators, each an ASCII character, empty ones among them.
     ///
     /// - Parameter limit: how many parts there may be; the last one has the rest.
-    package func parts(separatedBy separator: Unicode.Scalar, limit: Int = .max) -> [String] {
+    @inlinable package func parts(separatedBy separator: Unicode.Scalar, limit: Int = .max) -> [String] {
         utf8.split(separator: UInt8(ascii: separator), maxSplits: limit - 1, omittingEmptySubsequences: false)
             .map { String(decoding: $0, as: UTF8.self) }
     }
 
     /// Whether the ASCII character stands anywhere in the text.
-    package func has(_ character: Unicode.Scalar) -> Bool { utf8.contains(UInt8(ascii: character)) }
+    @inlinable package func has(_ character: Unicode.Scalar) -> Bool { utf8.contains(UInt8(ascii: character)) }
 }

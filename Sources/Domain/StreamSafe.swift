@@ -1,9 +1,9 @@
 /// Texts whose letters have no more than 30 marks each (UAX #15, Stream-Safe Text Format). To compare, hash or normalize others
 /// takes time that grows with the square of the marks: 80 KB take a second and a half. No language has such words.
 package enum StreamSafe {
-    private static let marksLimit = 30
+    @usableFromInline static let marksLimit = 30
 
-    package static func contains(_ text: some StringProtocol) -> Bool {
+    @inlinable package static func contains(_ text: some StringProtocol) -> Bool {
         guard text.utf8.count > marksLimit, text.utf8.contains(where: { $0 >= 0x80 }) else { return true }
         var marks = 0
         for scalar in text.unicodeScalars {
