@@ -142,7 +142,8 @@ let package = Package(
         .testTarget(
             name: "APITests",
             dependencies: [
-                "MessagePack", "Domain", "API", "Gateway", "TestSupport", .httpTypes, .logging, .nioCore, .nioEmbedded, .nioHTTP1,
+                "MessagePack", "Domain", "API", "Gateway", "TestSupport", .httpTypes, .hummingbird, .hummingbirdCore, .logging, .nioCore,
+                .nioEmbedded, .nioHTTP1, .nioPosix, .serviceLifecycle,
             ], swiftSettings: strict),
         .testTarget(name: "DomainTests", dependencies: ["Domain", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "EventLogTests", dependencies: ["Sodium", "Domain", "EventLog", "TestSupport"], swiftSettings: strict),

@@ -4,11 +4,11 @@ internal import Gateway
 internal import Hummingbird
 internal import Telemetry
 
-/// What HTTP/1 asks of a connection beyond requests and answers, and Hummingbird leaves out: a place among the others'
+/// What HTTP/1 asks of a connection beyond requests and answers (``Exchange``): a place among the others'
 /// (``Connections``), requests that arrive in time (``Arrival``), bodies that come only when they are wanted, `100 Continue`, a
 /// `Connection: close` in any spelling, HTTP/1.0, and no close before what was written has gone out and been read.
 ///
-/// To be added behind Hummingbird's codec; it puts itself before that, where the version of a request can be seen.
+/// To be added behind the decoder of requests; it puts itself right behind it, with those that belong to it.
 package final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
     package typealias InboundIn = HTTPServerRequestPart
     package typealias InboundOut = HTTPServerRequestPart

@@ -5,8 +5,7 @@ internal import NIOHTTP1
 internal import ReadModel
 
 /// Sends an answer as the client takes it: what goes out next is read when what was before it is in the operating system's hands,
-/// and who takes nothing for a while is dropped. Hummingbird's own writer takes tens of megabytes ahead of a client that reads
-/// nothing.
+/// and who takes nothing for a while is dropped. What writes bodies (``AnswerBody``) waits only for the room to write more.
 ///
 /// So of each answer one piece is in memory. What it may take is reserved of the budget of all bodies and answers before
 /// anything is sent; when there is none left the client is told to come again.

@@ -1,5 +1,6 @@
 internal import Domain
 internal import HTTPTypes
+internal import Hummingbird
 internal import Logging
 internal import NIOCore
 internal import Synchronization
@@ -8,23 +9,29 @@ internal import Synchronization
 final class RequestLog: Sendable {
     /// By which the request is found in the logs of all who pass it on.
     let id: String
-    /// Says the id with everything.
-    let logger: Logger
+    private let base: Logger
     /// The client's address; nil where the log tells nothing of clients.
     private let address: String?
     private let namesClients: Bool
     private let user = Mutex<UserID?>(nil)
 
-    /// - Parameter id: the program's own, for where no proxy has given one.
-    init(_ headers: HTTPFields, on channel: any Channel, id own: String, _ settings: APISettings, _ logger: Logger) {
+    init(_ headers: HTTPFields, on channel: any Channel, _ settings: APISettings, _ logger: Logger) {
         let given = settings.isProxied ? headers[Self.header].flatMap { Self.isID($0) ? $0 : nil } : nil
-        id = given ?? own
-        var logger = logger
-        logger[metadataKey: "request_id"] = "\(id)"
-        self.logger = logger
+        id = given ?? "\(RequestID())"
+        base = logger
         namesClients = settings.logsClients
         address = namesClients ? Call.clientAddress(settings.isProxied ? .fromProxy : .ofConnections, headers, channel) : nil
     }
+
+    /// Says the id with everything.
+    var logger: Logger {
+        var logger = base
+        logger[metadataKey: "request_id"] = "\(id)"
+        return logger
+    }
+
+    /// Whether anybody reads what is said at a level.
+    func tells(_ level: Logger.Level) -> Bool { level >= base.logLevel }
 
     /// It is a user's.
     func isOf(_ user: UserID) { self.user.withLock { $0 = user } }

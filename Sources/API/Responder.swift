@@ -50,7 +50,7 @@ package struct Responder: HTTPResponder {
         let connection = api.admission.connections.connection(of: context.channel)
         // Whoever sends many requests at once does not keep a thread for all of them.
         if connection?.isAhead == true { await Task.yield() }
-        let log = RequestLog(request.headers, on: context.channel, id: Self.id(of: context), api.settings, context.logger)
+        let log = RequestLog(request.headers, on: context.channel, api.settings, context.logger)
         let target = Target(request.head.path ?? "")
         let match = routes.match(request.method, path: target.path)
         var response =
@@ -67,11 +67,6 @@ package struct Responder: HTTPResponder {
         count(request.method, match, response.status, duration)
         write(request, match, response, duration, log)
         return response
-    }
-
-    /// As the server calls it already.
-    private static func id(of context: ConnectionContext) -> String {
-        context.logger[metadataKey: "hb.request.id"].map { "\($0)" } ?? "\(RequestID())"
     }
 
     private func answer(
@@ -189,17 +184,17 @@ package struct Responder: HTTPResponder {
         series.count(status: status.code, duration)
     }
 
-    private static let probes: Set<String> = ["/live", "/ready", "/health", "/metrics"]
-
     private func write(
         _ request: Request, _ match: Routes.Match, _ response: Response, _ duration: Duration, _ log: RequestLog
     ) {
         let route = if case .found(let route, _) = match { route.pattern } else { "-" }
-        let milliseconds = Double(duration.components.attoseconds / 1_000_000_000_000) / 1000 + Double(duration.components.seconds * 1000)
         // Those who look whether the server is well do so all the time.
-        let isProbe = Self.probes.contains(route) && response.status.kind == .successful
+        let isProbe = if case .found(let route, _) = match { route.audience == .probes } else { false }
+        let level: Logger.Level = isProbe && response.status.kind == .successful ? .debug : .info
+        guard log.tells(level) else { return }
+        let milliseconds = Double(duration.components.attoseconds / 1_000_000_000_000) / 1000 + Double(duration.components.seconds * 1000)
         log.logger.log(
-            level: isProbe ? .debug : .info, "request",
+            level: level, "request",
             metadata: [
                 "method": "\(request.method.rawValue)", "route": "\(route)", "status": .stringConvertible(response.status.code),
                 "ms": .stringConvertible(milliseconds),

@@ -18,8 +18,6 @@ struct LineLogHandler: LogHandler {
     func log(event: LogEvent) {
         var fields = metadata
         if let given = event.metadata { fields.merge(given) { $1 } }
-        // Hummingbird's own; ours is called request_id.
-        fields["hb.request.id"] = nil
         sink.take(format.line(event.level, "\(event.message)", fields))
     }
 }

@@ -5,15 +5,44 @@ extension Timestamp {
         let (days, microsecond) = rawValue.quotientAndRemainder(dividingByFloored: 86_400_000_000)
         let (second, fraction) = microsecond.quotientAndRemainder(dividingBy: 1_000_000)
         let date = Self.civil(days: days)
-        let fields = [date.year, date.month, date.day, second / 3600, second / 60 % 60, second % 60]
-        let widths = [4, 2, 2, 2, 2, 2]
-        let texts = zip(fields, widths).map { Self.padded($0, to: $1) }
-        return "\(texts[0])-\(texts[1])-\(texts[2]) \(texts[3]):\(texts[4]):\(texts[5]).\(Self.padded(fraction, to: 6))"
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(26)
+        Self.write(date.year, width: 4, to: &bytes)
+        Self.write(date.month, after: "-", to: &bytes)
+        Self.write(date.day, after: "-", to: &bytes)
+        Self.write(second / 3600, after: " ", to: &bytes)
+        Self.write(second / 60 % 60, after: ":", to: &bytes)
+        Self.write(second % 60, after: ":", to: &bytes)
+        Self.write(fraction, after: ".", width: 6, to: &bytes)
+        return String(decoding: bytes, as: UTF8.self)
     }
 
-    private static func padded(_ number: Int64, to width: Int) -> String {
-        let digits = String(number)
-        return String(repeating: "0", count: max(0, width - digits.count)) + digits
+    /// `Sat, 31 Jan 2026 23:59:59 GMT`: how HTTP writes a moment (RFC 9110 §5.6.7).
+    package var httpText: String {
+        let (days, microsecond) = rawValue.quotientAndRemainder(dividingByFloored: 86_400_000_000)
+        let second = microsecond / 1_000_000
+        let date = Self.civil(days: days)
+        // The first of all days was a Thursday.
+        let weekday = (days + 4).quotientAndRemainder(dividingByFloored: 7).remainder
+        var bytes = Array("\(Self.weekdays[Int(weekday)]), ".utf8)
+        Self.write(date.day, to: &bytes)
+        bytes += " \(Self.months[Int(date.month) - 1]) ".utf8
+        Self.write(date.year, width: 4, to: &bytes)
+        Self.write(second / 3600, after: " ", to: &bytes)
+        Self.write(second / 60 % 60, after: ":", to: &bytes)
+        Self.write(second % 60, after: ":", to: &bytes)
+        return String(decoding: bytes, as: UTF8.self) + " GMT"
+    }
+
+    private static let weekdays = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
+    private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
+    /// A number with zeros before it where it is short.
+    private static func write(_ number: Int64, after separator: Unicode.Scalar? = nil, width: Int = 2, to bytes: inout [UInt8]) {
+        if let separator { bytes.append(UInt8(ascii: separator)) }
+        let digits = String(number).utf8
+        for _ in digits.count..<max(width, digits.count) { bytes.append(UInt8(ascii: "0")) }
+        bytes += digits
     }
 
     /// The date of a day counted from 1970-01-01, in the Gregorian calendar: years are taken to begin in March, so that the

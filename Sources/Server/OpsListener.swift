@@ -3,6 +3,7 @@ internal import CoreMetrics
 internal import Hummingbird
 internal import Logging
 internal import NIOCore
+internal import NIOPosix
 internal import ServiceLifecycle
 internal import Telemetry
 
@@ -29,12 +30,11 @@ struct OpsListener: Service {
     }
 
     func run() async throws {
-        let application = Application(
-            responder: Responder(api: api, for: .operators),
-            server: .http1(
-                configuration: .init(
-                    additionalChannelHandlers: [ConnectionHandler(admission, upgrades: false)],
-                    idleTimeout: .seconds(Self.idleSeconds))),
+        let responder = Responder(api: api, for: .operators)
+        let channel = ClientChannel(admission, upgrades: false, isCounted: false, idleTime: .seconds(Self.idleSeconds)) {
+            try await responder.respond(to: $0, context: $1)
+        }
+        let server = channel.server(
             configuration: .init(
                 address: address.bindAddress, availableConnectionsDelegate: AcceptedConnections(admission.connections)),
             onServerRunning: { channel in
@@ -43,8 +43,8 @@ struct OpsListener: Service {
                     "answering those who look after the server", metadata: ["address": "\(ListenAddress.text(of: channel) ?? address.text)"]
                 )
             },
-            logger: logger)
-        do { try await application.run() } catch {
+            eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger)
+        do { try await server.run() } catch {
             throw address.explained(error, option: "--ops-listen or APUS_OPS_LISTEN")
         }
     }

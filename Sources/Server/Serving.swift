@@ -5,7 +5,8 @@
 ///
 /// From request to frame, the way of a batch of items; each step makes one thing of another, and nothing is made twice:
 ///
-/// 1. `API`: `ConnectionHandler` lets the bytes in, `Responder` finds the route, `BodyReader` the body: a `Call`.
+/// 1. `API`: `ConnectionHandler` lets the bytes in, `ClientChannel` takes the request from its `Exchange`, `Responder` finds the route,
+///    `BodyReader` the body: a `Call`.
 /// 2. `commitItems` decodes the body into `OfferedItem`s and contents. In one `Snapshot` the caller is authenticated, and what the
 ///    `CommitItems` needs to know is read, tail of the log included: a `Prepared` command.
 /// 3. `Door.commit` puts contents where they belong, which leaves `Write`s for those that go into the table: a `Submission`.
@@ -95,7 +96,7 @@ package struct Serving: Sendable {
             services.append(Sealing(sealer: sealer, interval: interval, logger: logger))
         }
         services += wiring.services(logger: logger)
-        if settings.hasPort { services.append(application) }
+        if settings.hasPort { services.append(listener) }
         services.append(Farewell(manager: manager))
         var configuration = ServiceGroupConfiguration(services: services, logger: logger)
         configuration.maximumGracefulShutdownDuration = .seconds(Self.shutdownSeconds)
@@ -106,20 +107,12 @@ package struct Serving: Sendable {
     }
 
     /// What listens to clients.
-    private var application: some ApplicationProtocol {
-        let (address, admission) = (settings.address, wiring.admission)
-        return Application(
-            responder: wiring.responder,
-            server: HTTPServerBuilder { responder in
-                LoopChannel(
-                    HTTP1Channel(
-                        responder: responder,
-                        configuration: .init(
-                            additionalChannelHandlers: [
-                                TrafficHandler(), ConnectionHandler(admission, upgrades: wiring.realTime.gateway != nil),
-                            ],
-                            idleTimeout: .seconds(Self.idleSeconds))))
-            },
+    private var listener: any Service {
+        let (address, admission, responder) = (settings.address, wiring.admission, wiring.responder)
+        let channel = ClientChannel(
+            admission, upgrades: wiring.realTime.gateway != nil, isCounted: true, idleTime: .seconds(Self.idleSeconds)
+        ) { try await responder.respond(to: $0, context: $1) }
+        return channel.server(
             configuration: .init(
                 address: address.bindAddress, availableConnectionsDelegate: AcceptedConnections(admission.connections)),
             onServerRunning: { [logger, facts, manager] channel in
@@ -128,6 +121,6 @@ package struct Serving: Sendable {
                 logger.info("serving", metadata: facts.merging(["address": "\(place)"]) { $1 })
                 manager.ready("serving on \(place)")
             },
-            logger: logger)
+            eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger)
     }
 }

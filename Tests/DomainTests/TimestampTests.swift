@@ -32,6 +32,19 @@ import Testing
         #expect(Timestamp(rawValue: microseconds).text == text)
     }
 
+    @Test(
+        "in answers are what HTTP wants",
+        arguments: [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (1763, "Thu, 01 Jan 1970 00:29:23 GMT"),
+            (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
+            (1_798_761_599, "Thu, 31 Dec 2026 23:59:59 GMT"),
+            (-1, "Wed, 31 Dec 1969 23:59:59 GMT"),
+        ] as [(Int64, String)])
+    func http(seconds: Int64, text: String) {
+        #expect(Timestamp(rawValue: seconds * 1_000_000).httpText == text)
+    }
+
     @Test("sort as the moments do") func order() {
         var generator = FixedGenerator(state: 1)
         let bound: Int64 = 60_000_000_000_000_000
