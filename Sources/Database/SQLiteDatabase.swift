@@ -236,8 +236,8 @@ package final class SQLiteDatabase: Database {
             try await checkpointer.writeWithoutTransaction { database in _ = try database.checkpoint(.passive) }
         } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
             // A commit does the same just now.
-        } catch is CancellationError {
-            // Whoever asked does not wait for it any more.
+        } catch let error where error is CancellationError || (error as? DatabaseError)?.resultCode == .SQLITE_INTERRUPT {
+            // Whoever asked does not wait for it any more: it was not begun, or was broken off.
         } catch { throw DatabaseFault(error) }
     }
 
