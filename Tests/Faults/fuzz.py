@@ -21,6 +21,7 @@ import os
 import random
 import sqlite3
 import time
+import urllib.parse
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Callable, Iterable, Iterator
@@ -122,7 +123,8 @@ def judged(message: Message, answer: Answer | None) -> str | None:
     if answer.status >= 400:
         if message.method == b"HEAD" or is_below_http(message, answer):
             return None
-        return fault_in_form(answer, PLAIN_TEXTS)
+        is_page = answer.media_type == "text/html" and b"/admin/" in urllib.parse.unquote_to_bytes(message.target)
+        return None if is_page else fault_in_form(answer, PLAIN_TEXTS)
     if answer.status >= 300:
         return "a redirection"
     if answer.media_type == support.MSGPACK and answer.body:

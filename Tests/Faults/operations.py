@@ -542,7 +542,7 @@ def pages(options: argparse.Namespace) -> None:
         for path, text in (("/health", b"ok\n"), ("/live", b"ok\n"), ("/ready", b"ready\n")):
             answer = expected(server.get(path), 200)
             equal((answer.body, answer.media_type), (text, "text/plain"), path)
-        for path in ("/healthz", "/health/", "/ready/x", "/admin/", "/api/v1/", "/api/v2/collection/", "/static/x",
+        for path in ("/healthz", "/health/", "/ready/x", "/admin/nothing/", "/api/v1/", "/api/v2/collection/", "/static/x",
             "/api/v1/test/authentication/reset/"):
             answer = expected(server.get(path), 404)
             equal(fault_in_form(answer), None, f"fault in the form of {path}")

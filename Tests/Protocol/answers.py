@@ -229,7 +229,7 @@ def unavailable(server: Server) -> None:
 @mend(35, "an unknown path is does_not_exist for everybody and every method")
 def unknown_paths(server: Server) -> None:
     person = somebody(server)
-    for path in ("/nothing/", "/admin/", "/admin", "/docs", "/redoc", "/api/v1/", "/api/v2/collection/", "/API/V1/COLLECTION/",
+    for path in ("/nothing/", "/admin/nothing/", "/admin", "/docs", "/redoc", "/api/v1/", "/api/v2/collection/", "/API/V1/COLLECTION/",
                  "/api/v1/collection//", "//nothing/", "/api/v1/collection/../collection/", "/api/v1/collection/x/y/",
                  "/api/v1/collection/a%2Fb/", "/api/v1/test/authentication/reset/", "/static"):
         for who in (person, person.stranger()):
