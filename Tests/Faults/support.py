@@ -8,6 +8,7 @@ Keys and salts are fixed and nothing is encrypted, since the server never looks 
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import contextlib
 import dataclasses
 import faulthandler
@@ -613,11 +614,33 @@ def with_a_store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store-keys", help="the name of its key, and the key")
 
 
+AT_ONCE = 4
+WAITING: set[Callable] = set()
+
+
+def waiting(function: Callable) -> Callable:
+    """Says of a test that it does little but wait, and disturbs no other: some are run at once."""
+    WAITING.add(function)
+    return function
+
+
+def outcome(sentence: str, function: Callable, arguments: argparse.Namespace) -> tuple[bool, str]:
+    """Runs a test: whether it passed, and what is told of it."""
+    began = time.monotonic()
+    try:
+        note = function(arguments)
+        return True, f"ok      {sentence} ({note + ', ' if note else ''}{time.monotonic() - began:.1f} s)"
+    except Exception as error:  # a test that breaks off has failed, whatever the reason
+        trace = "" if isinstance(error, AssertionError) and error.args else traceback.format_exc()
+        return False, f"FAILED  {sentence}\n        {error}\n{trace}".rstrip()
+
+
 def main(about: str, options: Callable[[argparse.ArgumentParser], None] | None = None,
          more: Callable[[argparse.Namespace], Iterable[tuple[str, Callable]]] | None = None) -> None:
     """Runs the tests with the program named on the command line; exit code 1 when one failed.
 
-    `options` adds options of this program; `more` gives tests that are known only at run time, one after the other.
+    `options` adds options of this program; `more` gives tests that are known only at run time, one after the other. What these
+    use stays until `arguments.kept`, a stack of contexts, ends.
     """
     parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("apus", type=os.path.abspath, help="the program under test, as .build/debug/apus")
@@ -629,17 +652,14 @@ def main(about: str, options: Callable[[argparse.ArgumentParser], None] | None =
     # A shell that runs us in the background has it ignored, and what we start would ignore it too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     passed = failed = 0
-    for sentence, function in itertools.chain(TESTS, more(arguments) if more else ()):
-        if arguments.only not in sentence:
-            continue
-        began = time.monotonic()
-        try:
-            note = function(arguments)
-            passed += 1
-            print(f"ok      {sentence} ({note + ', ' if note else ''}{time.monotonic() - began:.1f} s)", flush=True)
-        except Exception as error:  # a test that breaks off has failed, whatever the reason
-            failed += 1
-            trace = "" if isinstance(error, AssertionError) and error.args else traceback.format_exc()
-            print(f"FAILED  {sentence}\n        {error}\n{trace}".rstrip(), flush=True)
+    with contextlib.ExitStack() as arguments.kept:
+        chosen = ((sentence, function) for sentence, function in itertools.chain(TESTS, more(arguments) if more else ())
+                  if arguments.only in sentence)
+        for is_waiting, tests in itertools.groupby(chosen, lambda test: test[1] in WAITING):
+            with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+                run = pool.map if is_waiting else map
+                for is_good, told in run(lambda test: outcome(*test, arguments), tests):
+                    passed, failed = passed + is_good, failed + (not is_good)
+                    print(told, flush=True)
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed or not passed else 0)
