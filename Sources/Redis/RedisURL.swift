@@ -45,9 +45,10 @@ package struct RedisURL: Sendable, Unprinted {
         password = parts.password.flatMap { $0.isEmpty ? nil : $0 }
         guard user == nil || password != nil else { throw Mistake("the address of Redis names a user without a password") }
 
+        // `host` asks ICU, whose data a release leaves out, for names that are not ASCII.
         switch scheme {
         case "redis", "rediss":
-            guard let host = parts.host?.trimmingCharacters(in: ["[", "]"]), !host.isEmpty else {
+            guard let host = parts.encodedHost?.removingPercentEncoding?.trimmingCharacters(in: ["[", "]"]), !host.isEmpty else {
                 throw Mistake("the address of Redis names no host")
             }
             guard (1...65535).contains(parts.port ?? Self.defaultPort) else { throw Mistake("the address of Redis has no good port") }
@@ -55,7 +56,7 @@ package struct RedisURL: Sendable, Unprinted {
             isEncrypted = scheme == "rediss"
             database = try Self.database(parts.path.isEmpty ? "" : String(parts.path.dropFirst()))
         case "unix":
-            guard (parts.host ?? "").isEmpty, parts.path.count > 1 else {
+            guard (parts.encodedHost ?? "").isEmpty, parts.path.count > 1 else {
                 throw Mistake("the address of a Redis on a socket is unix:///path/to/socket")
             }
             address = .socket(path: parts.path)

@@ -131,11 +131,13 @@ package struct S3Bucket: Sendable {
 
     /// Reads what a header has as `Fri, 27 Nov 2026 12:00:00 GMT`.
     private static func date(_ text: String) -> Date? {
-        let format = DateFormatter()
-        format.locale = Locale(identifier: "en_US_POSIX")
-        format.timeZone = .gmt
-        format.dateFormat = "EEE, dd MMM yyyy HH:mm:ss 'GMT'"
-        return format.date(from: text)
+        // Foundation's own ways ask ICU, whose data a release leaves out.
+        let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+        let words = text.split(separator: " ")
+        guard words.count == 6, words[5] == "GMT", let month = months.firstIndex(of: String(words[2])) else { return nil }
+        do {
+            return try Date.ISO8601FormatStyle().parse("\(words[3])-\(month < 9 ? "0" : "")\(month + 1)-\(words[1])T\(words[4])Z")
+        } catch { return nil }
     }
 
     private init(_ other: S3Bucket, _ patience: Patience) {

@@ -90,7 +90,7 @@ extension Outside {
         }
         return arrived { (arrival: Arrival) in
             guard Self.name(arrival.host) != site.host.lowercased() else { return .ok("\(arrival.host) arrives") }
-            if let url = expectation.publicURL, URLComponents(string: url)?.host?.lowercased() == site.host.lowercased() {
+            if let url = expectation.publicURL, URLComponents(string: url)?.plainHost?.lowercased() == site.host.lowercased() {
                 return .ok("\(arrival.host) arrives, and APUS_PUBLIC_URL says what clients call the server")
             }
             return .failure(

@@ -22,11 +22,11 @@ package struct Site: Sendable {
     ///   - place: `HOST:PORT` to connect to instead of what the name says.
     ///   - authorities: a file of certificates in PEM.
     package init(_ url: String, at place: String?, authorities: String?) throws(Mistake) {
-        guard let parts = URLComponents(string: url), let scheme = parts.scheme?.lowercased(), let host = parts.host, !host.isEmpty,
+        guard let parts = URLComponents(string: url), let scheme = parts.scheme?.lowercased(), let host = parts.plainHost, !host.isEmpty,
             parts.query == nil, parts.fragment == nil, parts.user == nil, ["http", "https"].contains(scheme)
         else { throw Mistake(description: "\(url) is no address such as https://sync.example.com or https://www.example.com/apus") }
         isEncrypted = scheme == "https"
-        self.host = host.trimmingCharacters(in: ["[", "]"])
+        self.host = host
         port = parts.port ?? (isEncrypted ? 443 : 80)
         path = parts.path.hasSuffix("/") ? String(parts.path.dropLast()) : parts.path
         self.authorities = authorities
@@ -55,4 +55,10 @@ package struct Site: Sendable {
 
     /// Whether nobody can reach it but this machine.
     var isLoopback: Bool { host == "localhost" || host.hasPrefix("127.") || host == "::1" }
+}
+
+extension URLComponents {
+    /// The host without brackets, as it is asked for: a name that is not ASCII is encoded. `host` would ask ICU, whose data a release
+    /// leaves out.
+    var plainHost: String? { encodedHost?.trimmingCharacters(in: ["[", "]"]) }
 }
