@@ -247,7 +247,8 @@ def request_ids(options: argparse.Namespace) -> None:
             with server.wire(5) as wire:
                 wire.send(sent)
                 answer = expected(wire.receive(), status)
-            true(len(answer.header("x-request-id") or "") == 32, f"{sent!r}: {answer}")
+            # One process in sixteen has ids of 31 digits, and so on.
+            true(re.fullmatch("[0-9a-f]{17,32}", answer.header("x-request-id") or ""), f"{sent!r}: {answer} {answer.header('x-request-id')}")
             found.add(answer.header("x-request-id"))
         equal(len(found), 4, "different ids")
 
