@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -110,6 +112,19 @@ def named(arguments: Any) -> str:
 @test("the page of options is what the program prints: apus config --markdown")
 def options_page(arguments: Any) -> None:
     equal((FOLDER / "options.md").read_text(), succeeds(apus(arguments.apus, "config", "--markdown"), "config"), "ops/docs/options.md")
+
+
+@test("the page of scale has what its program computes")
+def scale_page(_: Any) -> None:
+    program = FOLDER.parent / "bench" / "model.py"
+    told = subprocess.run([sys.executable, "-B", program], capture_output=True, text=True, check=True).stdout
+    true(told.strip() in (FOLDER / "scale.md").read_text(), f"ops/docs/scale.md has what ops/bench/model.py prints:\n{told}")
+    # Twice as many people need twice as much, and half the cores where all of a core is used.
+    other = subprocess.run([sys.executable, "-B", program, "full=1.2"], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(" | ") for text in (told, other) for line in text.splitlines() if line.startswith("| 1,000,000 ")]
+    for column in (3, 4, 5, 6):
+        usual, half = (float(row[column].replace(",", "")) for row in rows)
+        true(abs(usual - 2 * half) <= 0.02, f"cores {usual} and {half}")
 
 
 @test("links lead to pages and their headings, and the README to every page")
