@@ -66,6 +66,9 @@ package enum Schema {
         Upgrade(
             version: 10, summary: "a table for what the directory (LDAP) has said of users",
             sqlite: [text(PackageResources.apus_listing_sqlite_sql)], postgres: [text(PackageResources.apus_listing_postgres_sql)]),
+        Upgrade(
+            version: 11, summary: "a table for long work that is ordered on the admins' pages",
+            sqlite: [text(PackageResources.apus_job_sqlite_sql)], postgres: [text(PackageResources.apus_job_postgres_sql)]),
     ]
 
     private static let sessionsByUser = "CREATE INDEX apus_session_user ON apus_session (user_id)"
@@ -289,7 +292,7 @@ enum ApusTables {
             PackageResources.apus_signup_link_sqlite_sql, PackageResources.apus_signup_use_sqlite_sql,
             PackageResources.apus_quota_sqlite_sql,
             PackageResources.apus_page_key_sqlite_sql, PackageResources.apus_admin_act_sqlite_sql,
-            PackageResources.apus_listing_sqlite_sql,
+            PackageResources.apus_listing_sqlite_sql, PackageResources.apus_job_sqlite_sql,
             PackageResources.apus_projection_sqlite_sql,
             PackageResources.apus_collection_sqlite_sql, PackageResources.apus_item_sqlite_sql,
             PackageResources.apus_user_email_sqlite_sql, PackageResources.apus_usage_sqlite_sql,
@@ -309,7 +312,7 @@ enum ApusTables {
             PackageResources.apus_signup_link_postgres_sql, PackageResources.apus_signup_use_postgres_sql,
             PackageResources.apus_quota_postgres_sql,
             PackageResources.apus_page_key_postgres_sql, PackageResources.apus_admin_act_postgres_sql,
-            PackageResources.apus_listing_postgres_sql,
+            PackageResources.apus_listing_postgres_sql, PackageResources.apus_job_postgres_sql,
             PackageResources.apus_projection_postgres_sql,
             PackageResources.apus_collection_postgres_sql, PackageResources.apus_item_postgres_sql,
             PackageResources.apus_user_email_postgres_sql, PackageResources.apus_usage_postgres_sql,

@@ -79,6 +79,7 @@ package struct API: Sendable {
     let pageKeys: PageKeys
     let adminActs: AdminActs
     let quotas: Quotas
+    let jobs: Jobs
     let steering: Steering
     let renewals: TokenRenewals
     let realTime: RealTime
@@ -104,7 +105,7 @@ package struct API: Sendable {
     ///   - readings: what stands beside the metrics that are kept, asked for when somebody looks.
     package init(
         readModel: ReadModel, door: Door, sessions: Sessions, signupLinks: SignupLinks, pageKeys: PageKeys, adminActs: AdminActs,
-        quotas: Quotas, steering: Steering, renewals: TokenRenewals, realTime: RealTime, readiness: Readiness, settings: APISettings,
+        quotas: Quotas, jobs: Jobs, steering: Steering, renewals: TokenRenewals, realTime: RealTime, readiness: Readiness, settings: APISettings,
         admission: Admission, secret: [UInt8],
         limits: Limits, directory: Directory?, clock: @escaping @Sendable () -> Timestamp,
         readings: @escaping @Sendable () async -> [Reading]
@@ -116,6 +117,7 @@ package struct API: Sendable {
         self.pageKeys = pageKeys
         self.adminActs = adminActs
         self.quotas = quotas
+        self.jobs = jobs
         self.steering = steering
         self.renewals = renewals
         self.realTime = realTime

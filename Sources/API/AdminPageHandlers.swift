@@ -179,6 +179,7 @@ extension API {
             guard !action.isFinal || typed else {
                 return try await confirmation(pages, action, account, fault: "That is not the name. Nothing was done.")
             }
+            if action == .erase { return try await order(.erase, account.user, admin, call, at: "../../../") }
             let wish = QuotaWish(form)
             do { try await carryOut(action, account, wish, admin, call) } catch let refusal as Refusal {
                 return try await confirmation(pages, action, account, fault: refusal.words)
@@ -206,7 +207,7 @@ extension API {
             guard let wish else { throw Unset() }
             try await quotas.set(wish.quota, of: account.user)
         case .reset: try await door.reset(ResetAccount(username: account.username), by: admin.actor, at: call.now)
-        case .erase: try await steering.erase(account.username, account.user, account.isActive, admin.actor)
+        case .erase: preconditionFailure("it is a job")
         }
         realTime.bulletin.post([.userChanged(account.user)])
     }
@@ -326,14 +327,14 @@ extension API {
         return action
     }
 
-    private func note(_ action: String, user: UserID? = nil, thing: String? = nil, _ admin: AdminVisit, _ call: Call) async throws {
+    func note(_ action: String, user: UserID? = nil, thing: String? = nil, _ admin: AdminVisit, _ call: Call) async throws {
         try await adminActs.note(action, user: user, thing: thing, in: admin.visit.session.name, by: admin.user, at: call.now)
     }
 
     /// Answers somebody who was let in with a page.
     ///
     /// - Parameter depth: how many steps below the area's first page the request's path is.
-    private func admin(
+    func admin(
         _ call: Call, depth: Int, _ answer: (AdminVisit, AdminPages) async throws -> Response
     ) async throws -> Response {
         guard let admin = try await admin(call) else { return try await adminClosed(depth: depth) }
@@ -345,7 +346,7 @@ extension API {
     /// Answers a form that changes something.
     ///
     /// - Throws: ``APIError/foreignForm`` for one that is not from there.
-    private func admin(
+    func admin(
         _ call: Call, _ body: ByteBuffer, depth: Int, _ answer: (AdminVisit, QueryString, AdminPages) async throws -> Response
     ) async throws -> Response {
         let form = QueryString(form: body)
@@ -407,7 +408,7 @@ extension API {
 private struct Unset: Error {}
 
 /// Somebody on the admins' pages.
-private struct AdminVisit: Sendable {
+struct AdminVisit: Sendable {
     let visit: PageVisit
     /// Who has logged in; nil for whoever came by a link of the command line.
     let user: UserID?

@@ -223,6 +223,10 @@ struct Routes: Sendable {
         Route(page: .post, "/admin/collection/{collection_uid}/restore/") { api, call, body in
             try await api.restoreAsOperator(call, body)
         },
+        Route(page: .get, "/admin/log/") { api, call, _ in try await api.adminLog(call) },
+        Route(page: .post, "/admin/log/{work}/") { api, call, body in try await api.orderOnLog(call, body) },
+        Route(page: .get, "/admin/job/{id}/") { api, call, _ in try await api.adminJob(call) },
+        Route(page: .post, "/admin/job/{id}/stop/") { api, call, body in try await api.stopJob(call, body) },
         Route(page: .get, "/admin/activity/") { api, call, _ in try await api.adminActivity(call) },
         Route(page: .get, "/admin/activity.csv") { api, call, _ in try await api.adminActivityFile(call, .csv) },
         Route(page: .get, "/admin/activity.jsonl") { api, call, _ in try await api.adminActivityFile(call, .jsonLines) },

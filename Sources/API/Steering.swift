@@ -1,10 +1,15 @@
 package import Domain
 package import Pages
+package import ReadModel
 
 /// What pages can have done, or ask, that stands below the API: whoever puts a server together says how.
 package struct Steering: Sendable {
     /// Erases a user for good.
     let erase: @Sendable (_ name: String, _ user: UserID, _ isActive: Bool, _ actor: Actor) async throws -> Void
+    /// Orders long work; tells its id, or that of the one which is at work where the same is ordered again.
+    let order: @Sendable (_ kind: Job.Kind, _ user: UserID?, _ actor: Actor) async throws -> String
+    /// How the log is, and what follows from it.
+    let log: @Sendable () async throws -> AdminPages.Log
     /// How the server is: what should be seen to, and what is so. It costs no more, however much there is.
     let overview: @Sendable () async throws -> (warnings: [String], facts: [AdminPages.Fact])
     /// The settings of the process.
@@ -14,10 +19,14 @@ package struct Steering: Sendable {
 
     package init(
         erase: @escaping @Sendable (_ name: String, _ user: UserID, _ isActive: Bool, _ actor: Actor) async throws -> Void,
+        order: @escaping @Sendable (_ kind: Job.Kind, _ user: UserID?, _ actor: Actor) async throws -> String,
+        log: @escaping @Sendable () async throws -> AdminPages.Log,
         overview: @escaping @Sendable () async throws -> (warnings: [String], facts: [AdminPages.Fact]),
         settings: [AdminPages.Setting], diagnose: @escaping @Sendable () async -> [AdminPages.Finding]
     ) {
         self.erase = erase
+        self.order = order
+        self.log = log
         self.overview = overview
         self.settings = settings
         self.diagnose = diagnose

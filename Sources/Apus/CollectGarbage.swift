@@ -43,11 +43,7 @@ struct CollectGarbage: AsyncParsableCommand {
         let policy = try policy()
         let node = try await Node(dataOptions, dataOptions.environment(), logger: .ofCommand)
         try await withMistakesTold { try await node.requireKnownStores() }
-        let verification = try await withScratch { scratch in
-            try await Verification(
-                database: node.database, scratch: scratch, stokens: node.readModel.stokens, chunks: node.chunks
-            ).run()
-        }
+        let verification = try await node.verify()
         guard verification.faults.isEmpty else {
             throw ValidationError("something is wrong, and nothing is removed: apus verify tells what. First: \(verification.faults[0])")
         }

@@ -109,7 +109,7 @@ struct LogCommand: AsyncParsableCommand {
         func run() async throws {
             let proof = try seal.map(Self.read)
             let node = try await Node(dataOptions, dataOptions.environment(), logger: Logger(label: "apus"))
-            let report = try await LogVerification(database: node.database, key: SealKey(secret: node.secret.value)).run(against: proof)
+            let report = try await node.verifyLog(against: proof)
             try node.close()
             for fault in report.faults { print("log: \(fault)") }
             guard report.faults.isEmpty else { throw ExitCode(1) }

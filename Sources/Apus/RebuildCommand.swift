@@ -1,6 +1,5 @@
 internal import ArgumentParser
 internal import Logging
-internal import ReadModel
 internal import Replay
 internal import Server
 
@@ -30,11 +29,7 @@ struct RebuildCommand: AsyncParsableCommand {
     func run() async throws {
         let environment = try dataOptions.environment()
         let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
-        let report = try await withScratch { [check, discardUnknown] scratch in
-            try await Rebuild(
-                database: node.database, scratch: scratch, stokens: node.readModel.stokens, chunks: node.chunks
-            ).run(mends: !check, discardsForeign: discardUnknown)
-        }
+        let report = try await node.rebuild(mends: !check, discardsForeign: discardUnknown)
         try node.close()
         for fault in report.found { print(fault) }
         if report.changed > 0 { print("\(report.changed) rows were written or deleted.") }

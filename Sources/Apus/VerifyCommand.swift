@@ -1,10 +1,6 @@
 internal import ArgumentParser
-internal import Database
-internal import Foundation
 internal import Logging
-internal import ReadModel
 internal import Replay
-internal import Schemas
 internal import Server
 
 /// `apus verify`
@@ -21,11 +17,7 @@ struct Verify: AsyncParsableCommand {
     func run() async throws {
         let environment = try dataOptions.environment()
         let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
-        let report = try await withScratch { scratch in
-            try await Verification(
-                database: node.database, scratch: scratch, stokens: node.readModel.stokens, chunks: node.chunks
-            ).run()
-        }
+        let report = try await node.verify()
         try node.close()
         try report.conclude()
     }
@@ -40,13 +32,4 @@ extension Verification.Report {
         guard faults.isEmpty else { throw ExitCode(1) }
         print("All is well: \(events) events, and the \(rows) rows that follow from them.")
     }
-}
-
-/// Runs `body` with an empty database of which nothing is left afterwards.
-func withScratch<T>(_ body: (SQLiteDatabase) async throws -> T) async throws -> T {
-    let scratch = try SQLiteDatabase()
-    try await scratch.write { try Schema.create($0, .sqlite) }
-    let result = try await body(scratch)
-    try scratch.close()
-    return result
 }

@@ -1,6 +1,9 @@
 package import Database
 package import Domain
 
+/// Tells how far long work is, and of how much.
+package typealias Advanced = @Sendable (_ reached: Int64, _ whole: Int64) -> Void
+
 /// Checks the log against its seals, and what is not sealed yet by how its events follow each other.
 package struct LogVerification: Sendable {
     /// What was found.
@@ -32,6 +35,8 @@ package struct LogVerification: Sendable {
     private let key: SealKey
     /// Whether it does not matter what seals and redactions are signed with: their hashes must fit all the same.
     private let acceptsAnyKey: Bool
+    /// Told how many events are checked.
+    package var advanced: Advanced = { _, _ in }
 
     package init(database: any Database, key: SealKey) { self.init(database: database, key: key, acceptsAnyKey: false) }
 
@@ -48,13 +53,14 @@ package struct LogVerification: Sendable {
         var report = Report()
         var isProven = proof == nil
         do {
-            var next = try await database.read { connection in
+            let (first, whole) = try await database.read { connection in
                 let first = try Sealer.firstPosition(connection)
                 if let stray = try connection.first(Self.selectFirst, [], { $0.integerOrNil(0) }) ?? nil, stray < first.rawValue {
                     throw Fault(at: Position(rawValue: stray), "lies before the log's first, \(first.rawValue)")
                 }
-                return first
+                return (first, try EventLog.head(connection).position.rawValue - first.rawValue + 1)
             }
+            var next = first
             if let proof { try check(proof) }
             let redactions = try await redactions()
             report.rewritten = redactions.count
@@ -63,6 +69,8 @@ package struct LogVerification: Sendable {
                 try await check(kept, follows: next, hash, redactions)
                 (next, hash) = (kept.seal.position + 1, kept.seal.hash)
                 report.sealed = kept.seal.position
+                advanced(next.rawValue - first.rawValue, whole)
+                try Task.checkCancellation()
                 guard let proof, proof.position == report.sealed else { continue }
                 guard proof.hash == hash else {
                     throw Fault("the log up to position \(proof.position.rawValue) is not the one that the given seal was made of")
@@ -199,6 +207,7 @@ package struct LogVerification: Sendable {
                 return events.count
             }
             next = next + count
+            try Task.checkCancellation()
             guard count == Sealer.stretchEvents else { return next + -1 }
         }
     }

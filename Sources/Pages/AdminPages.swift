@@ -97,19 +97,21 @@ package struct AdminPages: Sendable {
             case .reset:
                 "For a forgotten password: nobody can read the data without it. The account is emptied; the name and the email address stay, and the user signs up again with a new password. This cannot be undone."
             case .erase:
-                "The account goes for good, with everything that is only this user’s, from the history too. This cannot be undone but from a backup. On SQLite, apus user erase also writes the file anew, so that no remains stay on the disk."
+                "The account goes for good, with everything that is only this user’s, from the history too. This cannot be undone but from a backup. It is done as a job, whose page tells how far it is. On SQLite, apus user erase also writes the file anew, so that no remains stay on the disk."
             }
         }
     }
 
     /// What has just been done.
     package enum Notice: String, Sendable {
+        case unstoppable
         case created, withdrawn, restored
-        case disable, enable, quota, reset, erase
+        case disable, enable, quota, reset
         case endSessions = "end-sessions"
 
         fileprivate var text: String {
             switch self {
+            case .unstoppable: "It has ended already, or cannot be stopped any more."
             case .created: "The account is made. Its user signs up in the app with this name."
             case .withdrawn: "The invitation is withdrawn."
             case .restored: "It is back. Apps fetch it when they sync."
@@ -117,15 +119,14 @@ package struct AdminPages: Sendable {
             case .enable: "The user is let in again."
             case .quota: "The quota is set, and holds."
             case .reset: "The account is empty: its user signs up again with the name."
-            case .erase: "The account is erased."
             case .endSessions: "All sessions are ended."
             }
         }
     }
 
-    private let shell: Shell
+    let shell: Shell
     /// Whether things can be changed; otherwise they are only shown.
-    private let mayChange: Bool
+    let mayChange: Bool
 
     /// - Parameters:
     ///   - who: who has come in.
@@ -135,18 +136,18 @@ package struct AdminPages: Sendable {
     package init(who: String, mayChange: Bool, formKey: String, depth: Int, notice: Notice?) {
         self.mayChange = mayChange
         let places = [
-            ("Overview", ""), ("Users", "users/"), ("Collections", "collections/"), ("Activity", "activity/"),
+            ("Overview", ""), ("Users", "users/"), ("Collections", "collections/"), ("Activity", "activity/"), ("Log", "log/"),
             ("Settings", "settings/"), ("Diagnostics", "diagnostics/"),
         ]
         shell = Shell(
             "Apus – \(who)", places.map { Shell.Place(title: $0.0, path: $0.1) }, formKey: formKey, depth: depth, notice: notice?.text)
     }
 
-    private static func list(_ facts: [Fact]) -> HTML {
+    static func list(_ facts: [Fact]) -> HTML {
         "<dl>\n\(facts.map { "<dt>\($0.name)</dt><dd>\($0.value)</dd>\n" as HTML })</dl>"
     }
 
-    private static func rows(_ rows: [HTML]) -> HTML {
+    static func rows(_ rows: [HTML]) -> HTML {
         rows.isEmpty ? "<p>There are none.</p>" : "<ul class=\"rows\">\n\(rows)</ul>"
     }
 

@@ -28,8 +28,10 @@ package struct Shell: Sendable {
 
     /// A page.
     ///
-    /// - Parameter place: the path of the place that it belongs to.
-    func page(_ title: String, at place: String, _ body: HTML) -> WebPage {
+    /// - Parameters:
+    ///   - place: the path of the place that it belongs to.
+    ///   - refreshing: after how many seconds it is loaded anew; nil for never.
+    func page(_ title: String, at place: String, refreshing seconds: Int? = nil, _ body: HTML) -> WebPage {
         let links = places.map { other -> HTML in
             let current: HTML = other.path == place ? " aria-current=\"page\"" : ""
             return "<li><a href=\"\(address(other.path))\"\(current)>\(other.title)</a></li>\n"
@@ -49,7 +51,7 @@ package struct Shell: Sendable {
                 \(links)</ul></nav>
                 \(form("sign-out/", "Leave", look: "quiet"))
                 </header>
-                """)
+                """, refreshing: seconds)
     }
 
     /// The address of what is below the area, as seen from the page.

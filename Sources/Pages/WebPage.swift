@@ -16,15 +16,18 @@ package struct WebPage: Sendable {
         ("Cross-Origin-Opener-Policy", "same-origin"),
     ]
 
-    /// - Parameter before: what stands before the content.
-    init(_ title: String, _ body: HTML, before: HTML = "") {
+    /// - Parameters:
+    ///   - before: what stands before the content.
+    ///   - refreshing: after how many seconds the page is loaded anew; nil for never.
+    init(_ title: String, _ body: HTML, before: HTML = "", refreshing seconds: Int? = nil) {
+        let refresh: HTML? = seconds.map { "<meta http-equiv=\"refresh\" content=\"\($0)\">\n" }
         html = """
             <!DOCTYPE html>
             <html lang="en">
             <head>
             <meta charset="utf-8">
             <meta name="viewport" content="width=device-width, initial-scale=1">
-            <title>\(title)</title>
+            \(refresh)<title>\(title)</title>
             <style>\(HTML(stringLiteral: Style.text))</style>
             </head>
             <body>
@@ -76,6 +79,8 @@ private enum Style {
         dl { display: grid; grid-template-columns: fit-content(60%) 1fr; gap: .3rem 1.2rem; overflow-wrap: anywhere }
         dt { font-weight: 600 }
         dd { margin: 0; min-width: 0 }
+        h3 { font-size: 1.1rem; margin: 1.5rem 0 0 }
+        progress { width: 100%; accent-color: #1a56a8 }
         .notice { border-left: .3rem solid #1b7a3d; padding-left: .8rem }
         .error { border-left: .3rem solid #b00020; padding-left: .8rem }
         @media (prefers-color-scheme: dark) {
@@ -87,6 +92,7 @@ private enum Style {
         button.danger { background: #b3263a }
         a { color: #8fbaf5 }
         .rows li { border-color: #444 }
+        progress { accent-color: #8fbaf5 }
         .mark { background: #5a4610; color: #fff0c2 }
         }
         """

@@ -13,7 +13,12 @@ package struct Rebuild: Sendable {
     /// How often the live tables are mended before it is given up that they stay so.
     private static let attempts = 3
 
-    private let verification: Verification
+    private var verification: Verification
+    /// Told how many events are replayed.
+    package var advanced: Advanced {
+        get { verification.advanced }
+        set { verification.advanced = newValue }
+    }
     /// How many rows a table must have lost for its indexes to be made last.
     var leastRows = BareTables.leastRows
 

@@ -17,6 +17,8 @@ package struct Replay: Sendable {
     package let projection: DjangoProjection
     /// How many events are read and projected together.
     var pageEvents = 1000
+    /// Told how many events are replayed.
+    var advanced: Advanced = { _, _ in }
 
     /// The log cannot be replayed any further.
     package struct Stop: Error {
@@ -57,6 +59,7 @@ package struct Replay: Sendable {
         /// Whether it is so near the goal that what is left belongs into the transaction that compares.
         let isLast: Bool
         let end: Position
+        let goal: Position
     }
 
     /// Reads the page of events after a position.
@@ -64,7 +67,7 @@ package struct Replay: Sendable {
     /// - Throws: ``Stop`` where it cannot be read.
     private func page(after last: Position, upTo goal: Position, _ live: any Connection) throws -> EventPage {
         let limit = min(pageEvents, Int(goal.rawValue - last.rawValue))
-        guard limit > 0 else { return EventPage(events: [], faults: [], isLast: true, end: last) }
+        guard limit > 0 else { return EventPage(events: [], faults: [], isLast: true, end: last, goal: goal) }
         let events: [RecordedEvent]
         do { events = try EventLog.events(after: last, limit: limit, live) } catch let fault as LogFault {
             throw Stop(fault: "log: after position \(last.rawValue): \(fault)")
@@ -81,7 +84,7 @@ package struct Replay: Sendable {
         let claims = events.flatMap(\.event.claims).map(\.claim)
         let taken = try EventLog.taken(claims, live)
         let missing = claims.filter { taken[$0] == nil }.map { "log: the claim \($0) is missing" }
-        return EventPage(events: events, faults: misplaced + missing, isLast: end + pageEvents >= goal, end: end)
+        return EventPage(events: events, faults: misplaced + missing, isLast: end + pageEvents >= goal, end: end, goal: goal)
     }
 
     /// Projects a page of events, which is the next one.
@@ -106,8 +109,11 @@ package struct Replay: Sendable {
     /// - Returns: what is wrong with the log there, in words.
     func follow(_ database: any Database) async throws -> [String] {
         var faults: [String] = []
-        var upcoming: EventPage? = try await database.read { try page(after: begin($0), upTo: goal($0), $0) }
+        let start = try await database.read { try begin($0) }
+        var upcoming: EventPage? = try await database.read { try page(after: start, upTo: goal($0), $0) }
         while let page = upcoming {
+            try Task.checkCancellation()
+            advanced(page.end.rawValue - start.rawValue - Int64(page.events.count), page.goal.rawValue - start.rawValue)
             async let next = page.isLast ? nil : database.read { [end = page.end] in try self.page(after: end, upTo: goal($0), $0) }
             if !page.events.isEmpty { faults += try await scratch.write { try apply(page, $0) } }
             upcoming = try await next

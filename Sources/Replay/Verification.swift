@@ -11,6 +11,11 @@ package struct Verification: Sendable {
     let database: any Database
     var replay: Replay
     private let chunks: ContentStores
+    /// Told how many events are replayed.
+    package var advanced: Advanced {
+        get { replay.advanced }
+        set { replay.advanced = newValue }
+    }
 
     /// What was found.
     package struct Report: Sendable {
@@ -90,6 +95,7 @@ package struct Verification: Sendable {
         while found < Self.chunkFaults {
             let page = try await replay.contents(after: last)
             guard let end = page.last?.id else { return }
+            try Task.checkCancellation()
             let faults = try await faults(of: page)
             report.faults += faults
             found += faults.count

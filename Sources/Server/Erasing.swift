@@ -16,16 +16,19 @@ extension Node {
     ///   - isActive: whether the user is not kept out already.
     ///   - actor: whose wish it is.
     ///   - tell: called when the user is kept out, for those who hold open sockets.
+    ///   - decided: called before anything goes for good; it may throw what keeps it from that.
     /// - Returns: what the rewritten events are now.
     /// - Throws: `Refusal` where others always come in between; `DatabaseFault`. Whoever asks again finishes what was begun.
     package func erase(
-        _ name: String, _ user: UserID, isActive: Bool, by actor: Actor, tell: @Sendable () async -> Void
+        _ name: String, _ user: UserID, isActive: Bool, by actor: Actor, tell: @Sendable () async -> Void,
+        decided: @Sendable () async throws -> Void = {}
     ) async throws -> RedactionProof {
         // Whoever goes on writing would be in the way.
         if isActive {
             try await door.commit(ChangeUserActivity(username: name, isActive: false), by: actor, at: Self.clock())
             await tell()
         }
+        try await decided()
         let (proof, files) = try await rewrite(name, by: actor)
         // What is not projected yet is still there.
         _ = try await readModel.snapshot { try $0.account(user) }

@@ -7,6 +7,7 @@ internal import Pages
 internal import ReadModel
 package import Redis
 internal import Replay
+internal import Sodium
 internal import Synchronization
 
 /// How a server is, as its databases tell: for `apus status`, and, but for what has to be counted, for the admins' page.
@@ -110,10 +111,7 @@ extension Status {
         let (processes, backup, foreign) = try await node.database.read { connection in
             (try Processes.alive(at: now, connection), try LastBackup.find(connection), try ForeignRows.find(connection))
         }
-        var readModels = [Self.readModel("main", standing.tables, standing, since: standing.unprojectedSince, now)]
-        if let replica {
-            readModels.append(Self.readModel("replica", replica, standing, since: standing.unprojectedElsewhereSince, now))
-        }
+        let readModels = readModels(standing, replica, now)
         if case .postgres(let postgres) = node.database.engine { warnings += try await postgres.durabilityFaults() }
         let judged = Warnings(
             standing: standing, readModels: readModels, processes: processes, backup: backup, isForeign: foreign != nil,
@@ -176,6 +174,27 @@ extension Status {
         return (look.warnings, facts)
     }
 
+    /// The log, for the admins' page.
+    ///
+    /// - Parameter memory: the same for all who look.
+    static func log(_ node: Node, _ memory: Memory, at now: Timestamp) async throws -> AdminPages.Log {
+        var replica: TablesStanding?
+        // Whether it answers stands on the first page.
+        do { replica = try await node.readModel.replicaStanding() } catch is DatabaseFault {}
+        let standing = try await node.readModel.standing(at: now, after: memory.standing, elsewhere: replica?.checkpoint)
+        memory.standing = standing
+        let epochs = try await node.database.read(.small) { try Epochs($0).firsts }
+        let seal = try await Sealer(database: node.database, key: SealKey(secret: node.secret.value)).newest()
+        return AdminPages.Log(
+            head: standing.head.position.rawValue, epoch: standing.head.epoch, sealed: standing.seal.rawValue,
+            unsealedSeconds: seconds(since: standing.unsealedSince, now), seal: seal?.text,
+            readModels: readModels(standing, replica, now).map {
+                .init(name: $0.name, position: $0.position, lagEvents: $0.lagEvents, lagSeconds: $0.lagSeconds, isLeased: $0.isLeased)
+            }, epochs: epochs.suffix(epochsShown).reversed().map { ($0.epoch, $0.position.rawValue) })
+    }
+
+    private static let epochsShown = 20
+
     /// What it means that Redis does not do its work.
     private static let silence = "no sockets are opened, and apps do not hear of changes at once"
 
@@ -197,6 +216,12 @@ extension Status {
         case .away: "Redis does not answer, \(silence): look whether it runs, and at APUS_REDIS_URL"
         case .refusing(let reason): "Redis takes no writes (\(reason)), \(silence): most often its disk or its memory is full"
         }
+    }
+
+    private static func readModels(_ standing: Standing, _ replica: TablesStanding?, _ now: Timestamp) -> [ReadModelStatus] {
+        let main = readModel("main", standing.tables, standing, since: standing.unprojectedSince, now)
+        guard let replica else { return [main] }
+        return [main, readModel("replica", replica, standing, since: standing.unprojectedElsewhereSince, now)]
     }
 
     private static func readModel(

@@ -23,6 +23,7 @@ package struct Wiring: Sendable {
     /// Nil where everybody may be here who has an account.
     let directory: Directory?
     private let limits: Limits
+    private let runner: JobRunner
 
     /// Raises the limit of open files.
     ///
@@ -40,6 +41,9 @@ package struct Wiring: Sendable {
             connections: .init(all: try Descriptors.connections(settings.connections), isProxied: settings.isProxied),
             memoryBytes: settings.memoryBytes, logger: logger)
         realTime = try Self.realTime(node, sessions, directory, settings, admission.memory, logger)
+        runner = JobRunner(node.database, logger: logger) { [node] kind, user, actor, course in
+            try await node.carryOut(kind, user, by: actor, course)
+        }
         limits = Limits(settings.api.limits, secret: node.secret.value, shared: node.sharedWindows)
         readiness = Readiness(Checks(node: node, directory: directory, roles: settings.roles, logger: logger).all())
     }
@@ -75,7 +79,7 @@ package struct Wiring: Sendable {
     func api(_ admission: Admission) -> API {
         API(
             readModel: node.readModel, door: node.door, sessions: sessions, signupLinks: SignupLinks(node.database),
-            pageKeys: PageKeys(node.database), adminActs: AdminActs(node.database), quotas: Quotas(node.database),
+            pageKeys: PageKeys(node.database), adminActs: AdminActs(node.database), quotas: Quotas(node.database), jobs: Jobs(node.database),
             steering: steering, renewals: renewals, realTime: realTime, readiness: readiness, settings: settings.api, admission: admission,
             secret: node.secret.value,
             limits: limits, directory: directory, clock: Node.clock, readings: observation.readings)
@@ -87,7 +91,9 @@ package struct Wiring: Sendable {
         return Steering(
             erase: { [node] name, user, isActive, actor in
                 _ = try await node.erase(name, user, isActive: isActive, by: actor) { node.bulletin.post([.userChanged(user)]) }
-            }, overview: { [node, settings] in try await Status.overview(node, memory, version: settings.version, at: Node.clock()) },
+            }, order: { [runner] in try await runner.order($0, $1, $2) },
+            log: { [node] in try await Status.log(node, memory, at: Node.clock()) },
+            overview: { [node, settings] in try await Status.overview(node, memory, version: settings.version, at: Node.clock()) },
             settings: settings.shown, diagnose: settings.diagnose)
     }
 
@@ -102,7 +108,7 @@ package struct Wiring: Sendable {
         var services = [node.redis].compactMap { $0 as (any Service)? }
         services += node.services(projects: settings.roles.contains(.projector), logger: logger)
         guard settings.hasPort else { return services }
-        services += [node.committer, renewals] + [directory].compactMap { $0 as (any Service)? }
+        services += [node.committer, runner, renewals] + [directory].compactMap { $0 as (any Service)? }
         if let gateway = realTime.gateway { services.append(gateway) }
         return services
     }

@@ -464,7 +464,7 @@ LOG_TABLES = ["apus_log", "apus_epoch", "apus_event", "apus_stream", "apus_strea
 COMPARED = {"apus_projection": "position, last_chunk_id, last_relation_id"}
 # Sessions and what else is not in the log.
 NOT_PROJECTED = {"apus_schema", "apus_secret", "apus_adopted", "apus_session", "apus_process", "apus_last_backup", "apus_signup_link",
-                 "apus_signup_use", "apus_quota", "apus_page_key", "apus_admin_act", "apus_listing", "token_auth_authtoken",
+                 "apus_signup_use", "apus_quota", "apus_page_key", "apus_admin_act", "apus_listing", "apus_job", "token_auth_authtoken",
                  *LOG_TABLES}
 
 

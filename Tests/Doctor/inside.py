@@ -226,6 +226,7 @@ def schema(arguments: argparse.Namespace) -> None:
         meddle(server, "DROP TABLE apus_signup_link; DROP TABLE apus_signup_use; DROP TABLE apus_quota; DROP TABLE apus_usage; "
                         "DROP TABLE apus_chunk_size; DROP TABLE apus_counted; ALTER TABLE apus_chunk DROP COLUMN digest; "
                         "ALTER TABLE apus_chunk DROP COLUMN bytes; DROP TABLE apus_page_key; DROP TABLE apus_admin_act; DROP TABLE apus_listing; "
+                        "DROP TABLE apus_job; "
                         "UPDATE apus_schema SET version = 6")
         server.stop()
         found = look(server)

@@ -24,7 +24,7 @@ from selenium.common.exceptions import WebDriverException  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
-from support import Server, query, test  # noqa: E402
+from support import Server, meddle, query, test  # noqa: E402
 
 TYPE = "apus.test"
 PATIENCE_SECONDS = 60.0  # for a page, on a busy machine
@@ -143,6 +143,12 @@ class Browser:
         # Between two pages the driver may find neither.
         WebDriverWait(self.driver, PATIENCE_SECONDS, ignored_exceptions=[WebDriverException]).until(
             lambda driver: driver.execute_script("return !window.isLeft && document.readyState === 'complete'"))
+
+    def finished(self) -> str:
+        """What the page of a job says once it has ended; until then it loads itself again and again."""
+        WebDriverWait(self.driver, PATIENCE_SECONDS, ignored_exceptions=[WebDriverException]).until(
+            lambda driver: "Ended" in self.text and not driver.find_elements(By.TAG_NAME, "progress"))
+        return self.text
 
     def fill(self, label: str, text: str) -> None:
         """Writes into the field with this label, or one that begins so."""
@@ -361,13 +367,51 @@ def admins(arguments: argparse.Namespace) -> None:
         browser.check("admin-erase")
         browser.fill("To be sure", "ada")
         browser.press("Erase")
-        true("erased" in browser.text, browser.text)
+        true("The account is erased" in browser.finished(), browser.text)
+        browser.check("admin-job-erase")
         refused(lambda: living(ada), "401|Unauthorized|token")
         said = server.apus("admin", "end")
         equal(said.returncode, 0, said.stderr)
         browser.driver.refresh()
         true("You are not let in" in browser.text, browser.text)
         browser.check("admin-closed")
+
+
+@test("an admin has the tables verified and rebuilt, which goes on when the page is closed")
+def work(arguments: argparse.Namespace) -> None:
+    with served(arguments) as (server, known, browser):
+        person = known.person()
+        given(person, "one", "two")
+        admin(server, browser)
+        browser.follow("Log")
+        browser.check("admin-log-new")
+        browser.press("Verify the log")
+        true("The log is sound" in browser.finished(), browser.text)
+        meddle(server, f"UPDATE myauth_user SET email = 'wrong@example.com' WHERE username = '{person.name}'")
+        browser.follow("Log")
+        browser.press("Verify the tables")
+        # The page is closed, and the work goes on.
+        place = browser.driver.current_url
+        browser.open("about:blank")
+        browser.open(place)
+        true("myauth_user differs from the log" in browser.finished(), browser.text)
+        browser.check("admin-job-faulty")
+        equal(server.apus("verify").returncode, 1, "apus verify")
+        browser.follow("Go back")
+        browser.press("Rebuild the tables")
+        true("1 rows were written" in browser.finished(), browser.text)
+        browser.check("admin-job-done")
+        equal(server.apus("verify").returncode, 0, "apus verify")
+        meddle(server, "UPDATE apus_job SET ended_at = NULL, state = 'working', expires_at = ordered_at + 600000000, reached = 7, whole = 12 "
+                       "WHERE kind = 'rebuild'")
+        browser.driver.refresh()
+        true("7 of 12" in browser.text, browser.text)
+        browser.press("Stop it")
+        true("stopping" in browser.text, browser.text)
+        meddle(server, "UPDATE apus_job SET expires_at = 1 WHERE kind = 'rebuild'")
+        browser.open(f"http://{server.authority}/admin/log/")
+        true("ended with its process" in browser.text, browser.text)
+        browser.check("admin-log")
 
 
 def options(parser: argparse.ArgumentParser) -> None:

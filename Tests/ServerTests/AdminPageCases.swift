@@ -1,6 +1,8 @@
 import Domain
+import EventLog
 import HTTPTypes
 import Pages
+import Sodium
 import Testing
 
 @testable import API
@@ -16,14 +18,15 @@ private let activityPage = "GET /admin/activity/"
 private let shown = [
     "/admin/", "/admin/settings/", "/admin/diagnostics/", "/admin/users/", "/admin/user/1/", "/admin/user/1/disable/",
     "/admin/collections/", "/admin/collection/x/", "/admin/activity/", "/admin/activity.csv", "/admin/activity.jsonl",
+    "/admin/log/", "/admin/job/x/",
 ]
 private let changing = [
     "/admin/users/create/", "/admin/users/invite/", "/admin/users/withdraw/", "/admin/user/1/disable/", "/admin/user/1/erase/",
-    "/admin/collection/x/restore/",
+    "/admin/collection/x/restore/", "/admin/log/verify/", "/admin/log/rebuild/", "/admin/job/x/stop/",
 ]
 
 extension RouteCase {
-    static let adminPages = adminDoors + adminUsers + adminHistory
+    static let adminPages = adminDoors + adminUsers + adminHistory + adminJobs
 
     private static let adminDoors = [
         RouteCase("GET /admin/open/{secret}", "shows a button to whoever has a link of the command line, and changes nothing") { server in
@@ -233,7 +236,8 @@ extension RouteCase {
             #expect(try await admin.submit(path + "reset/", ["name": client.name]).headers[.location] == "../?done=reset")
             let challenge = { try await Client(server).post("/api/v1/authentication/login_challenge/", ["username": .text(client.name)]) }
             #expect(try await "\(challenge())" == "401 user_not_init")
-            #expect(try await admin.submit(path + "erase/", ["name": client.name]).headers[.location] == "../?done=erase")
+            let job = try await admin.finished(admin.submit(path + "erase/", ["name": client.name]))
+            #expect(job.contains("<dd>done</dd>") && job.contains("The account is erased: ") && !job.contains(client.name))
             #expect(try await "\(challenge())" == "401 user_not_found")
             #expect(try await admin.get(path).html.contains("<dd>erased</dd>"))
             #expect(try await admin.get(path + "enable/").status == 404)
@@ -324,6 +328,71 @@ extension RouteCase {
             #expect(try await server.admin().get("/admin/activity.jsonl?user=nobody").status == 404)
         },
     ]
+}
+
+extension RouteCase {
+    static let adminJobs = [
+        RouteCase("GET /admin/log/", "shows where the log ends, what follows it, and its epochs") { server in
+            _ = try await server.somebody().makeCollection()
+            let admin = try await server.admin()
+            let page = try await admin.get("/admin/log/").html
+            #expect(page.contains(/<dt>Ends at position<\/dt><dd>[1-9]\d*<\/dd>/))
+            #expect(page.contains("<strong>main</strong>") && page.contains("<small>from position 1 on</small>"))
+            try await Sealer(database: server.wiring.node.database, key: SealKey(secret: server.wiring.node.secret.value)).seal()
+            #expect(try await admin.get("/admin/log/").html.contains(/<pre tabindex="0">apus-seal[^<]+<\/pre>/))
+        },
+        RouteCase("POST /admin/log/{work}/", "orders what is known, which the list of what was done tells") { server in
+            let admin = try await server.admin()
+            #expect(try await admin.submit("/admin/log/nothing/", [:]).status == 404)
+            #expect(try await admin.submit("/admin/log/erase/", [:]).status == 404)
+            let ordered = try await admin.submit("/admin/log/verify-log/", [:])
+            let id = try #require(ordered.headers[.location]?.wholeMatch(of: /\.\.\/\.\.\/job\/([a-z0-9]+)\//)).output.1
+            let job = try await admin.finished(ordered)
+            #expect(job.contains("<dd>done</dd>") && job.contains("The log is sound: it ends at position "))
+            #expect(!job.contains("http-equiv=\"refresh\""))
+            let acts = try await AdminActs(server.wiring.node.database).newest(limit: 200)
+            #expect(acts.contains { $0.action == "verify-log" && $0.thing == "job \(id)" })
+            #expect(try await admin.get("/admin/log/").html.contains("job/\(id)/\">Verify the log</a>"))
+        },
+        RouteCase("GET /admin/job/{id}/", "tells that a job ended with its process, and shows no job that is none") { server in
+            let jobs = Jobs(server.wiring.node.database)
+            let (id, _) = try await jobs.begin(.erase, of: .init(rawValue: 1 << 40), by: "gone", at: Timestamp(rawValue: 1))
+            let admin = try await server.admin()
+            let page = try await admin.get("/admin/job/\(id)/").html
+            #expect(page.contains("ended with its process") && page.contains("It can be ordered anew"))
+            #expect(!page.contains("Stop it") && !page.contains("http-equiv"))
+            #expect(try await admin.get("/admin/job/none/").status == 404)
+        },
+        RouteCase("POST /admin/job/{id}/stop/", "stops what another process does, once, and nothing that has ended") { server in
+            let jobs = Jobs(server.wiring.node.database)
+            let (id, _) = try await jobs.begin(.erase, of: .init(rawValue: 1 << 41), by: "other", at: Node.clock())
+            let admin = try await server.admin()
+            let page = try await admin.get("/admin/job/\(id)/").html
+            #expect(page.contains("<dd>at work</dd>") && page.contains("Stop it") && page.contains("http-equiv=\"refresh\""))
+            #expect(try await jobs.goesOn(id, .init(), at: Node.clock()))
+            #expect(try await admin.submit("/admin/job/\(id)/stop/", [:]).headers[.location] == "../")
+            #expect(try await admin.get("/admin/job/\(id)/").html.contains("<dd>stopping</dd>"))
+            #expect(try await !jobs.goesOn(id, .init(), at: Node.clock()))
+            try await jobs.end(id, .stopped, [], .init(), at: Node.clock())
+            #expect(try await admin.submit("/admin/job/\(id)/stop/", [:]).headers[.location] == "../?done=unstoppable")
+            #expect(try await admin.submit("/admin/job/none/stop/", [:]).status == 404)
+        },
+    ]
+}
+
+extension Client {
+    /// The page of a job once it has ended.
+    ///
+    /// - Parameter ordered: what was answered to whoever has ordered it.
+    func finished(_ ordered: Answer) async throws -> String {
+        let location = try #require(ordered.headers[.location])
+        let path = "/admin/" + location.trimmingPrefix(/(\.\.\/)+/)
+        while true {
+            let page = try await get(path).html
+            guard page.contains("<dd>at work</dd>") else { return page }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+    }
 }
 
 extension TestServer {

@@ -45,12 +45,17 @@ import Testing
         try await adopted(engine) { server in
             let clerk = try await server.staff("clerk")
             let user = try await server.wiring.node.readModel.snapshot { try $0.account(named: CanonicalName("user"))?.user.rawValue ?? 0 }
-            for path in ["", "users/", "user/\(user)/", "collections/", "activity/", "settings/", "diagnostics/"] {
+            for path in ["", "users/", "user/\(user)/", "collections/", "activity/", "log/", "settings/", "diagnostics/"] {
                 #expect(try await clerk.get("/admin/" + path).status == 200, "\(path)")
             }
             #expect(try await !clerk.get("/admin/users/").html.contains("Make the account"))
+            #expect(try await !clerk.get("/admin/log/").html.contains("What can be done"))
             let key = try await clerk.formKey(at: "/admin/users/")
-            for path in ["users/create/", "users/invite/", "users/withdraw/", "user/\(user)/disable/", "user/\(user)/erase/"] {
+            let changing = [
+                "users/create/", "users/invite/", "users/withdraw/", "user/\(user)/disable/", "user/\(user)/erase/", "log/verify/",
+                "log/rebuild/", "job/x/stop/",
+            ]
+            for path in changing {
                 let answer = try await clerk.send("/admin/" + path, ["name": "user"], key: key)
                 #expect((answer.status, answer.html.contains("You may look, and not change")) == (403, true), "\(path)")
             }

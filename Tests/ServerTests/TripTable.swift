@@ -3,6 +3,8 @@ import HTTPTypes
 import Sodium
 
 @testable import API
+@testable import ReadModel
+@testable import Server
 
 private let probe = "/api/v1/doctor/{probe}/{what}/"
 private let collection = "/api/v1/collection/{collection_uid}/"
@@ -95,7 +97,7 @@ extension RouteTrips {
         form("POST /account/sign-out/", [:], trips: 8, reads: 2, writes: 1),
     ]
 
-    private static let adminPages: [RouteTrips] = adminDoors + adminShown + adminForms + adminUser
+    private static let adminPages: [RouteTrips] = adminDoors + adminShown + adminForms + adminUser + adminJobs
 
     private static let adminDoors: [RouteTrips] = [
         RouteTrips("GET /admin/open/{secret}", trips: 1, reads: 1) { Request(try await Client($0), .get, try await $0.adminLink()) },
@@ -117,8 +119,8 @@ extension RouteTrips {
         },
     ]
 
-    private static let adminShown: [RouteTrips] = ["", "settings/", "diagnostics/", "users/", "collections/", "activity/"].map { place in
-        RouteTrips("GET /admin/\(place)", trips: place.isEmpty ? 20 : 12, reads: 4) {
+    private static let adminShown: [RouteTrips] = ["", "settings/", "diagnostics/", "users/", "collections/", "activity/", "log/"].map { place in
+        RouteTrips("GET /admin/\(place)", trips: ["", "log/"].contains(place) ? 20 : 12, reads: place == "log/" ? 6 : 4) {
             Request(try await $0.admin(), .get, "/admin/\(place)")
         }
     }
@@ -128,6 +130,27 @@ extension RouteTrips {
         adminForm("users/invite/"), adminForm("users/withdraw/", ["link": "none"]),
         adminForm("collection/{collection_uid}/restore/", ["what": "last"], expecting: 404),
     ]
+
+    private static let adminJobs: [RouteTrips] = [
+        RouteTrips("GET /admin/job/{id}/", trips: 10, reads: 2) { server in
+            Request(try await server.admin(), .get, "/admin/job/\(try await job(on: server))/")
+        },
+        RouteTrips("POST /admin/job/{id}/stop/", trips: 20, reads: 2, writes: 2) { server in
+            let admin = try await server.admin()
+            let path = "/admin/job/\(try await job(on: server))/stop/"
+            return Request(admin, .post, path, body: try await admin.form([:], from: "/admin/users/"))
+        },
+        RouteTrips("POST /admin/log/{work}/", trips: 20, reads: 2, writes: 3) { server in
+            let admin = try await server.admin()
+            return Request(admin, .post, "/admin/log/verify-log/", body: try await admin.form([:], from: "/admin/users/"))
+        },
+    ]
+
+    /// A job that another process does.
+    private static func job(on server: TestServer) async throws -> String {
+        let user = UserID(rawValue: .random(in: 1 << 40..<1 << 50))
+        return try await Jobs(server.wiring.node.database).begin(.erase, of: user, by: "other", at: Node.clock()).id
+    }
 
     private static func adminForm(_ place: String, _ fields: [String: String] = [:], expecting status: Int? = nil) -> RouteTrips {
         RouteTrips("POST /admin/\(place)", trips: 20, reads: 5, writes: 2) { server in
