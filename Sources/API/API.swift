@@ -105,10 +105,9 @@ package struct API: Sendable {
     ///   - readings: what stands beside the metrics that are kept, asked for when somebody looks.
     package init(
         readModel: ReadModel, door: Door, sessions: Sessions, signupLinks: SignupLinks, pageKeys: PageKeys, adminActs: AdminActs,
-        quotas: Quotas, jobs: Jobs, steering: Steering, renewals: TokenRenewals, realTime: RealTime, readiness: Readiness, settings: APISettings,
-        admission: Admission, secret: [UInt8],
-        limits: Limits, directory: Directory?, clock: @escaping @Sendable () -> Timestamp,
-        readings: @escaping @Sendable () async -> [Reading]
+        quotas: Quotas, jobs: Jobs, steering: Steering, renewals: TokenRenewals, realTime: RealTime, readiness: Readiness,
+        settings: APISettings, admission: Admission, secret: [UInt8], limits: Limits, directory: Directory?,
+        clock: @escaping @Sendable () -> Timestamp, readings: @escaping @Sendable () async -> [Reading]
     ) {
         self.readModel = readModel
         self.door = door

@@ -45,6 +45,13 @@ extension API {
         }
     }
 
+    /// `POST account/export/`: changes nothing, and is a form so that no other site can have it made.
+    func exportAccount(_ call: Call, _ body: ByteBuffer) async throws -> Response {
+        try await account(call, body, depth: 1) { owner, _, _ in
+            try await export(owner.username, to: call)
+        }
+    }
+
     /// `GET account/collections/`
     func accountCollections(_ call: Call) async throws -> Response {
         try await account(call, depth: 1) { owner, pages in

@@ -24,6 +24,31 @@ extension API {
         }
     }
 
+    /// `GET admin/backups/`
+    func adminBackups(_ call: Call) async throws -> Response {
+        try await admin(call, depth: 1) { _, pages in
+            let found = try await jobs.newest(of: Job.Kind.ofBackups, limit: Self.listed, at: call.now)
+            let (backups, newest) = try await steering.backups()
+            return Answer.page(pages.backups(backups, newest: newest?.shown, found.map { .init($0) }))
+        }
+    }
+
+    /// `POST admin/backups/{work}/`: what is ordered there, and `download`.
+    func workOnBackups(_ call: Call, _ body: ByteBuffer) async throws -> Response {
+        try await admin(call, body, depth: 2) { admin, _, _ in
+            guard case .here(let backup) = try await steering.backups().backups else { throw APIError.notFound }
+            guard call.parameter("work") == "download" else {
+                guard let kind = Job.Kind(rawValue: call.parameter("work")), Job.Kind.ofBackups.contains(kind) else {
+                    throw APIError.notFound
+                }
+                return try await order(kind, nil, admin, call, at: "../../")
+            }
+            guard backup != nil, let file = try steering.openBackup() else { throw APIError.notFound }
+            try await note("download", thing: file.name, admin, call)
+            return try download(file, type: "application/vnd.sqlite3", to: call)
+        }
+    }
+
     /// Orders a job, and leads to its page.
     ///
     /// - Parameter area: the area's first page, seen from the request's path.
@@ -58,6 +83,8 @@ extension API {
 extension Job.Kind {
     /// Those that are ordered on the page of the log.
     fileprivate static let ofLog: Set<Job.Kind> = [.verifyLog, .verify, .rebuild]
+    /// Those that are ordered on the page of backups.
+    fileprivate static let ofBackups: Set<Job.Kind> = [.backup, .verifyBackup]
 }
 
 extension AdminPages.Job {
@@ -84,7 +111,13 @@ extension AdminPages.Work {
             case .verifyLog: .verifyLog
             case .verify: .verify
             case .rebuild: .rebuild
+            case .backup: .backup
+            case .verifyBackup: .verifyBackup
             case .erase: .erase
             }
     }
+}
+
+extension LastBackup {
+    fileprivate var shown: String { "\(madeAt.shown), up to position \(position.rawValue)" }
 }

@@ -179,6 +179,11 @@ extension API {
             guard !action.isFinal || typed else {
                 return try await confirmation(pages, action, account, fault: "That is not the name. Nothing was done.")
             }
+            if action == .export {
+                let response = try await export(account.username, to: call)
+                try await note(action.rawValue, user: account.user, admin, call)
+                return response
+            }
             if action == .erase { return try await order(.erase, account.user, admin, call, at: "../../../") }
             let wish = QuotaWish(form)
             do { try await carryOut(action, account, wish, admin, call) } catch let refusal as Refusal {
@@ -207,7 +212,7 @@ extension API {
             guard let wish else { throw Unset() }
             try await quotas.set(wish.quota, of: account.user)
         case .reset: try await door.reset(ResetAccount(username: account.username), by: admin.actor, at: call.now)
-        case .erase: preconditionFailure("it is a job")
+        case .export, .erase: preconditionFailure("it is done elsewhere")
         }
         realTime.bulletin.post([.userChanged(account.user)])
     }

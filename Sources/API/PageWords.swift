@@ -5,7 +5,7 @@ internal import ReadModel
 // What stands on pages, in words.
 
 extension Timestamp {
-    var shown: String { text.prefix(16) + " UTC" }
+    package var shown: String { text.prefix(16) + " UTC" }
 }
 
 extension Counted {
@@ -14,7 +14,7 @@ extension Counted {
 
 extension Int64 {
     /// A number of bytes, rounded down.
-    var shownAsBytes: String {
+    package var shownAsBytes: String {
         var (whole, rest, unit): (Int64, Int64, String) = (self, 0, "")
         for larger in ["k", "M", "G", "T"] where whole >= 1000 { (whole, rest, unit) = (whole / 1000, whole % 1000, larger) }
         return whole >= 100 || rest < 100 ? "\(whole) \(unit)B" : "\(whole).\(rest / 100) \(unit)B"

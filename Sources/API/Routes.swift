@@ -191,6 +191,7 @@ struct Routes: Sendable {
         Route(page: .post, "/account/open/{secret}") { api, call, _ in try await api.enterAccount(call) },
         Route(page: .get, "/account/") { api, call, _ in try await api.accountPage(call) },
         Route(page: .post, "/account/device/") { api, call, body in try await api.signOutDevice(call, body) },
+        Route(page: .post, "/account/export/") { api, call, body in try await api.exportAccount(call, body) },
         Route(page: .get, "/account/collections/") { api, call, _ in try await api.accountCollections(call) },
         Route(page: .get, "/account/collection/{collection_uid}/") { api, call, _ in try await api.accountCollection(call) },
         Route(page: .post, "/account/collection/{collection_uid}/restore/") { api, call, body in
@@ -225,6 +226,8 @@ struct Routes: Sendable {
         },
         Route(page: .get, "/admin/log/") { api, call, _ in try await api.adminLog(call) },
         Route(page: .post, "/admin/log/{work}/") { api, call, body in try await api.orderOnLog(call, body) },
+        Route(page: .get, "/admin/backups/") { api, call, _ in try await api.adminBackups(call) },
+        Route(page: .post, "/admin/backups/{work}/") { api, call, body in try await api.workOnBackups(call, body) },
         Route(page: .get, "/admin/job/{id}/") { api, call, _ in try await api.adminJob(call) },
         Route(page: .post, "/admin/job/{id}/stop/") { api, call, body in try await api.stopJob(call, body) },
         Route(page: .get, "/admin/activity/") { api, call, _ in try await api.adminActivity(call) },

@@ -10,6 +10,12 @@ package struct Steering: Sendable {
     let order: @Sendable (_ kind: Job.Kind, _ user: UserID?, _ actor: Actor) async throws -> String
     /// How the log is, and what follows from it.
     let log: @Sendable () async throws -> AdminPages.Log
+    /// Where backups are made, and the newest that was taken.
+    let backups: @Sendable () async throws -> (backups: AdminPages.Backups, newest: LastBackup?)
+    /// The backup that was made on the page; nil where there is none.
+    let openBackup: @Sendable () throws -> OpenedFile?
+    /// What is stored of a person, in one file; nil where there is no such account.
+    let export: @Sendable (_ name: CanonicalName) async throws -> OpenedFile?
     /// How the server is: what should be seen to, and what is so. It costs no more, however much there is.
     let overview: @Sendable () async throws -> (warnings: [String], facts: [AdminPages.Fact])
     /// The settings of the process.
@@ -21,12 +27,18 @@ package struct Steering: Sendable {
         erase: @escaping @Sendable (_ name: String, _ user: UserID, _ isActive: Bool, _ actor: Actor) async throws -> Void,
         order: @escaping @Sendable (_ kind: Job.Kind, _ user: UserID?, _ actor: Actor) async throws -> String,
         log: @escaping @Sendable () async throws -> AdminPages.Log,
+        backups: @escaping @Sendable () async throws -> (backups: AdminPages.Backups, newest: LastBackup?),
+        openBackup: @escaping @Sendable () throws -> OpenedFile?,
+        export: @escaping @Sendable (_ name: CanonicalName) async throws -> OpenedFile?,
         overview: @escaping @Sendable () async throws -> (warnings: [String], facts: [AdminPages.Fact]),
         settings: [AdminPages.Setting], diagnose: @escaping @Sendable () async -> [AdminPages.Finding]
     ) {
         self.erase = erase
         self.order = order
         self.log = log
+        self.backups = backups
+        self.openBackup = openBackup
+        self.export = export
         self.overview = overview
         self.settings = settings
         self.diagnose = diagnose

@@ -27,13 +27,8 @@ struct BackupCommand: AsyncParsableCommand {
         Interruption.removesWhatIsUnfinished()
         let environment = try dataOptions.environment()
         let node = try await Node(dataOptions, environment, logger: Logger(label: "apus"))
-        let time = Node.clock()
-        let report = try await Backup(of: node.database, chunks: node.chunks, secret: node.secret.value).write(to: file, at: time)
-        let last = LastBackup(madeAt: time, position: report.head.position)
-        // The backup is there, whether or not the database can be written.
-        do { try await node.database.write { try last.note($0) } } catch {
-            print("That this backup was taken could not be noted for apus status: \(error)")
-        }
+        let (report, unnoted) = try await node.backUp(to: file, at: Node.clock())
+        if let unnoted { print("That this backup was taken could not be noted for apus status: \(unnoted)") }
         try node.close()
         print("\(file) has everything up to position \(report.head.position.rawValue), and \(report.files) files of chunks.")
         if report.objects > 0 { print("It has \(report.objects) contents of an S3 store, which a restore puts into the database.") }

@@ -41,6 +41,8 @@ package struct Backup: Sendable {
     private let database: any Database
     private let chunks: ContentStores
     private let secret: Hidden<[UInt8]>
+    /// Told how many contents are copied that do not lie in the database.
+    package var advanced: Advanced = { _, _ in }
 
     package init(of database: any Database, chunks: ContentStores, secret: [UInt8]) {
         self.database = database
@@ -135,7 +137,9 @@ package struct Backup: Sendable {
         _ wanted: [Wanted], _ digests: [Chunk: [UInt8]], to copy: SQLiteDatabase, _ report: inout Report
     ) async throws {
         var (rows, bytes): ([[Value]], Int) = ([], 0)
-        for content in wanted {
+        for (index, content) in wanted.enumerated() {
+            try Task.checkCancellation()
+            advanced(Int64(index), Int64(wanted.count))
             guard let reference = content.reference, let found = try await chunks.get([reference])[reference] else {
                 report.missing += 1
                 continue

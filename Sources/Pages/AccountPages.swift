@@ -89,6 +89,9 @@ extension AccountPages {
             <dt>They may hold</dt><dd>\(quota)</dd>
             </dl>
             <p><a href="\(shell.address("collections/"))">See your collections, and bring back what was deleted</a></p>
+            <p>You can have all of it in one file (tar): lines of JSON for each kind of thing, a file for each encrypted content, and a README \
+            in plain words. What your apps have encrypted only they can read.</p>
+            \(shell.form("export/", "Download what is stored of me", look: "quiet"))
             \(Self.sight)
             """)
     }

@@ -57,6 +57,7 @@ package struct AdminPages: Sendable {
         case enable
         case endSessions = "end-sessions"
         case quota
+        case export
         case reset
         case erase
 
@@ -67,7 +68,7 @@ package struct AdminPages: Sendable {
             case .enable: state == .disabled
             case .endSessions: state == .active || state == .disabled
             case .reset: state == .active
-            case .quota, .erase: state != .erased
+            case .quota, .export, .erase: state != .erased
             }
         }
 
@@ -80,6 +81,7 @@ package struct AdminPages: Sendable {
             case .enable: "Enable"
             case .endSessions: "End all sessions"
             case .quota: "Set the quota"
+            case .export: "Export"
             case .reset: "Reset"
             case .erase: "Erase"
             }
@@ -94,6 +96,8 @@ package struct AdminPages: Sendable {
                 "Every app of the user is logged out, at once. The user logs in again with the password. What devices have fetched stays on them."
             case .quota:
                 "How much the collections may hold that the user owns, whoever writes there: deleted items and kept revisions count too. It holds at once. Apps are refused what goes beyond; what only deletes is let through."
+            case .export:
+                "Downloads what is stored of the user in one file (tar): lines of JSON for each kind of thing, a file for each encrypted content, and a README in plain words. It changes nothing. The data is encrypted: only the user’s apps can read it. Tokens and hashes of passwords are not in it. The same as apus user export."
             case .reset:
                 "For a forgotten password: nobody can read the data without it. The account is emptied; the name and the email address stay, and the user signs up again with a new password. This cannot be undone."
             case .erase:
@@ -136,8 +140,8 @@ package struct AdminPages: Sendable {
     package init(who: String, mayChange: Bool, formKey: String, depth: Int, notice: Notice?) {
         self.mayChange = mayChange
         let places = [
-            ("Overview", ""), ("Users", "users/"), ("Collections", "collections/"), ("Activity", "activity/"), ("Log", "log/"),
-            ("Settings", "settings/"), ("Diagnostics", "diagnostics/"),
+            ("Overview", ""), ("Users", "users/"), ("Collections", "collections/"), ("Activity", "activity/"),
+            ("Log", "log/"), ("Backups", "backups/"), ("Settings", "settings/"), ("Diagnostics", "diagnostics/"),
         ]
         shell = Shell(
             "Apus – \(who)", places.map { Shell.Place(title: $0.0, path: $0.1) }, formKey: formKey, depth: depth, notice: notice?.text)

@@ -1,6 +1,8 @@
 /// What is told of long work that was done, in words: they are kept with it.
 package enum JobWords {
-    package static func sound(events: Int, rows: Int) -> String { "All is well: \(events) events, and the \(rows) rows that follow from them." }
+    package static func sound(events: Int, rows: Int) -> String {
+        "All is well: \(events) events, and the \(rows) rows that follow from them."
+    }
 
     package static func soundLog(end: Int64, sealed: Int64, rewritten: Int) -> String {
         let reach = sealed == end ? "all of them sealed" : "sealed up to \(sealed); those after it are checked only by how they follow"
@@ -14,6 +16,18 @@ package enum JobWords {
     package static func erased(events: Int) -> String { "The account is erased: \(events) events were rewritten." }
     package static let erasureStopped = "The account is kept out, and nothing of it was erased."
 
+    package static func backup(end: Int64, files: Int, objects: Int) -> [String] {
+        let stored = objects == 0 ? [] : ["It has \(objects) contents of an S3 store, which a restore puts into the database."]
+        return ["The backup has everything up to position \(end), and \(files) files of chunks."] + stored
+    }
+    package static func missing(_ contents: Int) -> String { "\(contents) contents of chunks were not where they should be." }
+    package static func different(_ contents: Int) -> String { "\(contents) contents of chunks are not what was stored." }
+    package static func unnoted(_ fault: String) -> String { "That it was taken could not be noted: \(fault)" }
+    package static let noBackup = "There is no backup on this machine."
+    package static func restored(_ name: String, events: Int, files: Int) -> String {
+        "\(name) can be restored: \(events) events, and \(files) files of chunks."
+    }
+
     package static let tooMany = "This process has too much to do already. Order it again when the others have ended."
 }
 
@@ -23,6 +37,8 @@ extension AdminPages {
         case verifyLog = "verify-log"
         case verify
         case rebuild
+        case backup
+        case verifyBackup = "verify-backup"
         case erase
 
         var title: String {
@@ -30,6 +46,8 @@ extension AdminPages {
             case .verifyLog: "Verify the log"
             case .verify: "Verify the tables"
             case .rebuild: "Rebuild the tables"
+            case .backup: "Make a backup"
+            case .verifyBackup: "Verify the backup"
             case .erase: "Erase an account"
             }
         }
@@ -43,12 +61,25 @@ extension AdminPages {
                 "Projects the log anew into a temporary database, and compares the tables with it. It changes nothing, and needs as much room again. The same as apus verify."
             case .rebuild:
                 "Does the same, and mends rows that differ from what the log says. Login tokens stay. Where most rows of a table are lost, readers of PostgreSQL wait until its indexes are made. The same as apus rebuild."
+            case .backup:
+                "Writes everything that is kept into one file in the data folder, as of one position, while the server goes on: the same as apus backup. It takes the place of the one that was made here before."
+            case .verifyBackup:
+                "Restores the backup into a folder beside it, checks every row, every file and the log, and removes the folder again. It needs three times the room that the backup has."
             case .erase: ""
             }
         }
 
         /// Those that are ordered on the page of the log.
         static let ofLog: [Work] = [.verifyLog, .verify, .rebuild]
+
+        /// The place of the page that it is ordered on.
+        fileprivate var place: String {
+            switch self {
+            case .verifyLog, .verify, .rebuild: "log/"
+            case .backup, .verifyBackup: "backups/"
+            case .erase: "users/"
+            }
+        }
     }
 
     /// Long work that was ordered.
@@ -91,7 +122,7 @@ extension AdminPages {
 
     /// A job: how far it is, or what came of it.
     package func job(_ job: Job) -> WebPage {
-        let place = Work.ofLog.contains(job.work) ? "log/" : "users/"
+        let place = job.work.place
         let progress: HTML? = job.isAtWork ? Self.progress(job) : nil
         let stop: HTML? =
             mayChange && job.state == .working && !job.isFinal
@@ -224,6 +255,66 @@ extension AdminPages {
             <li><div><strong>\(model.name)</strong> <span class="mark">\(lag)</span><br>
             <small>up to position \(Int(model.position)), \(keeper)</small></div></li>
 
+            """
+    }
+}
+
+// MARK: - Backups
+
+extension AdminPages {
+    /// A backup that was made on the page.
+    package struct Backup: Sendable {
+        let name: String
+        let size: String
+        let made: String
+
+        package init(name: String, size: String, made: String) { (self.name, self.size, self.made) = (name, size, made) }
+    }
+
+    /// Where backups are made.
+    package enum Backups: Sendable {
+        /// On the page, into the data folder; nil while there is none.
+        case here(Backup?)
+        /// By other means, for the database is a server's.
+        case elsewhere
+    }
+
+    /// - Parameter newest: when the newest backup was taken, wherever, and what it has; nil where none ever was.
+    package func backups(_ backups: Backups, newest: String?, _ jobs: [Job]) -> WebPage {
+        shell.page(
+            "Backups", at: "backups/",
+            """
+            \(Self.list([.init("Newest backup", newest ?? "none was ever taken")]))
+            \(made(backups))
+            \(jobs.isEmpty ? nil : "<h2>Jobs</h2>\n\(self.jobs(jobs))")
+            """)
+    }
+
+    private func made(_ backups: Backups) -> HTML {
+        guard case .here(let backup) = backups else {
+            return """
+                <p>On PostgreSQL none is made here: it would lie on whichever machine has answered you. On the server’s machine \
+                <code>apus backup FILE</code> writes one file with everything, the secret and contents in files too, while the servers go on; \
+                <code>apus restore</code> makes a server of it, on either engine. For large databases use PostgreSQL’s own means, such as \
+                <code>pg_basebackup</code> with an archive of its log, and keep the server’s secret and the files of chunks beside it.</p>
+                """
+        }
+        guard let backup else {
+            return "<p>None was made here yet.</p>\n\(orders([.backup], at: "backups/"))"
+        }
+        let download: HTML? =
+            mayChange
+            ? """
+            <p>Whoever has the file has everything that the server has, its secret too. Keep it where nobody else can read it, and on \
+            another machine.</p>
+            \(shell.form("backups/download/", "Download it", about: backup.name))
+            """ : nil
+        return """
+            <h2>Made here</h2>
+            \(Self.list([.init("File", backup.name), .init("Size", backup.size), .init("Made", backup.made)]))
+            \(download)
+            \(mayChange ? "<h2>What can be done</h2>" : nil)
+            \(orders([.verifyBackup, .backup], at: "backups/"))
             """
     }
 }

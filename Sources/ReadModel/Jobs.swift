@@ -9,6 +9,8 @@ package struct Job: Sendable {
         case verifyLog = "verify-log"
         case verify
         case rebuild
+        case backup
+        case verifyBackup = "verify-backup"
         case erase
     }
 
@@ -67,7 +69,8 @@ package struct Jobs: Sendable {
     ///
     /// - Parameter process: who does it.
     /// - Returns: the job, and whether it is a new one.
-    package func begin(_ kind: Job.Kind, of user: UserID?, by process: String, at now: Timestamp) async throws -> (id: String, isNew: Bool) {
+    package func begin(_ kind: Job.Kind, of user: UserID?, by process: String, at now: Timestamp) async throws -> (id: String, isNew: Bool)
+    {
         let id = Sodium.randomAlphanumerics(12).lowercased()
         return try await database.write { connection in
             try connection.execute(Self.endLost, [.integer(now.rawValue)])

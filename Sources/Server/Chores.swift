@@ -1,6 +1,7 @@
+package import Backup
 internal import Bulletin
 package import Database
-internal import Domain
+package import Domain
 package import EventLog
 internal import Pages
 internal import ReadModel
@@ -31,7 +32,8 @@ extension Node {
     /// Checks the log against its seals.
     ///
     /// - Parameter proof: one that was kept elsewhere.
-    package func verifyLog(against proof: Seal? = nil, _ advanced: @escaping Advanced = { _, _ in }) async throws -> LogVerification.Report {
+    package func verifyLog(against proof: Seal? = nil, _ advanced: @escaping Advanced = { _, _ in }) async throws -> LogVerification.Report
+    {
         var verification = LogVerification(database: database, key: SealKey(secret: secret.value))
         verification.advanced = advanced
         return try await verification.run(against: proof)
@@ -48,6 +50,20 @@ extension Node {
         }
     }
 
+    /// Writes everything that is kept into one file, and notes that this was done.
+    ///
+    /// - Returns: what was written, and why it could not be noted, where it could not: the backup is there all the same.
+    package func backUp(
+        to path: String, at time: Timestamp, _ advanced: @escaping Advanced = { _, _ in }
+    ) async throws -> (report: Backup.Report, unnoted: (any Error)?) {
+        var backup = Backup(of: database, chunks: chunks, secret: secret.value)
+        backup.advanced = advanced
+        let report = try await backup.write(to: path, at: time)
+        let last = LastBackup(madeAt: time, position: report.head.position)
+        do { try await database.write { try last.note($0) } } catch { return (report, error) }
+        return (report, nil)
+    }
+
     /// Does what was ordered on a page.
     func carryOut(_ kind: Job.Kind, _ user: UserID?, by actor: Actor, _ course: JobRunner.Course) async throws -> JobRunner.Outcome {
         switch kind {
@@ -60,6 +76,8 @@ extension Node {
         case .rebuild:
             let report = try await rebuild(course.advance)
             return .init(report.verification, preceded: report.found + (report.changed > 0 ? [JobWords.changed(report.changed)] : []))
+        case .backup: return try await pageBackups.make(self, course.advance)
+        case .verifyBackup: return try await pageBackups.verify()
         case .erase:
             guard let user else { preconditionFailure("an erasure is of somebody") }
             let found = try await readModel.snapshot { try $0.accountOverview(user) }

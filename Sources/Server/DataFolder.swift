@@ -55,7 +55,8 @@ package struct DataFolder {
 
     /// What lies in a data folder.
     private static let kept: Set<String> = [
-        "apus.sqlite", "apus.sqlite-wal", "apus.sqlite-shm", "apus.sqlite-journal", "secret", "chunks", "restoring", "lost+found",
+        "apus.sqlite", "apus.sqlite-wal", "apus.sqlite-shm", "apus.sqlite-journal", "secret", "chunks", "restoring", "backups",
+        "lost+found",
     ]
 
     /// Why nothing is done where there is no database.

@@ -5,6 +5,7 @@ internal import Database
 internal import Directory
 internal import Domain
 internal import Gateway
+internal import Pages
 package import Logging
 internal import ReadModel
 package import ServiceLifecycle
@@ -79,7 +80,8 @@ package struct Wiring: Sendable {
     func api(_ admission: Admission) -> API {
         API(
             readModel: node.readModel, door: node.door, sessions: sessions, signupLinks: SignupLinks(node.database),
-            pageKeys: PageKeys(node.database), adminActs: AdminActs(node.database), quotas: Quotas(node.database), jobs: Jobs(node.database),
+            pageKeys: PageKeys(node.database), adminActs: AdminActs(node.database), quotas: Quotas(node.database),
+            jobs: Jobs(node.database),
             steering: steering, renewals: renewals, realTime: realTime, readiness: readiness, settings: settings.api, admission: admission,
             secret: node.secret.value,
             limits: limits, directory: directory, clock: Node.clock, readings: observation.readings)
@@ -87,12 +89,17 @@ package struct Wiring: Sendable {
 
     /// What pages can have done.
     private var steering: Steering {
-        let memory = Status.Memory()
+        let (memory, exports) = (Status.Memory(), PageExports(node.readModel))
         return Steering(
             erase: { [node] name, user, isActive, actor in
                 _ = try await node.erase(name, user, isActive: isActive, by: actor) { node.bulletin.post([.userChanged(user)]) }
             }, order: { [runner] in try await runner.order($0, $1, $2) },
             log: { [node] in try await Status.log(node, memory, at: Node.clock()) },
+            backups: { [node] in
+                let newest = try await node.database.read(.small) { try LastBackup.find($0) }
+                return (node.isAlone ? .here(try node.pageBackups.newest()?.shown) : .elsewhere, newest)
+            }, openBackup: { [node] in node.isAlone ? try node.pageBackups.open() : nil },
+            export: { try await exports.make($0) },
             overview: { [node, settings] in try await Status.overview(node, memory, version: settings.version, at: Node.clock()) },
             settings: settings.shown, diagnose: settings.diagnose)
     }

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import shutil
 import sys
+import tarfile
+import tempfile
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -79,6 +82,7 @@ class Browser:
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
         self.pictures = pictures
+        self.folder = Path(tempfile.mkdtemp(prefix="apus-pages.")) / "files"
 
     def look(self, dark: bool, size: tuple[int, int]) -> None:
         """Light or dark, on a screen of a size."""
@@ -144,6 +148,16 @@ class Browser:
         WebDriverWait(self.driver, PATIENCE_SECONDS, ignored_exceptions=[WebDriverException]).until(
             lambda driver: driver.execute_script("return !window.isLeft && document.readyState === 'complete'"))
 
+    def download(self, text: str, end: str) -> Path:
+        """Presses a button that leads to a file, and waits until that is there."""
+        self.folder.mkdir()
+        self.driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(self.folder)})
+        self.driver.find_element(By.XPATH, f"//button[normalize-space()='{text}']").click()
+        WebDriverWait(self.driver, PATIENCE_SECONDS).until(lambda _: [file for file in self.folder.iterdir() if file.name.endswith(end)])
+        (file,) = self.folder.iterdir()
+        self.folder = self.folder.with_name(self.folder.name + "-next")
+        return file
+
     def finished(self) -> str:
         """What the page of a job says once it has ended; until then it loads itself again and again."""
         WebDriverWait(self.driver, PATIENCE_SECONDS, ignored_exceptions=[WebDriverException]).until(
@@ -171,6 +185,7 @@ class Browser:
 
     def __exit__(self, *_: Any) -> None:
         self.driver.quit()
+        shutil.rmtree(self.folder.parent)
 
 
 def dashboard(server: Server, person: Person) -> str:
@@ -412,6 +427,57 @@ def work(arguments: argparse.Namespace) -> None:
         browser.open(f"http://{server.authority}/admin/log/")
         true("ended with its process" in browser.text, browser.text)
         browser.check("admin-log")
+
+
+@test("a backup that is made and downloaded on the page is a server again; on PostgreSQL the page says what to use")
+def backups(arguments: argparse.Namespace) -> None:
+    with served(arguments) as (server, known, browser):
+        person = known.person()
+        given(person, "one", "two")
+        admin(server, browser)
+        browser.follow("Backups")
+        if arguments.postgres:
+            true("apus backup FILE" in browser.text and "Make a backup" not in browser.text, browser.text)
+            browser.check("admin-backups-elsewhere")
+            return
+        browser.check("admin-backups-none")
+        browser.press("Make a backup")
+        true("The backup has everything" in browser.finished(), browser.text)
+        browser.check("admin-job-backup")
+        browser.follow("Go back")
+        browser.press("Verify the backup")
+        true("can be restored" in browser.finished(), browser.text)
+        browser.follow("Go back")
+        browser.check("admin-backups")
+        restored = Server(arguments.apus)
+        said = restored.apus("restore", str(browser.download("Download it", ".backup")))
+        equal(said.returncode, 0, said.stderr)
+        with restored:
+            again = harness.Server(f"http://{restored.authority}", arguments.apus)
+            equal(living(again.another_session(person)), {"one": b"one", "two": b"two"}, "what the restored server has")
+
+
+@test("what is stored of a user is downloaded as one file, by the user and by an admin")
+def exports(arguments: argparse.Namespace) -> None:
+    with served(arguments) as (server, known, browser):
+        person = known.person()
+        collection, _ = given(person, "one")
+        enter(server, browser, person)
+        own = exported(browser.download("Download what is stored of me", ".tar"))
+        true(collection.uid in own["collections.jsonl"] and person.name in own["account.jsonl"], own["account.jsonl"])
+        admin(server, browser)
+        browser.follow("Users")
+        browser.follow(person.name)
+        browser.follow("Export")
+        browser.check("admin-export")
+        equal(exported(browser.download("Export", ".tar"))["items.jsonl"], own["items.jsonl"], "the items of both")
+
+
+def exported(archive: Path) -> dict[str, str]:
+    """The files of lines in an export."""
+    with tarfile.open(archive) as opened:
+        files = [member for member in opened.getmembers() if member.name.endswith(".jsonl")]
+        return {Path(member.name).name: opened.extractfile(member).read().decode() for member in files}  # type: ignore[union-attr]
 
 
 def options(parser: argparse.ArgumentParser) -> None:

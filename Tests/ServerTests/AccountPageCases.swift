@@ -1,4 +1,5 @@
 import Domain
+import Foundation
 import HTTPTypes
 import Testing
 
@@ -23,12 +24,12 @@ private func everyPage(of uid: String) -> [(HTTPRequest.Method, String)] {
     [
         (.get, "/account/"), (.post, "/account/device/"), (.get, "/account/collections/"), (.get, "/account/collection/\(uid)/"),
         (.post, "/account/collection/\(uid)/restore/"), (.get, "/account/activity/"), (.get, "/account/delete/"),
-        (.post, "/account/delete/"), (.post, "/account/sign-out/"),
+        (.post, "/account/delete/"), (.post, "/account/sign-out/"), (.post, "/account/export/"),
     ]
 }
 
 extension RouteCase {
-    static let accountPages = accountDoors + accountUndo + accountEnds
+    static let accountPages = accountDoors + accountUndo + accountEnds + accountExports
 
     private static let accountDoors = [
         RouteCase(door, "shows a button to whoever has a link that is good, and changes nothing") { server in
@@ -379,4 +380,38 @@ extension Client {
             "content": ["uid": .text(newUID()), "meta": .bytes([7]), "deleted": true, "chunks": []]
         ])
     }
+}
+
+extension RouteCase {
+    fileprivate static let accountExports = [
+        RouteCase("POST /account/export/", "hands out what is stored of the user, and of nobody else") { server in
+            let (client, other) = (try await server.somebodyWithPages(), try await server.somebodyWithPages())
+            let (uid, foreign) = (try await client.makeCollection(), try await other.makeCollection())
+            let visitor = try await server.visit(client)
+            #expect(try await visitor.send("/account/export/", [:], key: .some(nil)).status == 403)
+            let answer = try await visitor.send("/account/export/", [:])
+            try expectExport(answer, of: client.name, holding: uid)
+            #expect(!answer.html.contains(foreign) && !answer.html.contains(other.name))
+            #expect(answer.headers[.cacheControl] == "no-store")
+        }
+    ]
+}
+
+/// What a program that knows tar finds in an export.
+func expectExport(_ answer: Answer, of name: String, holding uid: String) throws {
+    #expect((answer.status, answer.type) == (200, "application/x-tar"))
+    let folder = FileManager.default.temporaryDirectory.appending(path: "export-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: folder) }
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    let archive = folder.appending(path: "archive.tar")
+    try Data(answer.body).write(to: archive)
+    let tar = Process()
+    tar.executableURL = URL(filePath: "/bin/tar")
+    tar.arguments = ["-xf", archive.path(percentEncoded: false), "-C", folder.path(percentEncoded: false)]
+    try tar.run()
+    tar.waitUntilExit()
+    #expect(tar.terminationStatus == 0)
+    let lines = { (file: String) in try String(contentsOf: folder.appending(path: "apus-export/\(file).jsonl"), encoding: .utf8) }
+    #expect(try lines("account").contains("\"\(name)\"") && lines("collections").contains("\"\(uid)\""))
+    #expect(FileManager.default.fileExists(atPath: folder.appending(path: "apus-export/README.txt").path(percentEncoded: false)))
 }

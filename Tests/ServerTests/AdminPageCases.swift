@@ -1,5 +1,6 @@
 import Domain
 import EventLog
+import Foundation
 import HTTPTypes
 import Pages
 import Sodium
@@ -18,11 +19,12 @@ private let activityPage = "GET /admin/activity/"
 private let shown = [
     "/admin/", "/admin/settings/", "/admin/diagnostics/", "/admin/users/", "/admin/user/1/", "/admin/user/1/disable/",
     "/admin/collections/", "/admin/collection/x/", "/admin/activity/", "/admin/activity.csv", "/admin/activity.jsonl",
-    "/admin/log/", "/admin/job/x/",
+    "/admin/log/", "/admin/job/x/", "/admin/backups/",
 ]
 private let changing = [
     "/admin/users/create/", "/admin/users/invite/", "/admin/users/withdraw/", "/admin/user/1/disable/", "/admin/user/1/erase/",
     "/admin/collection/x/restore/", "/admin/log/verify/", "/admin/log/rebuild/", "/admin/job/x/stop/",
+    "/admin/backups/backup/", "/admin/backups/download/", "/admin/user/1/export/",
 ]
 
 extension RouteCase {
@@ -224,6 +226,17 @@ extension RouteCase {
             let acts = try await AdminActs(server.wiring.node.database).newest(limit: 200).filter { $0.user == client.name }
             #expect(acts.map(\.thing) == ["as for all", "5 GB, items: 1"])
         },
+        RouteCase(doing, "hands out what is stored of a user, which the list of what was done tells") { server in
+            let client = try await server.somebody()
+            let uid = try await client.makeCollection()
+            let admin = try await server.admin()
+            let path = try await server.adminPath(of: client)
+            let answer = try await admin.submit(path + "export/", [:])
+            #expect(answer.headers[.contentDisposition] == "attachment; filename=\"apus-export.tar\"")
+            try expectExport(answer, of: client.name, holding: uid)
+            let acts = try await AdminActs(server.wiring.node.database).newest(limit: 200)
+            #expect(acts.contains { $0.action == "export" && $0.user == client.name })
+        },
         RouteCase(doing, "resets and erases for who types the name") { server in
             let client = try await server.somebody()
             _ = try await client.makeCollection()
@@ -353,6 +366,51 @@ extension RouteCase {
             let acts = try await AdminActs(server.wiring.node.database).newest(limit: 200)
             #expect(acts.contains { $0.action == "verify-log" && $0.thing == "job \(id)" })
             #expect(try await admin.get("/admin/log/").html.contains("job/\(id)/\">Verify the log</a>"))
+        },
+        RouteCase("GET /admin/backups/", "tells of the newest, and on PostgreSQL what to use") { server in
+            let page = try await server.admin().get("/admin/backups/").html
+            #expect(page.contains("<dt>Newest backup</dt>"))
+            #expect(page.contains("pg_basebackup") != server.wiring.node.isAlone)
+            #expect(page.contains("Make a backup") == server.wiring.node.isAlone)
+        },
+        RouteCase("POST /admin/backups/{work}/", "makes one, verifies it and hands it out; on PostgreSQL it does none of that") { server in
+            let admin = try await server.admin()
+            #expect(try await admin.submit("/admin/backups/nothing/", [:]).status == 404)
+            #expect(try await admin.submit("/admin/backups/verify/", [:]).status == 404)
+            guard server.wiring.node.isAlone else {
+                for work in ["backup", "verify-backup", "download"] {
+                    #expect(try await admin.submit("/admin/backups/\(work)/", [:]).status == 404, "\(work)")
+                }
+                return
+            }
+            #expect(try await admin.submit("/admin/backups/download/", [:]).status == 404)
+            let none = try await admin.finished(admin.submit("/admin/backups/verify-backup/", [:]))
+            #expect(none.contains("could not be done") && none.contains("There is no backup on this machine."))
+            _ = try await server.somebody().makeCollection()
+            let made = try await admin.finished(admin.submit("/admin/backups/backup/", [:]))
+            #expect(made.contains("<dd>done</dd>") && made.contains("The backup has everything up to position "))
+            let verified = try await admin.finished(admin.submit("/admin/backups/verify-backup/", [:]))
+            #expect(verified.contains("<dd>done</dd>") && verified.contains("can be restored: "))
+            let answer = try await admin.submit("/admin/backups/download/", [:])
+            let name = try #require(try server.wiring.node.pageBackups.newest()).name
+            #expect(answer.headers[.contentDisposition] == "attachment; filename=\"\(name)\"")
+            #expect(answer.headers[.cacheControl] == "no-store")
+            let file = server.wiring.node.pageBackups.folder + "/" + name
+            #expect(answer.body.elementsEqual(try #require(FileManager.default.contents(atPath: file))))
+            // One that was damaged is told.
+            var bytes = answer.body
+            for index in bytes.indices.suffix(4096) { bytes[index] = 0xff }
+            try Data(bytes).write(to: URL(filePath: file))
+            let damaged = try await admin.finished(admin.submit("/admin/backups/verify-backup/", [:]))
+            #expect(damaged.contains("<dd>found something wrong</dd>"))
+            #expect(!damaged.contains("can be restored"))
+            // The next takes its place, and nothing else is left there.
+            try FileManager.default.moveItem(atPath: file, toPath: server.wiring.node.pageBackups.folder + "/apus-20200101-000000.backup")
+            _ = try await admin.finished(admin.submit("/admin/backups/backup/", [:]))
+            let left = try FileManager.default.contentsOfDirectory(atPath: server.wiring.node.pageBackups.folder)
+            #expect(left == [try #require(try server.wiring.node.pageBackups.newest()).name] && left != ["apus-20200101-000000.backup"])
+            let acts = try await AdminActs(server.wiring.node.database).newest(limit: 200)
+            #expect(acts.contains { $0.action == "download" && $0.thing == name })
         },
         RouteCase("GET /admin/job/{id}/", "tells that a job ended with its process, and shows no job that is none") { server in
             let jobs = Jobs(server.wiring.node.database)

@@ -45,7 +45,7 @@ import Testing
         try await adopted(engine) { server in
             let clerk = try await server.staff("clerk")
             let user = try await server.wiring.node.readModel.snapshot { try $0.account(named: CanonicalName("user"))?.user.rawValue ?? 0 }
-            for path in ["", "users/", "user/\(user)/", "collections/", "activity/", "log/", "settings/", "diagnostics/"] {
+            for path in ["", "users/", "user/\(user)/", "collections/", "activity/", "log/", "backups/", "settings/", "diagnostics/"] {
                 #expect(try await clerk.get("/admin/" + path).status == 200, "\(path)")
             }
             #expect(try await !clerk.get("/admin/users/").html.contains("Make the account"))
@@ -53,7 +53,7 @@ import Testing
             let key = try await clerk.formKey(at: "/admin/users/")
             let changing = [
                 "users/create/", "users/invite/", "users/withdraw/", "user/\(user)/disable/", "user/\(user)/erase/", "log/verify/",
-                "log/rebuild/", "job/x/stop/",
+                "log/rebuild/", "job/x/stop/", "backups/backup/", "backups/download/", "user/\(user)/export/",
             ]
             for path in changing {
                 let answer = try await clerk.send("/admin/" + path, ["name": "user"], key: key)

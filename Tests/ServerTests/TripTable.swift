@@ -94,6 +94,7 @@ extension RouteTrips {
         page("GET /account/activity/", trips: 14, reads: 3),
         page("GET /account/delete/", trips: 13, reads: 3),
         form("POST /account/delete/", but: "under another name", ["name": "another"], trips: 11, reads: 3, expecting: 400),
+        form("POST /account/export/", [:], trips: 60, reads: 4),
         form("POST /account/sign-out/", [:], trips: 8, reads: 2, writes: 1),
     ]
 
@@ -119,8 +120,10 @@ extension RouteTrips {
         },
     ]
 
-    private static let adminShown: [RouteTrips] = ["", "settings/", "diagnostics/", "users/", "collections/", "activity/", "log/"].map { place in
-        RouteTrips("GET /admin/\(place)", trips: ["", "log/"].contains(place) ? 20 : 12, reads: place == "log/" ? 6 : 4) {
+    private static let places = ["", "settings/", "diagnostics/", "users/", "collections/", "activity/", "log/", "backups/"]
+    private static let adminShown: [RouteTrips] = places.map { place in
+        let (trips, reads) = (["", "log/"].contains(place) ? 20 : 12, ["log/", "backups/"].contains(place) ? 6 : 4)
+        return RouteTrips("GET /admin/\(place)", trips: trips, reads: reads) {
             Request(try await $0.admin(), .get, "/admin/\(place)")
         }
     }
@@ -139,6 +142,11 @@ extension RouteTrips {
             let admin = try await server.admin()
             let path = "/admin/job/\(try await job(on: server))/stop/"
             return Request(admin, .post, path, body: try await admin.form([:], from: "/admin/users/"))
+        },
+        RouteTrips("POST /admin/backups/{work}/", "of no kind that there is", trips: 20, reads: 4) { server in
+            let admin = try await server.admin()
+            let body = try await admin.form([:], from: "/admin/users/")
+            return Request(admin, .post, "/admin/backups/none/", body: body, expecting: 404)
         },
         RouteTrips("POST /admin/log/{work}/", trips: 20, reads: 2, writes: 3) { server in
             let admin = try await server.admin()
