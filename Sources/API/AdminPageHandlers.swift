@@ -45,7 +45,7 @@ extension API {
     func adminOverview(_ call: Call) async throws -> Response {
         try await admin(call, depth: 0) { _, pages in
             let (warnings, facts) = try await steering.overview()
-            return Answer.page(pages.overview(warnings: warnings, facts: facts))
+            return Answer.page(pages.overview(warnings: warnings, facts: facts, trends: steering.trends()))
         }
     }
 

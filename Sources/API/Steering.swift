@@ -18,6 +18,8 @@ package struct Steering: Sendable {
     let export: @Sendable (_ name: CanonicalName) async throws -> OpenedFile?
     /// How the server is: what should be seen to, and what is so. It costs no more, however much there is.
     let overview: @Sendable () async throws -> (warnings: [String], facts: [AdminPages.Fact])
+    /// How this process was in the last hour.
+    let trends: @Sendable () -> [Trend]
     /// The settings of the process.
     let settings: [AdminPages.Setting]
     /// What the doctor finds.
@@ -31,6 +33,7 @@ package struct Steering: Sendable {
         openBackup: @escaping @Sendable () throws -> OpenedFile?,
         export: @escaping @Sendable (_ name: CanonicalName) async throws -> OpenedFile?,
         overview: @escaping @Sendable () async throws -> (warnings: [String], facts: [AdminPages.Fact]),
+        trends: @escaping @Sendable () -> [Trend],
         settings: [AdminPages.Setting], diagnose: @escaping @Sendable () async -> [AdminPages.Finding]
     ) {
         self.erase = erase
@@ -40,6 +43,7 @@ package struct Steering: Sendable {
         self.openBackup = openBackup
         self.export = export
         self.overview = overview
+        self.trends = trends
         self.settings = settings
         self.diagnose = diagnose
     }

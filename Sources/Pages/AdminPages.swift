@@ -164,7 +164,9 @@ package struct AdminPages: Sendable {
 
 extension AdminPages {
     /// The first page: what should be seen to, then how things are.
-    package func overview(warnings: [String], facts: [Fact]) -> WebPage {
+    ///
+    /// - Parameter trends: how it was in the last hour, in this process.
+    package func overview(warnings: [String], facts: [Fact], trends: [Trend]) -> WebPage {
         let first: HTML =
             warnings.isEmpty
             ? "<p class=\"notice\">Nothing needs to be seen to.</p>"
@@ -176,6 +178,10 @@ extension AdminPages {
             \(first)
             <h2>How it is</h2>
             \(Self.list(facts))
+            <h2>The last hour</h2>
+            <p>Of the process that has answered you, a bar for each minute, the last one at the right.</p>
+            <div class="charts">
+            \(trends.map(\.chart))</div>
             """)
     }
 

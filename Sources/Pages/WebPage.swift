@@ -81,6 +81,12 @@ private enum Style {
         dd { margin: 0; min-width: 0 }
         h3 { font-size: 1.1rem; margin: 1.5rem 0 0 }
         progress { width: 100%; accent-color: #1a56a8 }
+        .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 18rem), 1fr)); gap: 1.2rem }
+        figure { margin: 0 }
+        figcaption { font-size: .95rem }
+        svg { display: block; width: 100%; height: auto }
+        .bars { stroke: #1a56a8; stroke-width: 3 }
+        .axis { stroke: #767676; stroke-width: 1 }
         .notice { border-left: .3rem solid #1b7a3d; padding-left: .8rem }
         .error { border-left: .3rem solid #b00020; padding-left: .8rem }
         @media (prefers-color-scheme: dark) {
@@ -93,6 +99,7 @@ private enum Style {
         a { color: #8fbaf5 }
         .rows li { border-color: #444 }
         progress { accent-color: #8fbaf5 }
+        .bars { stroke: #8fbaf5 }
         .mark { background: #5a4610; color: #fff0c2 }
         }
         """

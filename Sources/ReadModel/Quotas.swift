@@ -173,6 +173,21 @@ extension QuotaStanding {
             """
     }
 
+    /// How many of those who have limits of their own are near one: only they, and what they own, are looked at.
+    static let nearOwn: String = {
+        let owned = "FROM django_etebase_collection collection"
+        let sums = Quota.Kind.allCases.map { kind in
+            kind == .collections
+                ? "(SELECT count(*) \(owned) WHERE collection.owner_id = quota.user_id)"
+                : """
+                (SELECT COALESCE(sum(usage.\(kind.rawValue)), 0) \(owned) JOIN apus_usage usage ON usage.id = collection.id
+                 WHERE collection.owner_id = quota.user_id)
+                """
+        }
+        let conditions = zip(Quota.Kind.allCases, sums).map { "\($1) * 100 >= quota.\($0.rawValue) * \(Quota.nearPercent)" }
+        return "(SELECT count(*) FROM apus_quota quota WHERE \(conditions.joined(separator: " OR ")))"
+    }()
+
     /// The values of the parameters.
     static func values(_ quota: Quota) -> [Value] { quota.values }
 }

@@ -57,17 +57,22 @@ extension ReadModel {
     /// - Parameters:
     ///   - last: what was found the last time: sessions are not counted each time.
     ///   - elsewhere: how far another read model is.
+    ///   - counts: whether what is too old is counted anew; where not, what was not counted yet is 0.
     /// - Throws: `DatabaseFault`.
-    package func standing(at now: Timestamp, after last: Standing?, elsewhere: Position?) async throws -> Standing {
-        let known = last.flatMap { now.rawValue < $0.counted.countedAt.rawValue + Self.countedFor ? $0.counted : nil }
+    package func standing(
+        at now: Timestamp, after last: Standing?, elsewhere: Position?, counts: Bool = true
+    ) async throws -> Standing {
+        let isFresh = last.map { !counts || now.rawValue < $0.counted.countedAt.rawValue + Self.countedFor } ?? false
+        let known = isFresh || !counts ? last?.counted ?? .init(expiring: 0, countedAt: now, nearQuota: 0) : nil
+        let select = quota == .none ? Self.selectWithOwnQuotas : Self.select
         let values: [Value] =
             [
                 .integer(orNull: elsewhere?.rawValue), .flag(known == nil), .text(now.text),
                 .text(Timestamp(rawValue: now.rawValue + Self.week).text),
-            ] + QuotaStanding.values(quota)
+            ] + (quota == .none ? [] : QuotaStanding.values(quota))
         let found = try await database.read { connection in
             try connection.set(.mustBeShort)
-            return try connection.first(Self.select, values) { row in
+            return try connection.first(select, values) { row in
                 Standing(
                     head: LogHead(position: Position(rawValue: row.integer(0)), epoch: row.integer(1)),
                     tables: Self.tables(row, from: 2), unprojectedSince: row.integerOrNil(5).map(Timestamp.init),
@@ -108,21 +113,27 @@ extension ReadModel {
 
     private static let selectTables = Statement("SELECT \(tableColumns) FROM apus_projection projection")
 
-    private static let select = Statement(
-        """
-        SELECT log.position, log.epoch, \(tableColumns),
-               (SELECT occurred_at FROM apus_event WHERE position > projection.position ORDER BY position LIMIT 1),
-               (SELECT occurred_at FROM apus_event WHERE position > $1{postgres: ::bigint} ORDER BY position LIMIT 1),
-               seal.position,
-               (SELECT occurred_at FROM apus_event WHERE position > seal.position ORDER BY position LIMIT 1),
-               {sqlite: 1}{postgres: NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off'},
-               CASE WHEN $2{postgres: ::bigint} = 1
-                    THEN (SELECT count(*) FROM token_auth_authtoken WHERE expiry >= $3{postgres: ::timestamptz} AND expiry < $4{postgres: ::timestamptz}) END,
-               CASE WHEN $2{postgres: ::bigint} = 1 THEN \(QuotaStanding.near(first: 5)) END
-        FROM   apus_log log
-        JOIN   apus_projection projection ON projection.id = log.id
-        JOIN   (SELECT COALESCE(
-                           (SELECT max(position) FROM apus_seal), (SELECT min(first_position) - 1 FROM apus_epoch)) AS position) seal
-               ON TRUE
-        """)
+    private static let select = statement(nearQuota: QuotaStanding.near(first: 5))
+    /// Where nothing holds for all.
+    private static let selectWithOwnQuotas = statement(nearQuota: QuotaStanding.nearOwn)
+
+    private static func statement(nearQuota: String) -> Statement {
+        Statement(
+            """
+            SELECT log.position, log.epoch, \(tableColumns),
+                   (SELECT occurred_at FROM apus_event WHERE position > projection.position ORDER BY position LIMIT 1),
+                   (SELECT occurred_at FROM apus_event WHERE position > $1{postgres: ::bigint} ORDER BY position LIMIT 1),
+                   seal.position,
+                   (SELECT occurred_at FROM apus_event WHERE position > seal.position ORDER BY position LIMIT 1),
+                   {sqlite: 1}{postgres: NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off'},
+                   CASE WHEN $2{postgres: ::bigint} = 1
+                        THEN (SELECT count(*) FROM token_auth_authtoken WHERE expiry >= $3{postgres: ::timestamptz} AND expiry < $4{postgres: ::timestamptz}) END,
+                   CASE WHEN $2{postgres: ::bigint} = 1 THEN \(nearQuota) END
+            FROM   apus_log log
+            JOIN   apus_projection projection ON projection.id = log.id
+            JOIN   (SELECT COALESCE(
+                               (SELECT max(position) FROM apus_seal), (SELECT min(first_position) - 1 FROM apus_epoch)) AS position) seal
+                   ON TRUE
+            """)
+    }
 }

@@ -70,7 +70,7 @@ extension Status {
     /// What was found the last time.
     final class Memory: Sendable {
         private let known = Mutex<Standing?>(nil)
-        fileprivate var standing: Standing? {
+        var standing: Standing? {
             get { known.withLock { $0 } }
             set { known.withLock { $0 = newValue } }
         }
@@ -90,11 +90,12 @@ extension Status {
     /// - Parameters:
     ///   - folder: where the server keeps what it keeps.
     ///   - trouble: what keeps Redis from its work, in words; nil where nothing does.
-    ///   - last: what was found the last time: what costs more is not looked for each time.
+    ///   - last: what was found the last time.
+    ///   - counts: whether what costs more is looked for.
     /// - Throws: `DatabaseFault`.
-    private static func look(_ node: Node, folder: String, ofRedis trouble: String?, after last: Standing? = nil, at now: Timestamp)
-        async throws -> Look
-    {
+    private static func look(
+        _ node: Node, folder: String, ofRedis trouble: String?, after last: Standing? = nil, counts: Bool = true, at now: Timestamp
+    ) async throws -> Look {
         var warnings = [trouble].compactMap(\.self)
         if let objects = node.chunks.objects {
             do { try await objects.check() } catch {
@@ -107,7 +108,7 @@ extension Status {
         do { replica = try await node.readModel.replicaStanding() } catch let fault as DatabaseFault {
             warnings.append("the database to read from does not answer (\(fault)): look whether it runs, and at APUS_READ_DATABASE_URL")
         }
-        let standing = try await node.readModel.standing(at: now, after: last, elsewhere: replica?.checkpoint)
+        let standing = try await node.readModel.standing(at: now, after: last, elsewhere: replica?.checkpoint, counts: counts)
         let (processes, backup, foreign) = try await node.database.read { connection in
             (try Processes.alive(at: now, connection), try LastBackup.find(connection), try ForeignRows.find(connection))
         }
@@ -147,13 +148,13 @@ extension Status {
 
     /// For the admins' page.
     ///
-    /// - Parameter memory: the same for all who look.
+    /// - Parameter memory: of whoever counts.
     static func overview(_ node: Node, _ memory: Memory, version: String, at now: Timestamp) async throws -> (
         warnings: [String], facts: [AdminPages.Fact]
     ) {
         let look = try await look(
-            node, folder: node.data.folder, ofRedis: node.redis.flatMap { trouble(of: $0.condition) }, after: memory.standing, at: now)
-        memory.standing = look.standing
+            node, folder: node.data.folder, ofRedis: node.redis.flatMap { trouble(of: $0.condition) }, after: memory.standing,
+            counts: false, at: now)
         let (standing, seal) = (look.standing, seconds(since: look.standing.unsealedSince, now))
         var facts: [AdminPages.Fact] = [
             .init("Version", version),
@@ -176,13 +177,12 @@ extension Status {
 
     /// The log, for the admins' page.
     ///
-    /// - Parameter memory: the same for all who look.
+    /// - Parameter memory: of whoever counts.
     static func log(_ node: Node, _ memory: Memory, at now: Timestamp) async throws -> AdminPages.Log {
         var replica: TablesStanding?
         // Whether it answers stands on the first page.
         do { replica = try await node.readModel.replicaStanding() } catch is DatabaseFault {}
-        let standing = try await node.readModel.standing(at: now, after: memory.standing, elsewhere: replica?.checkpoint)
-        memory.standing = standing
+        let standing = try await node.readModel.standing(at: now, after: memory.standing, elsewhere: replica?.checkpoint, counts: false)
         let epochs = try await node.database.read(.small) { try Epochs($0).firsts }
         let seal = try await Sealer(database: node.database, key: SealKey(secret: node.secret.value)).newest()
         return AdminPages.Log(

@@ -25,6 +25,8 @@ package struct Wiring: Sendable {
     let directory: Directory?
     private let limits: Limits
     private let runner: JobRunner
+    private let memory = Status.Memory()
+    private let trends: Trends
 
     /// Raises the limit of open files.
     ///
@@ -42,6 +44,7 @@ package struct Wiring: Sendable {
             connections: .init(all: try Descriptors.connections(settings.connections), isProxied: settings.isProxied),
             memoryBytes: settings.memoryBytes, logger: logger)
         realTime = try Self.realTime(node, sessions, directory, settings, admission.memory, logger)
+        trends = Trends(node.readModel, memory, logger: logger)
         runner = JobRunner(node.database, logger: logger) { [node] kind, user, actor, course in
             try await node.carryOut(kind, user, by: actor, course)
         }
@@ -89,26 +92,26 @@ package struct Wiring: Sendable {
 
     /// What pages can have done.
     private var steering: Steering {
-        let (memory, exports) = (Status.Memory(), PageExports(node.readModel))
+        let exports = PageExports(node.readModel)
         return Steering(
             erase: { [node] name, user, isActive, actor in
                 _ = try await node.erase(name, user, isActive: isActive, by: actor) { node.bulletin.post([.userChanged(user)]) }
             }, order: { [runner] in try await runner.order($0, $1, $2) },
-            log: { [node] in try await Status.log(node, memory, at: Node.clock()) },
+            log: { [node, memory] in try await Status.log(node, memory, at: Node.clock()) },
             backups: { [node] in
                 let newest = try await node.database.read(.small) { try LastBackup.find($0) }
                 return (node.isAlone ? .here(try node.pageBackups.newest()?.shown) : .elsewhere, newest)
             }, openBackup: { [node] in node.isAlone ? try node.pageBackups.open() : nil },
             export: { try await exports.make($0) },
-            overview: { [node, settings] in try await Status.overview(node, memory, version: settings.version, at: Node.clock()) },
-            settings: settings.shown, diagnose: settings.diagnose)
+            overview: { [node, memory, settings] in try await Status.overview(node, memory, version: settings.version, at: Node.clock()) },
+            trends: { [trends] in trends.trends }, settings: settings.shown, diagnose: settings.diagnose)
     }
 
     /// What answers clients, on connections that were admitted.
     package var responder: Responder { Responder(api: api(admission)) }
 
     /// What tells how the process is.
-    package var lookouts: [any Service] { observation.services + [readiness] }
+    package var lookouts: [any Service] { observation.services + [readiness, trends] }
 
     /// What has to run while requests are answered. Services stop in reverse order: requests end first, then what they wait for.
     package func services(logger: Logger) -> [any Service] {

@@ -185,6 +185,12 @@ package final class Registry: Sendable {
         return found
     }
 
+    /// What the series of a counter have come to together.
+    func sum(of description: Description) -> Int {
+        let found = state.withLock { $0.families[description.name]?.series.values.map(\.self) ?? [] }
+        return found.reduce(0) { sum, series in if case .tally(let tally) = series { sum + tally.value } else { sum } }
+    }
+
     func forget(_ isForgotten: (Series) -> Bool) {
         state.withLock { state in
             for name in state.names {

@@ -68,6 +68,8 @@ package struct HTTPMetrics: Sendable {
     let durations = shared.describe(
         "apus_http_request_duration_seconds", .histogram, "How long requests took, from their head to the answer's head.",
         ["route", "method"])
+    /// How many requests were answered, on all routes together: it looks at every series.
+    package var answered: Int { shared.sum(of: requests) }
     package let inFlight = shared.number("apus_http_requests_in_flight", "Requests that are being answered.")
     package let connections = shared.number("apus_http_connections", "Connections of clients that are open.")
     package let accepted = shared.counter("apus_http_connections_opened_total", "Connections of clients that were opened.")

@@ -119,6 +119,34 @@ import Testing
         }
     }
 
+    @Test("of some alone are looked at where nothing holds for all: who is near one is counted", arguments: Engine.all)
+    func nearOwn(engine: Engine) async throws {
+        try await engine.place { place in
+            try await place.node().running { node in
+                let quotas: [Quota?] = [
+                    nil, Quota.none, Quota(collections: 1), Quota(collections: 2), Quota(bytes: 1), Quota(bytes: 1 << 30),
+                    Quota(bytes: 1 << 30, items: 1 << 30, collections: 1),
+                ]
+                for (number, quota) in quotas.enumerated() {
+                    let user = try await node.user("user\(number)")
+                    try await node.create(CollectionUID("c\(number)"), by: user)
+                    if let quota { try await limit(user, to: quota, node) }
+                }
+                try await node.counted()
+                // Once all is in the tables.
+                _ = try await node.readModel.snapshot { try $0.accounts(limit: 1) }
+                let standing = try await node.readModel.standing(at: noon, after: nil, elsewhere: nil)
+                #expect(standing.counted.nearQuota == 3)
+                // What is too old is not counted anew where that is not wanted.
+                let later = Timestamp(rawValue: noon.rawValue + 3_600_000_000)
+                try await limit(try await node.user("late"), to: Quota(items: 1), node)
+                let known = try await node.readModel.standing(at: later, after: standing, elsewhere: nil, counts: false)
+                #expect(known.counted.nearQuota == 3)
+                #expect(try await node.readModel.standing(at: later, after: nil, elsewhere: nil, counts: false).counted.nearQuota == 0)
+            }
+        }
+    }
+
     @Test("are not overstepped by those who write at once to several collections of one owner", arguments: Engine.all)
     func atOnce(engine: Engine) async throws {
         try await engine.place { place in
