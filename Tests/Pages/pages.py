@@ -201,7 +201,15 @@ def dashboard(server: Server, person: Person) -> str:
 def enter(server: Server, browser: Browser, person: Person) -> None:
     """Presses the button in the app, and then the one on the page."""
     browser.open(dashboard(server, person))
+    browser.check("account-door")
     browser.press("Open my account")
+
+
+def confirm(browser: Browser, name: str, button: str, words: str) -> None:
+    """Types a name to be sure, and is told what came of it."""
+    browser.fill("To be sure", name)
+    browser.press(button)
+    true(words in browser.text, browser.text)
 
 
 def admin(server: Server, browser: Browser) -> None:
@@ -247,9 +255,7 @@ def undo(arguments: argparse.Namespace) -> None:
         one.delete()
         person.collections.get_item_manager(collection).batch([one])
         equal(set(living(person)), {"two"}, "after the deletion")
-        browser.open(dashboard(server, person))
-        browser.check("account-door")
-        browser.press("Open my account")
+        enter(server, browser, person)
         browser.check("account-overview")
         browser.follow("Collections")
         browser.check("account-collections")
@@ -307,13 +313,9 @@ def delete(arguments: argparse.Namespace) -> None:
         enter(server, browser, person)
         browser.follow("Delete")
         browser.check("account-delete")
-        browser.fill("To be sure", "somebody")
-        browser.press("Delete my account for good")
-        true("Nothing was deleted" in browser.text, browser.text)
+        confirm(browser, "somebody", "Delete my account for good", "Nothing was deleted")
         browser.check("account-delete-fault")
-        browser.fill("To be sure", person.name)
-        browser.press("Delete my account for good")
-        true("Your account is deleted" in browser.text, browser.text)
+        confirm(browser, person.name, "Delete my account for good", "Your account is deleted")
         refused(lambda: living(person), "401|Unauthorized|token")
         equal(server.apus("verify").returncode, 0, "the log and its tables")
         equal(server.apus("log", "verify").returncode, 0, "the log's seals")
@@ -380,8 +382,8 @@ def admins(arguments: argparse.Namespace) -> None:
         browser.follow("ada")
         browser.follow("Erase")
         browser.check("admin-erase")
-        browser.fill("To be sure", "ada")
-        browser.press("Erase")
+        confirm(browser, "bob", "Erase", "That is not the name")
+        confirm(browser, "ada", "Erase", "Erase an account")
         true("The account is erased" in browser.finished(), browser.text)
         browser.check("admin-job-erase")
         refused(lambda: living(ada), "401|Unauthorized|token")

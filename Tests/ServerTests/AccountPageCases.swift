@@ -269,6 +269,7 @@ extension Answer {
 extension HTTPField.Name {
     static let forwardedProto = name("X-Forwarded-Proto")
     static let frameOptions = name("X-Frame-Options")
+    static let referrerPolicy = name("Referrer-Policy")
 
     private static func name(_ name: String) -> HTTPField.Name {
         guard let name = HTTPField.Name(name) else { preconditionFailure("\(name) is a header's name") }

@@ -57,6 +57,7 @@ extension RouteCase {
             let answer = try await admin.get("/admin/")
             #expect(answer.status == 200)
             #expect(answer.html.contains("<dt>Log</dt>"))
+            #expect(answer.html.matches(of: /<figure>\s*<figcaption>/).count == 4 && answer.html.contains("Requests a minute: "))
             let client = try await server.somebodyWithPages()
             let account = try #require(try await server.visit(client).headers[.cookie])
             let visitors = [
@@ -69,6 +70,33 @@ extension RouteCase {
             }
             #expect(try await "\(admin.get("/admin"))" == "404 does_not_exist")
             #expect(try await "\(admin.get("/admin/nothing/"))" == "404 does_not_exist")
+        },
+        RouteCase("GET /admin/", "and every other page runs nothing, loads nothing, is in no frame, and is kept nowhere") { server in
+            let client = try await server.somebodyWithPages()
+            let (admin, own) = (try await server.admin(), try await server.visit(client))
+            let user = try await server.adminPath(of: client)
+            let uid = try await client.makeCollection()
+            let there = [user, user + "erase/", user + "quota/", user + "export/", "/admin/collection/\(uid)/"]
+            let ofAccount = ["", "collections/", "collection/\(uid)/", "activity/", "delete/"].map { "/account/" + $0 }
+            let (stranger, files) = (try await Client(server), Set(["/admin/activity.csv", "/admin/activity.jsonl"]))
+            let visits = [(admin, shown + there), (stranger, shown + there + [try await server.adminLink()]), (own, ofAccount)]
+            for (visitor, paths) in visits {
+                for path in paths {
+                    let answer = try await visitor.get(path)
+                    #expect(answer.headers[.cacheControl] == "no-store", "\(path)")
+                    #expect(answer.headers[.xContentTypeOptions] == "nosniff", "\(path)")
+                    guard answer.type?.hasPrefix("text/html") == true else {
+                        #expect(files.contains(path), "\(path)")
+                        continue
+                    }
+                    let policy = try #require(answer.headers[.contentSecurityPolicy], "\(path)")
+                    #expect(policy.hasPrefix("default-src 'none'; style-src 'sha256-"), "\(path)")
+                    #expect(policy.hasSuffix("'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"), "\(path)")
+                    #expect(answer.headers[.frameOptions] == "DENY", "\(path)")
+                    #expect(answer.headers[.referrerPolicy] == "no-referrer", "\(path)")
+                    #expect(!answer.html.contains(" style=") && !answer.html.contains("<script"), "\(path)")
+                }
+            }
         },
         RouteCase("GET /admin/", "is where those are who look after the server, and then not where clients are") { server in
             var settings = server.wiring.settings
