@@ -12,7 +12,7 @@ import threading
 import time
 from typing import Callable, Iterator
 
-from world import DISK_BYTES, Machine, Part, Postmaster, World
+from world import DISK_BYTES, LEADER_SECONDS, Machine, Part, Postmaster, World, tell
 
 APUS = ("api", "projector", "gateway")
 ENGINES = ("postgres-primary", "postgres-standby", "patroni", "redis", "sentinel")
@@ -52,6 +52,7 @@ def schedule(seed: object, seconds: float, kinds: list[str]) -> list[Fault]:
 KINDS = ["kill", "kill", "kill", "freeze", "freeze", "freeze", "cut", "cut-in", "cut-out", "lossy", "slow", "disk", "clock", "switchover", "rolling"]
 OF_ASYNCHRONOUS = ["lag", "lag"]
 LAG_SECONDS = 1.5
+WATCHDOG_SECONDS = LEADER_SECONDS - 1.0
 
 
 class Nemesis:
@@ -149,21 +150,42 @@ class Nemesis:
 
     @contextlib.contextmanager
     def freeze(self, fault: Fault) -> Iterator[str | None]:
+        """Lets processes stand still, and go on.
+
+        A Patroni that wakes when its claim to be the primary's has run out takes it back, and what was written meanwhile is lost: that
+        is what it wants a watchdog for, which resets the machine. So we do.
+        """
         target = fault.target
         # A PostgreSQL whose Patroni lives is found out and killed by it; one that is frozen with it is what a machine is that stands still.
         if target == "postgres-primary" and fault.detail < 0.7:
             target = "host"
         victims = self.victims(target, fault.detail)
         pids = [pid for victim in victims for pid in victim.pids()]
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGSTOP)
+        patronis = [victim for victim in victims if victim.name.startswith("patroni")]
+        watchdog = None
+        if patronis and target == "patroni":
+            watchdog = threading.Timer(WATCHDOG_SECONDS, self._reset, args=(patronis,))
+            watchdog.start()
+        began = time.monotonic()
+        tell(pids, signal.SIGSTOP)
         try:
             yield f"freeze {' and '.join(victim.name for victim in victims)}" if pids else None
         finally:
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
+            if watchdog:
+                watchdog.cancel()
+            elif patronis and time.monotonic() - began > WATCHDOG_SECONDS:
+                self._reset(patronis)
+            tell(pids, signal.SIGCONT)
+
+    def _reset(self, patronis: list[Part]) -> None:
+        """What a watchdog does to their machines. A service manager starts Patroni again."""
+        for patroni in patronis:
+            self.world.expected_away.add(patroni.name)
+            patroni.signal(signal.SIGKILL)
+            self.world.postmasters[patroni.machine.name].signal(signal.SIGKILL)
+            patroni.ended(10)
+            patroni.start()
+            self.world.expected_away.discard(patroni.name)
 
     @contextlib.contextmanager
     def rolling(self, fault: Fault) -> Iterator[str | None]:

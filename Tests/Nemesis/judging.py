@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import collections
+import copy
 import hashlib
 import json
 import random
@@ -15,6 +16,7 @@ from world import SECRET, World
 
 import checker
 import cluster
+import mutations
 from cluster import LOG_FAULTS, READ_MODEL_FAULTS
 from faults import Nemesis
 from people import Lost, People, Reading, Round, Subscriber
@@ -148,9 +150,27 @@ class Judgement:
         if not self.world.is_asynchronous:
             self.check(not gone, f"{len(gone)} stokens are of a history that is lost, such as {[opened(stoken) for stoken in gone[:3]]}")
         self.figures.append(f"{len(epochs.firsts)} epochs, log of {epochs.head} events, {len(gone)} of {len(sample)} stokens lost")
+        if not self.found:
+            self.of_the_checker()
         for part in self.world.apus_parts:
             bad = [line for line in part.log.splitlines() if re.search(r" critical |Fatal error|precondition", line)]
             self.check(not bad, f"{part.name} says {bad[:2]}")
+
+    def of_the_checker(self) -> None:
+        """Puts each fault that there can be into what clients saw last, and looks whether it is found there."""
+        collection = max({record["collection"] for record in self.history}, key=lambda name: sum(
+            record["collection"] == name for record in self.history))
+        whole = [record | {"collection": "c"} for record in self.history if record["collection"] == collection]
+        count = 0
+        for fault, kinds in mutations.FAULTS.items():
+            for seed in range(3):
+                history = copy.deepcopy(whole)
+                if fault(history, random.Random(seed)):
+                    count += 1
+                    told = {violation.kind for violation in checker.check(history)}
+                    self.check(bool(told & kinds), f"the checker does not find that {fault.__doc__} It finds {sorted(told)}")
+        self.check(count > len(mutations.FAULTS), f"only {count} faults could be put into what clients saw")
+        self.figures.append(f"{count} faults put into what clients saw were looked for")
 
     def summary(self, play: Round) -> str:
         kinds, done, lost = self.last

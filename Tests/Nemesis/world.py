@@ -300,7 +300,8 @@ class World:
                     "postgresql": {"use_pg_rewind": True, "parameters": {
                         "max_connections": 150, "shared_buffers": "64MB", "wal_keep_size": "128MB", "max_wal_size": "256MB", "wal_log_hints": "on",
                         "hot_standby": "on", "wal_sender_timeout": "3s", "wal_receiver_timeout": "3s", "tcp_user_timeout": "3s",
-                        "fsync": "off", "synchronous_commit": "on", "timezone": "UTC"}}},
+                        # A standby whose primary has moved asks the new one at once, and not when five seconds are over.
+                        "wal_retrieve_retry_interval": "500ms", "fsync": "off", "synchronous_commit": "on", "timezone": "UTC"}}},
                 "initdb": [{"encoding": "UTF8"}, {"locale": "C.UTF-8"}, {"auth": "trust"}],
                 "pg_hba": ["host all all 10.99.0.0/24 trust", "host replication all 10.99.0.0/24 trust", "local all all trust"]},
             "postgresql": {
