@@ -343,11 +343,13 @@ package actor Projector: Service {
     private static let stillSeconds = 2
     private static let bytesPerSecond = 16 << 20
 
+    /// A lease that is good for longer than any is given was given by another clock: the database's was set back since, or the
+    /// server is another one by now. It would keep everybody out until this clock has come as far.
     private static let acquire = Statement(
         """
         UPDATE apus_projection
         SET    holder = $1, fence = fence + 1, lease_until = clock_timestamp() + make_interval(secs => \(leaseSeconds))
-        WHERE  lease_until < clock_timestamp()
+        WHERE  lease_until NOT BETWEEN clock_timestamp() AND clock_timestamp() + make_interval(secs => \(leaseSeconds))
         RETURNING fence
         """)
 

@@ -398,6 +398,21 @@ def zombie(options: argparse.Namespace) -> str:
         return f"taken over within {took:.1f} s; {summary}"
 
 
+@test("a lease of a clock that was set back since keeps no projector out")
+def clock_set_back(options: argparse.Namespace) -> None:
+    with Cluster(options.apus, options.postgres, projectors=2) as stage:
+        user = member(stage.nodes[0], "somebody")
+        active, _ = active_projector(stage)
+        fence = stage.lease()[1]
+        active.kill()
+        # As the clock that has been set back by an hour sees the lease of the one that is gone.
+        stage.database.run("UPDATE apus_projection SET lease_until = clock_timestamp() + interval '1 hour'")
+        wait("a standby has the lease", lambda: stage.lease()[1] > fence, 30)
+        collection = uid("collection")
+        expected(user.create_collection(collection), 201)
+        expected(user.over(stage.nodes[1]).collection(collection), 200)
+
+
 @contextlib.contextmanager
 def idle(stage: Cluster, process: cluster.Projector) -> Iterator[None]:
     """Stops a projector at a moment at which it is in no transaction."""
