@@ -35,15 +35,25 @@ internal import Sodium
         unsafe self.handle = handle
         // What is sent waits in memory rather than here. It fails only where there is no connection.
         unsafe PQsetnonblocking(handle, 1)
-        // libpq would write them to the standard error stream.
-        _ = unsafe PQsetNoticeProcessor(
+        // libpq would write them to the standard error stream. It calls this only while it is called itself, by us.
+        _ = unsafe PQsetNoticeReceiver(
             handle,
-            { _, text in
-                guard let text = unsafe text else { return }
+            { wire, notice in
+                guard let wire = unsafe wire, let text = unsafe PQresultErrorMessage(notice) else { return }
                 let words = unsafe String(cString: text).split(whereSeparator: \.isNewline).joined(separator: " ")
                 Logger(label: "apus").warning("PostgreSQL says something", metadata: ["notice": "\(words)"])
-            }, nil)
+                let source = unsafe PQresultErrorField(notice, PostgresWire.sourceFunction).map { unsafe String(cString: $0) }
+                guard source == PostgresWire.waitForStandbys else { return }
+                unsafe Unmanaged<PostgresWire>.fromOpaque(wire).takeUnretainedValue().isUnreplicated = true
+            }, Unmanaged.passUnretained(self).toOpaque())
     }
+
+    /// `PG_DIAG_SOURCE_FUNCTION`: who in the server says something. Its words are in whatever language it speaks.
+    private static let sourceFunction = Int32(UInt8(ascii: "R"))
+    /// Who in the server waits until a synchronous standby has a commit. It says only that it waits no longer: the commit is then on
+    /// the server's own disk, and the server calls it good all the same. It may be lost with that server, so it is not acknowledged.
+    private static let waitForStandbys = "SyncRepWaitForLSN"
+    private var isUnreplicated = false
 
     deinit { unsafe PQfinish(handle) }
 
@@ -112,7 +122,12 @@ internal import Sodium
             _ = try wait(for: Int16(POLLIN))
             try consume()
         }
-        return unsafe PQgetResult(handle)
+        let answer = unsafe PQgetResult(handle)
+        guard !isUnreplicated else {
+            unsafe PQclear(answer)
+            throw giveUp("a commit is on no synchronous standby")
+        }
+        return unsafe answer
     }
 
     private func consume() throws(DatabaseFault) {

@@ -398,6 +398,35 @@ def zombie(options: argparse.Namespace) -> str:
         return f"taken over within {took:.1f} s; {summary}"
 
 
+@test("a commit that is on no standby, because somebody called off the wait for one, is not acknowledged")
+def unreplicated(options: argparse.Namespace) -> None:
+    with Postgres() as primary, Cluster(options.apus, primary.url) as stage:
+        user, collection = member(stage.nodes[0], "somebody"), uid("collection")
+        expected(user.create_collection(collection), 201)
+        stage.caught_up()
+
+        def wants(standbys: str) -> None:
+            primary.value(f"ALTER SYSTEM SET synchronous_standby_names = '{standbys}'")
+            primary.value("SELECT pg_reload_conf()")
+            wait("it is so", lambda: primary.value("SHOW synchronous_standby_names") == standbys, 30)
+
+        wants("nobody")
+        waiting = "FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%apus_append%'"
+        try:
+            with ThreadPoolExecutor(1) as pool:
+                commit = pool.submit(lambda: user.commit(collection, [offered(uid("item"), uid("revision"), b"meta")]))
+                wait("the commit waits for a standby", lambda: primary.value(f"SELECT count(*) {waiting}") == "1", 30)
+                primary.value(f"SELECT pg_cancel_backend(pid) {waiting}")
+                answer = expected(commit.result(60), 503)
+            equal(support.fault_in_form(answer), None, "the form of a 503")
+        finally:
+            wants("")
+        # What was on the primary's disk is there, as after any answer that was lost; the app tries it again.
+        wait("commits are acknowledged again", lambda: user.commit(
+            collection, [offered(uid("another"), uid("another revision"), b"meta")]).status == 200, 30)
+        cluster.equals_a_replay(stage)
+
+
 @test("a lease of a clock that was set back since keeps no projector out")
 def clock_set_back(options: argparse.Namespace) -> None:
     with Cluster(options.apus, options.postgres, projectors=2) as stage:
