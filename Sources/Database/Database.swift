@@ -219,15 +219,18 @@ package struct DatabaseFault: Error, CustomStringConvertible, Sendable {
     let canOnlyBeRead: Bool
     /// Whether another has for itself what was to be read.
     let isBusy: Bool
+    /// Whether there was no server that could be asked, or not the one that can be written: once there is one, nothing is wrong any more.
+    package let isAway: Bool
 
     package init(_ kind: Kind, _ description: String) {
         self.init(kind, description, isBusy: false)
     }
 
-    init(_ kind: Kind, _ description: String, canOnlyBeRead: Bool = false, isBusy: Bool = false) {
+    init(_ kind: Kind, _ description: String, canOnlyBeRead: Bool = false, isBusy: Bool = false, isAway: Bool = false) {
         self.kind = kind
         self.description = description
         self.canOnlyBeRead = canOnlyBeRead
         self.isBusy = isBusy
+        self.isAway = isAway || canOnlyBeRead
     }
 }

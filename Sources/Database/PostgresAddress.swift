@@ -71,7 +71,7 @@ final class PostgresAddress: Sendable {
                 do throws(Unreachable) { return try Self.open(parameters) } catch {}
             }
             let hint = error.canOnlyBeRead ? " (a standby? only target_session_attrs=any in the address lets it be one)" : ""
-            throw DatabaseFault(.unavailable, "PostgreSQL: no connection: \(error.reason)\(hint)")
+            throw DatabaseFault(.unavailable, "PostgreSQL: no connection: \(error.reason)\(hint)", isAway: true)
         }
     }
 

@@ -159,7 +159,7 @@ actor ConnectionPool {
         }
         guard waiters.count < Self.waitersLimit, let connection = await wait() else {
             Telemetry.database.timeouts[name].increment()
-            throw DatabaseFault(.unavailable, "PostgreSQL: no connection is free")
+            throw DatabaseFault(.unavailable, "PostgreSQL: no connection is free", isAway: true)
         }
         return connection
     }

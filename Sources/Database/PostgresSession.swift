@@ -44,7 +44,7 @@ internal import CPostgres
 
     /// Why nothing can be said in the session any more; nil as long as something can.
     var breakage: DatabaseFault? {
-        wire.isWhole ? nil : wire.fault ?? DatabaseFault(.unavailable, "PostgreSQL: the connection was lost")
+        wire.isWhole ? nil : wire.fault ?? DatabaseFault(.unavailable, "PostgreSQL: the connection was lost", isAway: true)
     }
 
     // MARK: Transactions
@@ -168,7 +168,7 @@ internal import CPostgres
     @discardableResult
     private func flush(and statement: Statement, _ values: [Value] = []) throws(DatabaseFault) -> PostgresResult {
         guard let last = try pipeline(takeQueue() + [(statement, values)]).last else {
-            throw DatabaseFault(.unavailable, "PostgreSQL: no answer")
+            throw DatabaseFault(.unavailable, "PostgreSQL: no answer", isAway: true)
         }
         return last
     }

@@ -9,7 +9,7 @@ internal import CPostgres
 
     /// - Throws: ``DatabaseFault`` by the answer's SQLSTATE; no text of the server, which may hold values.
     init(_ pointer: OpaquePointer?) throws(DatabaseFault) {
-        guard let pointer = unsafe pointer else { throw DatabaseFault(.unavailable, "PostgreSQL: no answer") }
+        guard let pointer = unsafe pointer else { throw DatabaseFault(.unavailable, "PostgreSQL: no answer", isAway: true) }
         unsafe self.pointer = pointer
         let status = unsafe PQresultStatus(pointer)
         guard ![PGRES_COMMAND_OK, PGRES_TUPLES_OK].contains(status) else { return }
@@ -18,7 +18,8 @@ internal import CPostgres
         let name = unsafe PQresultErrorField(pointer, Self.constraintName).map { unsafe " (\(String(cString: $0)))" } ?? ""
         guard state.hasPrefix("AP"), let message = unsafe PQresultErrorField(pointer, Self.message) else {
             let words = Self.words[state].map { "\($0) (\(state))" } ?? state
-            throw DatabaseFault(Self.kind(of: state), "PostgreSQL: \(words)\(name)", canOnlyBeRead: state == "25006")
+            throw DatabaseFault(
+                Self.kind(of: state), "PostgreSQL: \(words)\(name)", canOnlyBeRead: state == "25006", isAway: Self.ends.contains(state))
         }
         throw DatabaseFault(.raised(code: state, message: unsafe String(cString: message)), "PostgreSQL: \(state)")
     }
@@ -41,6 +42,9 @@ internal import CPostgres
     private static let sqlState = Int32(UInt8(ascii: "C"))
     private static let constraintName = Int32(UInt8(ascii: "n"))
     private static let message = Int32(UInt8(ascii: "M"))
+
+    /// What is said of a server that ends, or begins.
+    private static let ends: Set<String> = ["no connection", "57P01", "57P02", "57P03"]
 
     /// What an operator can do something about.
     private static let words = [

@@ -81,7 +81,7 @@ internal import Sodium
     /// Gives the connection up, and answers with why.
     @discardableResult
     func giveUp(_ reason: String) -> DatabaseFault {
-        let fault = DatabaseFault(.unavailable, "PostgreSQL: \(reason)")
+        let fault = DatabaseFault(.unavailable, "PostgreSQL: \(reason)", isAway: true)
         self.fault = self.fault ?? fault
         // Whatever libpq would still like to say is not waited for.
         unsafe _ = shutdown(PQsocket(handle), Int32(SHUT_RDWR))

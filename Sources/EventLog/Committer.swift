@@ -66,7 +66,7 @@ package actor Committer: Service {
     private var queuedBytes = 0
     private var isClosed = false
     private let lastFailure = Mutex<ContinuousClock.Instant?>(nil)
-    /// When the database failed the last group; nil where it did not.
+    /// When the database said that it could not write the last group; nil where it did not.
     nonisolated package var failed: ContinuousClock.Instant? { lastFailure.withLock { $0 } }
     private let wakes: AsyncStream<Void>
     private let wake: AsyncStream<Void>.Continuation
@@ -145,8 +145,11 @@ package actor Committer: Service {
             for (pending, outcome) in zip(group, outcomes) { pending.answer.resume(with: outcome) }
         } catch {
             Telemetry.log.failures.increment()
-            // What is wrong with a submission says nothing of the database.
-            if case .unavailable = (error as? DatabaseFault)?.kind { lastFailure.withLock { $0 = .now } }
+            // What is wrong with a submission says nothing of the database; and that there was none says nothing of the next one,
+            // which is found out by asking it.
+            if let fault = error as? DatabaseFault, case .unavailable = fault.kind {
+                lastFailure.withLock { $0 = fault.isAway ? nil : .now }
+            }
             for pending in group { pending.answer.resume(throwing: error) }
         }
     }

@@ -42,6 +42,36 @@ import Testing
         }
     }
 
+    @Test(
+        "that the database refuses are remembered, for those who ask whether it can be written; that it was away is not, once it is back",
+        arguments: Engine.projectingLater)
+    func remembered(engine: Engine) async throws {
+        try await engine.place { place in
+            let node = try await place.node()
+            try await node.running { node in
+                let ada = try await node.user("ada")
+                try await node.create(notes, by: ada)
+                for (fails, isRemembered) in [
+                    ("RAISE EXCEPTION USING ERRCODE = 'disk_full'", true),
+                    ("PERFORM pg_terminate_backend(pg_backend_pid()), pg_sleep(60)", false),
+                ] {
+                    try await node.database.write { connection in
+                        try connection.run(
+                            script: """
+                                CREATE OR REPLACE FUNCTION fails() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN \(fails); RETURN NULL; END $$;
+                                CREATE OR REPLACE TRIGGER fails BEFORE INSERT ON apus_event EXECUTE FUNCTION fails();
+                                """)
+                    }
+                    await #expect(throws: DatabaseFault.self) { try await node.commit(OfferedItem("a", "a-1"), by: ada) }
+                    #expect((node.committer.failed != nil) == isRemembered)
+                }
+                try await node.database.write { try $0.run(script: "DROP TRIGGER fails ON apus_event") }
+                try await node.commit(OfferedItem("a", "a-1"), by: ada)
+                #expect(node.committer.failed == nil)
+            }
+        }
+    }
+
     @Test("a write whose answer was lost is a success, wherever the other device's change was by then", arguments: Engine.all)
     func lostAnswer(engine: Engine) async throws {
         try await engine.place { place in
