@@ -168,6 +168,7 @@ extension AdminPages {
     func orders(_ works: [Work], at place: String) -> HTML? {
         guard mayChange else { return nil }
         return """
+            <h2>What can be done</h2>
             \(works.map { work in
                 """
                 <h3>\(work.title)</h3>
@@ -239,7 +240,6 @@ extension AdminPages {
             \(Self.rows(log.readModels.map(Self.row)))
             <h2>Jobs</h2>
             \(self.jobs(jobs))
-            \(mayChange ? "<h2>What can be done</h2>" : nil)
             \(orders(Work.ofLog, at: "log/"))
             <h2>Epochs</h2>
             <p>A stretch of history each. A new one begins where the end of the log may have been lost, as by a restore.</p>
@@ -313,7 +313,6 @@ extension AdminPages {
             <h2>Made here</h2>
             \(Self.list([.init("File", backup.name), .init("Size", backup.size), .init("Made", backup.made)]))
             \(download)
-            \(mayChange ? "<h2>What can be done</h2>" : nil)
             \(orders([.verifyBackup, .backup], at: "backups/"))
             """
     }

@@ -51,7 +51,7 @@ private enum Style {
         :root { color-scheme: light dark }
         body { font: 1.1rem/1.6 system-ui, sans-serif; margin: 0; color: #222; background: #fff }
         main { max-width: 38rem; margin: 2rem auto; padding: 0 1rem }
-        h1 { font-size: 1.6rem; line-height: 1.3 }
+        h1 { font-size: 1.6rem; line-height: 1.3; overflow-wrap: anywhere }
         h2 { font-size: 1.2rem; margin-top: 2rem }
         code { background: #eee; padding: .1rem .4rem; border-radius: .2rem; overflow-wrap: anywhere }
         pre { overflow-x: auto; background: #eee; padding: .6rem; border-radius: .2rem }

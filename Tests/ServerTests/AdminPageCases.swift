@@ -467,15 +467,20 @@ extension RouteCase {
 }
 
 extension Client {
+    /// For what is waited for, on a busy machine.
+    static let patience = Duration.seconds(60)
+
     /// The page of a job once it has ended.
     ///
     /// - Parameter ordered: what was answered to whoever has ordered it.
     func finished(_ ordered: Answer) async throws -> String {
         let location = try #require(ordered.headers[.location])
         let path = "/admin/" + location.trimmingPrefix(/(\.\.\/)+/)
+        let deadline = ContinuousClock.now + Self.patience
         while true {
             let page = try await get(path).html
             guard page.contains("<dd>at work</dd>") else { return page }
+            try #require(ContinuousClock.now < deadline, "the job does not end")
             try await Task.sleep(for: .milliseconds(20))
         }
     }

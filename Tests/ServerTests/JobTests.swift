@@ -14,8 +14,10 @@ import Testing
 
     /// Waits until a job is as it should be.
     private static func wait(for id: String, _ jobs: Jobs, until isSo: (Job) -> Bool) async throws -> Job {
+        let deadline = ContinuousClock.now + Client.patience
         while true {
             if let job = try await jobs.job(id, at: Node.clock()), isSo(job) { return job }
+            try #require(ContinuousClock.now < deadline, "the job is not as it should be")
             try await Task.sleep(for: .milliseconds(20))
         }
     }
