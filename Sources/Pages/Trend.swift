@@ -35,7 +35,7 @@ package struct Trend: Sendable {
         return """
             <figure>
             <figcaption>\(subject.title): \(words)</figcaption>
-            <svg viewBox="0 0 \(Self.length * Self.step) \(Self.height + Self.head)" aria-hidden="true" focusable="false">
+            <svg viewBox="0 0 \(Self.length * Self.step) \(Self.height + Self.head + 1)" aria-hidden="true" focusable="false">
             <path class="axis" d="M0 \(Self.height + Self.head)H\(Self.length * Self.step)"/>
             <path class="bars" d="\(bars(most ?? 0))"/>
             </svg>
