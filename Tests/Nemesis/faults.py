@@ -247,7 +247,8 @@ class Nemesis:
     def machine(self, fault: Fault) -> Machine | None:
         if fault.target in ("primary", "standby"):
             return self.database(fault.target, fault.detail)
-        machines = self.world.kvs if fault.target == "redis" else self.world.apps
+        machines = self.world.kvs if fault.target == "redis" else [
+            machine for machine in self.world.apps if fault.target in ("app", machine.name[:-1])]
         return machines[int(fault.detail * len(machines))]
 
     @contextlib.contextmanager

@@ -48,7 +48,7 @@ def hour(world: World, options: argparse.Namespace) -> Judgement:
         play.start()
         nemesis.run(plan, seconds)
         took = world.whole(WHOLE_SECONDS)
-        found = nemesis.faults_of_ours + play.finish()
+        found = nemesis.faults_of_ours + play.finish(world.silent)
         judgement.of_round(play, nemesis, found)
         say(f"round {number}: {judgement.summary(play)}; whole again after {took:.1f} s; "
             f"{len(judgement.found) or 'no'} violations so far")

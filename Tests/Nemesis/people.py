@@ -83,7 +83,8 @@ class Session(Client):
         except NO_ANSWER as error:
             self.tally.answered(what, type(error).__name__)
             raise NoAnswer from error
-        self.tally.answered(what, answer.status)
+        # A proxy says in a page of its own that it has nobody to ask.
+        self.tally.answered(what, f"{answer.status} by the proxy" if answer.media_type == "text/html" else answer.status)
         if answer.status in statuses:
             return answer
         if answer.status in AWAY:
@@ -435,9 +436,13 @@ class Round:
             person.join(max(0.1, end - time.monotonic()))
         return [f"{person.name} waits for an answer that never comes" for person in persons if person.is_alive()]
 
-    def finish(self) -> list[str]:
-        """Ends it, once all is whole again: everybody learns the rest. Answers what is wrong."""
+    def finish(self, is_over: Callable[[], None]) -> list[str]:
+        """Ends it, once all is whole again: everybody learns the rest. Answers what is wrong.
+
+        `is_over` waits until what nobody waits for any more has been carried out, or never will be.
+        """
         found = self.stop(Writer) + self.stop(Host, 180)
+        is_over()
         found += self.stop(Reader)
         for reader in self.of(Reader):
             with contextlib.suppress(Exception):

@@ -148,7 +148,7 @@ def projector(stage: Stage, kind: str) -> None:
     active = max(since, key=since.get)
     fence = world.database.value("SELECT fence FROM apus_projection")
     began = time.monotonic()
-    with stage.fault(kind, "app" if kind == "cut" else "projector", 0.0 if active.endswith("1") else 0.9) as words:
+    with stage.fault(kind, "projector", 0.0 if active.endswith("1") else 0.9) as words:
         stage.say(f"{words} ({active} is at work)")
         end = time.monotonic() + 30
         query = f"DO $$ BEGIN WHILE (SELECT fence FROM apus_projection) = {fence} LOOP PERFORM pg_sleep(0.02); COMMIT; END LOOP; END $$"
@@ -162,7 +162,7 @@ def gateway(stage: Stage, kind: str) -> None:
     """One of two is lost; its clients open their sockets on the other one."""
     stage.spent(WARM_SECONDS)
     began = time.monotonic()
-    with stage.fault(kind, "app" if kind == "cut" else "gateway") as words:
+    with stage.fault(kind, "gateway") as words:
         stage.say(words)
         stage.spent(12)
     subscribers = [one for one in stage.play.of(Subscriber) if one.session.name not in stage.play.guests]
@@ -255,7 +255,7 @@ def play(world: World, options: argparse.Namespace, say: Say) -> Judgement:
             stage.play.start()
             ALL[name](stage)
             took = world.whole(120)
-            found = stage.nemesis.faults_of_ours + stage.play.finish()
+            found = stage.nemesis.faults_of_ours + stage.play.finish(world.silent)
             judgement.of_round(stage.play, stage.nemesis, found + stage.found)
             for what, seconds in stage.figures.items():
                 judgement.checks += 1

@@ -3,7 +3,7 @@
     hall            HAProxy before everything, etcd, a sentinel, and the clients: nothing happens to these
     db1 db2 db3     PostgreSQL under Patroni, each with a small disk of its own
     kv1 kv2         Redis and its replica, each with a sentinel
-    app1 app2       Apus: a front end, a projector and a gateway each, as processes of their own
+    api1 api2 projector1 projector2 gateway1 gateway2       Apus
 
 All of it is in a network, mount and process namespace that ops/nemesis makes, and ends with it. Needs root.
 """
@@ -25,7 +25,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
-for folder in ("Faults", "Cluster", "Histories"):
+for folder in ("Histories", "Faults", "Cluster"):
     sys.path.append(str(Path(__file__).resolve().parent.parent / folder))
 
 import cluster  # noqa: E402
@@ -38,6 +38,7 @@ FRONT_PORT, PRIMARY_PORT, STANDBY_PORT, REDIS_PORT = 8000, 5000, 5001, 6379
 POSTGRES = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--inh-caps=-all"]
 DISK_BYTES = 1 << 30
 LEADER_SECONDS = 5  # how long a primary's claim is good that is not renewed (Patroni's ttl)
+SILENCE_SECONDS = 10.0  # longer than a kernel waits until it sends again what was lost, after a cut of a few seconds
 SECRET = cluster.SECRET
 
 
@@ -227,7 +228,8 @@ class World:
         self.hall = Machine("hall", HALL)
         self.dbs = [Machine(f"db{number}", f"10.99.0.1{number}") for number in (1, 2, 3)]
         self.kvs = [Machine(f"kv{number}", f"10.99.0.2{number}") for number in (1, 2)]
-        self.apps = [Machine(f"app{number}", f"10.99.0.3{number}") for number in (1, 2)]
+        self.apps = [Machine(f"{role}{number}", f"10.99.0.{tens}{number}")
+                     for role, tens in (("api", 3), ("projector", 4), ("gateway", 5)) for number in (1, 2)]
         self.machines = [*self.dbs, *self.kvs, *self.apps]
         self.has_clocks = has_clocks and self._clocks()
         self.database, self.front = Database(), Front()
@@ -363,7 +365,7 @@ backend api
   option httpchk
   http-check send meth GET uri /ready ver HTTP/1.1 hdr Host apus
 {checked}
-{servers(self.apps, 3735, " check")}
+{servers(self.apps[:2], 3735, " check")}
 backend gateway
   mode http
   balance leastconn
@@ -373,20 +375,20 @@ backend gateway
   option httpchk
   http-check send meth GET uri /ready ver HTTP/1.1 hdr Host apus
 {cut}
-{servers(self.apps, 3736, " check")}
+{servers(self.apps[4:], 3736, " check")}
 """
 
     def _apus(self) -> None:
         for machine in self.apps:
-            for role, port in (("api", 3735), ("projector", None), ("gateway", 3736)):
-                name = f"{role}-{machine.name}"
-                # A projector reads the log's own database, and has nobody to answer.
-                reads = ["--read-database-url", self.read_url] if self.read_url and port else []
-                listens = ["--listen", f"{machine.address}:{port}"] if port else []
-                self._add(name, machine, [
-                    self.binary, "serve", "--roles", role, "--data", self.folder / f"data-{name}", "--database-url", self.database_url, *reads,
-                    "--redis-url", f"redis://{HALL}:{REDIS_PORT}", *listens, "--log-level", "info"],
-                    {"APUS_SECRET": SECRET, "APUS_SIGNUP": "open", "APUS_TRUST_PROXY": "on", "APUS_LAME_DUCK": "3s", "APUS_PING_INTERVAL": "5s"})
+            role, number = machine.name[:-1], machine.name[-1]
+            port = {"api": 3735, "gateway": 3736}.get(role)
+            # A projector reads the log's own database, and has nobody to answer.
+            reads = ["--read-database-url", self.read_url] if self.read_url and port else []
+            listens = ["--listen", f"{machine.address}:{port}"] if port else []
+            self._add(f"{role}-{number}", machine, [
+                self.binary, "serve", "--roles", role, "--data", self.folder / f"data-{machine.name}", "--database-url", self.database_url,
+                *reads, "--redis-url", f"redis://{HALL}:{REDIS_PORT}", *listens, "--log-level", "info"],
+                {"APUS_SECRET": SECRET, "APUS_SIGNUP": "open", "APUS_TRUST_PROXY": "on", "APUS_LAME_DUCK": "3s", "APUS_PING_INTERVAL": "5s"})
 
     @property
     def apus_parts(self) -> list[Part]:
@@ -422,8 +424,8 @@ backend gateway
         wait("the proxy has found the primary", self._asks, 30)
         psql(self.database.server_url, "CREATE DATABASE apus")
         wait("standbys have the database", self.is_replicated, 30)
-        if "api-app1" in self.parts:
-            self.parts["api-app1"].start()
+        if "api-1" in self.parts:
+            self.parts["api-1"].start()
             wait("there are tables", lambda: psql(self.database.url, "SELECT to_regclass('apus_schema') IS NOT NULL") == "t", 60)
             for part in self.apus_parts:
                 if not part.is_alive:
@@ -483,6 +485,18 @@ backend gateway
             self.watched()
             time.sleep(0.2)
         return time.monotonic() - began
+
+    def silent(self) -> None:
+        """Waits until the log has not grown for a while, although links that were cut are whole: what was sent into one is sent again
+        by the kernel, long after its sender has given it up, and is carried out then."""
+        began = changed = time.monotonic()
+        position = None
+        while time.monotonic() - began < SILENCE_SECONDS or time.monotonic() - changed < 3:
+            true(time.monotonic() - began < 60, "the log grows, and nobody writes")
+            now = self.database.value("SELECT position FROM apus_log")
+            if now != position:
+                position, changed = now, time.monotonic()
+            time.sleep(0.5)
 
     def watched(self) -> list[str]:
         """Starts what has ended by itself, a second later as a service manager does, and says what that was.
