@@ -28,6 +28,14 @@ final class PostgresAddress: Sendable {
     /// By libpq's keywords; nil where the address is not understood. They may hold a password.
     private let parameters: Hidden<[String: String]>?
     private let suspicion = Mutex(Suspicion())
+    /// The servers with which a session has broken, the one that did so last at the end; each as ``Host``.
+    private let broken = Mutex<[Host]>([])
+
+    /// One of the servers that an address names.
+    struct Host: Hashable, Sendable {
+        let name: String
+        let port: String
+    }
 
     init(url: String, role: PostgresDatabase.Role) {
         parameters = Self.parse(url).map { given in
@@ -57,12 +65,38 @@ final class PostgresAddress: Sendable {
         }
     }
 
+    /// Notes that a session with a server has broken: it is tried after the others from now on. One that is frozen or cut off would
+    /// cost each new session all the time that libpq gives it, before the next one is asked.
+    func broke(_ host: Host) {
+        broken.withLock { hosts in
+            hosts.removeAll { $0 == host }
+            hosts.append(host)
+        }
+    }
+
+    /// The parameters with servers in the order in which they are tried.
+    func inOrder(_ parameters: [String: String]) -> [String: String] {
+        let lists = ["host", "hostaddr", "port"].reduce(into: [:]) { lists, keyword in
+            lists[keyword] = parameters[keyword]?.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+        }
+        guard let names = lists["host"] ?? lists["hostaddr"], names.count > 1 else { return parameters }
+        let ports = lists["port"] ?? []
+        // One port is that of all.
+        let hosts = names.indices.map { Host(name: names[$0], port: (ports.count == 1 ? ports[0] : ports.dropFirst($0).first) ?? "") }
+        let broken = broken.withLock { $0 }
+        func isSame(_ known: Host, _ host: Host) -> Bool { known.name == host.name && (host.port.isEmpty || known.port == host.port) }
+        let rank = hosts.map { host in broken.firstIndex { isSame($0, host) } ?? -1 }
+        let order = hosts.indices.sorted { (rank[$0], $0) < (rank[$1], $1) }
+        return parameters.merging(
+            lists.filter { $0.value.count == hosts.count }.mapValues { list in order.map { list[$0] }.joined(separator: ",") }) { $1 }
+    }
+
     /// Opens a connection. Waits as long as libpq does.
     ///
     /// Where no server can be written, one that is no standby will do: what it answers is true. (Its disk is full, say.) It is
     /// not looked for where a server was waited for in vain, which would be waited for again.
     func connect() throws(DatabaseFault) -> PostgresWire {
-        guard var parameters = parameters?.value else {
+        guard var parameters = (parameters?.value).map(inOrder) else {
             throw DatabaseFault(.unavailable, "PostgreSQL: no connection: the address is not understood")
         }
         do throws(Unreachable) { return try Self.open(parameters) } catch {

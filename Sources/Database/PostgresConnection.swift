@@ -161,6 +161,7 @@ actor PostgresConnection {
             if (error as? DatabaseFault)?.canOnlyBeRead == true { address.suspect() }
             guard let breakage = session.breakage else { throw error }
             self.session = nil
+            address.broke(session.host)
             address.suspect()
             guard isRepeatable, idle != nil else { throw breakage }
             return try work(kind, isRepeatable: false, body)

@@ -42,6 +42,9 @@ internal import CPostgres
 
     private static let selectServer = Statement("SELECT pg_backend_pid(), \(PostgresPulse.identity)")
 
+    /// With which of an address's servers it is.
+    var host: PostgresAddress.Host { wire.host }
+
     /// Why nothing can be said in the session any more; nil as long as something can.
     var breakage: DatabaseFault? {
         wire.isWhole ? nil : wire.fault ?? DatabaseFault(.unavailable, "PostgreSQL: the connection was lost", isAway: true)

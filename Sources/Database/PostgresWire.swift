@@ -78,6 +78,12 @@ internal import Sodium
         return place
     }
 
+    /// The same, in the words of the address.
+    var host: PostgresAddress.Host {
+        let (host, port) = unsafe (PQhost(handle), PQport(handle))
+        return unsafe .init(name: host.map { unsafe String(cString: $0) } ?? "", port: port.map { unsafe String(cString: $0) } ?? "")
+    }
+
     /// Gives the connection up, and answers with why.
     @discardableResult
     func giveUp(_ reason: String) -> DatabaseFault {

@@ -36,6 +36,22 @@ import Testing
         #expect(address.suspicions == 2)
     }
 
+    @Test("name servers that are tried in their order, but those last with which a session has broken") func order() {
+        func tried(_ url: String, after broken: [(name: String, port: String)]) -> [String?] {
+            let address = PostgresAddress(url: url, role: .writable)
+            for (name, port) in broken { address.broke(.init(name: name, port: port)) }
+            let parameters = address.inOrder(["host", "port"].reduce(into: [:]) { $0[$1] = address.parameter($1) })
+            return [parameters["host"], parameters["port"]]
+        }
+        #expect(tried("postgres://a:1,b:2,c:3/apus", after: []) == ["a,b,c", "1,2,3"])
+        #expect(tried("postgres://a:1,b:2,c:3/apus", after: [("a", "1")]) == ["b,c,a", "2,3,1"])
+        #expect(tried("postgres://a:1,b:2,c:3/apus", after: [("a", "1"), ("b", "2"), ("a", "1")]) == ["c,b,a", "3,2,1"])
+        #expect(tried("postgres://a,b/apus?port=7", after: [("a", "7")]) == ["b,a", "7"])
+        #expect(tried("postgres://a,b/apus", after: [("a", "5432")])[0] == "b,a")
+        #expect(tried("postgres://a:1,a:2/apus", after: [("a", "1")]) == ["a,a", "2,1"])
+        #expect(tried("postgres://a:1/apus", after: [("a", "1")]) == ["a", "1"])
+    }
+
     @Test("where nobody answers, all who ask are told at once") func questions() async {
         let connection = PostgresConnection(PostgresAddress(url: "postgres://127.0.0.1:1/none", role: .any), number: 0)
         let told = Mutex(0)
