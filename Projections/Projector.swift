@@ -68,6 +68,8 @@ package actor Projector: Service {
     private var limit = batchLimit
     /// How many events the batch has that is being applied; nil while one is read.
     private var applying: Int?
+    /// Where the batch began with which the database went away.
+    private var lostAt: Position?
     private let isTold = Mutex(false)
     private let standing = Mutex<Obstacle?>(nil)
     private let wakes: AsyncStream<Void>
@@ -133,7 +135,11 @@ package actor Projector: Service {
         let start = checkpoint
         let isUnavailable = if case .unavailable? = (error as? DatabaseFault)?.kind { true } else { false }
         let isAlone = limit == 1
-        limit = max(1, min(limit, applying ?? limit) / 2)
+        // That there is no database says nothing of a batch, unless it goes away with the same one again. Fewer events at a time let
+        // readers see a commit by halves.
+        let isAway = (error as? DatabaseFault)?.isAway == true
+        if !isAway || applying != nil && lostAt == start { limit = max(1, min(limit, applying ?? limit) / 2) }
+        if isAway, applying != nil { lostAt = start }
         forget()
         guard isAlone, let start, let obstacle = await obstacle(after: start, error) else {
             logger.error("the log is not projected any further", metadata: ["fault": "\(error)"])

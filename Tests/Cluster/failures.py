@@ -427,6 +427,22 @@ def unreplicated(options: argparse.Namespace) -> None:
         cluster.equals_a_replay(stage)
 
 
+@test("what is committed at once becomes visible at once, also when the database has been away")
+def at_once(options: argparse.Namespace) -> None:
+    with Postgres() as primary, Cluster(options.apus, primary.url) as stage:
+        user, collection = member(stage.nodes[0], "somebody"), uid("collection")
+        expected(user.create_collection(collection), 201)
+        stage.caught_up()
+        primary.end_at_once()
+        time.sleep(6)  # the projector tries it every half a second
+        primary.start()
+        items = [offered(uid("item", number), uid("revision", number), b"meta") for number in range(5)]
+        wait("commits are acknowledged again", lambda: user.commit(collection, items, transaction=True).status == 200, 60)
+        stage.caught_up()
+        equal(stage.database.value("SELECT count(DISTINCT xmin::text) FROM django_etebase_collectionitemrevision WHERE uid IN ("
+                                   + ", ".join(f"'{item['content']['uid']}'" for item in items) + ")"), 1, "transactions that show it")
+
+
 @test("a lease of a clock that was set back since keeps no projector out")
 def clock_set_back(options: argparse.Namespace) -> None:
     with Cluster(options.apus, options.postgres, projectors=2) as stage:
