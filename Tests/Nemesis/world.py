@@ -38,6 +38,7 @@ FRONT_PORT, PRIMARY_PORT, STANDBY_PORT, REDIS_PORT = 8000, 5000, 5001, 6379
 POSTGRES = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--inh-caps=-all"]
 DISK_BYTES = 1 << 30
 LEADER_SECONDS = 5  # how long a primary's claim is good that is not renewed (Patroni's ttl)
+REPAIR_SECONDS = 40.0
 SILENCE_SECONDS = 10.0  # longer than a kernel waits until it sends again what was lost, after a cut of a few seconds
 SECRET = cluster.SECRET
 
@@ -472,7 +473,7 @@ backend gateway
 
     def whole(self, seconds: float) -> float:
         """Waits until all is as it should be; what has ended is started."""
-        began = time.monotonic()
+        began, is_repaired = time.monotonic(), False
 
         def wanting() -> list[str]:
             found = [part.name for name, part in self.parts.items()
@@ -483,8 +484,20 @@ backend gateway
         while lacks := wanting():
             true(time.monotonic() - began < seconds, f"not whole again within {seconds} s: {lacks}")
             self.watched()
+            if time.monotonic() - began > REPAIR_SECONDS and not is_repaired:
+                is_repaired = True
+                self._repair()
             time.sleep(0.2)
         return time.monotonic() - began
+
+    def _repair(self) -> None:
+        """What an operator does about a standby that does not come back: pg_rewind waits for ever on a connection that a cut has taken."""
+        for member in self.members():
+            if member["state"] not in ("running", "streaming"):
+                patroni = self.parts[f"patroni-{member['name']}"]
+                tell(list(reversed(descendants(patroni.process.pid))), signal.SIGKILL)
+                patroni.ended(10)
+                patroni.start()
 
     def silent(self) -> None:
         """Waits until the log has not grown for a while, although links that were cut are whole: what was sent into one is sent again
