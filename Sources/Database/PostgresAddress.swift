@@ -87,8 +87,8 @@ final class PostgresAddress: Sendable {
         func isSame(_ known: Host, _ host: Host) -> Bool { known.name == host.name && (host.port.isEmpty || known.port == host.port) }
         let rank = hosts.map { host in broken.firstIndex { isSame($0, host) } ?? -1 }
         let order = hosts.indices.sorted { (rank[$0], $0) < (rank[$1], $1) }
-        return parameters.merging(
-            lists.filter { $0.value.count == hosts.count }.mapValues { list in order.map { list[$0] }.joined(separator: ",") }) { $1 }
+        let whole = lists.filter { $0.value.count == hosts.count }
+        return parameters.merging(whole.mapValues { list in order.map { list[$0] }.joined(separator: ",") }) { $1 }
     }
 
     /// Opens a connection. Waits as long as libpq does.
