@@ -60,6 +60,7 @@ let package = Package(
         .target(
             name: "CBuild", path: "Sources/System/CBuild",
             cSettings: [.define("BUILT_FROM", to: "\"\(Context.environment["BUILD_COMMIT"] ?? "")\"")]),
+        .target(name: "Clocks", swiftSettings: strict),
         .target(name: "Telemetry", dependencies: [.coreMetrics], swiftSettings: strict),
         .target(name: "Sodium", dependencies: ["CSodium"], swiftSettings: strict),
         .target(name: "MessagePack", dependencies: [.nioCore], swiftSettings: strict),
@@ -80,7 +81,7 @@ let package = Package(
         .target(name: "Contents", dependencies: ["Sodium", "Domain", "Database", "EventLog", "S3", .nioPosix], swiftSettings: strict),
         .target(
             name: "Projections",
-            dependencies: ["Telemetry", "Sodium", "Domain", "Database", "EventLog", "Contents", .logging, .serviceLifecycle],
+            dependencies: ["Clocks", "Telemetry", "Sodium", "Domain", "Database", "EventLog", "Contents", .logging, .serviceLifecycle],
             path: "Projections", swiftSettings: strict),
         .target(
             name: "Replay", dependencies: ["Domain", "Database", "EventLog", "Contents", "Projections"], swiftSettings: strict),
@@ -92,7 +93,8 @@ let package = Package(
             dependencies: ["Sodium", "Domain", "Database", "Schemas", "EventLog", "Contents", "Projections", "Replay"],
             swiftSettings: strict),
         .target(
-            name: "ReadModel", dependencies: ["Telemetry", "Sodium", "Domain", "Database", "EventLog", "Contents"], swiftSettings: strict),
+            name: "ReadModel", dependencies: ["Clocks", "Telemetry", "Sodium", "Domain", "Database", "EventLog", "Contents"],
+            swiftSettings: strict),
         .target(
             name: "Redis", dependencies: ["Telemetry", "CHiredis", "Sodium", .logging, .nioCore, .nioPosix, .nioSSL, .serviceLifecycle],
             swiftSettings: strict),
@@ -104,8 +106,8 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "Telemetry", "Sodium", "Domain", "EventLog", "ReadModel", "Redis", "Directory", "Bulletin", .logging, .nioCore, .nioHTTP1,
-                .nioWebSocket, .serviceLifecycle,
+                "Clocks", "Telemetry", "Sodium", "Domain", "EventLog", "ReadModel", "Redis", "Directory", "Bulletin", .logging, .nioCore,
+                .nioHTTP1, .nioWebSocket, .serviceLifecycle,
             ], swiftSettings: strict),
         .target(name: "Pages", dependencies: ["Sodium"], swiftSettings: strict),
         .target(

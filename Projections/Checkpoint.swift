@@ -39,7 +39,7 @@ package struct Checkpoint: Equatable, Sendable {
 
     private var values: [Value] { [.integer(position.rawValue), .integer(lastChunkID), .integer(lastRelationID)] }
 
-    private static let select = Statement("SELECT position, last_chunk_id, last_relation_id FROM apus_projection")
+    static let select = Statement("SELECT position, last_chunk_id, last_relation_id FROM apus_projection")
 
     private static let start = Statement("UPDATE apus_projection SET position = $1 WHERE position = 0")
 

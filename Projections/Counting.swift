@@ -152,7 +152,7 @@ extension Counting {
                        FROM   apus_counted counted
                        JOIN   apus_projection projection ON projection.id = counted.id AND projection.position = counted.position)
         """)
-    private static let selectPosition = Statement("SELECT position FROM apus_counted")
+    static let selectPosition = Statement("SELECT position FROM apus_counted")
     private static let setPosition = Statement(
         "INSERT INTO apus_counted (id, position) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET position = excluded.position")
 

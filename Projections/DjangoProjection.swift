@@ -12,9 +12,31 @@ package import Database
 internal import Domain
 package import EventLog
 
+/// What events do to the rows of a read model.
+package protocol Projection: Sendable {
+    /// Gives each position its stoken.
+    var stokens: StokenSealer { get }
+
+    /// What is looked up before events are applied: it costs a round trip, in which other things may be asked too.
+    ///
+    /// - Parameter events: what comes next in the log; at least one where anything is asked.
+    func look(at events: [RecordedEvent]) -> any ProjectionLook
+}
+
+/// What is looked up before some events are applied, and applying them.
+package protocol ProjectionLook: AnyObject {
+    /// What is asked, in the transaction in which they are applied.
+    var queries: [Query] { get }
+
+    /// Applies them on what was found, and moves the checkpoint to the last of them.
+    ///
+    /// - Throws: `DatabaseFault` when the first is not the next one, or when one cannot be applied.
+    func apply(_ connection: any Connection) throws
+}
+
 /// The projection into the Django-compatible tables.
-package struct DjangoProjection: Sendable {
-    let stokens: StokenSealer
+package struct DjangoProjection: Projection {
+    package let stokens: StokenSealer
 
     /// - Parameter stokens: gives each position its stoken.
     package init(stokens: StokenSealer) {
@@ -25,23 +47,26 @@ package struct DjangoProjection: Sendable {
     ///
     /// - Throws: `DatabaseFault` when the first event is not the next one, or when one cannot be applied.
     package func apply(_ events: [RecordedEvent], _ connection: any Connection) throws {
-        let look = Look(at: events)
+        let look = look(at: events)
         try connection.run(look.queries)
-        try apply(events, look, connection)
+        try look.apply(connection)
     }
 
-    /// What is looked up before events are applied: the checkpoint, and what the run that they begin with names. It costs a round
-    /// trip, in which other things may be asked too.
-    final class Look {
+    package func look(at events: [RecordedEvent]) -> any ProjectionLook { Look(at: events, self) }
+
+    /// The checkpoint, and what the run that the events begin with names.
+    private final class Look: ProjectionLook {
+        private let events: [RecordedEvent]
+        private let projection: DjangoProjection
         fileprivate private(set) var checkpoint: Checkpoint?
         fileprivate private(set) var named: NamedRows?
 
-        init(at events: [RecordedEvent]) {
+        init(at events: [RecordedEvent], _ projection: DjangoProjection) {
+            (self.events, self.projection) = (events, projection)
             let run = ContentEntry.run(atStartOf: events[...])
             named = run.isEmpty ? nil : NamedRows(run)
         }
 
-        /// What is asked, in the transaction in which they are applied.
         var queries: [Query] { [Checkpoint.query { self.checkpoint = $0 }] + (named?.queries ?? []) }
 
         /// What the first run of content names; nothing of it is good for those after it.
@@ -49,12 +74,14 @@ package struct DjangoProjection: Sendable {
             defer { named = nil }
             return named
         }
+
+        func apply(_ connection: any Connection) throws { try projection.apply(events, self, connection) }
     }
 
     /// Applies the next events, on what was looked up.
     ///
     /// - Throws: as ``apply(_:_:)`` does.
-    func apply(_ events: [RecordedEvent], _ look: Look, _ connection: any Connection) throws {
+    private func apply(_ events: [RecordedEvent], _ look: Look, _ connection: any Connection) throws {
         guard let first = events.first, let last = events.last else { return }
         var batch = try Batch(connection: connection, stokens: stokens, at: look.checkpoint)
         let checkpoint = batch.checkpoint.position

@@ -1,3 +1,4 @@
+package import Clocks
 package import Database
 internal import Domain
 package import EventLog
@@ -46,9 +47,10 @@ package actor Projector: Service {
     private let database: any Database
     /// Nil where the read model lies beside the log.
     private let replica: Replica?
-    private let projection: DjangoProjection
+    private let projection: any Projection
     private let reached: @Sendable ([RecordedEvent]) -> Void
     private let logger: Logger
+    private let clock: ServerClock
     private let holder = Sodium.randomAlphanumerics(16)
     private var fence: Int64? {
         didSet { Telemetry.readModel.leads[name].set(fence != nil) }
@@ -61,7 +63,7 @@ package actor Projector: Service {
     private var upcoming: Replica.EventBatch?
     /// Whether it is counted what collections hold, or cannot be.
     private var isCounted = false
-    private var prolongAt = ContinuousClock.now
+    private var prolongAt: ContinuousClock.Instant
     /// Whether standbys of the database may be read from: they get what is on the disk.
     private var hasStandbys = false
     /// How many events the next batch may have: fewer after one that failed.
@@ -78,9 +80,10 @@ package actor Projector: Service {
     /// - Parameters:
     ///   - log: the log's database.
     ///   - replica: another database that the rows go into; nil for the log's own.
+    ///   - clock: what it waits by; leases are the database's.
     ///   - reached: told the events of each batch when they are in the read model.
     package init(
-        log: any Database, replica: (any Database)? = nil, projection: DjangoProjection, logger: Logger,
+        log: any Database, replica: (any Database)? = nil, projection: any Projection, logger: Logger, clock: ServerClock = .machine,
         reached: @escaping @Sendable ([RecordedEvent]) -> Void
     ) {
         self.log = log
@@ -89,6 +92,8 @@ package actor Projector: Service {
         self.replica = replica.map { Replica(log: log, database: $0, stokens: projection.stokens) }
         self.projection = projection
         self.logger = logger
+        self.clock = clock
+        prolongAt = clock.now
         self.reached = reached
         (wakes, wakeContinuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
@@ -109,10 +114,15 @@ package actor Projector: Service {
     package func run() async throws {
         do {
             try await cancelWhenGracefulShutdown {
-                while true { try await self.turn() }
+                try await self.follow()
             }
         } catch is CancellationError {}
         await release()
+    }
+
+    /// Projects until the task is cancelled.
+    func follow() async throws {
+        while true { try await turn() }
     }
 
     private func turn() async throws {
@@ -122,7 +132,7 @@ package actor Projector: Service {
                 Telemetry.readModel.projected[name].add(events.count)
                 reached(events)
             case .idle: await sleep(isTold.withLock { $0 } ? Self.toldPollInterval : Self.pollInterval)
-            case .standby: try await Task.sleep(for: Self.standbyInterval)
+            case .standby: try await clock.sleep(for: Self.standbyInterval)
             case .moved, .counting: break
             }
         } catch is CancellationError { throw CancellationError() } catch { try await recover(from: error) }
@@ -144,7 +154,7 @@ package actor Projector: Service {
         guard isAlone, let start, let obstacle = await obstacle(after: start, error) else {
             logger.error("the log is not projected any further", metadata: ["fault": "\(error)"])
             // What is in the way of many events is looked for at once.
-            if isAlone || isUnavailable { try await Task.sleep(for: Self.retryInterval) }
+            if isAlone || isUnavailable { try await clock.sleep(for: Self.retryInterval) }
             return
         }
         let isNews = standing.withLock { known in
@@ -154,7 +164,7 @@ package actor Projector: Service {
         logger.log(
             level: isNews ? .error : .debug, "the log is not projected any further: \(obstacle)",
             metadata: ["position": "\(obstacle.position.rawValue)", "type": "\(obstacle.type)", "fault": "\(error)"])
-        try await Task.sleep(for: Self.retryInterval)
+        try await clock.sleep(for: Self.retryInterval)
     }
 
     /// The next event with why it cannot be applied. Nil when a database is away, or it cannot be told which event it is.
@@ -174,8 +184,8 @@ package actor Projector: Service {
     /// Until somebody says that there is something new, or it is time to look.
     private func sleep(_ duration: Duration) async {
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { [wakeContinuation] in
-                do { try await Task.sleep(for: duration) } catch { return }
+            group.addTask { [wakeContinuation, clock] in
+                do { try await clock.sleep(for: duration) } catch { return }
                 wakeContinuation.yield()
             }
             // Not in a task of the group: a stream ends for good when a task that waits for it is cancelled.
@@ -193,14 +203,14 @@ package actor Projector: Service {
         try await countOn()
         let batch = try await takeUpcoming(after: start)
         applying = batch.events.count
-        let isDue = ContinuousClock.now >= prolongAt
+        let isDue = clock.now >= prolongAt
         if batch.events.isEmpty {
             // Looking costs no write.
             guard isDue else { return isCounted ? .idle : .counting }
             try await checkHistory(at: start)
         }
         if isDue { hasStandbys = try await database.ask(Self.selectStandbys, []) { $0.flag(0) } == [true] }
-        prolongAt = .now + Self.prolongInterval
+        prolongAt = clock.now + Self.prolongInterval
         // While a full batch is written, the next one is read.
         async let next = batch.isFull ? read(after: start + batch.events.count) : nil
         let step = try await apply(batch, after: start)
@@ -250,13 +260,13 @@ package actor Projector: Service {
             // What the batch needs is looked up in the same round trip, behind the lease.
             var found: Int64?
             let prolong = Query(Self.prolong, [.text(holder), .integer(orNull: fence)]) { found = $0.integer(0) }
-            let look = DjangoProjection.Look(at: batch.events)
+            let look = projection.look(at: batch.events)
             try connection.run([prolong] + (batch.events.isEmpty ? [] : look.queries))
             guard let found else { return Step.standby }
             guard found == start.rawValue else { return .moved }
             guard !batch.events.isEmpty else { return .idle }
             try replica?.write(batch, connection)
-            try projection.apply(batch.events, look, connection)
+            try look.apply(connection)
             try replica?.clean(after: batch, connection)
             return .applied(batch.events)
         }
@@ -310,7 +320,7 @@ package actor Projector: Service {
     private func keepLease() async {
         while let fence {
             do {
-                try await Task.sleep(for: Self.prolongInterval)
+                try await clock.sleep(for: Self.prolongInterval)
                 try await database.write { [holder] connection in
                     try connection.set(.hardlyWaits)
                     _ = try connection.first(Self.prolong, [.text(holder), .integer(fence)]) { $0.integer(0) }
@@ -342,8 +352,8 @@ package actor Projector: Service {
         } catch { logger.debug("the lease was not given back; it ends by itself", metadata: ["fault": "\(error)"]) }
     }
 
-    private static let selectStandbys = Statement("SELECT EXISTS (SELECT FROM pg_stat_replication)")
-    private static let selectStart = Statement("SELECT position FROM apus_projection")
+    static let selectStandbys = Statement("SELECT EXISTS (SELECT FROM pg_stat_replication)")
+    static let selectStart = Statement("SELECT position FROM apus_projection")
 
     /// How long a session may stand still between two statements, and how much it takes meanwhile of one that is long.
     private static let stillSeconds = 2
@@ -351,7 +361,7 @@ package actor Projector: Service {
 
     /// A lease that is good for longer than any is given was given by another clock: the database's was set back since, or the
     /// server is another one by now. It would keep everybody out until this clock has come as far.
-    private static let acquire = Statement(
+    static let acquire = Statement(
         """
         UPDATE apus_projection
         SET    holder = $1, fence = fence + 1, lease_until = clock_timestamp() + make_interval(secs => \(leaseSeconds))
@@ -359,7 +369,7 @@ package actor Projector: Service {
         RETURNING fence
         """)
 
-    private static let prolong = Statement(
+    static let prolong = Statement(
         """
         UPDATE apus_projection
         SET    lease_until = clock_timestamp() + make_interval(secs => \(leaseSeconds))
@@ -367,6 +377,6 @@ package actor Projector: Service {
         RETURNING position
         """)
 
-    private static let giveBack = Statement(
+    static let giveBack = Statement(
         "UPDATE apus_projection SET lease_until = '-infinity' WHERE holder = $1 AND fence = $2")
 }

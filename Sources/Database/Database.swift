@@ -173,6 +173,17 @@ package protocol Database: Sendable {
     func check() throws(DatabaseFault)
 }
 
+/// A database at the other end of a connection, where a round trip costs more than a statement.
+package protocol RemoteDatabase: Database {
+    /// Runs statements in a transaction of their own, all in one round trip; it is durable when this returns.
+    ///
+    /// - Parameter row: makes something of the one row that the last statement answers with.
+    /// - Throws: ``DatabaseFault``, or what `row` throws; then nothing has changed.
+    func atomically<T: Sendable>(
+        _ batch: [(statement: Statement, values: [Value])], _ row: @escaping @Sendable (any Row) throws -> T
+    ) async throws -> T
+}
+
 /// How long a read may take.
 package enum ReadExtent: Sendable {
     /// No longer than it takes to wake a thread: it may be done on the thread of the request.

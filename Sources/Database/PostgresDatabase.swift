@@ -5,7 +5,7 @@ package import Telemetry
 /// A connection that broke is closed and opened again at its next use, so the process outlives the server: requests that
 /// met the break get ``DatabaseFault/Kind/unavailable``. So is one to a server that answers no more, or cannot be written any
 /// more (``PostgresAddress``, ``PostgresWire``).
-package final class PostgresDatabase: Database {
+package final class PostgresDatabase: RemoteDatabase {
     /// Which of the servers that an address may lead to are meant.
     package enum Role: Sendable {
         /// The one that can be written, unless the address says otherwise with `target_session_attrs`.

@@ -109,7 +109,14 @@ package actor Committer: Service {
 
     /// Commits groups until the program shuts down; what has been queued until then is still committed.
     package func run() async throws {
-        for await _ in wakes.cancelOnGracefulShutdown() { await drain() }
+        await follow(wakes.cancelOnGracefulShutdown())
+    }
+
+    /// Commits groups until the task is cancelled, and what has been queued until then.
+    func follow() async { await follow(wakes) }
+
+    private func follow(_ wakes: some AsyncSequence<Void, Never>) async {
+        for await _ in wakes { await drain() }
         isClosed = true
         await drain()
     }

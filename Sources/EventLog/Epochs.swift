@@ -49,7 +49,7 @@ package struct Epochs: Sendable {
         try connection.execute(Self.updateLog, [.integer(epoch)])
     }
 
-    private static let select = Statement("SELECT epoch, first_position FROM apus_epoch ORDER BY epoch")
+    static let select = Statement("SELECT epoch, first_position FROM apus_epoch ORDER BY epoch")
 
     private static let insert = Statement("INSERT INTO apus_epoch (epoch, first_position) VALUES ($1, $2)")
 

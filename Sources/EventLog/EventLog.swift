@@ -106,7 +106,7 @@ package enum EventLog {
         Query(selectHead, []) { row in read(LogHead(position: Position(rawValue: row.integer(0)), epoch: row.integer(1))) }
     }
 
-    private static let selectHead = Statement("SELECT position, epoch FROM apus_log")
+    static let selectHead = Statement("SELECT position, epoch FROM apus_log")
 
     /// The events after `position`, in order.
     ///
@@ -141,7 +141,7 @@ package enum EventLog {
         inquiry.ask(selectBatch, [.integer(position.rawValue), .integer(Int64(limit)), .integer(Int64(bytes))])
     }
 
-    private static let selectBatch = Statement(
+    static let selectBatch = Statement(
         """
         SELECT \(columns), length(event.payload)
         FROM   apus_event event
@@ -180,7 +180,7 @@ package enum EventLog {
         }
     }
 
-    private static let selectLines = Statement(
+    static let selectLines = Statement(
         """
         SELECT position, epoch, occurred_at, type, stream, actor, session
         FROM   apus_event
@@ -297,7 +297,7 @@ package enum EventLog {
         return Query(selectBoundedTail, values) { row in read(try decode(row), Int(row.integer(11))) }
     }
 
-    private static let selectBoundedTail = Statement(tail(after: "$2", limit: "$3", bytes: "$4"))
+    static let selectBoundedTail = Statement(tail(after: "$2", limit: "$3", bytes: "$4"))
     private static let selectUnprojected = Statement(
         tail(after: "(SELECT projection.position FROM apus_projection projection)", limit: "$2", bytes: "$3"))
 
@@ -335,7 +335,7 @@ package enum EventLog {
 
     private static let selectAfter = Statement(selectEvents + " WHERE event.position > $1 ORDER BY event.position LIMIT $2")
 
-    private static let selectTail = Statement(
+    static let selectTail = Statement(
         """
         \(selectEvents)
         JOIN   apus_stream_event touched ON touched.position = event.position
@@ -360,7 +360,7 @@ package enum EventLog {
         }
     }
 
-    private static let selectClaims = Statement("SELECT key, holder FROM apus_claim WHERE key IN [$1 text]")
+    static let selectClaims = Statement("SELECT key, holder FROM apus_claim WHERE key IN [$1 text]")
 
     /// The last position that touches any of `streams`.
     package static func heads(of streams: [StreamID], _ connection: any Connection) throws -> Position {
@@ -448,7 +448,7 @@ package enum EventLog {
         }
     }
 
-    private static let selectTails = Statement(
+    static let selectTails = Statement(
         """
         SELECT \(columns), touched.stream
         FROM   PAIRS [$1 text, $2 bigint] AS wanted
@@ -484,7 +484,7 @@ package enum EventLog {
         ) { StreamID(StreamName($0.text(0))) }.compactMap { $0 }
     }
 
-    private static let selectStreams = Statement("SELECT name, head, key FROM apus_stream WHERE name IN [$1 text]")
+    static let selectStreams = Statement("SELECT name, head, key FROM apus_stream WHERE name IN [$1 text]")
 
     private static let columns = """
         event.position, event.epoch, event.stream, event.previous, event.type, event.version, event.actor, event.session,
@@ -559,6 +559,6 @@ package enum EventLog {
             occurredAt: Timestamp(rawValue: row.integer(8)), event: event)
     }
 
-    private static let selectStreamsAfter = Statement(
+    static let selectStreamsAfter = Statement(
         "SELECT DISTINCT stream FROM apus_event WHERE position > $1 AND position <= $2")
 }

@@ -14,7 +14,7 @@ package struct PostgresAppender: Appender {
     /// later.
     private static let attempts = 32
 
-    private let database: PostgresDatabase
+    private let database: any RemoteDatabase
     private let forked: @Sendable (LogHead) -> Void
     private let announce: @Sendable (Position) -> Void
 
@@ -23,7 +23,7 @@ package struct PostgresAppender: Appender {
     ///   - forked: told where a new epoch begins: how much longer the log was before is unknown.
     ///   - announce: told the last position of each append: what wakes a projector in the same process.
     package init(
-        database: PostgresDatabase, forked: @escaping @Sendable (LogHead) -> Void, announce: @escaping @Sendable (Position) -> Void
+        database: any RemoteDatabase, forked: @escaping @Sendable (LogHead) -> Void, announce: @escaping @Sendable (Position) -> Void
     ) {
         self.database = database
         self.forked = forked
@@ -150,9 +150,9 @@ package struct PostgresAppender: Appender {
         return writes + [(append, rows.arguments(view))]
     }
 
-    private static let beginEpoch = Statement("SELECT apus_begin_epoch()")
+    static let beginEpoch = Statement("SELECT apus_begin_epoch()")
 
-    private static let append = Statement(
+    static let append = Statement(
         """
         SELECT apus_append(
             $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)

@@ -1,3 +1,4 @@
+internal import Clocks
 internal import Directory
 internal import Domain
 internal import EventLog
@@ -16,7 +17,7 @@ final class Feed: Sendable {
 
     private struct State {
         var feed = FeedState()
-        var sockets: [ListenerID: Socket] = [:]
+        var sockets: [ListenerID: any Outlet] = [:]
         /// Whether somebody is looking, or about to.
         var isAwake = false
     }
@@ -40,7 +41,7 @@ final class Feed: Sendable {
 
     var grants: [Grant] { state.withLock { $0.feed.grants } }
 
-    func join(_ id: ListenerID, _ grant: Grant, _ socket: Socket, at position: Position) {
+    func join(_ id: ListenerID, _ grant: Grant, _ socket: any Outlet, at position: Position) {
         change { state in
             state.sockets[id] = socket
             state.feed.join(id, grant, at: position)
@@ -60,7 +61,7 @@ final class Feed: Sendable {
     func recheck() { change { $0.feed.recheck() } }
 
     /// Closes all sockets.
-    func close(_ code: WebSocketErrorCode) { for socket in state.withLock({ Array($0.sockets.values) }) { socket.close(code) } }
+    func close(_ code: WebSocketErrorCode) { for socket in state.withLock({ Array($0.sockets.values) }) { socket.close(code, in: .zero) } }
 
     /// Cuts the sockets whose peers have taken nothing of their messages for so long.
     func cutStuck(for time: TimeAmount) { for socket in state.withLock({ Array($0.sockets.values) }) { socket.cutIfStuck(for: time) } }
@@ -79,7 +80,7 @@ final class Feed: Sendable {
                 logger.log(
                     level: error is NoRoom ? .debug : .error, "changes could not be read for those who listen",
                     metadata: ["fault": "\(error)"])
-                do { try await Task.sleep(for: Self.retryInterval) } catch { return }
+                do { try await source.timer.sleep(for: Self.retryInterval) } catch { return }
             }
         }
     }
@@ -94,27 +95,27 @@ final class Feed: Sendable {
 
     private func perform(_ finding: FeedState.Finding, by look: FeedState.Look) {
         let work = state.withLock { state in
-            state.feed.found(finding, by: look, now: .now).map { action in (action, state.sockets) }
+            state.feed.found(finding, by: look, now: source.timer.now).map { action in (action, state.sockets) }
         }
         for (action, sockets) in work { perform(action, sockets) }
     }
 
-    private func perform(_ action: FeedState.Action, _ sockets: [ListenerID: Socket]) {
+    private func perform(_ action: FeedState.Action, _ sockets: [ListenerID: any Outlet]) {
         switch action {
         case .dismiss(let ids):
             Telemetry.gateway.revocations.add(ids.count)
-            for id in ids { sockets[id]?.close(.policyViolation) }
+            for id in ids { sockets[id]?.close(.policyViolation, in: .zero) }
         case .send(let message, let ids): for id in ids { sockets[id].map { send(message, to: id, on: $0) } }
         }
     }
 
-    private func send(_ message: Message, to id: ListenerID, on socket: Socket) {
+    private func send(_ message: Message, to id: ListenerID, on socket: any Outlet) {
         // The message is held until it has gone out.
         socket.send(message.bytes) { [self] isSent in
             // One whose socket is gone leaves when its connection ends.
             guard withExtendedLifetime(message, { isSent }) else { return }
             var next: FeedState.Action?
-            change { next = $0.feed.delivered(to: id, now: .now) }
+            change { next = $0.feed.delivered(to: id, now: source.timer.now) }
             if case .send(let message, _) = next { send(message, to: id, on: socket) }
         }
     }
@@ -138,7 +139,10 @@ struct Source: Sendable {
     let readModel: ReadModel
     let sessions: Sessions
     let directory: Directory?
+    /// What day it is, by which sessions end.
     let clock: @Sendable () -> Timestamp
+    /// What is waited by.
+    let timer: ServerClock
     let encode: Gateway.Encoding
     let hold: Gateway.Holding
 

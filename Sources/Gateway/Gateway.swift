@@ -14,6 +14,7 @@
 /// Concurrency: the shells around the pure ``FeedState`` guard it with a lock that is never held across a call of anything
 /// else. All reading is done in tasks of ``Gateway/run()``; messages go out on the event loops of their connections.
 package import Bulletin
+package import Clocks
 package import Directory
 package import Domain
 internal import EventLog
@@ -162,14 +163,16 @@ package final class Gateway: Service {
     /// - Parameters:
     ///   - directory: who may be here; nil where everybody may who has an account.
     ///   - clock: the present moment.
+    ///   - timer: what is waited by.
     ///   - encode: makes messages of items.
     ///   - hold: reserves memory for messages.
     package init(
         readModel: ReadModel, sessions: Sessions, bulletin: any Bulletin, tickets: any Tickets, settings: GatewaySettings,
-        directory: Directory?, logger: Logger, clock: @escaping @Sendable () -> Timestamp, encode: @escaping Encoding,
-        hold: @escaping Holding
+        directory: Directory?, logger: Logger, clock: @escaping @Sendable () -> Timestamp, timer: ServerClock = .machine,
+        encode: @escaping Encoding, hold: @escaping Holding
     ) {
-        source = Source(readModel: readModel, sessions: sessions, directory: directory, clock: clock, encode: encode, hold: hold)
+        source = Source(
+            readModel: readModel, sessions: sessions, directory: directory, clock: clock, timer: timer, encode: encode, hold: hold)
         self.bulletin = bulletin
         notices = Self.notices(of: bulletin)
         self.tickets = tickets
@@ -246,8 +249,10 @@ package final class Gateway: Service {
     }
 
     /// Lets a socket listen until its connection ends, or the program shuts down.
-    package func serve(_ opening: Opening, on socket: Socket) async throws {
-        try await socket.opened.futureResult.get()
+    package func serve(_ opening: Opening, on socket: Socket) async throws { try await serve(opening, on: socket as any Outlet) }
+
+    func serve(_ opening: Opening, on socket: any Outlet) async throws {
+        try await socket.waitUntilOpened()
         Telemetry.gateway.opened.increment()
         Telemetry.gateway.sockets.increment()
         defer { Telemetry.gateway.sockets.decrement() }
@@ -271,22 +276,22 @@ package final class Gateway: Service {
 
     /// Sends one message on a socket and keeps it, for those who look whether sockets come through.
     package func keepProbe(on socket: Socket) async throws {
-        try await socket.opened.futureResult.get()
+        try await socket.waitUntilOpened()
         _ = await socket.send(ByteBuffer(string: "apus"))
         await keep(socket)
     }
 
     /// Does what there is to do for a socket, and waits for its end.
-    private func keep(_ socket: Socket, _ body: () async -> Void = {}) async {
+    private func keep(_ socket: any Outlet, _ body: () async -> Void = {}) async {
         await withGracefulShutdownHandler {
             await body()
-            do { try await socket.closed.get() } catch { logger.debug("a socket broke", metadata: ["fault": "\(error)"]) }
+            do { try await socket.waitUntilClosed() } catch { logger.debug("a socket broke", metadata: ["fault": "\(error)"]) }
         } onGracefulShutdown: { [drain = settings.drain] in
             socket.close(.unknown(1012), in: .nanoseconds(.random(in: 0...TimeAmount(drain).nanoseconds)))
         }
     }
 
-    private func sendRemainder(after cursor: Cursor, for grant: Grant, on socket: Socket) async {
+    private func sendRemainder(after cursor: Cursor, for grant: Grant, on socket: any Outlet) async {
         var cursor = cursor
         do {
             while let frame = try await source.remainder(after: cursor, for: grant) {
@@ -294,10 +299,10 @@ package final class Gateway: Service {
                 guard withExtendedLifetime(frame.message, { isSent }) else { break }
                 cursor = frame.end
             }
-            socket.close(.policyViolation)
+            socket.close(.policyViolation, in: .zero)
         } catch {
             logger.error("changes could not be read for one who has logged out", metadata: ["fault": "\(error)"])
-            socket.close(.unknown(1012))
+            socket.close(.unknown(1012), in: .zero)
         }
     }
 
@@ -314,7 +319,7 @@ package final class Gateway: Service {
 
     /// Cuts the sockets whose peers do not take what is held for them.
     private func cutStuck() {
-        let now = ContinuousClock.now
+        let now = source.timer.now
         let feeds = state.withLock { state in
             if let last = state.stuckLook, now < last + Self.stuckInterval { return [Feed]() }
             state.stuckLook = now
@@ -332,23 +337,26 @@ package final class Gateway: Service {
 
     /// Tells until the program shuts down; the server's connections must have ended by then.
     package func run() async throws {
-        await cancelWhenGracefulShutdown { [self] in
-            await withDiscardingTaskGroup { group in
-                group.addTask { for await notice in self.notices { self.receive(notice) } }
-                group.addTask {
-                    // An outage may begin at any time, so whether it is time to look is asked often.
-                    await self.repeating(every: Self.unheardHeadInterval, from: nil as HeadLook?) { last in
-                        let now = ContinuousClock.now
-                        if let last, self.bulletin.isHeard, now < last.time + Self.headInterval { return last }
-                        return HeadLook(head: try await self.lookAtHead(after: last?.head), time: now)
-                    }
+        await cancelWhenGracefulShutdown { await self.follow() }
+    }
+
+    /// Tells until the task is cancelled.
+    func follow() async {
+        await withDiscardingTaskGroup { group in
+            group.addTask { for await notice in self.notices { self.receive(notice) } }
+            group.addTask {
+                // An outage may begin at any time, so whether it is time to look is asked often.
+                await self.repeating(every: Self.unheardHeadInterval, from: nil as HeadLook?) { last in
+                    let now = self.source.timer.now
+                    if let last, self.bulletin.isHeard, now < last.time + Self.headInterval { return last }
+                    return HeadLook(head: try await self.lookAtHead(after: last?.head), time: now)
                 }
-                group.addTask {
-                    await self.repeating(every: Self.sessionInterval, from: ()) { try await self.lookAtSessions() }
-                }
-                for await feed in awake { group.addTask { await feed.run(self.logger) } }
-                group.cancelAll()
             }
+            group.addTask {
+                await self.repeating(every: Self.sessionInterval, from: ()) { try await self.lookAtSessions() }
+            }
+            for await feed in awake { group.addTask { await feed.run(self.logger) } }
+            group.cancelAll()
         }
     }
 
@@ -399,7 +407,7 @@ package final class Gateway: Service {
         var last = first
         while !Task.isCancelled {
             do {
-                try await Task.sleep(for: interval)
+                try await source.timer.sleep(for: interval)
                 last = try await body(last)
             } catch is CancellationError { return } catch {
                 logger.warning("the gateway could not look at the log", metadata: ["fault": "\(error)"])

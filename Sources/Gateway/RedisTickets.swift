@@ -2,10 +2,19 @@ internal import Domain
 package import Redis
 internal import Sodium
 
+/// Where sealed tickets are kept that any gateway redeems: keys with bytes, which it forgets after a while.
+protocol TicketShelf: Sendable {
+    /// Keeps bytes for so many seconds.
+    func put(_ bytes: [UInt8], at key: String, seconds: Int) async throws
+
+    /// Takes bytes away: of any number who take them at the same time, one gets them. Nil where there are none.
+    func take(_ key: String) async throws -> [UInt8]?
+}
+
 /// Tickets in Redis, which any gateway redeems. Whoever can look into Redis finds neither tickets nor tokens there: the key
 /// of an entry is a hash of the ticket, and what the ticket stands for is sealed.
 package struct RedisTickets: Tickets {
-    private let redis: Redis
+    private let shelf: any TicketShelf
     private let prefix: String
     private let box: SecretBox
     private let mark: TicketMark
@@ -14,7 +23,11 @@ package struct RedisTickets: Tickets {
     ///   - prefix: what keys begin with; the same in all processes on one log.
     ///   - secret: the server's secret.
     package init(_ redis: Redis, prefix: String, secret: [UInt8]) {
-        self.redis = redis
+        self.init(RedisShelf(redis: redis), prefix: prefix, secret: secret)
+    }
+
+    init(_ shelf: any TicketShelf, prefix: String, secret: [UInt8]) {
+        self.shelf = shelf
         self.prefix = prefix
         box = SecretBox(key: Sodium.blake2b(secret, personalization: "apus-tickets"))
         mark = TicketMark(secret: secret)
@@ -27,8 +40,7 @@ package struct RedisTickets: Tickets {
         ]
         let sealed = box.seal(Array(fields.joined(separator: " ").utf8))
         do {
-            _ = try await redis.command(
-                "SET", key(of: ticket), .bytes(sealed), "EX", .number(Int(TicketRule.lifetime.components.seconds)))
+            try await shelf.put(sealed, at: key(of: ticket), seconds: Int(TicketRule.lifetime.components.seconds))
         } catch { throw TicketsUnavailable("\(error)") }
         return ticket
     }
@@ -36,9 +48,9 @@ package struct RedisTickets: Tickets {
     package func redeem(_ ticket: String) async throws(TicketsUnavailable) -> Grant? {
         // What anybody has made up costs Redis nothing.
         guard mark.isOn(ticket) else { return nil }
-        let answer: RedisValue
-        do { answer = try await redis.command("EVAL", .text(Self.take), 1, key(of: ticket)) } catch { throw TicketsUnavailable("\(error)") }
-        guard let sealed = answer.bytes, let fields = box.open(sealed) else { return nil }
+        let taken: [UInt8]?
+        do { taken = try await shelf.take(key(of: ticket)) } catch { throw TicketsUnavailable("\(error)") }
+        guard let sealed = taken, let fields = box.open(sealed) else { return nil }
         let words = String(decoding: fields, as: UTF8.self).parts(separatedBy: " ", limit: 5)
         guard words.count == 5, let user = Int64(words[0]), let position = Int64(words[3]) else { return nil }
         return Grant(
@@ -46,10 +58,19 @@ package struct RedisTickets: Tickets {
             position: Position(rawValue: position))
     }
 
-    private func key(of ticket: String) -> RedisArgument {
-        let hash = Sodium.blake2b(Array(ticket.utf8), personalization: "apus-ticket-key")
-        return .text(prefix + hash.hexadecimal)
+    private func key(of ticket: String) -> String {
+        prefix + Sodium.blake2b(Array(ticket.utf8), personalization: "apus-ticket-key").hexadecimal
     }
+}
+
+private struct RedisShelf: TicketShelf {
+    let redis: Redis
+
+    func put(_ bytes: [UInt8], at key: String, seconds: Int) async throws {
+        _ = try await redis.command("SET", .text(key), .bytes(bytes), "EX", .number(seconds))
+    }
+
+    func take(_ key: String) async throws -> [UInt8]? { try await redis.command("EVAL", .text(Self.take), 1, .text(key)).bytes }
 
     /// Looking and forgetting in one step, as GETDEL does in servers from 6.2 on.
     private static let take = "local found = redis.call('GET', KEYS[1]) if found then redis.call('DEL', KEYS[1]) end return found"

@@ -3,13 +3,38 @@ internal import NIOWebSocket
 internal import Synchronization
 internal import Telemetry
 
-/// The server's end of a WebSocket, which only the server speaks on.
-///
-/// It holds no queue: whoever sends waits for ``Delivery`` before sending again.
-package final class Socket: Sendable {
+/// What goes out to one who listens.
+protocol Outlet: Sendable {
     /// Told when a message is in the operating system's hands, or never will be.
     typealias Delivery = @Sendable (_ isSent: Bool) -> Void
 
+    /// Sends a binary message.
+    func send(_ message: ByteBuffer, _ delivery: @escaping Delivery)
+
+    /// Says why, and closes, after a while.
+    func close(_ code: WebSocketErrorCode, in delay: TimeAmount)
+
+    /// Ends the connection when the peer has taken nothing of a message for so long.
+    func cutIfStuck(for time: TimeAmount)
+
+    /// Returns once messages can be sent; throws when they never can.
+    func waitUntilOpened() async throws
+
+    /// Returns, or throws, once the connection is gone.
+    func waitUntilClosed() async throws
+}
+
+extension Outlet {
+    /// Sends a binary message, and tells whether it has gone out.
+    func send(_ message: ByteBuffer) async -> Bool {
+        await withCheckedContinuation { continuation in send(message) { continuation.resume(returning: $0) } }
+    }
+}
+
+/// The server's end of a WebSocket, which only the server speaks on.
+///
+/// It holds no queue: whoever sends waits for ``Delivery`` before sending again.
+package final class Socket: Outlet {
     let eventLoop: any EventLoop
     /// Succeeds once the handshake is answered; fails when it never will be.
     let opened: EventLoopPromise<Void>
@@ -42,10 +67,9 @@ package final class Socket: Sendable {
         }
     }
 
-    /// Sends a binary message, and tells whether it has gone out.
-    func send(_ message: ByteBuffer) async -> Bool {
-        await withCheckedContinuation { continuation in send(message) { continuation.resume(returning: $0) } }
-    }
+    func waitUntilOpened() async throws { try await opened.futureResult.get() }
+
+    func waitUntilClosed() async throws { try await closed.get() }
 
     /// Ends the connection when the peer has taken nothing of a message for so long.
     func cutIfStuck(for time: TimeAmount) { eventLoop.execute { [self] in handler.value?.cutIfStuck(for: time) } }

@@ -199,7 +199,7 @@ extension Snapshot {
         WHERE  collection.uid = $1
         """)
 
-    private static let selectKnown = Statement(
+    static let selectKnown = Statement(
         """
         SELECT revision.id, revision.uid, item.uid, revision.meta, revision.deleted,
                (SELECT count(*) FROM django_etebase_revisionchunkrelation relation WHERE relation.revision_id = revision.id)

@@ -82,7 +82,7 @@ extension Snapshot {
         end == position ? [] : try EventLog.streams(after: position, upTo: end, connection)
     }
 
-    private static let selectAudience = Statement(
+    static let selectAudience = Statement(
         """
         SELECT collection.id, state.revision_stoken,
                CASE WHEN stream.head > (SELECT position FROM apus_projection) THEN 1 ELSE 0 END, member.user_id,
@@ -141,7 +141,7 @@ extension Sessions {
         return Dictionary(uniqueKeysWithValues: found.filter { active[$0.user] != nil }.map { ($0.token, $0.user) })
     }
 
-    private static let selectUsers = Statement(
+    static let selectUsers = Statement(
         """
         SELECT token.key, token.user_id, account.is_active, COALESCE(stream.head, 0), apus_projection.position
         FROM   token_auth_authtoken token

@@ -111,7 +111,7 @@ extension Snapshot {
     private static let selectQuota = Statement("SELECT bytes, items, collections FROM apus_quota WHERE user_id = $1")
 
     /// The key of a collection's claim is the name of its stream.
-    private static let selectOfOwner = Statement(
+    static let selectOfOwner = Statement(
         """
         SELECT bytes, items, collections
         FROM   apus_quota

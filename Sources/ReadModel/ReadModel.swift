@@ -8,6 +8,7 @@
 /// the append's transaction that is so by itself. Where a projector follows the log, each question names the streams that
 /// it depends on; one that is behind makes the snapshot be given up, waited for and opened again, so bodies may run several
 /// times. State for commands does not wait: it is what the read model says and the events after that.
+package import Clocks
 package import Contents
 package import Database
 package import Domain
@@ -30,6 +31,7 @@ package struct ReadModel: Sendable {
     let bounds: ContentBounds
     /// What holds for all who have no quota of their own.
     package let quota: Quota
+    private let clock: ServerClock
 
     /// Another database to read from: a read model of its own that a projector keeps, or a standby of the log's database.
     package struct ReadReplica: Sendable {
@@ -49,9 +51,10 @@ package struct ReadModel: Sendable {
     ///   - replica: where ``replicaSnapshot(_:)`` reads; nil for the same database.
     ///   - bounds: how much pages may hold.
     ///   - quota: what holds for all who have no quota of their own.
+    ///   - clock: by which a question's patience ends.
     package init(
         database: any Database, stokens: StokenSealer, contents: ContentStores, progress: Progress?, replica: ReadReplica? = nil,
-        bounds: ContentBounds = ContentBounds(), quota: Quota = .none
+        bounds: ContentBounds = ContentBounds(), quota: Quota = .none, clock: ServerClock = .machine
     ) {
         self.database = database
         self.stokens = stokens
@@ -60,6 +63,7 @@ package struct ReadModel: Sendable {
         self.replica = replica
         self.bounds = bounds
         self.quota = quota
+        self.clock = clock
     }
 
     /// Whether there is another database to read from.
@@ -79,10 +83,10 @@ package struct ReadModel: Sendable {
         _ extent: ReadExtent = .large, ahead: ((inout Ahead) -> Void)? = nil,
         _ body: @escaping @Sendable (Snapshot) throws -> T
     ) async throws -> T {
-        let deadline = ContinuousClock.now + Self.patience
+        let deadline = clock.now + Self.patience
         let first = FirstLook()
         var waitingSince: ContinuousClock.Instant?
-        defer { Telemetry.readModel.noteWait(since: waitingSince) }
+        defer { Telemetry.readModel.noteWait(since: waitingSince, until: clock.now) }
         while true {
             let steps = progress?.steps ?? 0
             do {
@@ -93,7 +97,7 @@ package struct ReadModel: Sendable {
                         Snapshot(connection: connection, stokens: stokens, contents: contents, bounds: bounds, log: log, quota: quota))
                 }
             } catch let behind as Behind {
-                waitingSince = waitingSince ?? .now
+                waitingSince = waitingSince ?? clock.now
                 try await wait(for: behind, progress, after: steps, until: deadline)
             }
         }
@@ -118,10 +122,10 @@ package struct ReadModel: Sendable {
         _ extent: ReadExtent = .large, _ body: @escaping @Sendable (Snapshot) throws -> T
     ) async throws -> T {
         guard let replica else { return try await snapshot(extent, body) }
-        let deadline = ContinuousClock.now + Self.patience
+        let deadline = clock.now + Self.patience
         var facts = LogFacts()
         var waitingSince: ContinuousClock.Instant?
-        defer { Telemetry.readModel.noteWait(since: waitingSince) }
+        defer { Telemetry.readModel.noteWait(since: waitingSince, until: clock.now) }
         while true {
             let steps = replica.progress.steps
             do {
@@ -139,11 +143,11 @@ package struct ReadModel: Sendable {
             } catch let missing as LogFacts.Missing {
                 facts = try await database.read { [facts] connection in try facts.adding(missing, connection) }
             } catch let behind as Behind {
-                waitingSince = waitingSince ?? .now
+                waitingSince = waitingSince ?? clock.now
                 try await wait(for: behind, replica.progress, after: steps, until: deadline)
             } catch let fault as DatabaseFault {
                 // What a standby replays may take from a question what it reads.
-                guard case .conflict = fault.kind, ContinuousClock.now < deadline else { throw fault }
+                guard case .conflict = fault.kind, clock.now < deadline else { throw fault }
             }
         }
     }
@@ -155,8 +159,8 @@ package struct ReadModel: Sendable {
             let epochs = try await database.read { try Epochs($0) }
             if epochs.contain(mark) { return }
             let isAhead = mark.position > epochs.head.position && mark.epoch >= epochs.head.epoch
-            guard isAhead, ContinuousClock.now < deadline else { throw Snapshot.otherHistory }
-            try await Task.sleep(for: Self.confirmInterval)
+            guard isAhead, clock.now < deadline else { throw Snapshot.otherHistory }
+            try await clock.sleep(for: Self.confirmInterval)
         }
     }
 
@@ -173,7 +177,7 @@ package struct ReadModel: Sendable {
         for behind: Behind, _ progress: Progress?, after steps: Int, until deadline: ContinuousClock.Instant
     ) async throws {
         try Task.checkCancellation()
-        guard let progress, ContinuousClock.now < deadline else {
+        guard let progress, clock.now < deadline else {
             Telemetry.readModel.timeouts.increment()
             throw DatabaseFault(.unavailable, "the read model is behind position \(behind.position.rawValue)")
         }
@@ -185,8 +189,8 @@ package struct ReadModel: Sendable {
 
 extension ReadModelMetrics {
     /// Notes how long a reader has waited, asking again in between; one that has not begun to wait is not counted.
-    fileprivate func noteWait(since start: ContinuousClock.Instant?) {
-        if let start { waits.record(since: start) }
+    fileprivate func noteWait(since start: ContinuousClock.Instant?, until end: ContinuousClock.Instant) {
+        if let start { waits.record(start.duration(to: end)) }
     }
 }
 
@@ -323,7 +327,7 @@ package struct Snapshot {
         return stoken
     }
 
-    private static let selectPositionOfStoken = Statement("SELECT id FROM django_etebase_stoken WHERE uid = $1")
+    static let selectPositionOfStoken = Statement("SELECT id FROM django_etebase_stoken WHERE uid = $1")
 
     static let selectStokenAt = Statement("SELECT uid FROM django_etebase_stoken WHERE id = $1")
 }

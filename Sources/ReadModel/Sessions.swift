@@ -265,5 +265,5 @@ package struct Sessions: Sendable {
     private static let deleteOtherTokens = Statement(
         "DELETE FROM token_auth_authtoken WHERE user_id = $1 AND key <> $2 RETURNING key")
 
-    private static let deleteToken = Statement("DELETE FROM token_auth_authtoken WHERE key = $1")
+    static let deleteToken = Statement("DELETE FROM token_auth_authtoken WHERE key = $1")
 }

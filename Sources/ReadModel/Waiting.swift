@@ -1,3 +1,4 @@
+package import Clocks
 internal import Database
 package import Domain
 internal import EventLog
@@ -54,8 +55,10 @@ package final class Progress: Sendable {
     }
 
     private let state = Mutex(State())
+    private let clock: ServerClock
 
-    package init() {}
+    /// - Parameter clock: by which those who wait look again by themselves.
+    package init(clock: ServerClock = .machine) { self.clock = clock }
 
     /// How many steps have been told.
     var steps: Int { state.withLock { $0.steps } }
@@ -87,7 +90,7 @@ package final class Progress: Sendable {
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
                 // Cancelled when the wait is over, or because nobody waits for the reader any more: either way it ends.
-                do { try await Task.sleep(for: interval) } catch {}
+                do { try await self.clock.sleep(for: interval) } catch {}
                 self.expire(ticket)
             }
             await withCheckedContinuation { continuation in
