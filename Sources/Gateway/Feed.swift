@@ -41,10 +41,10 @@ final class Feed: Sendable {
 
     var grants: [Grant] { state.withLock { $0.feed.grants } }
 
-    func join(_ id: ListenerID, _ grant: Grant, _ socket: any Outlet, at position: Position) {
+    func join(_ id: ListenerID, _ grant: Grant, _ socket: any Outlet, at position: Position, in epoch: Int64) {
         change { state in
             state.sockets[id] = socket
-            state.feed.join(id, grant, at: position)
+            state.feed.join(id, grant, at: position, in: epoch)
         }
     }
 
@@ -105,6 +105,7 @@ final class Feed: Sendable {
         case .dismiss(let ids):
             Telemetry.gateway.revocations.add(ids.count)
             for id in ids { sockets[id]?.close(.policyViolation, in: .zero) }
+        case .restart(let ids): for id in ids { sockets[id]?.close(.unknown(1012), in: .zero) }
         case .send(let message, let ids): for id in ids { sockets[id].map { send(message, to: id, on: $0) } }
         }
     }
@@ -151,8 +152,10 @@ struct Source: Sendable {
 
     /// Answers a look from one snapshot, so that who is admitted and what is sent are of the same moment.
     func find(_ look: FeedState.Look, in collection: CollectionUID) async throws -> FeedState.Finding {
-        let (admitted, changed, draft) = try await readModel.snapshot { [self] snapshot in
-            guard let audience = try snapshot.audience(of: collection) else { return (Set<ListenerID>(), Position?.none, Draft?.none) }
+        let (admitted, epoch, changed, draft) = try await readModel.snapshot { [self] snapshot in
+            guard let audience = try snapshot.audience(of: collection) else {
+                return (Set<ListenerID>(), 0 as Int64, Position?.none, Draft?.none)
+            }
             let users = try sessions.users(of: Set(look.listeners.values.map { ExactText($0.token) }), at: clock(), snapshot)
             let admitted = look.listeners.filter {
                 users[ExactText($0.value.token)] == $0.value.user && audience.members.contains($0.value.user) && admits($0.value.user)
@@ -161,9 +164,9 @@ struct Source: Sendable {
             if let after = look.after, !admitted.isEmpty {
                 draft = try self.draft(after: after, audience.collection, snapshot)
             }
-            return (Set(admitted.keys), audience.collection.revisionStoken, draft)
+            return (Set(admitted.keys), audience.epoch, audience.collection.revisionStoken, draft)
         }
-        return .init(admitted: admitted, changed: changed, frame: try await frame(draft))
+        return .init(admitted: admitted, epoch: epoch, changed: changed, frame: try await frame(draft))
     }
 
     /// The next frame for one whose session has ended since the ticket was issued: it gets what had happened by then. Nil when

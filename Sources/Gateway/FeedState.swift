@@ -50,6 +50,8 @@ struct FeedState {
     struct Finding: Sendable {
         /// Those of the look's listeners who may listen.
         let admitted: Set<ListenerID>
+        /// The stretch of history that all this is of.
+        let epoch: Int64
         /// The newest change in the collection; nil when there is no such collection.
         let changed: Position?
         /// The next changes after the look's position; nil where there are none.
@@ -68,6 +70,8 @@ struct FeedState {
         case send(Message, to: [ListenerID])
         /// They may not listen any more.
         case dismiss([ListenerID])
+        /// What they have is of a future that was lost: they begin again from what they know.
+        case restart([ListenerID])
     }
 
     /// How long a frame is good for listeners who were admitted when it was read and come for it later.
@@ -78,6 +82,8 @@ struct FeedState {
     private struct Listener {
         let grant: Grant
         var cursor: Cursor
+        /// Of which its cursor is a place.
+        let epoch: Int64
         var isBusy = false
         /// The last look that found that it may listen.
         var admitted = 0
@@ -103,9 +109,10 @@ struct FeedState {
 
     var grants: [Grant] { listeners.values.map(\.grant) }
 
-    /// Adds a listener who has seen everything up to `position`. Nothing is sent to it before a look admits it.
-    mutating func join(_ id: ListenerID, _ grant: Grant, at position: Position) {
-        listeners[id] = Listener(grant: grant, cursor: Cursor(at: position))
+    /// Adds a listener who has seen everything up to `position` of the history that `epoch` belongs to. Nothing is sent to it before
+    /// a look admits it.
+    mutating func join(_ id: ListenerID, _ grant: Grant, at position: Position, in epoch: Int64) {
+        listeners[id] = Listener(grant: grant, cursor: Cursor(at: position), epoch: epoch)
         isStale = true
     }
 
@@ -172,13 +179,16 @@ struct FeedState {
         return Look(number: looks, listeners: listeners.mapValues(\.grant), after: cursor)
     }
 
-    /// Takes in what was found. Who is not admitted gets nothing of it.
+    /// Takes in what was found. Who is not admitted gets nothing of it, nor who has come from another epoch: there its position was
+    /// that of another change.
     mutating func found(_ finding: Finding, by look: Look, now: ContinuousClock.Instant) -> [Action] {
         let dismissed = look.listeners.keys.filter { !finding.admitted.contains($0) && listeners[$0] != nil }
-        for id in dismissed { leave(id) }
+        let stranded = finding.admitted.filter { id in listeners[id].map { $0.epoch != finding.epoch } ?? false }
+        for id in dismissed + stranded { leave(id) }
         changed = max(changed, finding.changed ?? .none)
         for id in finding.admitted { listeners[id]?.admitted = look.number }
-        let actions: [Action] = dismissed.isEmpty ? [] : [.dismiss(dismissed)]
+        var actions: [Action] = dismissed.isEmpty ? [] : [.dismiss(dismissed)]
+        if !stranded.isEmpty { actions.append(.restart(Array(stranded))) }
         guard let after = look.after else { return actions }
         let waiting = finding.admitted.filter { id in
             guard let listener = listeners[id] else { return false }

@@ -86,7 +86,7 @@ package protocol FrameRoom: Sendable {
 package struct Opening: Sendable {
     enum Content {
         /// What happens after a position.
-        case changes(after: Position)
+        case changes(after: Position, epoch: Int64)
         /// What had happened when the ticket was issued: the session has ended since.
         case remainder(after: Position)
         /// Nothing: nobody knows what the client has seen.
@@ -194,10 +194,10 @@ package final class Gateway: Service {
         case .admitted, .unknown, nil: break
         }
         let seat = try takeSeat(grant.user)
-        let (position, isSignedIn) = try await source.readModel.snapshot { [source] snapshot in
+        let (position, epoch, isSignedIn) = try await source.readModel.snapshot { [source] snapshot in
             let position = if let stoken { try snapshot.position(ofStoken: stoken) } else { Position.none as Position? }
             let user = try source.sessions.users(of: [ExactText(grant.token)], at: source.clock(), snapshot)[ExactText(grant.token)]
-            return (position, user == grant.user)
+            return (position, try snapshot.logHead().epoch, user == grant.user)
         }
         guard let position else {
             // The original opens a socket for any text (`ws-refused`). One that can only be a stoken of elsewhere, or of a
@@ -205,7 +205,8 @@ package final class Gateway: Service {
             if stoken.map(StokenSealer.hasForm) ?? true { throw OpeningRefusal.badStoken }
             return Opening(grant: grant, content: .nothing, seat: seat)
         }
-        return Opening(grant: grant, content: isSignedIn ? .changes(after: position) : .remainder(after: position), seat: seat)
+        let content: Opening.Content = isSignedIn ? .changes(after: position, epoch: epoch) : .remainder(after: position)
+        return Opening(grant: grant, content: content, seat: seat)
     }
 
     /// Looks whether the user may have one more socket, and counts it, at one moment: many may be opened together.
@@ -260,10 +261,10 @@ package final class Gateway: Service {
         // The user's place is held until the end.
         defer { withExtendedLifetime(opening.seat) {} }
         switch opening.content {
-        case .changes(let position):
+        case .changes(let position, let epoch):
             let (id, feed) = enter(grant.collection)
             // From here on hints wake the feed; what happened before, it reads.
-            feed.join(id, grant, socket, at: position)
+            feed.join(id, grant, socket, at: position, in: epoch)
             await keep(socket)
             feed.leave(id)
             leave(grant.collection)

@@ -7,6 +7,8 @@ internal import EventLog
 package struct Audience: Sendable {
     package let collection: CollectionAccess
     package let members: Set<UserID>
+    /// In which stretch of history this is so.
+    package let epoch: Int64
 }
 
 extension Snapshot {
@@ -18,7 +20,8 @@ extension Snapshot {
             (
                 collection: CollectionAccess(
                     id: row.integer(0), uid: uid, level: .readOnly, revisionStoken: Position(rawValue: row.integer(1))),
-                owner: UserID(rawValue: row.integer(4)), hasTail: row.flag(2), member: row.integerOrNil(3).map(UserID.init)
+                owner: UserID(rawValue: row.integer(4)), hasTail: row.flag(2), member: row.integerOrNil(3).map(UserID.init),
+                epoch: row.integer(5)
             )
         }
         guard let first = rows.first else { return nil }
@@ -28,7 +31,7 @@ extension Snapshot {
         for member in rows.compactMap(\.member) { state.members[member] = .init(level: .readOnly, stoken: .none) }
         for record in first.hasTail ? try tail(of: stream) : [] { state.evolve(record.event, at: record.position) }
         guard state.owner != nil else { return nil }
-        return Audience(collection: first.collection, members: Set(state.members.keys))
+        return Audience(collection: first.collection, members: Set(state.members.keys), epoch: first.epoch)
     }
 
     /// The items that changed after a position, oldest change first and the collection's own among them, for somebody who had
@@ -86,7 +89,7 @@ extension Snapshot {
         """
         SELECT collection.id, state.revision_stoken,
                CASE WHEN stream.head > (SELECT position FROM apus_projection) THEN 1 ELSE 0 END, member.user_id,
-               collection.owner_id
+               collection.owner_id, (SELECT epoch FROM apus_log)
         FROM   django_etebase_collection collection
         JOIN   apus_collection state ON state.id = collection.id
         LEFT   JOIN apus_stream stream ON stream.name = 'collection/' || collection.uid

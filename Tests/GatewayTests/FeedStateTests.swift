@@ -19,7 +19,7 @@ import Testing
     }
 
     private func join(_ number: Int, at position: Int64) {
-        feed.join(ListenerID(rawValue: number), grant(Int64(number)), at: Position(rawValue: position))
+        feed.join(ListenerID(rawValue: number), grant(Int64(number)), at: Position(rawValue: position), in: 1)
     }
 
     /// Takes the next look and answers it: all are admitted but `dismissed`, and what is there ends at `changed`.
@@ -29,14 +29,14 @@ import Testing
         let next = feed.nextLook()
         let look = try #require(next)
         let actions = feed.found(
-            .init(admitted: Set(look.listeners.keys).subtracting(dismissed), changed: Position(rawValue: changed), frame: frame),
+            .init(admitted: Set(look.listeners.keys).subtracting(dismissed), epoch: 1, changed: Position(rawValue: changed), frame: frame),
             by: look, now: Self.now)
         var sent: [(String, Set<ListenerID>)] = []
         var gone: Set<ListenerID> = []
         for action in actions {
             switch action {
             case .send(let message, let ids): sent.append((String(buffer: message.bytes), Set(ids)))
-            case .dismiss(let ids): gone.formUnion(ids)
+            case .dismiss(let ids), .restart(let ids): gone.formUnion(ids)
             }
         }
         return (look, sent, gone)
@@ -128,6 +128,28 @@ import Testing
         _ = feed.delivered(to: ListenerID(rawValue: 1), now: Self.now)
         feed.note(Position(rawValue: 5))
         #expect(isIdle())
+    }
+
+    @Test("whoever has come from a future that was lost gets nothing of what took its place, and begins again")
+    func lostFuture() throws {
+        join(1, at: 19)
+        feed.join(ListenerID(rawValue: 2), grant(2), at: Position(rawValue: 19), in: 2)
+        let next = feed.nextLook()
+        let look = try #require(next)
+        let actions = feed.found(
+            .init(admitted: Set(look.listeners.keys), epoch: 2, changed: Position(rawValue: 20), frame: frame(upTo: 20)), by: look,
+            now: Self.now)
+        var (restarted, sent): ([ListenerID], [ListenerID]) = ([], [])
+        for action in actions {
+            switch action {
+            case .restart(let ids): restarted += ids
+            case .send(_, let ids): sent += ids
+            case .dismiss(let ids): Issue.record("\(ids) may listen")
+            }
+        }
+        #expect(restarted == [ListenerID(rawValue: 1)])
+        #expect(sent == [ListenerID(rawValue: 2)])
+        #expect(feed.grants == [grant(2)])
     }
 
     @Test("those who are behind have their turns beside those who are not")
