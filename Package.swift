@@ -174,5 +174,12 @@ let package = Package(
                 .logging,
             ],
             swiftSettings: strict),
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: [
+                "Clocks", "Sodium", "Domain", "Database", "EventLog", "Contents", "Projections", "ReadModel", "Redis", "Bulletin",
+                "Gateway", "TestSupport", .logging, .nioCore, .nioWebSocket,
+            ],
+            swiftSettings: strict),
     ]
 )
