@@ -41,7 +41,7 @@ final class Feed: Sendable {
 
     var grants: [Grant] { state.withLock { $0.feed.grants } }
 
-    func join(_ id: ListenerID, _ grant: Grant, _ socket: any Outlet, at position: Position, in epoch: Int64) {
+    func join(_ id: ListenerID, _ grant: Grant, _ socket: any Outlet, at position: Position, in epoch: Int64?) {
         change { state in
             state.sockets[id] = socket
             state.feed.join(id, grant, at: position, in: epoch)

@@ -82,8 +82,8 @@ struct FeedState {
     private struct Listener {
         let grant: Grant
         var cursor: Cursor
-        /// Of which its cursor is a place.
-        let epoch: Int64
+        /// Of which its cursor is a place; nil while it has nothing, which is so in all of them.
+        var epoch: Int64?
         var isBusy = false
         /// The last look that found that it may listen.
         var admitted = 0
@@ -109,9 +109,9 @@ struct FeedState {
 
     var grants: [Grant] { listeners.values.map(\.grant) }
 
-    /// Adds a listener who has seen everything up to `position` of the history that `epoch` belongs to. Nothing is sent to it before
-    /// a look admits it.
-    mutating func join(_ id: ListenerID, _ grant: Grant, at position: Position, in epoch: Int64) {
+    /// Adds a listener who has seen everything up to `position` of the history that `epoch` belongs to; nil where that is nothing.
+    /// Nothing is sent to it before a look admits it.
+    mutating func join(_ id: ListenerID, _ grant: Grant, at position: Position, in epoch: Int64?) {
         listeners[id] = Listener(grant: grant, cursor: Cursor(at: position), epoch: epoch)
         isStale = true
     }
@@ -183,10 +183,13 @@ struct FeedState {
     /// that of another change.
     mutating func found(_ finding: Finding, by look: Look, now: ContinuousClock.Instant) -> [Action] {
         let dismissed = look.listeners.keys.filter { !finding.admitted.contains($0) && listeners[$0] != nil }
-        let stranded = finding.admitted.filter { id in listeners[id].map { $0.epoch != finding.epoch } ?? false }
+        let stranded = finding.admitted.filter { id in listeners[id]?.epoch.map { $0 != finding.epoch } ?? false }
         for id in dismissed + stranded { leave(id) }
         changed = max(changed, finding.changed ?? .none)
-        for id in finding.admitted { listeners[id]?.admitted = look.number }
+        for id in finding.admitted {
+            listeners[id]?.admitted = look.number
+            listeners[id]?.epoch = finding.epoch
+        }
         var actions: [Action] = dismissed.isEmpty ? [] : [.dismiss(dismissed)]
         if !stranded.isEmpty { actions.append(.restart(Array(stranded))) }
         guard let after = look.after else { return actions }

@@ -86,7 +86,7 @@ package protocol FrameRoom: Sendable {
 package struct Opening: Sendable {
     enum Content {
         /// What happens after a position.
-        case changes(after: Position, epoch: Int64)
+        case changes(after: Position, epoch: Int64?)
         /// What had happened when the ticket was issued: the session has ended since.
         case remainder(after: Position)
         /// Nothing: nobody knows what the client has seen.
@@ -197,7 +197,8 @@ package final class Gateway: Service {
         let (position, epoch, isSignedIn) = try await source.readModel.snapshot { [source] snapshot in
             let position = if let stoken { try snapshot.position(ofStoken: stoken) } else { Position.none as Position? }
             let user = try source.sessions.users(of: [ExactText(grant.token)], at: source.clock(), snapshot)[ExactText(grant.token)]
-            return (position, try snapshot.logHead().epoch, user == grant.user)
+            // Looking for the stoken has told the epoch too.
+            return (position, stoken == nil ? nil : try snapshot.logHead().epoch, user == grant.user)
         }
         guard let position else {
             // The original opens a socket for any text (`ws-refused`). One that can only be a stoken of elsewhere, or of a

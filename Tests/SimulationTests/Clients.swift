@@ -359,6 +359,9 @@ final class Clients: @unchecked Sendable {
     /// A listener who was told everything is where a reader is who has read to the end.
     private func noteEnd(of reader: String, _ user: Int, _ collection: String, _ stoken: String?) {
         let now = scheduler.seconds
+        // Who is out by now was told nothing by that.
+        let access = world.history.access.last { $0.user == World.users[user] && $0.collection == collection }
+        guard access?.isAllowed != false else { return }
         world.history.seen.append(
             .init(
                 isFrame: false, reader: reader, user: World.users[user], collection: collection, since: stoken, told: [], stoken: stoken,

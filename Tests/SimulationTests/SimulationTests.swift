@@ -20,7 +20,7 @@ import Testing
         init(first: UInt64) { next = Atomic(first) }
     }
 
-    /// What is found, with the seed. Another process finds the same with `SWIFT_DETERMINISTIC_HASHING=1`.
+    /// What is found, with the seed. It is found again where both times `SWIFT_DETERMINISTIC_HASHING=1` was set, as `ops/test` does.
     @Test("whatever happens, no promise is broken")
     func sound() async {
         let end = Self.limit.map { ContinuousClock.now + $0 }
@@ -47,7 +47,10 @@ import Testing
         #expect(tally.found.withLock { $0 } == [])
     }
 
-    @Test("a seed gives the same run again, to the last step")
+    /// Otherwise the order of a dictionary is another one each time.
+    private static let isRepeatable = ProcessInfo.processInfo.environment["SWIFT_DETERMINISTIC_HASHING"] != nil
+
+    @Test("a seed gives the same run again, to the last step", .enabled(if: isRepeatable, "SWIFT_DETERMINISTIC_HASHING is not set"))
     func replayed() {
         for seed in 0..<6 as Range<UInt64> { #expect(World.run(seed: seed) == World.run(seed: seed)) }
         #expect(World.run(seed: 1).trace != World.run(seed: 2).trace)
