@@ -30,6 +30,8 @@ package actor Projector: Service {
     private static let toldPollInterval = Duration.milliseconds(250)
     /// How often an idle projector prolongs its lease.
     private static let prolongInterval = Duration.seconds(1)
+    /// How many times what a batch may have a command may have that is one: more than a request may.
+    private static let commandShare = 16
     private static let standbyInterval = Duration.milliseconds(250)
     private static let retryInterval = Duration.milliseconds(500)
 
@@ -68,6 +70,8 @@ package actor Projector: Service {
     private var hasStandbys = false
     /// How many events the next batch may have: fewer after one that failed.
     private var limit = batchLimit
+    /// Whether one event of a command may be a batch: it is looked for which one cannot be applied.
+    private var takesApart = false
     /// How many events the batch has that is being applied; nil while one is read.
     private var applying: Int?
     /// Where the batch began with which the database went away.
@@ -139,17 +143,20 @@ package actor Projector: Service {
         try Task.checkCancellation()
     }
 
-    /// Looks for what is in the way: with half as many events, and when it is one, by its name.
+    /// Looks for what is in the way: with half as many events, down to one command and one event, and when it is one, by its name.
     private func recover(from error: any Error) async throws {
         Telemetry.readModel.faults[name].increment()
         let start = checkpoint
         let isUnavailable = if case .unavailable? = (error as? DatabaseFault)?.kind { true } else { false }
-        let isAlone = limit == 1
+        // A command is tried as a whole first.
+        let isOne = limit == 1
         // That there is no database says nothing of a batch, unless it goes away with the same one again. Fewer events at a time let
         // readers see a commit by halves.
         let isAway = (error as? DatabaseFault)?.isAway == true
+        let isAlone = takesApart || isOne && isUnavailable
         if !isAway || applying != nil && lostAt == start { limit = max(1, min(limit, applying ?? limit) / 2) }
         if isAway, applying != nil { lostAt = start }
+        takesApart = isOne && !isUnavailable
         forget()
         guard isAlone, let start, let obstacle = await obstacle(after: start, error) else {
             logger.error("the log is not projected any further", metadata: ["fault": "\(error)"])
@@ -178,6 +185,7 @@ package actor Projector: Service {
 
     private func wentOn() {
         limit = min(limit * 2, Self.batchLimit)
+        takesApart = false
         standing.withLock { $0 = nil }
     }
 
@@ -287,8 +295,22 @@ package actor Projector: Service {
             EventLog.ask(batchAfter: position, limit: limit, bytes: Self.batchBytes, ahead: &inquiry)
             return inquiry
         }
-        return try await log.read(.large, asking: ask) { [replica, limit] connection in
-            let (events, bytes, isFull) = try EventLog.batch(after: position, limit: limit, bytes: Self.batchBytes, connection)
+        return try await log.read(.large, asking: ask) { [replica, limit, takesApart] connection in
+            var (events, bytes, isFull) = try EventLog.batch(after: position, limit: limit, bytes: Self.batchBytes, connection)
+            // Readers see at once what a batch brings, so it ends where a command does.
+            if isFull, !takesApart {
+                var (end, share) = (events.endOfWholeCommands, 1)
+                while end == 0, share < Self.commandShare {
+                    share *= 2
+                    (events, bytes, isFull) = try EventLog.batch(
+                        after: position, limit: Self.batchLimit * share, bytes: Self.batchBytes * share, connection)
+                    if !isFull || events.endOfFirstCommand < events.count { end = events.endOfFirstCommand }
+                }
+                if end > 0 {
+                    isFull = isFull || end < events.count
+                    events.removeSubrange(end...)
+                }
+            }
             let batch = Replica.EventBatch(events: events, bytes: bytes, isFull: isFull)
             return try replica?.completed(batch, connection) ?? batch
         }

@@ -32,9 +32,14 @@ struct Replica: Sendable {
     /// The batch with its contents, perhaps cut off where they are many. Those that lie in files are not copied.
     func completed(_ batch: EventBatch, _ log: any Connection) throws -> EventBatch {
         var bytes = 0
-        let events = batch.events.prefix { record in
+        var events = batch.events.prefix { record in
             defer { bytes += record.event.storedChunks.reduce(0) { $0 + $1.bytes } }
             return bytes < Self.batchBytes
+        }
+        if events.count < batch.events.count {
+            // A command is not taken apart; one that is larger than a batch is one.
+            let end = batch.events[...events.count].endOfWholeCommands
+            events = batch.events.prefix(end > 0 ? end : batch.events.endOfFirstCommand)
         }
         var completed = EventBatch(events: Array(events), bytes: batch.bytes, isFull: batch.isFull || events.count < batch.events.count)
         // A content that was pruned may come again.
@@ -89,4 +94,27 @@ struct Replica: Sendable {
     private static let selectStoken = Statement("SELECT id, uid FROM django_etebase_stoken ORDER BY id DESC LIMIT 1")
 
     private static let updateMark = Statement("UPDATE apus_log SET position = $1, epoch = $2")
+}
+
+extension RandomAccessCollection<RecordedEvent> where Index == Int {
+    /// How many of them come before those of the last command, of which there may be more.
+    var endOfWholeCommands: Int {
+        guard let last else { return 0 }
+        return count - reversed().prefix { $0.isOfCommand(of: last) }.count
+    }
+
+    /// How many of them are of the same command as the first.
+    var endOfFirstCommand: Int {
+        guard let first else { return 0 }
+        return prefix { $0.isOfCommand(of: first) }.count
+    }
+}
+
+extension RecordedEvent {
+    /// Whether both may have come by one command: what somebody wishes at a moment, of one stream.
+    fileprivate func isOfCommand(of other: RecordedEvent) -> Bool {
+        // All of an adoption has one moment.
+        if case .adopted = event.content { return position == other.position }
+        return stream == other.stream && occurredAt == other.occurredAt && actor == other.actor
+    }
 }
