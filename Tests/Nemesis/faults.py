@@ -64,6 +64,7 @@ class Nemesis:
         self.faults_of_ours: list[str] = []  # what could not be done or undone
         self.done: dict[str, int] = {}
         self.calm = threading.Event()
+        self.rolls = threading.Lock()
 
     def run(self, faults: list[Fault], seconds: float) -> None:
         """Begins each at its time; ends when the time is over and all of them have been taken back."""
@@ -190,13 +191,19 @@ class Nemesis:
     @contextlib.contextmanager
     def rolling(self, fault: Fault) -> Iterator[str | None]:
         """Every process of Apus is ended as by its service manager, and started again, one after the other."""
-        yield "rolling restart of Apus"
-        for part in self.world.apus_parts:
-            self.world.expected_away.add(part.name)
-            try:
-                self.restart(part)
-            finally:
-                self.world.expected_away.discard(part.name)
+        if not self.rolls.acquire(blocking=False):  # a service manager does not begin another one meanwhile
+            yield None
+            return
+        try:
+            yield "rolling restart of Apus"
+            for part in self.world.apus_parts:
+                self.world.expected_away.add(part.name)
+                try:
+                    self.restart(part)
+                finally:
+                    self.world.expected_away.discard(part.name)
+        finally:
+            self.rolls.release()
 
     def restart(self, part: Part, seconds: float = 45) -> None:
         if part.is_alive:
