@@ -376,7 +376,10 @@ def share(owner: Session, guest: Session, collection: str, number: int) -> None:
     invitation = uid("invitation", collection, guest.name, number)
     offer = {"uid": invitation, "version": 1, "username": guest.name, "collection": collection, "accessLevel": 2,
              "signedEncryptionKey": b"signed key"}
-    owner.insist("member", lambda: owner.post("/api/v1/invitation/outgoing/", offer), 201, 409)
+    # Carried out before, but without an answer, it exists.
+    answer = owner.insist("member", lambda: owner.post("/api/v1/invitation/outgoing/", offer), 201, 400, 409)
+    if answer.status == 400 and answer.code != "invitation_exists":
+        raise Complaint(f"member: {answer}")
     acceptance = {"collectionType": b"type of " + guest.name.encode(), "encryptionKey": b"key"}
     # Accepted before, but without an answer, there is none any more.
     guest.insist("member", lambda: guest.post(f"/api/v1/invitation/incoming/{invitation}/accept/", acceptance), 201, 404)
