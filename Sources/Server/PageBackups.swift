@@ -46,7 +46,7 @@ struct PageBackups: Sendable {
     /// Nil while there is none.
     func open() throws -> OpenedFile? { try names().last.map { try OpenedFile("\(folder)/\($0)", as: $0) } }
 
-    /// Makes one, and removes those before it.
+    /// Makes one, and removes those before it, unless it lacks something.
     func make(_ node: Node, _ advanced: @escaping Advanced) async throws -> JobRunner.Outcome {
         try KeptFiles.makeFolder(folder)
         try remove(Self.unfinished)
@@ -54,12 +54,16 @@ struct PageBackups: Sendable {
         let digits = time.text.prefix(19).filter { $0.isNumber || $0 == " " }.replacing(" ", with: "-")
         let name = Self.start + digits + Self.end
         let (report, unnoted) = try await node.backUp(to: "\(folder)/\(name)", at: time, advanced)
-        for former in try names() where former < name { try FileManager.default.removeItem(atPath: "\(folder)/\(former)") }
+        let isWhole = report.missing + report.changed == 0
+        // One that lacks something is no reason to give up one that may have it.
+        for former in try names() where isWhole && former < name {
+            try FileManager.default.removeItem(atPath: "\(folder)/\(former)")
+        }
         var found = JobWords.backup(end: report.head.position.rawValue, files: report.files, objects: report.objects)
         if report.missing > 0 { found.append(JobWords.missing(report.missing)) }
         if report.changed > 0 { found.append(JobWords.different(report.changed)) }
         if let unnoted { found.append(JobWords.unnoted("\(unnoted)")) }
-        return .init(report.missing + report.changed > 0 ? .faulty : .done, found)
+        return .init(isWhole ? .done : .faulty, found)
     }
 
     /// Restores it beside, which looks at all of it, and removes that again.
