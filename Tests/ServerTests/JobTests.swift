@@ -1,5 +1,6 @@
 import Database
 import Domain
+import Foundation
 import Logging
 import ServiceLifecycle
 import Synchronization
@@ -48,6 +49,29 @@ import Testing
             #expect(mended.contains("<dd>done</dd>") && mended.contains("1 rows were written or deleted."))
             let again = try await admin.finished(admin.submit("/admin/log/verify/", [:]))
             #expect(again.contains("<dd>done</dd>") && again.contains("All is well: 2 events"))
+        }
+    }
+
+    @Test("makes a backup that takes the place of the one before, unless it lacks something")
+    func backups() async throws {
+        try await TestServer.run(.sqlite) { server in
+            let client = try await server.somebody()
+            let chunks: Value = [[.text(newUID()), .bytes([1, 2, 3])]]
+            #expect(try await client.post("/api/v1/collection/", client.creation(newUID(), chunks: chunks)).status == 201)
+            let (admin, backups) = (try await server.admin(), server.wiring.node.pageBackups)
+            func made() async throws -> String? {
+                // They are named by the second.
+                try await Task.sleep(for: .milliseconds(1100))
+                _ = try await admin.finished(admin.submit("/admin/backups/backup/", [:]))
+                return try backups.newest()?.name
+            }
+            func isThere(_ name: String) -> Bool { FileManager.default.fileExists(atPath: "\(backups.folder)/\(name)") }
+            let first = try #require(try await made())
+            let second = try #require(try await made())
+            #expect(!isThere(first) && isThere(second))
+            try await server.wiring.node.database.write { try $0.run(script: "DELETE FROM apus_chunk") }
+            let third = try #require(try await made())
+            #expect(third > second && isThere(second) && isThere(third))
         }
     }
 
