@@ -1,3 +1,4 @@
+package import Logging
 import ServiceLifecycle
 internal import Synchronization
 
@@ -34,9 +35,16 @@ package final class Readiness: Service {
     }
 
     private let desks: [Desk]
+    private let logger: Logger
     private let isDraining = Atomic(false)
+    /// What was wrong when somebody asked last.
+    private let last = Mutex<[String]>([])
 
-    package init(_ checks: [Check]) { desks = checks.map { Desk($0) } }
+    /// - Parameter logger: is told whenever what is wrong has changed: whoever reads a log later sees what balancers saw.
+    package init(_ checks: [Check], logger: Logger) {
+        desks = checks.map { Desk($0) }
+        self.logger = logger
+    }
 
     /// Says from now on that the process is about to end.
     package func drain() { isDraining.store(true, ordering: .relaxed) }
@@ -44,10 +52,23 @@ package final class Readiness: Service {
     /// What is wrong.
     func faults() async -> [Fault] {
         guard !isDraining.load(ordering: .relaxed) else { return [Fault("the server is shutting down")] }
-        return await withTaskGroup(of: (Int, [Fault]).self) { group in
+        let faults = await withTaskGroup(of: (Int, [Fault]).self) { group in
             for (number, desk) in desks.enumerated() { group.addTask { (number, await desk.ask()) } }
             return await group.reduce(into: []) { $0.append($1) }.sorted { $0.0 < $1.0 }.flatMap(\.1)
         }
+        note(faults)
+        return faults
+    }
+
+    private func note(_ faults: [Fault]) {
+        let texts = faults.filter { !$0.isBearable }.map(\.text)
+        let hasChanged = last.withLock { last in
+            defer { last = texts }
+            return last != texts
+        }
+        guard hasChanged else { return }
+        guard !texts.isEmpty else { return logger.notice("ready again") }
+        logger.warning("not ready", metadata: ["faults": "\(texts.joined(separator: "; "))"])
     }
 
     /// Looks when it is asked to, until the program shuts down.

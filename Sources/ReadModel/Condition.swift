@@ -4,8 +4,9 @@ internal import EventLog
 
 /// How a database is in which a read model lies: what tells whether it can serve.
 package struct Condition: Sendable {
-    /// How long after its end a lease is still taken for held: a standby takes over in that time.
-    private static let leaseGraceSeconds = 1
+    /// How long after its end a lease is still taken for held: a standby takes over in that time, and readers wait longer. All
+    /// front ends see the same lease, so one that is between two holders for a moment must not take all of them off their proxy.
+    private static let leaseGraceSeconds = 2
 
     /// Where the log ends, as this database knows.
     package let head: Position
@@ -44,7 +45,7 @@ package struct Condition: Sendable {
                {postgres:
                    CASE WHEN projection.lease_until > clock_timestamp() - make_interval(secs => \(leaseGraceSeconds)) THEN TRUE
                         ELSE \(isBeingWritten) END,
-                   current_setting('transaction_read_only') = 'off', pg_is_in_recovery(),
+                   NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off', pg_is_in_recovery(),
                    CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE FALSE END
                }
         FROM   apus_log log
