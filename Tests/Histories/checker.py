@@ -272,15 +272,29 @@ def _circle(following: dict[Any, set[Any]]) -> list[Any]:
             if not waiting[after]:
                 free.append(after)
     left = {point for point in following if waiting[point] > 0}
-    if not left:
-        return []
-    return _shortest(following, left)
+    # What only comes after a circle is in none.
+    preceding: dict[Any, set[Any]] = collections.defaultdict(set)
+    for point in left:
+        for after in following[point] & left:
+            preceding[after].add(point)
+    going_on = {point: len(following[point] & left) for point in left}
+    ends = [point for point in left if not going_on[point]]
+    while ends:
+        point = ends.pop()
+        left.discard(point)
+        for before in preceding[point]:
+            going_on[before] -= 1
+            if not going_on[before]:
+                ends.append(before)
+    return _shortest(following, left) if left else []
 
 
 def _shortest(following: dict[Any, set[Any]], left: set[Any]) -> list[Any]:
     """A short circle among points of which each has a predecessor: easier to read than the first that is found."""
     best: list[Any] = []
-    for start in list(left)[:200]:
+    for number, start in enumerate(left):
+        if best and number >= 200:
+            break
         paths = [(0, 0, [start])]
         seen = {start}
         count = 0
