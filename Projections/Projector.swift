@@ -399,6 +399,7 @@ package actor Projector: Service {
         RETURNING position
         """)
 
+    /// It ends now: `/ready` lets whoever comes next have a moment.
     static let giveBack = Statement(
-        "UPDATE apus_projection SET lease_until = '-infinity' WHERE holder = $1 AND fence = $2")
+        "UPDATE apus_projection SET lease_until = clock_timestamp() WHERE holder = $1 AND fence = $2")
 }
