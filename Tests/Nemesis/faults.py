@@ -65,6 +65,7 @@ class Nemesis:
         self.done: dict[str, int] = {}
         self.calm = threading.Event()
         self.rolls = threading.Lock()
+        self.lags = threading.Lock()
 
     def run(self, faults: list[Fault], seconds: float) -> None:
         """Begins each at its time; ends when the time is over and all of them have been taken back."""
@@ -238,10 +239,11 @@ class Nemesis:
     def lag(self, fault: Fault) -> Iterator[str | None]:
         """The standbys get nothing any more for a moment, and then the primary's host is gone."""
         machine = self.database("primary", 0)
-        if not machine:
+        if not machine or not self.lags.acquire(blocking=False):
             yield None
             return
         with contextlib.ExitStack() as stack:
+            stack.callback(self.lags.release)
             for other in self.world.dbs:
                 if other is not machine:
                     stack.enter_context(machine.drop("OUTPUT", "-d", other.address))

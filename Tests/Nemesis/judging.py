@@ -19,7 +19,7 @@ import cluster
 import mutations
 from cluster import LOG_FAULTS, READ_MODEL_FAULTS
 from faults import Nemesis
-from people import Lost, People, Reading, Round, Subscriber
+from people import Host, Lost, People, Reading, Round, Subscriber
 
 Record = dict[str, Any]
 
@@ -101,12 +101,13 @@ class Judgement:
         for name, stoken in told:
             self.check(not epochs.contain(*opened(stoken)), f"{name} was told that its stoken is of a lost history, and it is not: {opened(stoken)}")
         lost = 0
+        back = sum(host.lost for host in play.of(Host))
         if self.world.is_asynchronous:
             history, lost = licensed(history, epochs)
             self.lost += lost
-            if lost:
-                self.check(len(epochs.firsts) > 1, f"{lost} acknowledged writes are lost, and no epoch has begun")
+            self.check(not (lost or back) or len(epochs.firsts) > 1, f"{lost} acknowledged writes and {back} removals are lost, and no epoch has begun")
         else:
+            self.check(not back, f"{back} who had been put out were members again")
             self.check(not told, f"{len(told)} were told that their stokens are of a lost history: {told[:3]}")
         self.history = history
         violations = checker.check(history)

@@ -347,6 +347,7 @@ class Host(Person):
         self.owner, self.guest, self.collection = owner.another(), guest.another(), collection
         self.records: list[Record] = []
         self.count = 0
+        self.lost = 0  # how often somebody was a member again who had been put out
 
     def step(self) -> None:
         self.let_in()
@@ -359,8 +360,24 @@ class Host(Person):
         record = {"kind": "access", "user": self.guest.name, "collection": self.collection, "allowed": True,
                   "begin": time.monotonic(), "end": float("inf")}
         self.records.append(record)
-        share(self.owner, self.guest, self.collection, self.count)
+        if not share(self.owner, self.guest, self.collection, self.count):
+            self.lost_the_last()
         record["end"] = time.monotonic()
+
+    def lost_the_last(self) -> None:
+        """Whoever was put out is a member still: the end of the log is lost, and that it was acknowledged says nothing any more."""
+        for record in reversed(self.records):
+            if not record["allowed"]:
+                record["end"] = float("inf")
+                self.lost += 1
+                return
+
+    def look(self) -> None:
+        """In the end: is whoever was put out last a member still?"""
+        members = self.owner.insist("member", lambda: self.owner.get(f"/api/v1/collection/{self.collection}/member/"), 200).value["data"]
+        is_out = bool(self.records) and not self.records[-1]["allowed"] and self.records[-1]["end"] < float("inf")
+        if is_out and any(member["username"] == self.guest.name for member in members):
+            self.lost_the_last()
 
     def put_out(self) -> None:
         record = {"kind": "access", "user": self.guest.name, "collection": self.collection, "allowed": False,
@@ -371,8 +388,8 @@ class Host(Person):
         record["end"] = time.monotonic()
 
 
-def share(owner: Session, guest: Session, collection: str, number: int) -> None:
-    """Makes somebody a member who may write, however often that has to be asked."""
+def share(owner: Session, guest: Session, collection: str, number: int) -> bool:
+    """Makes somebody a member who may write, however often that has to be asked. Answers false where it was one already."""
     invitation = uid("invitation", collection, guest.name, number)
     offer = {"uid": invitation, "version": 1, "username": guest.name, "collection": collection, "accessLevel": 2,
              "signedEncryptionKey": b"signed key"}
@@ -382,7 +399,10 @@ def share(owner: Session, guest: Session, collection: str, number: int) -> None:
         raise Complaint(f"member: {answer}")
     acceptance = {"collectionType": b"type of " + guest.name.encode(), "encryptionKey": b"key"}
     # Accepted before, but without an answer, there is none any more.
-    guest.insist("member", lambda: guest.post(f"/api/v1/invitation/incoming/{invitation}/accept/", acceptance), 201, 404)
+    answer = guest.insist("member", lambda: guest.post(f"/api/v1/invitation/incoming/{invitation}/accept/", acceptance), 201, 404, 409)
+    if answer.status == 409 and answer.code != "already_member":
+        raise Complaint(f"member: {answer}")
+    return answer.status != 409
 
 
 # --- a round --------------------------------------------------------------------------------------
@@ -446,6 +466,8 @@ class Round:
         """
         found = self.stop(Writer) + self.stop(Host, 180)
         is_over()
+        for host in self.of(Host):
+            host.look()
         found += self.stop(Reader)
         for reader in self.of(Reader):
             with contextlib.suppress(Exception):

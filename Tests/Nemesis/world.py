@@ -239,6 +239,7 @@ class World:
         self.read_url = (f"postgres://postgres@{hosts}/apus?target_session_attrs=prefer-standby" if by_hosts
                          else f"postgres://postgres@{HALL}:{STANDBY_PORT}/apus") if reads_standbys else None
         self.parts: dict[str, Part] = {}
+        self.reinitialized: list[str] = []  # standbys that were made anew by hand
         self.expected_away: set[str] = set()  # what a fault has ended, and will start again
         self._engines()
         self._apus()
@@ -419,10 +420,10 @@ backend gateway
         for name in ("patroni-db1", "redis-kv1", "redis-kv2", "sentinel-hall", "sentinel-kv1", "sentinel-kv2", "haproxy"):
             self.parts[name].start()
         wait("there is a primary", lambda: self.leader() == "db1", 60)
+        wait("the proxy has found the primary", self._asks, 30)
         for name in ("patroni-db2", "patroni-db3"):
             self.parts[name].start()
         wait("all follow the primary", self.is_replicated, 120)
-        wait("the proxy has found the primary", self._asks, 30)
         psql(self.database.server_url, "CREATE DATABASE apus")
         wait("standbys have the database", self.is_replicated, 30)
         if "api-1" in self.parts:
@@ -464,9 +465,20 @@ backend gateway
         return json.loads(said)["members"] if said else []
 
     def is_replicated(self) -> bool:
-        """Whether two standbys follow the primary, and one of them synchronously where that is wanted."""
+        """Whether two standbys follow the primary, and one of them synchronously where that is wanted.
+
+        One that has been a primary of its own for a while may have a timeline of the same number: Patroni then takes it for a standby, and
+        the primary knows better.
+        """
         roles = sorted(member["role"] for member in self.members() if member.get("state") in ("running", "streaming") and not member.get("lag"))
-        return roles == (["leader", "replica", "replica"] if self.is_asynchronous else ["leader", "replica", "sync_standby"])
+        return (roles == (["leader", "replica", "replica"] if self.is_asynchronous else ["leader", "replica", "sync_standby"])
+                and self.streaming() == {machine.address for machine in self.dbs if machine.name != self.leader()})
+
+    def streaming(self) -> set[str]:
+        """The addresses of standbys to which the primary sends its log."""
+        with contextlib.suppress(RuntimeError, subprocess.TimeoutExpired):
+            return set(psql(self.database.server_url, "SELECT host(client_addr) FROM pg_stat_replication WHERE state = 'streaming'").split())
+        return set()
 
     def is_ready(self, part: Part, port: int) -> bool:
         return part.is_alive and self._get(f"http://{part.machine.address}:{port}/ready") is not None
@@ -491,7 +503,14 @@ backend gateway
         return time.monotonic() - began
 
     def _repair(self) -> None:
-        """What an operator does about a standby that does not come back: pg_rewind waits for ever on a connection that a cut has taken."""
+        """What an operator does about a standby that does not come back: pg_rewind waits for ever on a connection that a cut has taken, and one
+        that has had a future of its own is made anew."""
+        leader, streaming = self.leader(), self.streaming()
+        for machine in self.dbs:
+            if leader and machine.name != leader and machine.address not in streaming and self._get(f"http://{machine.address}:8008/patroni"):
+                self.reinitialized.append(machine.name)
+                subprocess.run(["/usr/bin/patronictl", "-c", self.folder / leader / "patroni.yml", "reinit", "apus", machine.name, "--force"],
+                               capture_output=True, timeout=60, env=os.environ | {"PYTHONPATH": ""})
         for member in self.members():
             if member["state"] not in ("running", "streaming"):
                 patroni = self.parts[f"patroni-{member['name']}"]
