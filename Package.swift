@@ -180,6 +180,7 @@ let package = Package(
                 "Clocks", "Sodium", "Domain", "Database", "EventLog", "Contents", "Projections", "ReadModel", "Redis", "Bulletin",
                 "Gateway", "TestSupport", .logging, .nioCore, .nioWebSocket,
             ],
-            swiftSettings: strict),
+            // Thousands of installations are simulated: what simulates them is compiled for speed.
+            swiftSettings: strict + [.unsafeFlags(["-O"])]),
     ]
 )
