@@ -44,7 +44,7 @@ extension API {
             let prefetch = try query.get().prefetch
             let collection = try snapshot.collection(call.collection, of: user.user, prefetch)
             var writer = AnswerWriter()
-            try writer.collection(collection, snapshot, prefetch)
+            writer.collection(collection, prefetch)
             return writer.finish()
         }
         return try await answer(collection, to: call)
@@ -137,13 +137,13 @@ extension Snapshot {
         let start = try start(query.stoken)
         let page = try collections(of: user, types: types, after: start, limit: try query.limit.get(), query.prefetch)
         let end = page.elements.last?.changed
-        let removals = query.stoken == nil ? [] : try removals(of: user, after: start, upTo: page.isDone ? nil : end)
+        let removals = query.stoken == nil ? [] : try removals(of: user, after: start, upTo: page.isDone ? nil : end?.at)
         var answer = AnswerWriter(capacity: 256 + page.elements.count * 512)
         answer.writer.map(count: removals.isEmpty ? 3 : 4)
         answer.writer.key("data")
         answer.writer.array(count: page.elements.count)
-        for collection in page.elements { try answer.collection(collection, self, query.prefetch) }
-        answer.writer.pair("stoken", try end.map { try stoken(at: $0) } ?? query.stoken)
+        for collection in page.elements { answer.collection(collection, query.prefetch) }
+        answer.writer.pair("stoken", end?.stoken ?? query.stoken)
         answer.writer.pair("done", page.isDone)
         guard !removals.isEmpty else { return answer.finish() }
         answer.writer.key("removedMemberships")
@@ -158,12 +158,12 @@ extension Snapshot {
 
 extension AnswerWriter {
     /// A collection as a member sees it.
-    fileprivate mutating func collection(_ collection: CollectionContent, _ snapshot: Snapshot, _ prefetch: Prefetch) throws {
+    fileprivate mutating func collection(_ collection: CollectionContent, _ prefetch: Prefetch) {
         writer.map(count: 5)
         pair("collectionType", collection.collectionType)
         pair("collectionKey", collection.collectionKey)
         writer.pair("accessLevel", collection.level.rawValue)
-        writer.pair("stoken", try snapshot.stoken(at: collection.stoken))
+        writer.pair("stoken", collection.stoken)
         writer.key("item")
         item(collection.item, prefetch)
     }

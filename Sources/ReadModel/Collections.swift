@@ -43,10 +43,10 @@ package struct CollectionContent: Sendable {
     package internal(set) var collectionType: Content?
     package internal(set) var collectionKey: Content?
     package let level: AccessLevel
-    /// The collection's stoken.
-    package let stoken: Position
-    /// What the caller's list is paged by: the newest revision, or the caller's own membership if that is newer.
-    package let changed: Position
+    /// The collection's stoken, as it goes over the wire.
+    package let stoken: String
+    /// What the caller's list is paged by: the newest revision, or the caller's own membership if that is newer; and the stoken of that.
+    package let changed: (at: Position, stoken: String)
     package internal(set) var item: ItemContent
 }
 
@@ -98,12 +98,14 @@ extension Snapshot {
         ) { row in (row.text(0), Position(rawValue: row.integer(1))) }
     }
 
-    private func collection(_ row: any Row) -> CollectionContent {
-        CollectionContent(
-            collectionType: row.content(11, .collectionType, of: row.integerOrNil(18) ?? 0),
-            collectionKey: row.content(13, .collectionKey, of: row.integer(19)),
+    private func collection(_ row: any Row) throws -> CollectionContent {
+        let changed = Position(rawValue: row.integer(17))
+        guard let stoken = row.textOrNil(16), let changedStoken = row.textOrNil(18) else { throw Self.noStoken(at: changed) }
+        return CollectionContent(
+            collectionType: row.content(11, .collectionType, of: row.integerOrNil(19) ?? 0),
+            collectionKey: row.content(13, .collectionKey, of: row.integer(20)),
             level: AccessLevel(rawValue: row.integer(15)) ?? .readOnly,
-            stoken: Position(rawValue: row.integer(16)), changed: Position(rawValue: row.integer(17)), item: item(row))
+            stoken: stoken, changed: (changed, changedStoken), item: item(row))
     }
 
     static let selectAccess = selectAccess(user: "$2")
@@ -127,8 +129,10 @@ extension Snapshot {
     private static let content = """
         SELECT \(itemColumns), \(StoredBytes.Column.selected("type.uid")),
                \(StoredBytes.Column.selected("member.\"encryptionKey\"")), member."accessLevel",
-               CASE WHEN state.revision_stoken >= state.member_stoken THEN state.revision_stoken ELSE state.member_stoken END,
-               \(change) AS change, type.id, member.id
+               (SELECT named.uid FROM django_etebase_stoken named
+                WHERE  named.id = CASE WHEN state.revision_stoken >= state.member_stoken THEN state.revision_stoken
+                                       ELSE state.member_stoken END),
+               \(change) AS change, (SELECT named.uid FROM django_etebase_stoken named WHERE named.id = \(change)), type.id, member.id
         FROM   django_etebase_collectionmember member
         JOIN   apus_collection state ON state.id = member.collection_id
         JOIN   django_etebase_collection collection ON collection.id = member.collection_id

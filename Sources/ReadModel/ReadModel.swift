@@ -323,8 +323,12 @@ package struct Snapshot {
         let stoken = try connection.first(
             Self.selectStokenAt, [.integer(position.rawValue)]
         ) { $0.text(0) }
-        guard let stoken else { throw DatabaseFault(.corrupt, "position \(position.rawValue) has no stoken") }
+        guard let stoken else { throw Self.noStoken(at: position) }
         return stoken
+    }
+
+    static func noStoken(at position: Position) -> DatabaseFault {
+        DatabaseFault(.corrupt, "position \(position.rawValue) has no stoken")
     }
 
     static let selectPositionOfStoken = Statement("SELECT id FROM django_etebase_stoken WHERE uid = $1")

@@ -16,6 +16,8 @@ struct Behind: Error {
 final class FirstLook: Sendable {
     enum Subject: Hashable {
         case stream(StreamID)
+        /// The collections that a user is a member of, once the snapshot knows which those are.
+        case collections(of: UserID)
         /// The whole log.
         case all
     }
@@ -144,18 +146,37 @@ extension Snapshot {
 
     /// Makes sure that the snapshot has what has happened to all collections of a user.
     package func requireCollections(of user: UserID) throws {
-        if case .inline = log { return }
-        try require([.user(user)])
-        let collections = try connection.query(Self.selectCollectionsOfMember, [.integer(user.rawValue)]) { row in
-            StreamID.collection(CollectionUID(row.text(0)))
+        switch log {
+        case .inline: break
+        case .beside(let first):
+            try require([.user(user)])
+            try require(
+                first.position(of: [.collections(of: user)]) {
+                    let head = try connection.first(Self.selectHeadOfCollections, [.integer(user.rawValue)]) { $0.integerOrNil(0) }
+                    return Position(rawValue: (head ?? nil) ?? 0)
+                })
+        case .elsewhere:
+            try require([.user(user)])
+            let collections = try connection.query(Self.selectCollectionsOfMember, [.integer(user.rawValue)]) { row in
+                StreamID.collection(CollectionUID(row.text(0)))
+            }
+            if !collections.isEmpty { try require(collections) }
         }
-        if !collections.isEmpty { try require(collections) }
     }
 
     /// Makes sure that the snapshot has what happened up to a position.
     package func require(_ position: Position) throws {
         guard try self.position() >= position else { throw Behind(position: position) }
     }
+
+    static let selectHeadOfCollections = Statement(
+        """
+        SELECT max(stream.head)
+        FROM   django_etebase_collectionmember member
+        JOIN   django_etebase_collection collection ON collection.id = member.collection_id
+        JOIN   apus_stream stream ON stream.name = 'collection/' || collection.uid
+        WHERE  member.user_id = $1
+        """)
 
     private static let selectCollectionsOfMember = Statement(
         """

@@ -161,6 +161,7 @@ private struct WatchedConnection: Connection {
                 let access = try snapshot.access(to: notes, by: ada)
                 for prefetch in [Prefetch.auto, .medium] {
                     #expect(try snapshot.items(of: access, after: .none, limit: 2, includesMain: false, prefetch).elements.count == 2)
+                    try snapshot.requireCollections(of: ada)
                     #expect(try snapshot.collections(of: ada, types: nil, after: .none, limit: 2, prefetch).elements.count == 1)
                     #expect(try snapshot.revisions(of: "a", in: access, before: "a-3", limit: 1, prefetch).elements.count == 1)
                     #expect(try snapshot.updates(of: access, to: ["a": nil], after: .none, prefetch).elements.count == 1)
