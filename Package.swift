@@ -168,8 +168,8 @@ let package = Package(
         .testTarget(
             name: "StorageTests",
             dependencies: [
-                "Sodium", "Domain", "Telemetry", "Database", "Schemas", "EventLog", "S3", "Contents", "Projections", "Replay", "Moving",
-                "ReadModel",
+                "CSQLite", "Sodium", "Domain", "Telemetry", "Database", "Schemas", "EventLog", "S3", "Contents", "Projections", "Replay",
+                "Moving", "ReadModel",
                 "TestSupport",
                 .logging,
             ],

@@ -233,7 +233,11 @@ package final class SQLiteDatabase: Database {
     package func checkpoint() async throws(DatabaseFault) {
         guard let checkpointer else { return }
         do {
-            try await checkpointer.writeWithoutTransaction { database in _ = try database.checkpoint(.passive) }
+            try await checkpointer.writeWithoutTransaction { database in
+                // All that was written was looked at, and most of it for the last time.
+                defer { unsafe _ = apus_sqlite_release(database.sqliteConnection) }
+                _ = try database.checkpoint(.passive)
+            }
         } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
             // A commit does the same just now.
         } catch let error where error is CancellationError || (error as? DatabaseError)?.resultCode == .SQLITE_INTERRUPT {

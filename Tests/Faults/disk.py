@@ -86,13 +86,17 @@ class Disk(Server):
 def library() -> Path:
     """Makes the library once for all tests."""
     if not Disk._library:
-        compiler = next((found for found in map(shutil.which, ("cc", "gcc", "clang", "/opt/swift/usr/bin/clang")) if found), None)
-        true(compiler, "there is no C compiler, and without one the power cannot be cut")
         Disk._library = Path(tempfile.mkdtemp(prefix="apus-disk.")) / "disk.so"
         atexit.register(shutil.rmtree, Disk._library.parent)
         source = Path(__file__).with_name("disk.c")
-        subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", Disk._library, source, "-ldl", "-lpthread"], check=True)
+        subprocess.run([compiler(), "-O1", "-shared", "-fPIC", "-o", Disk._library, source, "-ldl", "-lpthread"], check=True)
     return Disk._library
+
+
+def compiler() -> str:
+    found = next((found for found in map(shutil.which, ("cc", "gcc", "clang", "/opt/swift/usr/bin/clang")) if found), None)
+    true(found, "there is no C compiler, and without one the power cannot be cut")
+    return found
 
 
 def item(number: Any, chunks: int = 1) -> dict:

@@ -4,16 +4,19 @@ that cannot do what others can.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import shutil
 import sqlite3
 import stat
+import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import support
-from disk import COLLECTION, Disk, item
+from disk import COLLECTION, Disk, compiler, item
 from support import Client, Database, Server, equal, expected, on_either_engine, person, refused, succeeds, test, true, verified
 
 def filled(server: Server) -> Client:
@@ -88,6 +91,25 @@ def removed(arguments: Any) -> None:
             true(b"removed or replaced" in answer.body, f"/ready says what is wrong: {answer.body!r}")
             true("apus.sqlite" in server.log and "removed or replaced" in server.log, "the log says which file")
             expected(ada.collection(COLLECTION), 200)
+
+
+@test("a file system that shows those who map a file something else than those who read it makes no harm")
+def mapped(arguments: Any) -> None:
+    if Server.postgres:
+        return
+    library = Path(tempfile.mkdtemp(prefix="apus-mapped.")) / "mapped.so"
+    atexit.register(shutil.rmtree, library.parent)
+    source = Path(__file__).with_name("mapped.c")
+    subprocess.run([compiler(), "-O1", "-shared", "-fPIC", "-o", library, source], check=True)
+    environment = {"LD_PRELOAD": str(library)}
+    with Server(arguments.apus, "--signup", "open", environment=environment) as server:
+        ada = filled(server)
+        true((server.folder / "apus.sqlite-wal.mapped").exists(), "the log of changes is mapped")
+        for number in range(5, 30):
+            expected(ada.commit(COLLECTION, [item(number)]), 200)
+            true({item(number)["uid"]} <= {found["uid"] for found in ada.changes(COLLECTION, None, 50)[0]}, f"item {number} is not seen")
+        verified(server)
+        equal(support.query(server, "PRAGMA integrity_check"), [["ok"]], "SQLite's check")
 
 
 # --- backups --------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import support
-from support import Client, Server, equal, expected, offered, pack, person, request_bytes, test, true, uid
+from support import Client, Server, equal, expected, offered, pack, person, request_bytes, succeeds, test, true, uid, verified
 
 SEED = 20_240_607
 ROUNDS = 5
@@ -357,6 +357,66 @@ def is_named(server: Server, path: Path) -> bool:
     """Whether a row names the file."""
     name = str(path.relative_to(server.folder / "chunks"))
     return count(server, 'django_etebase_collectionitemchunk WHERE "chunkFile" = ?', name) == 1
+
+
+class Stranger:
+    """Another program with the server's file: it reads and writes, and moves the log of changes into the file and cuts it off."""
+
+    TURNS = 10
+
+    def __init__(self, server: Server, name: str) -> None:
+        self.server, self.name = server, name
+        self.failure: str | None = None
+        self.cuts = 0
+
+    def run(self) -> None:
+        try:
+            with contextlib.closing(sqlite3.connect(self.server.folder / "apus.sqlite", timeout=30, isolation_level=None)) as database:
+                database.execute("CREATE TABLE IF NOT EXISTS stranger (name TEXT, content BLOB)")
+                for turn in range(self.TURNS):
+                    for _ in range(5):
+                        database.execute("INSERT INTO stranger VALUES (?, ZEROBLOB(20000))", (self.name,))
+                    ((count, last, head),) = database.execute(
+                        "SELECT (SELECT COUNT(*) FROM apus_event), (SELECT MAX(position) FROM apus_event), (SELECT position FROM apus_log)")
+                    equal((count, last), (head, head), "the log, as another program finds it")
+                    is_busy, _, _ = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                    self.cuts += not is_busy
+                    if turn == 5:
+                        succeeds(self.server.apus("user", "create", f"{self.name}{turn}"), "user create")
+                verified(self.server)
+        except Exception as error:
+            self.failure = f"another program: {error!r}"
+
+
+@test("other programs may read, write and cut off the log of changes of a server that works, and that is killed then")
+def strangers(options: argparse.Namespace) -> str:
+    play = Play(options, "shared")
+    with play.server as server:
+        play.begin()
+        others = [Stranger(server, f"stranger{number}") for number in range(2)]
+
+        def end() -> None:
+            threads = [threading.Thread(target=stranger.run) for stranger in others]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            server.kill()
+
+        play.write_until(end)
+        failures = [stranger.failure for stranger in others if stranger.failure]
+        true(not failures, "; ".join(failures))
+        cuts = sum(stranger.cuts for stranger in others)
+        true(cuts > 5, f"the log was cut off {cuts} times only")
+        intact(server)
+        server.start()
+        caught_up(play.followers)
+        summary = audited(play.client, play.writers)
+        verified(server)
+        users = server.apus("user", "list").stdout
+        true(all(f"{stranger.name}5" in users for stranger in others), f"accounts that commands made: {users}")
+        equal(support.query(server, "SELECT COUNT(*) FROM stranger"), [[len(others) * Stranger.TURNS * 5]], "what others wrote")
+    return f"{summary.split(',')[0]}, the log cut off {cuts} times"
 
 
 @test("SIGTERM ends the server with exit code 0, and what it acknowledged before is there")

@@ -1,5 +1,6 @@
 #include "CSQLite.h"
 #include "gathering.h"
+#include "window.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,8 @@
 // Why nothing can be seen that is not in the file: it is done for a connection with `synchronous = FULL` only (gathers). Such a one
 // syncs the log of changes in each commit before it tells others, in the memory that they share, that the pages are there; nobody reads
 // pages of which nobody was told but the connection itself, through this same file.
+//
+// What is read of it is taken from memory where that can be done (window.c).
 
 // SQLite's VFS for Unix takes less than 128 KiB at once.
 enum { capacity = 124 << 10 };
@@ -19,6 +22,7 @@ typedef struct {
     unsigned char *bytes; // which are not in the file yet; made with the first
     sqlite3_int64 start;  // where in the file they belong
     int count;
+    Window *window; // on the file; NULL where there is none
     sqlite3_file real[]; // the file of the VFS below
 } Log;
 
@@ -27,12 +31,21 @@ static sqlite3_vfs vfs, *below;
 static Log *log_of(sqlite3_file *file) { return (Log *)file; }
 static sqlite3_file *real_of(sqlite3_file *file) { return log_of(file)->real; }
 
+static int write_through(Log *log, const void *bytes, int count, sqlite3_int64 offset) {
+    enum { compared = 4096 }; // that much is enough to tell a window on something else
+    int code = log->real->pMethods->xWrite(log->real, bytes, count, offset);
+    if (code != SQLITE_OK || !log->window) return code;
+    int before = count > compared ? count - compared : 0;
+    window_learn(log->window, (const char *)bytes + before, count - before, offset + before);
+    return SQLITE_OK;
+}
+
 // Brings to the file what was put together. What fails is given up: so is the transaction that wrote it.
 static int flush(Log *log) {
     if (log->count == 0) return SQLITE_OK;
     int count = log->count;
     log->count = 0;
-    return log->real->pMethods->xWrite(log->real, log->bytes, count, log->start);
+    return write_through(log, log->bytes, count, log->start);
 }
 
 static int write_log(sqlite3_file *file, const void *bytes, int count, sqlite3_int64 offset) {
@@ -42,7 +55,7 @@ static int write_log(sqlite3_file *file, const void *bytes, int count, sqlite3_i
         if (code != SQLITE_OK) return code;
     }
     if (log->gathers && !log->bytes) log->bytes = malloc(capacity);
-    if (!log->gathers || !log->bytes || count > capacity) return log->real->pMethods->xWrite(log->real, bytes, count, offset);
+    if (!log->gathers || !log->bytes || count > capacity) return write_through(log, bytes, count, offset);
     if (log->count == 0) log->start = offset;
     memcpy(log->bytes + log->count, bytes, count);
     log->count += count;
@@ -55,7 +68,10 @@ static int read_log(sqlite3_file *file, void *bytes, int count, sqlite3_int64 of
         int code = flush(log);
         if (code != SQLITE_OK) return code;
     }
-    return log->real->pMethods->xRead(log->real, bytes, count, offset);
+    if (log->window && window_read(log->window, bytes, count, offset)) return SQLITE_OK;
+    int code = log->real->pMethods->xRead(log->real, bytes, count, offset);
+    if (code == SQLITE_OK && log->window) window_learn(log->window, bytes, count, offset);
+    return code;
 }
 
 static int sync_log(sqlite3_file *file, int flags) {
@@ -65,18 +81,24 @@ static int sync_log(sqlite3_file *file, int flags) {
 
 static int truncate_log(sqlite3_file *file, sqlite3_int64 size) {
     int code = flush(log_of(file));
-    return code == SQLITE_OK ? real_of(file)->pMethods->xTruncate(real_of(file), size) : code;
+    if (code != SQLITE_OK) return code;
+    if (log_of(file)->window) window_cut(log_of(file)->window, size);
+    return real_of(file)->pMethods->xTruncate(real_of(file), size);
 }
 
 static int size_of_log(sqlite3_file *file, sqlite3_int64 *size) {
     int code = flush(log_of(file));
-    return code == SQLITE_OK ? real_of(file)->pMethods->xFileSize(real_of(file), size) : code;
+    if (code == SQLITE_OK) code = real_of(file)->pMethods->xFileSize(real_of(file), size);
+    if (code == SQLITE_OK && log_of(file)->window) window_cut(log_of(file)->window, *size);
+    return code;
 }
 
 static int close_log(sqlite3_file *file) {
     int flushed = flush(log_of(file));
     free(log_of(file)->bytes);
     log_of(file)->bytes = NULL;
+    if (log_of(file)->window) window_close(log_of(file)->window);
+    log_of(file)->window = NULL;
     int closed = real_of(file)->pMethods->xClose(real_of(file));
     return closed == SQLITE_OK ? flushed : closed;
 }
@@ -110,7 +132,11 @@ static int open_file(sqlite3_vfs *self, sqlite3_filename name, sqlite3_file *fil
     (void)self;
     if (!(flags & SQLITE_OPEN_WAL)) return below->xOpen(below, name, file, flags, outcome);
     memset(file, 0, sizeof(Log));
-    int code = below->xOpen(below, name, real_of(file), flags, outcome);
+    int got = flags;
+    int code = below->xOpen(below, name, real_of(file), flags, &got);
+    if (outcome) *outcome = got;
+    // Who may only read does so without locks where those cannot be had, and then the file may be cut off while it is looked at.
+    if (code == SQLITE_OK && !(got & SQLITE_OPEN_READONLY)) log_of(file)->window = window_open(name);
     // SQLite closes what has methods, also when it could not be opened.
     if (real_of(file)->pMethods) file->pMethods = &log_methods;
     return code;
@@ -127,11 +153,25 @@ int gathering_register(void) {
     return sqlite3_vfs_register(&vfs, 1);
 }
 
-int apus_sqlite_gather(sqlite3 *connection) {
+static int find_log(sqlite3 *connection, Log **log) {
     sqlite3_file *file = NULL;
     int code = sqlite3_file_control(connection, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file);
     if (code != SQLITE_OK) return code;
     if (!file || file->pMethods != &log_methods) return SQLITE_MISUSE;
-    log_of(file)->gathers = 1;
+    *log = log_of(file);
     return SQLITE_OK;
+}
+
+int apus_sqlite_gather(sqlite3 *connection) {
+    Log *log;
+    int code = find_log(connection, &log);
+    if (code == SQLITE_OK) log->gathers = 1;
+    return code;
+}
+
+int apus_sqlite_release(sqlite3 *connection) {
+    Log *log;
+    int code = find_log(connection, &log);
+    if (code == SQLITE_OK && log->window) window_release(log->window);
+    return code;
 }

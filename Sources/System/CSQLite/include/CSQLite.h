@@ -9,3 +9,7 @@ int apus_sqlite_configure(void);
 /// SQLite's result code. Only for one with `synchronous = FULL`, which nobody changes any more: what is gathered is in the file once
 /// that is synced.
 int apus_sqlite_gather(sqlite3 *connection);
+
+/// Gives back the memory through which the process looks at the log of changes; it is taken again as it is looked at: SQLite's result
+/// code. The connection is in WAL mode.
+int apus_sqlite_release(sqlite3 *connection);
