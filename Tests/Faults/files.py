@@ -13,7 +13,7 @@ import stat
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
 import support
 from disk import COLLECTION, Disk, compiler, item
@@ -91,6 +91,56 @@ def removed(arguments: Any) -> None:
             true(b"removed or replaced" in answer.body, f"/ready says what is wrong: {answer.body!r}")
             true("apus.sqlite" in server.log and "removed or replaced" in server.log, "the log says which file")
             expected(ada.collection(COLLECTION), 200)
+
+
+@contextlib.contextmanager
+def small_disk() -> Iterator[Path]:
+    """A folder that is a disk of 12 MiB."""
+    with tempfile.TemporaryDirectory(prefix="apus-disk.") as folder:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m,mode=700", "apus", folder], check=True)
+        try:
+            yield Path(folder)
+        finally:
+            subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def fill(folder: Path, left_bytes: int) -> None:
+    """Leaves that much room on the folder's disk."""
+    filler = folder / "filler"
+    filler.unlink(missing_ok=True)
+    room = os.statvfs(folder)
+    filler.write_bytes(bytes(max(0, room.f_bavail * room.f_frsize - left_bytes)))
+
+
+@test("a disk that gets full in the middle of a write refuses it and loses nothing, and there is no fault once it has room again")
+def full(arguments: Any) -> str | None:
+    if Server.postgres:
+        return None
+    with small_disk() as disk, Server(arguments.apus, "--signup", "open", "--data", str(disk)) as server:
+        server.folder = disk
+        ada = filled(server)
+        written = {item(number)["uid"] for number in range(5)}
+        for turn in range(4):
+            fill(disk, 150_000 + 37_000 * turn)
+            for number in range(200):
+                wished = [item((turn, number, n)) for n in range(3)]
+                answer = ada.commit(COLLECTION, wished)
+                if answer.status != 200:
+                    break
+                written |= {one["uid"] for one in wished}
+            equal((answer.status, answer.code), (503, "unavailable"), "a write when the disk is full")
+            fill(disk, 4_000_000)
+            expected(ada.commit(COLLECTION, [item((turn, "after"))]), 200)
+            written.add(item((turn, "after"))["uid"])
+            equal(support.query(server, "PRAGMA integrity_check"), [["ok"]], "SQLite's check")
+            equal(written - {one["uid"] for one in ada.changes(COLLECTION, None, 200)[0]}, set(), "what is lost")
+        (disk / "filler").unlink()
+        server.kill()
+        server.start()
+        equal(written - {one["uid"] for one in Client(server, "ada", ada.token).changes(COLLECTION, None, 200)[0]}, set(), "what is lost")
+        verified(server)
+        server.stop()
+    return f"{len(written)} items"
 
 
 @test("a file system that shows those who map a file something else than those who read it makes no harm")
