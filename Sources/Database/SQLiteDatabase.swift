@@ -263,11 +263,21 @@ package final class SQLiteDatabase: Database {
     /// Writes the whole file anew, without what was deleted in it or overwritten. Writers wait meanwhile.
     package func compact() async throws(DatabaseFault) {
         do {
-            try await beside.writeWithoutTransaction { database in
-                try database.execute(sql: "VACUUM")
-                _ = try database.checkpoint(.truncate)
-            }
+            try await patiently { try $0.execute(sql: "VACUUM") }
+            try await patiently { _ = try $0.checkpoint(.truncate) }
         } catch { throw DatabaseFault(error) }
+    }
+
+    /// Does something again and again while others keep it from being done: SQLite itself does not wait for another's checkpoint.
+    private func patiently(_ body: @escaping @Sendable (GRDB.Database) throws -> Void) async throws {
+        let deadline = ContinuousClock.now + .seconds(Self.busySeconds)
+        while true {
+            do { return try await beside.writeWithoutTransaction(body) } catch let error as DatabaseError
+                where error.resultCode == .SQLITE_BUSY && .now < deadline
+            {
+                try await Task.sleep(for: .milliseconds(5))
+            }
+        }
     }
 
     /// Closes all connections; running statements finish first.

@@ -86,6 +86,26 @@ import Testing
         }
     }
 
+    @Test("is emptied when the file is made anew, also beside somebody who moves it into the file all the time")
+    func emptied() async throws {
+        try await Engine.sqlite.place { place in
+            let path = place.folder + "/one"
+            let (one, other) = (try SQLiteDatabase(path: path), try SQLiteDatabase(path: path))
+            try await one.write { _ = try $0.execute(Statement("CREATE TABLE kept (content BLOB)"), []) }
+            let moving = Task {
+                while !Task.isCancelled {
+                    try await other.write { _ = try $0.execute(Statement("INSERT INTO kept VALUES (zeroblob(200000))"), []) }
+                    try await other.checkpoint()
+                }
+            }
+            for _ in 1...5 { try await one.compact() }
+            moving.cancel()
+            _ = await moving.result
+            try one.close()
+            try other.close()
+        }
+    }
+
     @Test("is another one when it lies in the place of one that was removed")
     func replaced() async throws {
         try await log { path in
