@@ -38,7 +38,8 @@ extension Call {
 
     /// The address as this program writes it, without the port that some proxies tell too; nil where the text is none.
     static func address(_ text: Substring) -> String? {
-        guard text.utf8.count <= longestAddress else { return nil }
+        // What is behind a NUL would not be looked at.
+        guard text.utf8.count <= longestAddress, !text.utf8.contains(0) else { return nil }
         var text = text.drop { " \t\"".contains($0) }
         while let last = text.last, " \t\"".contains(last) { text.removeLast() }
         if text.hasPrefix("[") {

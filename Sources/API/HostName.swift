@@ -55,7 +55,8 @@ package struct HostName: Hashable, Sendable {
     /// The shortest form of an address (RFC 5952). What stands behind a percent sign means something on one host only.
     private static func address6(_ text: Substring) -> String? {
         let address = text.prefix { $0 != "%" }
-        guard address.utf8.contains(UInt8(ascii: ":")) else { return nil }
+        // What is behind a NUL would not be looked at.
+        guard address.utf8.contains(UInt8(ascii: ":")), !address.utf8.contains(0) else { return nil }
         do { return try SocketAddress(ipAddress: String(address), port: 0).ipAddress } catch { return nil }
     }
 

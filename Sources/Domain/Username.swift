@@ -135,6 +135,8 @@ package enum EmailAddress {
     }
 
     private static func isAddressLiteral(_ text: Substring) -> Bool {
+        // What is behind a NUL would not be looked at, and no database takes one.
+        guard !text.utf8.contains(0) else { return false }
         var address = in6_addr()
         return unsafe inet_pton(AF_INET, String(text), &address) == 1 || inet_pton(AF_INET6, String(text), &address) == 1
     }

@@ -24,7 +24,8 @@ import Testing
     @Test(
         "what is no host is none",
         arguments: [
-            "", ":80", "[", "[]", "[::1", "[::1]x", "[::1]:x", "a:b", "a:99999", "a b", "a,b", "a.example, a.example", "a/b", "a@b", "a..b",
+            "", ":80", "[", "[]", "[::1", "[::1]x", "[::1]:x", "[::1\0]", "::1\0x", "a:b", "a:99999", "a b", "a,b", "a.example, a.example",
+            "a/b", "a@b", "a..b",
             ".", "a\0",
             "1:2:3", String(repeating: "a", count: 300), String(repeating: "ü", count: 2000),
         ])
@@ -66,7 +67,8 @@ import Testing
         "addresses of clients come with ports, brackets, quotes and blanks",
         arguments: [
             ("198.51.100.7", "198.51.100.7"), (" 198.51.100.7:4711 ", "198.51.100.7"), ("\"[2001:db8::7]:4711\"", "2001:db8::7"),
-            ("[2001:DB8::7]", "2001:db8::7"), ("2001:db8::7", "2001:db8::7"), ("unknown", nil), ("", nil), ("a.example", nil),
+            ("[2001:DB8::7]", "2001:db8::7"), ("2001:db8::7", "2001:db8::7"), ("unknown", nil), ("198.51.100.7\0x", nil), ("", nil),
+            ("a.example", nil),
             (String(repeating: "1", count: 10_000), nil),
         ] as [(String, String?)])
     func clients(text: String, address: String?) { #expect(Call.address(text[...]) == address) }

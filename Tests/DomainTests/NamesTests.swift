@@ -103,7 +103,7 @@ import Testing
             ("a@.com", false),
             ("a@example..com", false),
             ("a@example.com.", false),
-            ("a@[127.0.0.1]", true),
+            ("a@[127.0.0.1]", true), ("a@[127.0.0.1\0]", false), ("a@[::1\0x]", false),
             ("a@[256.0.0.1]", false),
             ("a@[1.2.3]", false),
             ("a@[::1]", true),
