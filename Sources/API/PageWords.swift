@@ -125,7 +125,7 @@ struct RestoringWish: Sendable {
 extension Timestamp {
     /// Reads what a browser sends for a date and a time: `2026-01-31T18:30`, with seconds or without.
     init?(written text: String) {
-        guard let match = text.wholeMatch(of: /(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d)(?:\.\d+)?)?/) else { return nil }
+        guard let match = text.wholeMatch(of: Self.form) else { return nil }
         let (year, month, day) = (Int64(match.1) ?? 0, Int64(match.2) ?? 0, Int64(match.3) ?? 0)
         let (hour, minute, second) = (Int64(match.4) ?? 0, Int64(match.5) ?? 0, match.6.flatMap { Int64($0) } ?? 59)
         guard (1970...9999).contains(year), (1...12).contains(month), (1...31).contains(day), hour < 24, minute < 60, second < 60 else {
@@ -137,6 +137,12 @@ extension Timestamp {
         let days = 365 * shifted + shifted / 4 - shifted / 100 + shifted / 400 + dayOfYear - 719_468
         // The whole of the last second.
         self.init(rawValue: (days * 86_400 + hour * 3600 + minute * 60 + second) * 1_000_000 + 999_999)
+        // A month may have fewer days.
+        guard self.text.hasPrefix("\(match.1)-\(match.2)-\(match.3) ") else { return nil }
+    }
+
+    private static var form: Regex<(Substring, Substring, Substring, Substring, Substring, Substring, Substring?)> {
+        /([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.[0-9]+)?)?/
     }
 }
 

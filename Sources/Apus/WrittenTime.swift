@@ -21,10 +21,14 @@ enum WrittenTime {
             let local = Int64(try Date("\(match.output.day)T\(clock)Z", strategy: .iso8601).timeIntervalSince1970)
             let moment = Timestamp(rawValue: (local - offset(zone)) * 1_000_000 + fraction)
             // Foundation takes the 31st of February for the 3rd of March.
-            if Timestamp(rawValue: local * 1_000_000).text.hasPrefix("\(match.output.day) \(clock)") { return moment }
+            let isThere = Timestamp(rawValue: local * 1_000_000).text.hasPrefix("\(match.output.day) \(clock)")
+            if isThere, years.contains(moment) { return moment }
         } catch is CocoaError {}
         throw ValidationError("\(text) is no time that there is: \(example)")
     }
+
+    /// From the first year to the last one with four digits: in UTC a time may be a day away.
+    private static let years = Timestamp(rawValue: -62_135_596_800_000_000)...Timestamp(rawValue: 253_402_300_799_999_999)
 
     /// How far the zone is ahead of UTC, in seconds.
     private static func offset(_ zone: Substring) -> Int64 {
