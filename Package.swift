@@ -32,6 +32,13 @@ extension Target.Dependency {
     static let unixSignals: Self = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 }
 
+/// Whatever takes bytes from outside.
+let fuzzed: [Target.Dependency] = [
+    "Sodium", "MessagePack", "Domain", "Database", "Schemas", "EventLog", "S3", "Contents", "Projections", "Backup", "ReadModel",
+    "Redis", "Bulletin", "Gateway", "API", "Server", "Doctor", "Apus", .argumentParser, .httpTypes, .logging, .nioCore, .nioEmbedded,
+    .nioHTTP1, .nioWebSocket,
+]
+
 // Targets stand in the order of their dependencies: each may use those above it, none below (ops/check).
 let package = Package(
     name: "apus",
@@ -182,5 +189,30 @@ let package = Package(
             ],
             // Thousands of installations are simulated: what simulates them is compiled for speed.
             swiftSettings: strict + [.unsafeFlags(["-O"])]),
+        .testTarget(
+            name: "FuzzingTests", dependencies: fuzzed, path: "Tests/Fuzzing", exclude: ["Program", "CFuzzer", "Corpora"],
+            swiftSettings: strict),
     ]
 )
+
+// What is fuzzed as a program with libFuzzer in it, for ops/fuzz alone. A program may not stand on another, so Apus is a module there.
+// What is not ours is as it always is: libFuzzer is to look for ways through what we wrote.
+if Context.environment["APUS_FUZZ"] == "1" {
+    let address = "-sanitize=address"
+    package.products = []
+    package.targets = package.targets.filter { !$0.isTest }.map { target in
+        guard target.name == "Apus" else { return target }
+        return .target(name: target.name, dependencies: target.dependencies, swiftSettings: strict + [.define("APUS_FUZZ")])
+    }
+    package.targets += [
+        .systemLibrary(name: "CFuzzer", path: "Tests/Fuzzing/CFuzzer"),
+        .executableTarget(
+            name: "Fuzz", dependencies: fuzzed + ["CFuzzer"], path: "Tests/Fuzzing",
+            exclude: ["FuzzingTests.swift", "CFuzzer", "Corpora"], swiftSettings: strict,
+            linkerSettings: [.linkedLibrary("stdc++"), .unsafeFlags([address])]),
+    ]
+    for target in package.targets where target.swiftSettings?.isEmpty == false {
+        target.swiftSettings?.append(
+            .unsafeFlags([address, "-sanitize-coverage=edge,indirect-calls,trace-cmp,inline-8bit-counters,pc-table"]))
+    }
+}

@@ -242,7 +242,7 @@ extension Snapshot {
 }
 
 /// A message to the server and its signature, as `login/` and `change_password/` take them.
-private struct SignedResponse: Sendable {
+struct SignedResponse: Sendable {
     let response: [UInt8]
     let signature: [UInt8]
 
@@ -256,7 +256,7 @@ private struct SignedResponse: Sendable {
 }
 
 /// The message that was signed.
-private struct LoginResponse: Sendable {
+struct LoginResponse: Sendable {
     let user: AccountName
     let challenge: [UInt8]
     let host: String
@@ -288,7 +288,7 @@ private struct LoginResponse: Sendable {
 }
 
 /// The body of `signup/` and of the test reset.
-private struct SignUp: Sendable {
+struct SignUp: Sendable {
     let username: String
     let email: String
     let keys: UserKeys

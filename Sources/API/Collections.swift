@@ -68,7 +68,7 @@ extension API {
 }
 
 /// The body of a collection's creation.
-private struct NewCollection: Sendable {
+struct NewCollection: Sendable {
     let collectionType: [UInt8]?
     let collectionKey: [UInt8]
     let item: OfferedItem

@@ -108,7 +108,7 @@ extension Snapshot {
 }
 
 /// The body of an invitation.
-private struct NewInvitation: Sendable {
+struct NewInvitation: Sendable {
     let uid: InvitationUID
     let version: Int
     let level: AccessLevel
@@ -132,7 +132,7 @@ private struct NewInvitation: Sendable {
 }
 
 /// The body of an acceptance.
-private struct Acceptance: Sendable {
+struct Acceptance: Sendable {
     let collectionType: [UInt8]
     let encryptionKey: [UInt8]
 

@@ -168,7 +168,7 @@ extension Snapshot {
 }
 
 /// The body of a batch or transaction.
-private struct ItemBatch: Sendable {
+struct ItemBatch: Sendable {
     let items: [OfferedItem]
     let dependencies: [CommitItems.Dependency]
     let contents: [ChunkUID: [UInt8]]

@@ -2,7 +2,9 @@
 internal import ArgumentParser
 internal import CBuild
 
-@main
+#if !APUS_FUZZ  // there it is a module of another program
+    @main
+#endif
 struct Apus: AsyncParsableCommand {
     /// The release; where the build was told its commit, in parentheses that too. `apus --version` and the first line of the log say it.
     static let version: String = {
