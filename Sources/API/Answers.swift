@@ -25,6 +25,9 @@ enum Answer {
         return Response(status: status, headers: [.contentType: MediaType.json], body: .init(byteBuffer: body))
     }
 
+    /// The connection becomes a WebSocket: there is no body, and of none a length.
+    static var upgrade: Response { Response(status: .switchingProtocols, body: .init { _ in }) }
+
     static func text(_ status: HTTPResponse.Status, _ text: String, type: String = MediaType.text) -> Response {
         Response(status: status, headers: [.contentType: type], body: .init(byteBuffer: ByteBuffer(string: text)))
     }

@@ -1,4 +1,5 @@
 internal import Database
+internal import HTTPTypes
 internal import Hummingbird
 package import HummingbirdCore
 package import Logging
@@ -8,7 +9,7 @@ internal import NIOPosix
 
 /// A connection of a client from its bytes to its answers. Its requests are worked on one after the other, in one task, on the
 /// connection's own event loop from the first byte to the last: a request that waits for nothing wakes no thread, and what stands
-/// between the decoder and the handler is one mailbox (``Exchange``).
+/// between the decoder and the handler is one mailbox (``Exchange``). A connection that becomes a WebSocket outlives that task.
 ///
 /// It gives Hummingbird's server what its own channel does, without an asynchronous channel in between.
 package struct ClientChannel: ServerChildChannel {
@@ -68,14 +69,17 @@ package struct ClientChannel: ServerChildChannel {
         }
     }
 
-    /// Answers all requests of a connection, and waits for its end.
+    /// Answers all requests of a connection, and waits for its end; one that has become a WebSocket ends by itself.
     @concurrent
     private func serve(_ value: Value, _ logger: Logger) async {
         let (channel, exchange) = (value.channel, value.exchange)
-        await withTaskCancellationHandler {
+        let isUpgraded = await withTaskCancellationHandler {
             do {
                 while let head = try await exchange.value.nextHead() {
-                    try await answer(head, channel, exchange, logger)
+                    if try await answer(head, channel, exchange, logger) == .switchingProtocols {
+                        exchange.value.leave()
+                        return true
+                    }
                     try Task.checkCancellation()
                     if !head.isKeepAlive { break }
                 }
@@ -83,14 +87,18 @@ package struct ClientChannel: ServerChildChannel {
             } catch is HTTPParserError {
                 exchange.value.refuse()
             } catch { channel.close(promise: nil) }
+            return false
         } onCancel: {
             channel.eventLoop.execute { exchange.value.cancel() }
         }
+        guard !isUpgraded else { return }
         do { try await channel.closeFuture.get() } catch { logger.debug("a connection broke", metadata: ["fault": "\(error)"]) }
     }
 
-    private func answer(_ head: HTTPRequestHead, _ channel: any Channel, _ exchange: NIOLoopBound<Exchange>, _ logger: Logger) async throws
-    {
+    /// - Returns: the status of the answer.
+    private func answer(
+        _ head: HTTPRequestHead, _ channel: any Channel, _ exchange: NIOLoopBound<Exchange>, _ logger: Logger
+    ) async throws -> HTTPResponse.Status {
         let body = exchange.value.takeBody().map { RequestBody(buffer: $0) } ?? RequestBody(asyncSequence: ComingBody(exchange))
         guard let request = Request(head, body) else { throw Unanswerable() }
         let context = ConnectionContext(source: ApplicationRequestContextSource(channel: channel, logger: logger))
@@ -98,7 +106,9 @@ package struct ClientChannel: ServerChildChannel {
             let response = try await respond(request, context)
             let length = response.body.contentLength
             try exchange.value.begin(HTTPResponseHead(response.status, response.headers), bodyBytes: length)
-            try await response.body.write(AnswerBody(exchange))
+            // What follows that head is no answer.
+            if response.status != .switchingProtocols { try await response.body.write(AnswerBody(exchange)) }
+            return response.status
         } catch {
             // Part of the answer is out, or nobody waits for it.
             throw Unanswerable()

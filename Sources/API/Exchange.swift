@@ -8,7 +8,7 @@ internal import NIOHTTP1
 ///
 /// Everything here happens on the connection's event loop. What a silent connection is, and how one ends that is to, is decided
 /// here too.
-final class Exchange: ChannelDuplexHandler {
+final class Exchange: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundIn = HTTPServerResponsePart
     typealias OutboundOut = HTTPServerResponsePart
@@ -259,6 +259,11 @@ extension Exchange {
         parts.removeAll()
         bodyBytes = 0
         context?.close(mode: .output, promise: nil)
+    }
+
+    /// What comes and goes is no HTTP any more.
+    func leave() {
+        if let context { context.pipeline.syncOperations.removeHandler(context: context, promise: nil) }
     }
 
     private func open() throws -> ChannelHandlerContext {

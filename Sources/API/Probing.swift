@@ -82,7 +82,7 @@ extension API {
         let ticket = call.parameter("ticket")
         guard let token = ticket.after(Probes.ticketPrefix) else { return nil }
         guard try await readModel.isProbe(token, at: call.now) else { return nil }
-        let socket = try await gateway.socket(on: call.channel)
-        return Response(status: .switchingProtocols, body: .init { _ in try await gateway.keepProbe(on: socket) })
+        try await gateway.offerProbe(on: call.channel)
+        return Answer.upgrade
     }
 }

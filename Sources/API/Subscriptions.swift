@@ -41,9 +41,8 @@ extension API {
         let stoken = call.query["stoken"].flatMap { $0.isEmpty ? nil : $0 }
         let opening = try await gateway.open(ticket: call.parameter("ticket"), after: stoken)
         recognize(call)
-        let socket = try await gateway.socket(on: call.channel)
-        // The body never ends by itself: the connection does.
-        return Response(status: .switchingProtocols, body: .init { _ in try await gateway.serve(opening, on: socket) })
+        try await gateway.offer(opening, on: call.channel)
+        return Answer.upgrade
     }
 }
 

@@ -12,7 +12,8 @@
 /// nothing of it and is closed (G7). Of each listener at most one frame waits.
 ///
 /// Concurrency: the shells around the pure ``FeedState`` guard it with a lock that is never held across a call of anything
-/// else. All reading is done in tasks of ``Gateway/run()``; messages go out on the event loops of their connections.
+/// else. All reading is done in tasks of ``Gateway/run()``; messages go out on the event loops of their connections. A socket has no
+/// task: it outlives the request that opened it, and what befalls it comes as a call of its event loop.
 package import Bulletin
 package import Clocks
 package import Directory
@@ -96,11 +97,11 @@ package struct Opening: Sendable {
     let grant: Grant
     let content: Content
     /// The place that it takes of those that its user may have, from when it is counted until it has ended, or comes to nothing.
-    fileprivate let seat: Seat
+    let seat: Seat
 }
 
 /// A socket's place among those of its user; given back when nobody holds it any more.
-private final class Seat: Sendable {
+final class Seat: Sendable {
     private let giveBack: @Sendable () -> Void
 
     init(giveBack: @escaping @Sendable () -> Void) { self.giveBack = giveBack }
@@ -157,8 +158,17 @@ package final class Gateway: Service {
     private let settings: GatewaySettings
     private let logger: Logger
     private let state = Mutex(State())
-    private let awake: AsyncStream<Feed>
-    private let awaken: AsyncStream<Feed>.Continuation
+    private let sockets: OpenSockets
+    private let readings: AsyncStream<Reading>
+    private let toRead: AsyncStream<Reading>.Continuation
+
+    /// What there is to read, and to send.
+    private enum Reading: Sendable {
+        /// For all who listen to a collection.
+        case feed(Feed)
+        /// For one whose session has ended.
+        case remainder(after: Position, Grant, any Outlet)
+    }
 
     /// - Parameters:
     ///   - directory: who may be here; nil where everybody may who has an account.
@@ -178,8 +188,9 @@ package final class Gateway: Service {
         self.tickets = tickets
         self.settings = settings
         self.logger = logger
-        // Holds each feed at most once.
-        (awake, awaken) = AsyncStream.makeStream()
+        sockets = OpenSockets(drain: settings.drain)
+        // Holds each feed and each socket at most once.
+        (readings, toRead) = AsyncStream.makeStream()
     }
 
     /// Redeems a ticket, and finds where to begin.
@@ -241,55 +252,57 @@ package final class Gateway: Service {
         throw OpeningRefusal.badTicket
     }
 
-    /// Makes a socket of the connection, once the request that is being answered on it is answered with 101.
-    package func socket(on channel: any Channel) async throws -> Socket {
-        let socket = Socket(channel: channel, pings: .init(interval: settings.pingInterval))
-        try await channel.eventLoop.submit {
-            try channel.pipeline.syncOperations.handler(type: UpgradeHandler.self).offer(socket)
-        }.get()
-        return socket
+    /// Makes a socket of the connection once the request that is being answered on it is answered with 101. It listens until the
+    /// connection ends, or the program shuts down.
+    package func offer(_ opening: Opening, on channel: any Channel) async throws {
+        try await offer(on: channel) { [self] in keep(opening, on: $0) }
     }
 
-    /// Lets a socket listen until its connection ends, or the program shuts down.
-    package func serve(_ opening: Opening, on socket: Socket) async throws { try await serve(opening, on: socket as any Outlet) }
+    /// Makes a socket of the connection on which one message is sent, for those who look whether sockets come through.
+    package func offerProbe(on channel: any Channel) async throws {
+        try await offer(on: channel) { [sockets] socket in
+            sockets.add(socket) {}
+            socket.send(ByteBuffer(string: "apus")) { _ in }
+        }
+    }
 
-    func serve(_ opening: Opening, on socket: any Outlet) async throws {
-        try await socket.waitUntilOpened()
-        Telemetry.gateway.opened.increment()
-        Telemetry.gateway.sockets.increment()
-        defer { Telemetry.gateway.sockets.decrement() }
-        let grant = opening.grant
-        // The user's place is held until the end.
-        defer { withExtendedLifetime(opening.seat) {} }
+    private func offer(on channel: any Channel, _ begin: @escaping Socket.Begin) async throws {
+        try await channel.eventLoop.submit { [settings] in
+            try channel.pipeline.syncOperations.handler(type: UpgradeHandler.self).offer(
+                SocketHandler(pingInterval: settings.pingInterval, begin))
+        }.get()
+    }
+
+    /// Lets a socket listen that is open.
+    func keep(_ opening: Opening, on socket: any Outlet) {
+        let (grant, seat) = (opening.grant, opening.seat)
         switch opening.content {
         case .changes(let position, let epoch):
             let (id, feed) = enter(grant.collection)
             // From here on hints wake the feed; what happened before, it reads.
             feed.join(id, grant, socket, at: position, in: epoch)
-            await keep(socket)
-            feed.leave(id)
-            leave(grant.collection)
-        case .remainder(let position): await keep(socket) { await self.sendRemainder(after: Cursor(at: position), for: grant, on: socket) }
+            sockets.add(socket) { [self] in
+                feed.leave(id)
+                leave(grant.collection)
+                // The user's place is held until the end.
+                withExtendedLifetime(seat) {}
+            }
+        case .remainder(let position):
+            sockets.add(socket) { withExtendedLifetime(seat) {} }
+            toRead.yield(.remainder(after: position, grant, socket))
         case .nothing:
+            sockets.add(socket) { withExtendedLifetime(seat) {} }
             socket.close(.policyViolation, in: Self.patience)
-            await keep(socket)
         }
     }
 
-    /// Sends one message on a socket and keeps it, for those who look whether sockets come through.
-    package func keepProbe(on socket: Socket) async throws {
-        try await socket.waitUntilOpened()
-        _ = await socket.send(ByteBuffer(string: "apus"))
-        await keep(socket)
-    }
-
-    /// Does what there is to do for a socket, and waits for its end.
-    private func keep(_ socket: any Outlet, _ body: () async -> Void = {}) async {
-        await withGracefulShutdownHandler {
-            await body()
-            do { try await socket.waitUntilClosed() } catch { logger.debug("a socket broke", metadata: ["fault": "\(error)"]) }
-        } onGracefulShutdown: { [drain = settings.drain] in
-            socket.close(.unknown(1012), in: .nanoseconds(.random(in: 0...TimeAmount(drain).nanoseconds)))
+    /// Runs what opens sockets, and ends when it has and they have: they are told when it is to shut down.
+    package func withSockets(_ server: () async throws -> Void) async throws {
+        try await withGracefulShutdownHandler {
+            try await server()
+            await sockets.waitUntilEnded()
+        } onGracefulShutdown: { [sockets] in
+            sockets.sayGoodbye()
         }
     }
 
@@ -311,12 +324,14 @@ package final class Gateway: Service {
     private func enter(_ collection: CollectionUID) -> (ListenerID, Feed) {
         state.withLock { state in
             state.lastListener += 1
-            let (feed, sockets) =
-                state.feeds[collection]
-                ?? (Feed(collection, source, awaken: { [awaken] in awaken.yield($0) }, findRoom: { [weak self] in self?.cutStuck() }), 0)
+            let (feed, sockets) = state.feeds[collection] ?? (makeFeed(collection), 0)
             state.feeds[collection] = (feed, sockets + 1)
             return (ListenerID(rawValue: state.lastListener), feed)
         }
+    }
+
+    private func makeFeed(_ collection: CollectionUID) -> Feed {
+        Feed(collection, source, awaken: { [toRead] in toRead.yield(.feed($0)) }, findRoom: { [weak self] in self?.cutStuck() })
     }
 
     /// Cuts the sockets whose peers do not take what is held for them.
@@ -337,7 +352,7 @@ package final class Gateway: Service {
         }
     }
 
-    /// Tells until the program shuts down; the server's connections must have ended by then.
+    /// Tells until the program shuts down; the sockets must have ended by then.
     package func run() async throws {
         await cancelWhenGracefulShutdown { await self.follow() }
     }
@@ -357,8 +372,15 @@ package final class Gateway: Service {
             group.addTask {
                 await self.repeating(every: Self.sessionInterval, from: ()) { try await self.lookAtSessions() }
             }
-            for await feed in awake { group.addTask { await feed.run(self.logger) } }
+            for await reading in readings { group.addTask { await self.carryOut(reading) } }
             group.cancelAll()
+        }
+    }
+
+    private func carryOut(_ reading: Reading) async {
+        switch reading {
+        case .feed(let feed): await feed.run(logger)
+        case .remainder(let position, let grant, let socket): await sendRemainder(after: Cursor(at: position), for: grant, on: socket)
         }
     }
 

@@ -1,10 +1,9 @@
 internal import NIOCore
 internal import NIOWebSocket
-internal import Synchronization
 internal import Telemetry
 
 /// What goes out to one who listens.
-protocol Outlet: Sendable {
+protocol Outlet: AnyObject, Sendable {
     /// Told when a message is in the operating system's hands, or never will be.
     typealias Delivery = @Sendable (_ isSent: Bool) -> Void
 
@@ -17,11 +16,8 @@ protocol Outlet: Sendable {
     /// Ends the connection when the peer has taken nothing of a message for so long.
     func cutIfStuck(for time: TimeAmount)
 
-    /// Returns once messages can be sent; throws when they never can.
-    func waitUntilOpened() async throws
-
-    /// Returns, or throws, once the connection is gone.
-    func waitUntilClosed() async throws
+    /// Has `end` called once when the connection is gone, or at once where it is. To be called once.
+    func whenClosed(_ end: @escaping @Sendable () -> Void)
 }
 
 extension Outlet {
@@ -33,30 +29,19 @@ extension Outlet {
 
 /// The server's end of a WebSocket, which only the server speaks on.
 ///
-/// It holds no queue: whoever sends waits for ``Delivery`` before sending again.
-package final class Socket: Outlet {
-    let eventLoop: any EventLoop
-    /// Succeeds once the handshake is answered; fails when it never will be.
-    let opened: EventLoopPromise<Void>
-    /// When the connection is gone.
-    let closed: EventLoopFuture<Void>
-    let pings: Pings
+/// It holds no queue: whoever sends waits for ``Delivery`` before sending again. Nor does it wait for anything: it is a handler of
+/// its connection, which calls whom it concerns, and there is no task for it.
+final class Socket: Outlet {
+    /// Called on the event loop once messages can be sent. Where they never can it is let go, with what it holds.
+    typealias Begin = @Sendable (Socket) -> Void
+
+    private let eventLoop: any EventLoop
     private let handler: NIOLoopBoundBox<SocketHandler?>
 
-    /// How a silent peer is found out.
-    struct Pings: Sendable {
-        /// How often the peer is asked for a sign of life. A connection without one for twice as long is closed.
-        let interval: Duration
-    }
-
-    init(channel: any Channel, pings: Pings) {
-        eventLoop = channel.eventLoop
-        opened = channel.eventLoop.makePromise()
-        closed = channel.closeFuture
-        // Whoever waits for a handshake that never comes must not wait for ever; after a handshake this says nothing.
-        closed.whenComplete { [opened] _ in opened.fail(ChannelError.ioOnClosedChannel) }
-        self.pings = pings
-        handler = .makeEmptyBox(valueType: SocketHandler.self, eventLoop: channel.eventLoop)
+    /// - Parameter handler: of the connection, in its pipeline. Called on the event loop.
+    fileprivate init(_ handler: SocketHandler, on eventLoop: any EventLoop) {
+        self.eventLoop = eventLoop
+        self.handler = NIOLoopBoundBox(handler, eventLoop: eventLoop)
     }
 
     /// Sends a binary message.
@@ -67,9 +52,15 @@ package final class Socket: Outlet {
         }
     }
 
-    func waitUntilOpened() async throws { try await opened.futureResult.get() }
+    func whenClosed(_ end: @escaping @Sendable () -> Void) {
+        if eventLoop.inEventLoop { return whenClosedOnLoop(end) }
+        eventLoop.execute { [self] in whenClosedOnLoop(end) }
+    }
 
-    func waitUntilClosed() async throws { try await closed.get() }
+    private func whenClosedOnLoop(_ end: @escaping @Sendable () -> Void) {
+        guard let handler = handler.value else { return end() }
+        handler.end = end
+    }
 
     /// Ends the connection when the peer has taken nothing of a message for so long.
     func cutIfStuck(for time: TimeAmount) { eventLoop.execute { [self] in handler.value?.cutIfStuck(for: time) } }
@@ -79,11 +70,8 @@ package final class Socket: Outlet {
         eventLoop.scheduleTask(in: delay) { [self] in handler.value?.close(code) }
     }
 
-    /// Called on the event loop.
-    func attach(_ handler: SocketHandler?) {
-        self.handler.value = handler
-        if handler != nil { opened.succeed() }
-    }
+    /// The connection is gone. Called on the event loop.
+    fileprivate func detach() { handler.value = nil }
 }
 
 /// Turns messages into frames, answers control frames, and finds out whether the peer is still there.
@@ -95,7 +83,11 @@ final class SocketHandler: ChannelDuplexHandler {
     /// How long the peer may take to answer a close before the connection is cut.
     private static let closing = TimeAmount.seconds(5)
 
-    private let socket: Socket
+    private let interval: TimeAmount
+    private var begin: Socket.Begin?
+    /// Whom to tell that the connection is gone.
+    fileprivate var end: (@Sendable () -> Void)?
+    private var socket: Socket?
     private var context: ChannelHandlerContext?
     private var pings: RepeatedTask?
     private var isClosing = false
@@ -109,24 +101,33 @@ final class SocketHandler: ChannelDuplexHandler {
     private var isPongOnTheWay = false
     private var nextPong: ByteBuffer?
 
-    init(_ socket: Socket) {
-        self.socket = socket
+    /// - Parameters:
+    ///   - pingInterval: how often the peer is asked for a sign of life. A connection without one for twice as long is closed.
+    ///   - begin: told of the socket once this has its place in the pipeline.
+    init(pingInterval: Duration, _ begin: @escaping Socket.Begin) {
+        interval = TimeAmount(pingInterval)
+        self.begin = begin
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        let interval = TimeAmount(socket.pings.interval)
         // Sockets that were opened together, as after a restart, are not asked together.
         let first = TimeAmount.nanoseconds(.random(in: interval.nanoseconds / 2...interval.nanoseconds))
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         pings = context.eventLoop.scheduleRepeatedTask(initialDelay: first, delay: interval) { _ in bound.value.ping() }
-        socket.attach(self)
+        let socket = Socket(self, on: context.eventLoop)
+        self.socket = socket
+        begin?(socket)
+        begin = nil
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
         pings?.cancel()
-        socket.attach(nil)
+        socket?.detach()
+        socket = nil
+        end?()
+        end = nil
     }
 
     func send(_ message: ByteBuffer, _ delivery: @escaping Socket.Delivery) {
@@ -225,7 +226,7 @@ final class SocketHandler: ChannelDuplexHandler {
         look(context)
         // One that only speaks is as good as gone.
         let silence = NIODeadline.now() - min(heardAt, takenAt)
-        if silence > TimeAmount(socket.pings.interval) * 2 { return context.close(promise: nil) }
+        if silence > interval * 2 { return context.close(promise: nil) }
         if !isClosing, waitingBytes == 0 { write(.ping, ByteBuffer(), nil) }
     }
 

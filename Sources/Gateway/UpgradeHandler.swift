@@ -2,7 +2,8 @@ package import NIOCore
 package import NIOHTTP1
 internal import NIOWebSocket
 
-/// Lets an ordinary route answer `101 Switching Protocols`: the connection becomes the ``Socket`` that was offered for it.
+/// Lets an ordinary route answer `101 Switching Protocols`: the connection becomes a ``Socket``, whose
+/// handler was offered for it.
 ///
 /// To stand right behind the decoder of requests. What stands behind it sees nothing of what comes after the upgrade.
 package final class UpgradeHandler: ChannelDuplexHandler, RemovableChannelHandler {
@@ -19,14 +20,14 @@ package final class UpgradeHandler: ChannelDuplexHandler, RemovableChannelHandle
     /// Answers that are owed to requests before that one. Its client may have sent it ahead of them, or with the last byte of an
     /// answer in its hands whose end is only told here afterwards.
     private var answersBefore = 0
-    private var offered: Socket?
+    private var offered: SocketHandler?
     /// The answer is no. The decoder stands still after a request to upgrade, so the connection ends with the answer.
     private var isRefused = false
 
     package init() {}
 
-    /// Makes `socket` what the request that is being answered is upgraded to. Called on the event loop.
-    func offer(_ socket: Socket) { offered = socket }
+    /// Has the connection handled by `socket` once the request that is being answered is answered with 101. Called on the event loop.
+    func offer(_ socket: SocketHandler) { offered = socket }
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         if case .head(let head) = unwrapInboundIn(data) {
@@ -35,7 +36,7 @@ package final class UpgradeHandler: ChannelDuplexHandler, RemovableChannelHandle
         context.fireChannelRead(data)
     }
 
-    package func handlerRemoved(context: ChannelHandlerContext) { offered?.opened.fail(ChannelError.ioOnClosedChannel) }
+    package func handlerRemoved(context: ChannelHandlerContext) { offered = nil }
 
     package func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         guard answersBefore == 0, let request else {
@@ -75,7 +76,7 @@ package final class UpgradeHandler: ChannelDuplexHandler, RemovableChannelHandle
             try pipeline.addHandler(WebSocketFrameEncoder(), position: .before(self))
             try pipeline.addHandler(
                 ByteToMessageHandler(WebSocketFrameDecoder(maxFrameSize: Self.frameBytes)), position: .before(self))
-            try pipeline.addHandler(SocketHandler(socket), position: .before(self))
+            try pipeline.addHandler(socket, position: .before(self))
             offered = nil
             pipeline.removeHandler(context: context, promise: nil)
         } catch {

@@ -96,7 +96,7 @@ package struct Serving: Sendable {
             services.append(Sealing(sealer: sealer, interval: interval, logger: logger))
         }
         services += wiring.services(logger: logger)
-        if settings.hasPort { services.append(listener) }
+        if settings.hasPort { services.append(Listener(server: server, gateway: wiring.realTime.gateway)) }
         services.append(Farewell(manager: manager))
         var configuration = ServiceGroupConfiguration(services: services, logger: logger)
         configuration.maximumGracefulShutdownDuration = .seconds(Self.shutdownSeconds)
@@ -107,7 +107,7 @@ package struct Serving: Sendable {
     }
 
     /// What listens to clients.
-    private var listener: any Service {
+    private var server: any Service {
         let (address, admission, responder) = (settings.address, wiring.admission, wiring.responder)
         let channel = ClientChannel(
             admission, upgrades: wiring.realTime.gateway != nil, isCounted: true, idleTime: .seconds(Self.idleSeconds)
@@ -122,5 +122,16 @@ package struct Serving: Sendable {
                 manager.ready("serving on \(place)")
             },
             eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger)
+    }
+}
+
+/// A server, and the sockets that come of its connections.
+private struct Listener: Service {
+    let server: any Service
+    let gateway: Gateway?
+
+    func run() async throws {
+        guard let gateway else { return try await server.run() }
+        try await gateway.withSockets { try await server.run() }
     }
 }

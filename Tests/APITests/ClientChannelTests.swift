@@ -9,6 +9,7 @@ import Synchronization
 import Testing
 
 @testable import API
+@testable import Gateway
 
 /// What a client sees of how its requests are taken and answered, over connections of the network.
 @Suite("Requests on a connection", .timeLimit(.minutes(2))) struct ClientChannelTests {
@@ -209,6 +210,28 @@ import Testing
         }
     }
 
+    @Test("a connection that becomes a socket outlives the request that opened it, and its task")
+    func socket() async throws {
+        try await Site.run(upgrades: true) { _, request, context in
+            guard request.uri.path == "/socket" else { return .text("") }
+            try await context.channel.eventLoop.submit {
+                try context.channel.pipeline.syncOperations.handler(type: UpgradeHandler.self).offer(
+                    SocketHandler(pingInterval: .seconds(3600)) { _ in })
+            }.get()
+            return Answer.upgrade
+        } body: { site in
+            try await site.connect { peer in
+                try await peer.send(
+                    "GET /socket HTTP/1.1\r\nhost: a\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+                        + "sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+                #expect(try await peer.head().hasPrefix("HTTP/1.1 101 Switching Protocols\r\n"))
+                await site.isHandled.wait()
+                try await peer.send([0x89, 0x80, 0, 0, 0, 0])
+                #expect(try await peer.come(2) == String(decoding: [0x8a, 0], as: UTF8.self), "the answer to a ping")
+            }
+        }
+    }
+
     private static func get(_ name: String) -> String { "GET /\(name) HTTP/1.1\r\nhost: a\r\n\r\n" }
 }
 
@@ -230,15 +253,18 @@ private struct Site {
 
     let port: Int
     let group: ServiceGroup
+    /// The task of a connection has ended.
+    let isHandled: Signal
 
     static func run(
-        idleTime: TimeAmount = .seconds(120), _ respond: @escaping Answering, body: (Site) async throws -> Void
+        upgrades: Bool = false, idleTime: TimeAmount = .seconds(120), _ respond: @escaping Answering, body: (Site) async throws -> Void
     ) async throws {
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let admission = Admission(connections: .init(all: 64, isProxied: true), memoryBytes: 1 << 20, logger: logger)
-        let channel = ClientChannel(admission, upgrades: false, isCounted: false, idleTime: idleTime) {
+        let clients = ClientChannel(admission, upgrades: upgrades, isCounted: false, idleTime: idleTime) {
             try await respond(admission, $0, $1)
         }
+        let channel = WatchedChannel(channel: clients, isHandled: Signal())
         let (ports, source) = AsyncStream<Int>.makeStream()
         let server = channel.server(
             configuration: .init(address: .hostname("127.0.0.1", port: 0)),
@@ -251,7 +277,7 @@ private struct Site {
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }
             var iterator = ports.makeAsyncIterator()
-            try await body(Site(port: try #require(await iterator.next()), group: group))
+            try await body(Site(port: try #require(await iterator.next()), group: group, isHandled: channel.isHandled))
             await group.triggerGracefulShutdown()
             try await tasks.waitForAll()
         }
@@ -285,6 +311,21 @@ private struct Site {
     }
 }
 
+/// A channel that tells when the task of a connection has ended.
+private struct WatchedChannel: ServerChildChannel {
+    let channel: ClientChannel
+    let isHandled: Signal
+
+    func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<ClientChannel.Value> {
+        self.channel.setup(channel: channel, logger: logger)
+    }
+
+    func handle(value: ClientChannel.Value, logger: Logger) async {
+        await channel.handle(value: value, logger: logger)
+        isHandled.give()
+    }
+}
+
 /// A client on a connection.
 private struct Peer {
     let channel: any Channel
@@ -302,6 +343,14 @@ private struct Peer {
     }
 
     func send(_ text: String) async throws { try await outbound.write(ByteBuffer(string: text)) }
+    func send(_ bytes: [UInt8]) async throws { try await outbound.write(ByteBuffer(bytes: bytes)) }
+
+    /// The next characters that come.
+    mutating func come(_ count: Int) async throws -> String {
+        while come.unicodeScalars.count < count { try await receive() }
+        defer { come = "" }
+        return come
+    }
 
     private mutating func receive() async throws {
         let part = try await inbound.next(isolation: #isolation)

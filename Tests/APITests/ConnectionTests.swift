@@ -143,12 +143,11 @@ private final class Peer {
 
     /// The server agrees to the upgrade, and the socket answers a ping.
     func becomesSocket() throws {
-        let socket = Socket(channel: channel, pings: .init(interval: .seconds(3600)))
+        let isOpened = Mutex(false)
+        let socket = SocketHandler(pingInterval: .seconds(3600)) { _ in isOpened.withLock { $0 = true } }
         try channel.pipeline.syncOperations.handler(type: UpgradeHandler.self).offer(socket)
         try write(.head(.init(version: .http1_1, status: .switchingProtocols)))
         try #require(try told().hasPrefix("HTTP/1.1 101 Switching Protocols\r\n"))
-        let isOpened = Mutex(false)
-        socket.opened.futureResult.whenSuccess { isOpened.withLock { $0 = true } }
         try #require(isOpened.withLock { $0 })
         channel.embeddedEventLoop.run()  // what decodes requests goes at the event loop's next turn
         try send([0x89, 0x80, 0, 0, 0, 0])

@@ -85,7 +85,7 @@ private final class Peer {
         let peer = try Peer()
         try peer.connect()
         try peer.channel.writeInbound(ByteBuffer(string: upgrade))
-        let socket = Socket(channel: peer.channel, pings: .init(interval: .seconds(3600)))
+        let socket = SocketHandler(pingInterval: .seconds(3600)) { _ in }
         try peer.channel.pipeline.syncOperations.handler(type: UpgradeHandler.self).offer(socket)
         try peer.channel.writeOutbound(HTTPServerResponsePart.head(.init(version: .http1_1, status: .switchingProtocols)))
         peer.channel.embeddedEventLoop.run()

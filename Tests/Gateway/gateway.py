@@ -481,7 +481,8 @@ def own_session(server: Server) -> None:
 # --- operation ------------------------------------------------------------------------------------
 
 
-@test("SIGTERM closes all sockets with 1012, over some time, and the server ends with exit code 0", "--drain", "2s")
+@test("SIGTERM closes all sockets with 1012, over some time, and the server ends with exit code 0, with a peer that answers nothing too",
+      "--drain", "2s")
 def drain(server: Server) -> None:
     alice = somebody(server)
     notes = new_collection(alice)
@@ -493,7 +494,9 @@ def drain(server: Server) -> None:
     waiting = [threading.Thread(target=lambda one=one: (one.thread.join(), ends.append(time.monotonic() - began))) for one in listeners]
     for thread in waiting:
         thread.start()
-    equal(server.stop(), 0, "exit code")
+    with handshaken(server, ticket(alice, notes), alice.stoken(notes)) as mute:
+        equal(server.stop(), 0, "exit code")
+        equal(mute.file.read()[-4:], b"\x88\x02" + (1012).to_bytes(2, "big"), "what the one got last that answers nothing")
     for thread in waiting:
         thread.join()
     equal([listener.code for listener in listeners], [1012] * 30, "codes")

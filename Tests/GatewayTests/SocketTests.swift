@@ -11,8 +11,7 @@ import Testing
     func pongs() throws {
         let channel = EmbeddedChannel()
         let unwritten = Unwritten()
-        let socket = Socket(channel: channel, pings: .init(interval: .seconds(30)))
-        try channel.pipeline.syncOperations.addHandlers([unwritten, SocketHandler(socket)])
+        try channel.pipeline.syncOperations.addHandlers([unwritten, SocketHandler(pingInterval: .seconds(30)) { _ in }])
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
         for number in 0..<1000 {
             let frame = WebSocketFrame(fin: true, opcode: .ping, maskKey: [0, 0, 0, 0], data: ByteBuffer(integer: UInt32(number)))
@@ -44,30 +43,58 @@ import Testing
         }
     }
 
-    @Test("whoever waits for the handshake is told when the connection ends before it, or has ended already", arguments: [true, false])
-    func endsBeforeHandshake(hasEnded: Bool) throws {
-        let channel = EmbeddedChannel()
+    @Test("a socket begins when the handshake is answered, and ends once, when its connection does")
+    func beginAndEnd() throws {
+        let (channel, told) = (EmbeddedChannel(), Told())
+        let handler = SocketHandler(pingInterval: .seconds(30)) { socket in
+            told.tell("begins")
+            socket.whenClosed { told.tell("ends") }
+        }
+        #expect(told.all == [])
+        try channel.pipeline.syncOperations.addHandler(handler)
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
-        if hasEnded { try end(channel) }
-        let socket = Socket(channel: channel, pings: .init(interval: .seconds(30)))
-        let opened = Mutex<[Bool]>([])
-        socket.opened.futureResult.whenComplete { result in opened.withLock { $0.append((try? result.get()) != nil) } }
-        #expect(opened.withLock { $0 } == (hasEnded ? [false] : []))
-        if !hasEnded { try end(channel) }
-        #expect(opened.withLock { $0 } == [false])
+        #expect(told.all == ["begins"])
+        try end(channel)
+        #expect(told.all == ["begins", "ends"])
     }
 
-    @Test("a handshake that was answered stays so, whenever the connection ends")
-    func endsAfterHandshake() throws {
-        let channel = EmbeddedChannel()
-        let socket = Socket(channel: channel, pings: .init(interval: .seconds(30)))
-        let opened = Mutex<[Bool]>([])
-        socket.opened.futureResult.whenComplete { result in opened.withLock { $0.append((try? result.get()) != nil) } }
-        try channel.pipeline.syncOperations.addHandler(SocketHandler(socket))
+    @Test("who asks for the end of a socket after it is told at once")
+    func askedLate() throws {
+        let (channel, told) = (EmbeddedChannel(), Told())
+        let sockets = Mutex<[Socket]>([])
+        try channel.pipeline.syncOperations.addHandler(
+            SocketHandler(pingInterval: .seconds(30)) { socket in sockets.withLock { $0.append(socket) } })
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
-        #expect(opened.withLock { $0 } == [true])
         try end(channel)
-        #expect(opened.withLock { $0 } == [true])
+        try #require(sockets.withLock { $0.first }).whenClosed { told.tell("ends") }
+        #expect(told.all == ["ends"])
+    }
+
+    @Test("what is held for a socket is let go when the handshake never comes")
+    func endsBeforeHandshake() throws {
+        let channel = EmbeddedChannel()
+        try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
+        let upgrade = UpgradeHandler()
+        try channel.pipeline.syncOperations.addHandler(upgrade)
+        weak let held: Held?
+        do {
+            let strong = Held()
+            held = strong
+            upgrade.offer(SocketHandler(pingInterval: .seconds(30)) { _ in withExtendedLifetime(strong) {} })
+        }
+        #expect(held != nil)
+        try end(channel)
+        #expect(held == nil)
+    }
+
+    private final class Held: Sendable {}
+
+    /// What is told, in its order.
+    private final class Told: Sendable {
+        private let lines = Mutex<[String]>([])
+        var all: [String] { lines.withLock { $0 } }
+
+        func tell(_ line: String) { lines.withLock { $0.append(line) } }
     }
 
     /// Ends a connection, and lets everybody be told: whom it concerns is told a turn of the loop later.

@@ -314,7 +314,7 @@ final class Clients: @unchecked Sendable {
             do { opening = try await node.gateway.open(ticket: ticket, after: stoken) } catch OpeningRefusal.badStoken { throw BadStoken() }
             world.redeemed[ticket, default: 0] += 1
             let socket = SimulatedSocket(from: node.process, to: client)
-            node.process.start { do { try await node.gateway.serve(opening, on: socket) } catch {} }
+            node.process.start { node.gateway.keep(opening, on: socket) }
             return socket
         }
     }

@@ -13,7 +13,7 @@ final class SimulatedSocket: Outlet, @unchecked Sendable {
     private(set) var isClosed = false
     /// The client has left by itself, for there is nothing more to come.
     private(set) var isOver = false
-    private var waiters: [CheckedContinuation<Void, Never>] = []
+    private var end: (@Sendable () -> Void)?
     private var frames: AsyncStream<ByteBuffer>.Continuation
     /// What the client gets.
     let received: AsyncStream<ByteBuffer>
@@ -65,15 +65,11 @@ final class SimulatedSocket: Outlet, @unchecked Sendable {
         guard !isClosed else { return }
         isClosed = true
         frames.finish()
-        for waiter in waiters { waiter.resume() }
-        waiters = []
+        end.map(later)
+        end = nil
     }
 
-    func waitUntilOpened() async throws {}
-
-    func waitUntilClosed() async throws {
-        await withCheckedContinuation { continuation in
-            if isClosed { continuation.resume() } else { waiters.append(continuation) }
-        }
+    func whenClosed(_ end: @escaping @Sendable () -> Void) {
+        if isClosed { later(end) } else { self.end = end }
     }
 }
