@@ -442,7 +442,9 @@ extension RouteCase {
         },
         RouteCase("GET /admin/job/{id}/", "tells that a job ended with its process, and shows no job that is none") { server in
             let jobs = Jobs(server.wiring.node.database)
-            let (id, _) = try await jobs.begin(.erase, of: .init(rawValue: 1 << 40), by: "gone", at: Timestamp(rawValue: 1))
+            // Long enough ago that it is lost, and not so long that it is forgotten when another one begins.
+            let anHourAgo = Timestamp(rawValue: Int64(Date().timeIntervalSince1970 - 3600) * 1_000_000)
+            let (id, _) = try await jobs.begin(.erase, of: .init(rawValue: 1 << 40), by: "gone", at: anHourAgo)
             let admin = try await server.admin()
             let page = try await admin.get("/admin/job/\(id)/").html
             #expect(page.contains("ended with its process") && page.contains("It can be ordered anew"))
