@@ -58,7 +58,9 @@ class Idle:
     def __init__(self, options: argparse.Namespace, token: str, collection: str, stoken: str) -> None:
         self.options, self.token, self.collection, self.stoken = options, token, collection, stoken
         self.writer: asyncio.StreamWriter | None = None
-        self.refused = 0
+        self.refused = self.cut_off = 0
+        # Clients have addresses of their own, of which a server may take a few hundred strangers each.
+        self.place = (f"127.{secrets.randbelow(250) + 1}.{secrets.randbelow(250)}.{secrets.randbelow(250) + 1}", 0)
 
     async def ticket(self) -> str:
         while (ticket := await self.ask_for_ticket()) is None:
@@ -67,14 +69,20 @@ class Idle:
         return ticket
 
     async def ask_for_ticket(self) -> str | None:
-        reader, writer = await asyncio.open_connection(*address(self.options.front))
+        reader, writer = await asyncio.open_connection(*address(self.options.front), local_addr=self.place)
         writer.write(
             f"POST /api/v1/collection/{self.collection}/item/subscription-ticket/ HTTP/1.1\r\nHost: bench\r\n"
             f"Authorization: Token {self.token}\r\nAccept: application/msgpack\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
-        head, body = (await reader.read()).split(b"\r\n\r\n", 1)
+        try:
+            answer = await reader.read()
+        except ConnectionError:
+            answer = b""
         writer.close()
-        if head.startswith(b"HTTP/1.1 503"):
+        if not answer:
+            self.cut_off += 1
+        if not answer or answer.startswith(b"HTTP/1.1 503"):
             return None
+        head, body = answer.split(b"\r\n\r\n", 1)
         if not head.startswith(b"HTTP/1.1 200"):
             raise RuntimeError(head.decode())
         return msgpack.unpackb(body)["ticket"]
@@ -83,11 +91,15 @@ class Idle:
         """Comes again after up to a second wherever it is told to come later."""
         ticket, issued = await self.ticket(), time.monotonic()
         while True:
-            reader, writer = await asyncio.open_connection(*address(self.options.gateway), limit=1 << 12)
+            reader, writer = await asyncio.open_connection(*address(self.options.gateway), limit=1 << 12, local_addr=self.place)
             writer.write(
                 f"GET /api/v1/ws/{ticket}/?stoken={self.stoken} HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 f"Sec-WebSocket-Key: {base64.b64encode(secrets.token_bytes(16)).decode()}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode())
-            status = (await reader.readuntil(b"\r\n\r\n")).split(b" ", 2)[1]
+            try:
+                status = (await reader.readuntil(b"\r\n\r\n")).split(b" ", 2)[1]
+            except (asyncio.IncompleteReadError, ConnectionError):
+                self.cut_off += 1
+                status = b"503"
             if status == b"101":
                 self.writer, self.task = writer, asyncio.create_task(self.answer(reader, writer))
                 return
@@ -163,10 +175,11 @@ async def idle(options: argparse.Namespace) -> None:
     cut = rng.sample(sockets, options.storm)
     for socket in cut:
         socket.cut()
-        socket.refused = 0
+        socket.refused = socket.cut_off = 0
     await asyncio.sleep(2)
     seconds = await open_all(cut, options.storm)
-    print(f"{len(cut)} cut off have come back after {seconds:.1f} s; told to come later {sum(one.refused for one in cut)} times; {load()}")
+    print(f"{len(cut)} cut off have come back after {seconds:.1f} s; told to come later {sum(one.refused for one in cut)} times, "
+          f"cut off again {sum(one.cut_off for one in cut)} times; {load()}")
     print(f"{(resident(options.pid) - before) / (len(sockets) - 100):.1f} KiB for each socket after that")
     for socket in sockets:
         socket.cut()
