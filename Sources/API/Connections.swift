@@ -66,7 +66,7 @@ package final class Connections: Sendable {
                 Self.dismiss(from: crowd ?? connection.address, &state, &gone)
                 let other = gone.isEmpty ? state.strangers.first { $0.value.contains { !$0.isWorking } }?.key : nil
                 if let other { Self.dismiss(from: other, &state, &gone) }
-                if gone.isEmpty { Self.dismissKnown(&state, &gone) }
+                if gone.isEmpty, state.strangersCount < limits.strangers { Self.dismissKnown(&state, &gone) }
             }
             let hasRoom =
                 state.strangers[connection.address, default: []].count < limits.perAddress

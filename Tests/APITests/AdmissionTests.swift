@@ -100,6 +100,24 @@ import Testing
         _ = try? late.finish()
     }
 
+    @Test("who is known and idle keeps the place that a stranger could not take")
+    func known() throws {
+        let connections = Connections(.init(all: 4, isProxied: true), logger: Logger(label: "test"))
+        let known = try connection("10.0.0.1", connections)
+        connections.recognize(known.connection)
+        let strangers = try (2..<5).map { try connection("10.0.0.\($0)", connections) }
+        for stranger in strangers { stranger.connection.become(working: true) }
+        let late = EmbeddedChannel()
+        #expect(!connections.admit(ClientConnection(late, address: "10.0.0.9")))
+        #expect(known.channel.isActive)
+        // One who is let in is worth it, where it is the places of all that are taken.
+        connections.recognize(strangers[0].connection)
+        #expect(connections.admit(ClientConnection(late, address: "10.0.0.9")))
+        #expect(!known.channel.isActive)
+        for place in [known] + strangers { _ = try? place.channel.finish() }
+        _ = try? late.finish()
+    }
+
     private func connection(_ address: String, _ connections: Connections) throws -> (
         channel: EmbeddedChannel, connection: ClientConnection
     ) {
