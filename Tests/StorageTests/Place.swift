@@ -86,7 +86,7 @@ private struct WatchedAppender: Appender {
 /// The storage of a server.
 struct Node: Sendable {
     /// How long a projector may take until a test gives it up.
-    private static let patience = Duration.seconds(60)
+    private static let patience = Duration.seconds(300)
 
     let database: any Database
     let stokens: StokenSealer
