@@ -216,3 +216,17 @@ if Context.environment["APUS_FUZZ"] == "1" {
             .unsafeFlags([address, "-sanitize-coverage=edge,indirect-calls,trace-cmp,inline-8bit-counters,pc-table"]))
     }
 }
+
+// All that we wrote, its C included, under AddressSanitizer, for ops/sanitize alone.
+if Context.environment["APUS_SANITIZE"] == "address" {
+    package.targets.append(
+        .testTarget(name: "SanitizerTests", path: "Tests/Sanitizers/SanitizerTests", swiftSettings: strict))
+    for target in package.targets where target.type != .system {
+        if target.swiftSettings?.isEmpty == false {
+            target.swiftSettings?.append(.unsafeFlags(["-sanitize=address"]))
+        } else {
+            target.cSettings = (target.cSettings ?? []) + [.unsafeFlags(["-fsanitize=address", "-fno-omit-frame-pointer"])]
+        }
+        target.linkerSettings = (target.linkerSettings ?? []) + [.unsafeFlags(["-sanitize=address"])]
+    }
+}
