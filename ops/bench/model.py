@@ -14,7 +14,7 @@ MEASURED = {
     "list_front": 94, "list_postgres": 63,      # R2, R3: has anything changed?
     "item_front": 234, "item_postgres": 231,      # R5: one item
     "write_front": 730, "write_postgres": 1_215, "write_projector": 361,   # W1: one new item
-    "socket_kib": 28,                            # an open socket, of a gateway's memory
+    "socket_kib": 12,                            # an open socket, of a gateway's memory
     "frame_gateway": 45,                         # a change that is brought to one socket
     "appended_items": 4_684,                        # a second that one PostgreSQL took in batches of 50, with two cores for everything
     "stored_bytes": 5_000,                          # of the database, for an item of 1 KB: log, tables, indexes, contents
