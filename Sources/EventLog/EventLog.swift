@@ -377,7 +377,7 @@ package enum EventLog {
     }
 
     /// The question for the heads and keys of those of `streams` that have events.
-    static func query(streams: [StreamID], _ read: @escaping (StreamID, Position, [UInt8]?) -> Void) -> Query {
+    package static func query(streams: [StreamID], _ read: @escaping (StreamID, Position, [UInt8]?) -> Void) -> Query {
         let byName = Dictionary(streams.map { ($0.name, $0) }) { first, _ in first }
         return Query(selectStreams, [.texts(byName.keys.map(\.rawValue).sorted())]) { row in
             if let stream = byName[StreamName(row.text(0))] { read(stream, Position(rawValue: row.integer(1)), row.blobOrNil(2)) }

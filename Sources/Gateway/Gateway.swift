@@ -205,9 +205,14 @@ package final class Gateway: Service {
         case .admitted, .unknown, nil: break
         }
         let seat = try takeSeat(grant.user)
-        let (position, epoch, isSignedIn) = try await source.readModel.snapshot { [source] snapshot in
+        let (now, token) = (source.clock(), ExactText(grant.token))
+        let (position, epoch, isSignedIn) = try await source.readModel.snapshot(
+            ahead: { $0.socket(of: grant.collection, token: token, at: now, after: stoken) }
+        ) { [source] snapshot in
+            // The ticket may be from a front end that reads from elsewhere, and has more already.
+            try snapshot.require([.collection(grant.collection)])
             let position = if let stoken { try snapshot.position(ofStoken: stoken) } else { Position.none as Position? }
-            let user = try source.sessions.users(of: [ExactText(grant.token)], at: source.clock(), snapshot)[ExactText(grant.token)]
+            let user = try source.sessions.users(of: [token], at: now, snapshot)[token]
             // Looking for the stoken has told the epoch too.
             return (position, stoken == nil ? nil : try snapshot.logHead().epoch, user == grant.user)
         }

@@ -143,6 +143,19 @@ package struct Ahead {
         inquiry.ask(Snapshot.selectAccountsByName, [.text(name.text)])
     }
 
+    // MARK: Sockets
+
+    /// What is asked when a socket is opened: what has happened to its collection, whose the session is, and where it goes on
+    /// (``Snapshot/require(_:)``, ``Sessions/users(of:at:_:)``).
+    ///
+    /// - Parameter stoken: nil for the beginning.
+    package mutating func socket(of collection: CollectionUID, token: ExactText, at now: Timestamp, after stoken: String?) {
+        inquiry.ask(EventLog.query(streams: [.collection(collection)]) { _, _, _ in })
+        inquiry.ask(Snapshot.selectCheckpoint, [])
+        _ = start(stoken)
+        inquiry.ask(Sessions.selectUsers, [.texts([token.rawValue]), .text(now.text)])
+    }
+
     // MARK: Commands
 
     /// What preparing a command asks that needs to know this of a collection.
