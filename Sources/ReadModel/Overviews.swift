@@ -69,7 +69,7 @@ extension Snapshot {
 
     /// A user's collections, the deleted ones too, in the order in which the user came to them.
     package func overview(of user: UserID, after place: Int64 = 0, limit: Int) throws -> Page<CollectionOverview> {
-        try require([.user(user)])
+        try requireCollections(of: user)
         let found = try connection.query(
             Self.selectOwn, [.integer(user.rawValue), .integer(place), .integer(Int64(limit) + 1)], Self.collection)
         return Page(found, limit: limit)
