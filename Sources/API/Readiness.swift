@@ -10,14 +10,15 @@ internal import Synchronization
 package final class Readiness: Service {
     /// A look at one thing.
     package struct Check: Sendable {
-        let silence: String
+        let silence: Fault
         let look: @Sendable () async -> [Fault]
 
         /// - Parameters:
         ///   - silence: what is wrong when the look takes too long.
+        ///   - isBearable: whether the process can do its work all the same then.
         ///   - look: what is wrong.
-        package init(silence: String, look: @escaping @Sendable () async -> [Fault]) {
-            self.silence = silence
+        package init(silence: String, isBearable: Bool = false, look: @escaping @Sendable () async -> [Fault]) {
+            self.silence = Fault(silence, isBearable: isBearable)
             self.look = look
         }
     }
@@ -27,10 +28,13 @@ package final class Readiness: Service {
         let text: String
         /// Whether the process can do its work all the same.
         let isBearable: Bool
+        /// What only the log is told.
+        let detail: String
 
-        package init(_ text: String, isBearable: Bool = false) {
+        package init(_ text: String, isBearable: Bool = false, detail: String = "") {
             self.text = text
             self.isBearable = isBearable
+            self.detail = detail
         }
     }
 
@@ -61,14 +65,20 @@ package final class Readiness: Service {
     }
 
     private func note(_ faults: [Fault]) {
-        let texts = faults.filter { !$0.isBearable }.map(\.text)
+        let texts = faults.map(\.text)
+        // How many events something is behind changes all the time.
+        let kinds = texts.map { $0.filter { !$0.isNumber } }
         let hasChanged = last.withLock { last in
-            defer { last = texts }
-            return last != texts
+            defer { last = kinds }
+            return last != kinds
         }
         guard hasChanged else { return }
-        guard !texts.isEmpty else { return logger.notice("ready again") }
-        logger.warning("not ready", metadata: ["faults": "\(texts.joined(separator: "; "))"])
+        guard !faults.isEmpty else { return logger.notice("ready again") }
+        let isReady = faults.allSatisfy(\.isBearable)
+        let details = faults.map(\.detail).filter { !$0.isEmpty }
+        logger.warning(
+            isReady ? "ready, and not all is well" : "not ready",
+            metadata: ["faults": "\(texts.joined(separator: "; "))", "details": "\(details.joined(separator: "; "))"])
     }
 
     /// Looks when it is asked to, until the program shuts down.
@@ -141,7 +151,7 @@ private final class Desk: Sendable {
             return answer
         }
         waiting.withLock { _ = $0.expired.remove(ticket) }
-        return answer ?? [Readiness.Fault(check.silence)]
+        return answer ?? [check.silence]
     }
 
     private func expire(_ ticket: Int) {

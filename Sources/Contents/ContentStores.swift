@@ -49,8 +49,8 @@ package struct ContentStores: Sendable {
         }
     }
 
-    /// The same, whose table is read in another database.
-    package func reading(from database: any Database) -> ContentStores { ContentStores(self, reading: TableContents(database)) }
+    /// The same, whose table is read in another database, as far as that has what is looked for.
+    package func reading(from database: any Database) -> ContentStores { ContentStores(self, reading: log.reading(from: database)) }
 
     /// Contents, whichever store each lies in. What is missing is left out.
     ///

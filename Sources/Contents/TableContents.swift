@@ -8,8 +8,15 @@ package struct TableContents: ContentStore {
     static let name = "apus_chunk"
 
     private let database: any Database
+    /// Another one that has all that is looked for, where the first may be away or behind.
+    private let otherwise: (any Database)?
 
-    package init(_ database: any Database) { self.database = database }
+    package init(_ database: any Database) { (self.database, otherwise) = (database, nil) }
+
+    /// The same, read in another database as far as that has it.
+    func reading(from database: any Database) -> TableContents { TableContents(database, otherwise: self.database) }
+
+    private init(_ database: any Database, otherwise: any Database) { (self.database, self.otherwise) = (database, otherwise) }
 
     package var place: ContentPlace { .database }
     package var isBeforeAppend: Bool { false }
@@ -29,7 +36,13 @@ package struct TableContents: ContentStore {
     }
 
     package func get(_ contents: [ContentReference]) async throws -> [ContentReference: [UInt8]] {
-        try await database.read { try Self.get(contents, $0) }
+        guard let otherwise else { return try await database.read { try Self.get(contents, $0) } }
+        var found: [ContentReference: [UInt8]] = [:]
+        // Whatever keeps it from answering, the other one answers.
+        do { found = try await database.read { try Self.get(contents, $0) } } catch is DatabaseFault {}
+        let missing = contents.filter { found[$0]?.count != $0.count }
+        guard !missing.isEmpty else { return found }
+        return found.merging(try await otherwise.read { try Self.get(missing, $0) }) { $1 }
     }
 
     /// The contents, in a snapshot that is there already.
@@ -50,7 +63,12 @@ package struct TableContents: ContentStore {
             .text(content.name.collection.rawValue), .text(content.name.chunk.rawValue), .integer(Int64(range.lowerBound + 1)),
             .integer(Int64(range.count)),
         ]
-        return try await database.read { try $0.first(Self.selectSlice, values) { $0.blob(0) } }
+        @Sendable func read(_ connection: any Connection) throws -> [UInt8]? {
+            try connection.first(Self.selectSlice, values) { $0.blob(0) }
+        }
+        guard let otherwise else { return try await database.read(read) }
+        do { if let piece = try await database.read(read), piece.count == range.count { return piece } } catch is DatabaseFault {}
+        return try await otherwise.read(read)
     }
 
     package func list(

@@ -6,7 +6,7 @@ internal import EventLog
 package struct Condition: Sendable {
     /// How long after its end a lease is still taken for held: a standby takes over in that time, and readers wait longer. All
     /// front ends see the same lease, so one that is between two holders for a moment must not take all of them off their proxy.
-    private static let leaseGraceSeconds = 2
+    private static let leaseGraceSeconds = 4
 
     /// Where the log ends, as this database knows.
     package let head: Position
@@ -62,7 +62,7 @@ extension ReadModel {
     /// - Throws: `DatabaseFault` also where its rows are of another history than the log.
     package func replicaCondition() async throws -> Condition? {
         guard let replica else { return nil }
-        _ = try await replicaSnapshot { try $0.position() }
+        _ = try await ask(replica) { try $0.position() }
         return try await Condition.of(replica.database)
     }
 }

@@ -185,8 +185,13 @@ extension Snapshot {
         return found
     }
 
-    fileprivate func read(_ column: StoredBytes.Column, of id: Int64, from start: Int, count: Int) throws -> [UInt8]? {
-        try connection.first(column.selectSlice, [.integer(id), .integer(Int64(start + 1)), .integer(Int64(count))]) { $0.blob(0) }
+    /// Reads so many bytes of a column.
+    fileprivate func read(_ column: StoredBytes.Column, of id: Int64, from start: Int, count: Int) throws -> [UInt8] {
+        let piece = try connection.first(
+            column.selectSlice, [.integer(id), .integer(Int64(start + 1)), .integer(Int64(count))]
+        ) { $0.blob(0) }
+        guard let piece, piece.count == count else { throw Self.missingContent }
+        return piece
     }
 }
 
@@ -201,7 +206,7 @@ extension ReadModel {
             if case .content(let content) = stored.source { content } else { nil }
         }
         guard !far.isEmpty else { return found }
-        let fetched = try await contents.get(far)
+        let fetched = try await leftContents.get(far)
         for content in far {
             guard let bytes = fetched[content], bytes.count == content.count else { throw Snapshot.missingContent }
             found[StoredBytes(content)] = bytes
@@ -212,7 +217,7 @@ extension ReadModel {
     /// Reads what an answer has left where it lies, some bytes at a time.
     package func reading(_ stored: StoredBytes, pieceBytes: Int) -> StoredReading {
         switch stored.source {
-        case .content(let content): StoredReading(source: .content(contents.reading(content, pieceBytes: pieceBytes)))
+        case .content(let content): StoredReading(source: .content(leftContents.reading(content, pieceBytes: pieceBytes)))
         case .column(let column, let id):
             StoredReading(source: .column(column, of: id, stored.count, start: 0, pieceBytes: pieceBytes, self))
         }
@@ -220,15 +225,13 @@ extension ReadModel {
 
     /// A part of a column; it has so many bytes.
     fileprivate func piece(_ column: StoredBytes.Column, of id: Int64, from start: Int, count: Int) async throws -> [UInt8] {
-        let piece = try await answers { try $0.read(column, of: id, from: start, count: count) }
-        guard let piece, piece.count == count else { throw Snapshot.missingContent }
-        return piece
+        try await answers { try $0.read(column, of: id, from: start, count: count) }
     }
 
     /// The file that bytes lie in, all of it; nil where they do not lie in one of their own below the folder of all chunks.
     package func file(of stored: StoredBytes) async throws -> SentFile? {
         guard case .content(let content) = stored.source else { return nil }
-        return try await contents.sent(content)
+        return try await leftContents.sent(content)
     }
 
     /// Path and query with which another program gets bytes from the S3 store, all of them; nil where they do not lie there.
@@ -236,7 +239,7 @@ extension ReadModel {
     /// - Parameter method: GET or HEAD, of which they are good for one.
     package func object(of stored: StoredBytes, to method: String) -> String? {
         guard case .content(let content) = stored.source else { return nil }
-        return contents.sentObject(content, to: method)
+        return leftContents.sentObject(content, to: method)
     }
 
     /// The items with all their contents at hand.

@@ -19,6 +19,8 @@ internal import Telemetry
 package struct ReadModel: Sendable {
     /// How long a question waits for the projector before it is answered with an error.
     private static let patience = Duration.seconds(5)
+    /// How long it waits for a replica, behind which there is the log's own database.
+    private static let replicaPatience = Duration.seconds(1)
     private static let confirmInterval = Duration.milliseconds(5)
 
     let database: any Database
@@ -27,23 +29,13 @@ package struct ReadModel: Sendable {
     /// Nil where the projection is part of the append's transaction.
     private let progress: Progress?
     let contents: ContentStores
+    /// Where the contents lie that a replica's rows name.
+    private let replicaContents: ContentStores
     let replica: ReadReplica?
     let bounds: ContentBounds
     /// What holds for all who have no quota of their own.
     package let quota: Quota
     private let clock: ServerClock
-
-    /// Another database to read from: a read model of its own that a projector keeps, or a standby of the log's database.
-    package struct ReadReplica: Sendable {
-        let database: any Database
-        let progress: Progress
-
-        /// - Parameter progress: what tells how far its projector is.
-        package init(database: any Database, progress: Progress) {
-            self.database = database
-            self.progress = progress
-        }
-    }
 
     /// - Parameters:
     ///   - contents: where contents lie.
@@ -58,7 +50,8 @@ package struct ReadModel: Sendable {
     ) {
         self.database = database
         self.stokens = stokens
-        self.contents = replica.map { contents.reading(from: $0.database) } ?? contents
+        self.contents = contents
+        replicaContents = replica.map { contents.reading(from: $0.database) } ?? contents
         self.progress = progress
         self.replica = replica
         self.bounds = bounds
@@ -111,27 +104,53 @@ package struct ReadModel: Sendable {
         return asked.inquiry
     }
 
-    /// Asks questions of one moment of the replica, where there is one. What the log must have brought to it is asked of the
-    /// log's own database, so the answer is as new as there (DESIGN §5).
-    ///
-    /// The replica may have more than was known of the log by then: others go on writing. Whether that is of this log's
-    /// history, the log is asked once the answer is made: facts from before cannot tell.
+    /// Asks questions of one moment of the replica, where there is one, or of the log's own database where the replica is away, of
+    /// another history, or behind for too long.
     ///
     /// - Throws: as ``snapshot(_:)`` does. `body` may run several times, and cannot ask for state to decide on.
     package func replicaSnapshot<T: Sendable>(
         _ extent: ReadExtent = .large, _ body: @escaping @Sendable (Snapshot) throws -> T
     ) async throws -> T {
         guard let replica else { return try await snapshot(extent, body) }
-        let deadline = clock.now + Self.patience
+        guard !replica.isLeftAlone else {
+            Telemetry.readModel.fallbacks.increment()
+            return try await snapshot(extent, body)
+        }
+        do { return try await ask(replica, extent, body) } catch let fault as DatabaseFault {
+            try Task.checkCancellation()
+            replica.has(answered: false)
+            Telemetry.readModel.fallbacks.increment()
+            do { return try await snapshot(extent, body) } catch is DatabaseFault { throw fault }
+        }
+    }
+
+    /// Looks whether a replica that is left alone has all that has happened, and so can be asked again.
+    package func lookAtReplica() async {
+        guard let replica, replica.isLeftAlone else { return }
+        do {
+            try await ask(replica) { try $0.requireAll() }
+            replica.has(answered: true)
+        } catch {}  // As before.
+    }
+
+    /// Asks questions of one moment of the replica. What the log must have brought to it is asked of the log's own database, so the
+    /// answer is as new as there (DESIGN §5).
+    ///
+    /// The replica may have more than was known of the log by then: others go on writing. Whether that is of this log's
+    /// history, the log is asked once the answer is made: facts from before cannot tell.
+    func ask<T: Sendable>(
+        _ replica: ReadReplica, _ extent: ReadExtent = .large, _ body: @escaping @Sendable (Snapshot) throws -> T
+    ) async throws -> T {
+        let deadline = clock.now + Self.replicaPatience
         var facts = LogFacts()
         var waitingSince: ContinuousClock.Instant?
         defer { Telemetry.readModel.noteWait(since: waitingSince, until: clock.now) }
         while true {
             let steps = replica.progress.steps
             do {
-                let (answer, mark) = try await replica.database.read(extent) { [stokens, contents, bounds, facts] connection in
+                let (answer, mark) = try await replica.database.read(extent) { [stokens, replicaContents, bounds, facts] connection in
                     let snapshot = Snapshot(
-                        connection: connection, stokens: stokens, contents: contents, bounds: bounds, log: .elsewhere(facts))
+                        connection: connection, stokens: stokens, contents: replicaContents, bounds: bounds, log: .elsewhere(facts))
                     do { return (Result<T, any Error>.success(try body(snapshot)), snapshot.unknownMark) } catch {
                         // What is refused may be refused for what another history says.
                         guard let mark = snapshot.unknownMark, !Self.isAskedAgain(error) else { throw error }
@@ -166,9 +185,22 @@ package struct ReadModel: Sendable {
 
     private static func isAskedAgain(_ error: any Error) -> Bool { error is LogFacts.Missing || error is Behind || error is DatabaseFault }
 
-    /// Reads on what a snapshot of answers has left where it lies. That never changes, so no moment is looked for.
+    /// Where the contents lie that an answer has left.
+    var leftContents: ContentStores { replica?.isLeftAlone == false ? replicaContents : contents }
+
+    /// Reads on what a snapshot of answers has left where it lies. That never changes, so no moment is looked for. What the replica
+    /// does not have, it may not have yet.
     func answers<T: Sendable>(_ body: @escaping @Sendable (Snapshot) throws -> T) async throws -> T {
-        try await (replica?.database ?? database).read { [stokens, contents, bounds] connection in
+        if let replica, !replica.isLeftAlone {
+            do { return try await read(replica.database, replicaContents, body) } catch is DatabaseFault { try Task.checkCancellation() }
+        }
+        return try await read(database, contents, body)
+    }
+
+    private func read<T: Sendable>(
+        _ database: any Database, _ contents: ContentStores, _ body: @escaping @Sendable (Snapshot) throws -> T
+    ) async throws -> T {
+        try await database.read { [stokens, bounds] connection in
             try body(Snapshot(connection: connection, stokens: stokens, contents: contents, bounds: bounds, log: .inline))
         }
     }
@@ -178,7 +210,8 @@ package struct ReadModel: Sendable {
     ) async throws {
         try Task.checkCancellation()
         guard let progress, clock.now < deadline else {
-            Telemetry.readModel.timeouts.increment()
+            // Where a replica is behind, the log's database is asked.
+            if progress === self.progress { Telemetry.readModel.timeouts.increment() }
             throw DatabaseFault(.unavailable, "the read model is behind position \(behind.position.rawValue)")
         }
         Telemetry.readModel.waiting.increment()

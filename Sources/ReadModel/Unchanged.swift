@@ -17,8 +17,6 @@ extension ReadModel {
     package func unchanged(_ list: FollowedList, since seen: LogHead, token: String, at now: Timestamp, _ sessions: Sessions) async throws
         -> (user: UserID, renewal: Session.Renewal)?
     {
-        // A replica has no tokens.
-        if hasReplica { return nil }
         let values = sessions.question(token: token, at: now) + [.integer(seen.position.rawValue), .integer(seen.epoch)]
         switch list {
         case .collections:

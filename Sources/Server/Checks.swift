@@ -4,7 +4,6 @@ internal import Database
 internal import Directory
 internal import Domain
 internal import EventLog
-internal import Logging
 internal import Projections
 internal import ReadModel
 internal import Redis
@@ -17,7 +16,6 @@ struct Checks: Sendable {
     let node: Node
     let directory: Directory?
     let roles: Set<Role>
-    let logger: Logger
 
     /// One check for each thing.
     func all() -> [Readiness.Check] {
@@ -33,7 +31,7 @@ struct Checks: Sendable {
                 .init(silence: "the projectors do not answer") { node.projectors.compactMap(\.obstacle).map { Fault($0.description) } })
         }
         if node.readModel.hasReplica {
-            checks.append(.init(silence: "the read database does not answer") { await lookAtReplica(replicaLag) })
+            checks.append(.init(silence: "the read database does not answer", isBearable: true) { await lookAtReplica(replicaLag) })
         }
         if let redis = node.redis, node.sharedTickets != nil, !roles.isDisjoint(with: [.api, .gateway]) {
             checks.append(.init(silence: "Redis does not answer") { look(at: redis) })
@@ -51,8 +49,7 @@ struct Checks: Sendable {
             try await objects.check()
             return []
         } catch {
-            logger.warning("not ready: the store of contents does not answer", metadata: ["fault": "\(error)"])
-            return [Fault("the store of contents does not answer", isBearable: node.chunks.place != .objects)]
+            return [Fault("the store of contents does not answer", isBearable: node.chunks.place != .objects, detail: "\(error)")]
         }
     }
 
@@ -75,9 +72,8 @@ struct Checks: Sendable {
 
     private func lookAtLog(_ lag: Lag) async -> [Fault] {
         do throws(DatabaseFault) { try node.readModel.check() } catch {
-            // Where it lies is in the log.
-            logger.warning("not ready: the database's files are not what was opened", metadata: ["fault": "\(error)"])
-            return [Fault("the database's files were removed or replaced, and nothing is written any more")]
+            // Where they lie is in the log.
+            return [Fault("the database's files were removed or replaced, and nothing is written any more", detail: "\(error)")]
         }
         do {
             let condition = try await node.readModel.condition()
@@ -90,25 +86,28 @@ struct Checks: Sendable {
             let missing = lag.look(at: condition.position, end: condition.head)
             return faults + Self.tell(missing, "the read model")
         } catch {
-            logger.warning("not ready: the log's database does not answer", metadata: ["fault": "\(error)"])
-            return [Fault("the log's database does not answer")]
+            return [Fault("the log's database does not answer", detail: "\(error)")]
         }
     }
 
+    /// What the read database cannot answer, the log's does.
     private func lookAtReplica(_ lag: Lag) async -> [Fault] {
+        func fault(_ text: String, _ detail: String = "") -> Fault { Fault(text, isBearable: true, detail: detail) }
         do {
-            let head = try await node.readModel.condition().head
+            // Whether the log's database answers is looked at by itself.
+            guard let head = try? await node.readModel.condition().head else { return [] }
             guard let condition = try await node.readModel.replicaCondition() else { return [] }
             var faults: [Fault] = []
-            if condition.isPaused { faults.append(Fault("the replay of the read database is paused")) }
-            if !condition.isStandby, !condition.isKept { faults.append(Fault("no projector keeps the read database")) }
+            if condition.isPaused { faults.append(fault("the replay of the read database is paused")) }
+            if !condition.isStandby, !condition.isKept { faults.append(fault("no projector keeps the read database")) }
             let missing = lag.look(at: condition.position, end: head)
-            return faults + Self.tell(missing, "the read database")
-        } catch let fault as DatabaseFault {
-            logger.warning("not ready: the read database is of no use", metadata: ["fault": "\(fault)"])
-            if case .corrupt = fault.kind { return [Fault("the read database is none of this log")] }
-            return [Fault("the read database does not answer")]
-        } catch { return [Fault("the read database does not answer")] }
+            return faults + Self.tell(missing, "the read database", isBearable: true)
+        } catch {
+            if let known = error as? DatabaseFault, case .corrupt = known.kind {
+                return [fault("the read database is none of this log", "\(error)")]
+            }
+            return [fault("the read database does not answer", "\(error)")]
+        }
     }
 
     /// A gateway without Redis opens no sockets. A front end gives no tickets then, which is no reason to do nothing else.
@@ -127,10 +126,10 @@ struct Checks: Sendable {
     /// With so little left nothing of any size can be written.
     private static let tooFewBytes: Int64 = 4 << 20
 
-    private static func tell(_ missing: Lag.Missing?, _ name: String) -> [Fault] {
+    private static func tell(_ missing: Lag.Missing?, _ name: String, isBearable: Bool = false) -> [Fault] {
         switch missing {
-        case .events(let count): [Fault("\(name) is \(count) events behind the log")]
-        case .time(let position): [Fault("\(name) stands still before position \(position.rawValue) of the log")]
+        case .events(let count): [Fault("\(name) is \(count) events behind the log", isBearable: isBearable)]
+        case .time(let position): [Fault("\(name) stands still before position \(position.rawValue) of the log", isBearable: isBearable)]
         case nil: []
         }
     }

@@ -268,7 +268,9 @@ package struct Node: Sendable {
     func services(projects: Bool, logger: Logger) -> [any Service] {
         switch database.engine {
         case .sqlite(let database): [Checkpoints(database: database, logger: logger)]
-        case .postgres: [bulletin as? RedisBulletin].compactMap { $0 } + (projects ? projectors : [])
+        case .postgres:
+            [bulletin as? RedisBulletin].compactMap { $0 } + (readModel.hasReplica ? [ReadDatabaseLookout(readModel: readModel)] : [])
+                + (projects ? projectors : [])
         }
     }
 

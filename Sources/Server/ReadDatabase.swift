@@ -4,12 +4,13 @@ internal import Logging
 internal import Projections
 internal import ReadModel
 internal import Schemas
+internal import ServiceLifecycle
 internal import Telemetry
 
 /// The database that reads are answered from, where it is not the log's own: a read model that a projector keeps there, or a
 /// streaming standby of the log's database.
 struct ReadDatabase: Sendable {
-    let replica: ReadModel.ReadReplica
+    let replica: ReadReplica
     /// Nil for a standby, whose rows come from its primary.
     let projector: Projector?
 
@@ -19,7 +20,7 @@ struct ReadDatabase: Sendable {
     init(url: String, log: PostgresDatabase, projection: DjangoProjection, logger: Logger) async throws {
         let database = PostgresDatabase(url: url, role: .any, as: .replica)
         let progress = Progress()
-        replica = ReadModel.ReadReplica(database: database, progress: progress)
+        replica = ReadReplica(database: database, progress: progress)
         let name = try await database.read(Self.name)
         let isStandby = try await database.ask(Self.selectIsStandby, []) { $0.flag(0) } == [true]
         guard !isStandby else {
@@ -47,4 +48,18 @@ struct ReadDatabase: Sendable {
     private static let selectIsStandby = Statement("SELECT pg_is_in_recovery()")
 
     private static let selectAnyEvent = Statement("SELECT 1 FROM apus_event LIMIT 1")
+}
+
+/// Looks every second whether a read database that did not answer does again.
+struct ReadDatabaseLookout: Service {
+    private static let interval = Duration.seconds(1)
+
+    let readModel: ReadModel
+
+    func run() async {
+        while true {
+            do { try await cancelWhenGracefulShutdown { try await Task.sleep(for: Self.interval) } } catch { return }
+            await readModel.lookAtReplica()
+        }
+    }
 }

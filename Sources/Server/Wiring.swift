@@ -49,7 +49,7 @@ package struct Wiring: Sendable {
             try await node.carryOut(kind, user, by: actor, course)
         }
         limits = Limits(settings.api.limits, secret: node.secret.value, shared: node.sharedWindows)
-        readiness = Readiness(Checks(node: node, directory: directory, roles: settings.roles, logger: logger).all(), logger: logger)
+        readiness = Readiness(Checks(node: node, directory: directory, roles: settings.roles).all(), logger: logger)
     }
 
     /// Who may be here, by the names of the accounts. Who has left is told on the bulletin, where gateways hear it.

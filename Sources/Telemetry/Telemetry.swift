@@ -125,6 +125,8 @@ package struct ReadModelMetrics: Sendable {
         "apus_read_model_wait_duration_seconds", "How long readers waited for the read model that had to.", .durations)
     package let timeouts = shared.counter(
         "apus_read_model_wait_timeouts_total", "Readers that were turned away because the read model did not catch up in time.")
+    package let fallbacks = shared.counter(
+        "apus_read_database_fallbacks_total", "Reads that the log's database answered because the read database did not.")
     package let projected = shared.counter(
         "apus_projection_events_total", "Events that this process has brought into the tables.", by: "read_model", Name.self)
     package let faults = shared.counter(

@@ -109,6 +109,23 @@ class Postgres(support.Beside):
         self.process.send_signal(signal.SIGQUIT)
         self.process.wait(timeout=30)
 
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stands still, all its processes do."""
+        those = [self.process.pid]  # which makes no new ones then
+        os.kill(self.process.pid, signal.SIGSTOP)
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                if int(stat.read_text().rpartition(")")[2].split()[1]) == self.process.pid:
+                    those.append(int(stat.parent.name))
+                    os.kill(those[-1], signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in those:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGCONT)
+
     def __exit__(self, *_: Any) -> None:
         if self.process and self.process.poll() is None:
             self.end_at_once()
@@ -253,6 +270,11 @@ class Node(Server):
         self.signal(signal.SIGSTOP)
         stack.callback(self.signal, signal.SIGCONT)
         return stack
+
+
+def ready(server: Server) -> tuple[int, str]:
+    answer = server.get("/ready")
+    return answer.status, answer.body.decode()
 
 
 class Projector(Node):

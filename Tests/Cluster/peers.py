@@ -17,7 +17,7 @@ from typing import Iterator
 
 import cluster
 import support
-from cluster import SECRET, Cluster, Database, Node, Postgres, Projector, Redis, Standby, member, wait
+from cluster import SECRET, Cluster, Database, Node, Postgres, Projector, Redis, Standby, member, ready, wait
 from support import Server, equal, expected, offered, test, true, uid
 
 BACK_SECONDS = 20.0  # with what a busy machine adds; alone it takes less than half of that
@@ -97,11 +97,6 @@ class Writer:
 
     def comes_back(self) -> float:
         return wait("writes are acknowledged again", lambda: self.status() == 200, BACK_SECONDS)
-
-
-def ready(server: Server) -> tuple[int, str]:
-    answer = server.get("/ready")
-    return answer.status, answer.body.decode()
 
 
 def becomes(server: Server, status: int, words: str, seconds: float = 20.0) -> None:
@@ -265,15 +260,19 @@ def standby_reads(options: argparse.Namespace) -> str:
         with Cluster(options.apus, primary.url, projectors=0, database=first.database, read_url=read_url) as stage:
             note = reads_while_others_write(stage, options.seconds)
             node = stage.nodes[0]
-            becomes(node, 200, "ready")
+
+            def is_well() -> bool:
+                return ready(node) == (200, "ready\n")
+
+            wait("all is well", is_well, 20)
             copy.value("SELECT pg_wal_replay_pause()")
-            becomes(node, 503, "the replay of the read database is paused")
+            becomes(node, 200, "the replay of the read database is paused")
             copy.value("SELECT pg_wal_replay_resume()")
-            becomes(node, 200, "ready")
+            wait("all is well again", is_well, 20)
             copy.end_at_once()
-            becomes(node, 503, "the read database does not answer")
+            becomes(node, 200, "the read database does not answer")
             copy.start()
-            becomes(node, 200, "ready", seconds=60)
+            wait("all is well once more", is_well, 60)
             return note
 
 

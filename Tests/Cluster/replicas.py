@@ -1,7 +1,7 @@
 """Reads from another database than that of the log: a read model of its own that a projector keeps, and a streaming standby.
 
-What was acknowledged must be in every answer, whatever database gives it; one that is behind is waited for, and after that
-the answer is a refusal, never the past.
+What was acknowledged must be in every answer, whatever database gives it. Where that other database is away, behind or of another
+history, the log's own answers; where that is behind too, the answer is a refusal, never the past.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import contextlib
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import cluster
 import support
-from cluster import SECRET, Cluster, Database, Node, Postgres, Projector, Standby, compared, member, wait
+from cluster import SECRET, Cluster, Database, Node, Postgres, Projector, Standby, compared, member, ready, wait
 from support import equal, expected, offered, test, true, uid
 
 SECONDS = 4.0
@@ -56,13 +57,21 @@ class Story:
             again = expected(client.get(path, stoken=self.stoken), 200).value
             equal((again["data"], again["stoken"]), ([], self.stoken), "nothing has changed")
 
+    def are_ready(self, words: str = "") -> bool:
+        """Whether all front ends are, and say no more of themselves than that."""
+        return all(ready(node) == (200, f"ready\n{words}") for node in self.stage.nodes)
+
     def refused(self) -> None:
         """Fails unless questions are refused, in the protocol's form, and commands are not."""
         self.write()
-        for client in self.clients:
-            for path in (f"{self.collection}/item/", "", f"{self.collection}/", f"{self.collection}/item/?stoken={self.stoken}"):
-                answer = expected(client.call("GET", "/api/v1/collection/" + path), 503)
-                equal(support.fault_in_form(answer), None, f"the form of a 503 for {path}")
+
+        def refused(node: Node, path: str) -> None:
+            answer = expected(self.user.over(node).call("GET", "/api/v1/collection/" + path), 503)
+            equal(support.fault_in_form(answer), None, f"the form of a 503 for {path}")
+
+        paths = (f"{self.collection}/item/", "", f"{self.collection}/", f"{self.collection}/item/?stoken={self.stoken}")
+        with ThreadPoolExecutor(len(paths) * len(self.stage.nodes)) as pool:
+            list(pool.map(lambda asked: refused(*asked), ((node, path) for node in self.stage.nodes for path in paths)))
 
 
 def read_model_of_its_own(stage: Cluster, replica: Database) -> None:
@@ -118,17 +127,37 @@ def erased(options: argparse.Namespace) -> None:
             expected(leaver.user.over(node).get("/api/v1/collection/"), 401)
 
 
-@test("without its projector what is read from a second database is refused, and comes back with it; commands go on")
+def is_read(story: Story, replica: Database) -> bool:
+    """Whether reads go to a database."""
+    def looks() -> int:
+        return int(replica.value("SELECT sum(idx_scan) + sum(seq_scan) FROM pg_stat_user_tables WHERE relname = 'django_etebase_collectionitem'"))
+
+    before = looks()
+    for _ in range(20):
+        story.write_and_read()
+    time.sleep(1.2)  # PostgreSQL's statistics come once a second
+    return looks() - before >= 40
+
+
+@test("without its projector what was read from a second database is read from the log's, and from there again with it; without any, refused")
 def standing_still(options: argparse.Namespace) -> None:
     with Database(options.postgres) as replica, Cluster(options.apus, options.postgres, read_url=replica.url) as stage:
         story = Story(stage)
         story.write_and_read()
+        true(is_read(story, replica), "the second database is read from")
         stage.projectors[0].kill()
-        with Projector(options.apus, stage.database):  # keeps the log's own read model only
+        with Projector(options.apus, stage.database) as own:  # keeps the log's own read model only
             stage.active()
+            story.write_and_read()
+            true(not is_read(story, replica), "the second database is left alone")
+            wait("all are ready, and say what is wrong", lambda: story.are_ready("no projector keeps the read database\n"), 30)
+            own.kill()
             story.refused()
             with Projector(options.apus, stage.database, read_url=replica.url):
+                wait("a projector is at work", story.are_ready, 60)
+                time.sleep(2.5)  # it is looked for once a second
                 story.write_and_read()
+                true(is_read(story, replica), "the second database is read from again")
                 read_model_of_its_own(stage, replica)
 
 
@@ -158,7 +187,7 @@ def killed(options: argparse.Namespace) -> str:
         return f"{sum(story.count for story in stories)} commits"
 
 
-@test("a standby answers with everything that was acknowledged; while it stands still it is waited for, then refused")
+@test("a standby answers with everything that was acknowledged; while it stands still, is frozen or gone, the log's database answers")
 def standby(options: argparse.Namespace) -> str:
     with Postgres() as primary, Standby(primary) as copy, Cluster(options.apus, primary.url, projectors=1) as first:
         name = first.database.name
@@ -170,9 +199,19 @@ def standby(options: argparse.Namespace) -> str:
             while time.monotonic() < end:
                 story.write_and_read()
             copy.value("SELECT pg_wal_replay_pause()")
-            story.refused()
+            for _ in range(3):
+                story.write_and_read()
             copy.value("SELECT pg_wal_replay_resume()")
+            time.sleep(2.5)  # it is looked for once a second
             story.write_and_read()
+            with copy.frozen():
+                for _ in range(3):
+                    story.write_and_read()
+            story.write_and_read()
+            copy.end_at_once()
+            for _ in range(3):
+                story.write_and_read()
+            wait("all are ready, and say what is wrong", lambda: story.are_ready("the read database does not answer\n"), 30)
             return f"{story.count} commits"
 
 
@@ -201,8 +240,8 @@ def others(options: argparse.Namespace) -> None:
         with contextlib.ExitStack() as stack:
             front_end = stack.enter_context(Node(options.apus, stage.database, read_url=replica.url))
             client = member(front_end, "somebody")
-            answer = expected(client.get("/api/v1/collection/"), 503)
-            equal(support.fault_in_form(answer), None, "the form of a 503")
+            expected(client.get("/api/v1/collection/"), 200)
+            equal(ready(front_end), (200, "ready\nthe read database is none of this log\n"), "what is told of it")
 
 
 if __name__ == "__main__":
