@@ -216,10 +216,12 @@ class Nemesis:
                 part.ended(10)
             elif code not in (0, -signal.SIGKILL):
                 self.faults_of_ours.append(f"{part.name} has ended with {code} after SIGTERM: {part.log[-300:]}")
+        serving = part.log.count(" serving ")
         part.start()
         port = {"api": 3735, "gateway": 3736}.get(part.name.split("-")[0])
         end = time.monotonic() + 20
-        while port and time.monotonic() < end and not self.world.is_ready(part, port):
+        # A projector has no address: it says when it has begun.
+        while time.monotonic() < end and not (self.world.is_ready(part, port) if port else part.log.count(" serving ") > serving):
             time.sleep(0.2)
 
     @contextlib.contextmanager
