@@ -19,6 +19,9 @@ final class PostgresAddress: Sendable {
         ("application_name", "apus"),
     ]
     private static let connectSeconds = (alone: 5, amongOthers: 2)
+    /// How long a server with which a session has broken may keep those waiting who have found others, which cannot be written: one
+    /// of these may be promoted meanwhile.
+    private static let brokenLimit = Duration.seconds(1)
 
     private struct Suspicion {
         var count = 0
@@ -65,8 +68,8 @@ final class PostgresAddress: Sendable {
         }
     }
 
-    /// Notes that a session with a server has broken: it is tried after the others from now on. One that is frozen or cut off would
-    /// cost each new session all the time that libpq gives it, before the next one is asked.
+    /// Notes that a session with a server has broken: it is tried after the others from now on, and not for long. One that is frozen or
+    /// cut off would cost each new session all the time that libpq gives it.
     func broke(_ host: Host) {
         broken.withLock { hosts in
             hosts.removeAll { $0 == host }
@@ -74,35 +77,49 @@ final class PostgresAddress: Sendable {
         }
     }
 
-    /// The parameters with servers in the order in which they are tried.
-    func inOrder(_ parameters: [String: String]) -> [String: String] {
+    /// Parameters of libpq, and whether they lead to a server with which a session has broken.
+    struct Attempt: Equatable {
+        var parameters: [String: String]
+        let isBroken: Bool
+    }
+
+    /// The parameters as they are tried one after the other: first with all servers with which no session has broken, in their order.
+    func attempts(_ parameters: [String: String]) -> [Attempt] {
         let lists = ["host", "hostaddr", "port"].reduce(into: [:]) { lists, keyword in
             lists[keyword] = parameters[keyword]?.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
         }
-        guard let names = lists["host"] ?? lists["hostaddr"], names.count > 1 else { return parameters }
+        guard let names = lists["host"] ?? lists["hostaddr"], names.count > 1 else {
+            return [Attempt(parameters: parameters, isBroken: false)]
+        }
         let ports = lists["port"] ?? []
         // One port is that of all.
         let hosts = names.indices.map { Host(name: names[$0], port: (ports.count == 1 ? ports[0] : ports.dropFirst($0).first) ?? "") }
         let broken = broken.withLock { $0 }
         func isSame(_ known: Host, _ host: Host) -> Bool { known.name == host.name && (host.port.isEmpty || known.port == host.port) }
-        let rank = hosts.map { host in broken.firstIndex { isSame($0, host) } ?? -1 }
-        let order = hosts.indices.sorted { (rank[$0], $0) < (rank[$1], $1) }
-        let whole = lists.filter { $0.value.count == hosts.count }
-        return parameters.merging(whole.mapValues { list in order.map { list[$0] }.joined(separator: ",") }) { $1 }
+        let rank = hosts.map { host in broken.firstIndex { isSame($0, host) } }
+        let perHost = lists.filter { $0.value.count == hosts.count }
+        func attempt(_ chosen: [Int], isBroken: Bool) -> Attempt {
+            let lists = perHost.mapValues { list in chosen.map { list[$0] }.joined(separator: ",") }
+            return Attempt(parameters: parameters.merging(lists) { $1 }, isBroken: isBroken)
+        }
+        let whole = hosts.indices.filter { rank[$0] == nil }
+        let others = hosts.indices.filter { rank[$0] != nil }.sorted { (rank[$0] ?? 0, $0) < (rank[$1] ?? 0, $1) }
+        return (whole.isEmpty ? [] : [attempt(whole, isBroken: false)]) + others.map { attempt([$0], isBroken: true) }
     }
 
-    /// Opens a connection. Waits as long as libpq does.
+    /// Opens a connection. Waits as long as libpq does, but less for a server with which a session has broken where others answer.
     ///
     /// Where no server can be written, one that is no standby will do: what it answers is true. (Its disk is full, say.) It is
     /// not looked for where a server was waited for in vain, which would be waited for again.
     func connect() throws(DatabaseFault) -> PostgresWire {
-        guard var parameters = (parameters?.value).map(inOrder) else {
+        guard let parameters = parameters?.value else {
             throw DatabaseFault(.unavailable, "PostgreSQL: no connection: the address is not understood")
         }
-        do throws(Unreachable) { return try Self.open(parameters) } catch {
+        var attempts = attempts(parameters)
+        do throws(Unreachable) { return try Self.open(attempts) } catch {
             if parameters["target_session_attrs"] == "read-write", error.canOnlyBeRead, !error.isLate {
-                parameters["target_session_attrs"] = "primary"
-                do throws(Unreachable) { return try Self.open(parameters) } catch {}
+                for index in attempts.indices { attempts[index].parameters["target_session_attrs"] = "primary" }
+                do throws(Unreachable) { return try Self.open(attempts) } catch {}
             }
             let hint = error.canOnlyBeRead ? " (a standby? only target_session_attrs=any in the address lets it be one)" : ""
             throw DatabaseFault(.unavailable, "PostgreSQL: no connection: \(error.reason)\(hint)", isAway: true)
@@ -124,10 +141,29 @@ final class PostgresAddress: Sendable {
         var isLate: Bool { reason.contains("timeout expired") }
     }
 
-    private static func open(_ parameters: [String: String]) throws(Unreachable) -> PostgresWire {
-        let handle = unsafe withArrays(parameters) { keywords, values in unsafe PQconnectdbParams(keywords, values, 0) }
+    private static func open(_ attempts: [Attempt]) throws(Unreachable) -> PostgresWire {
+        var (reasons, othersAnswer) = ([String](), false)
+        for attempt in attempts {
+            let limit = attempt.isBroken && othersAnswer ? brokenLimit : nil
+            do throws(Unreachable) { return try open(attempt.parameters, within: limit) } catch {
+                reasons.append(error.reason)
+                othersAnswer = othersAnswer || error.canOnlyBeRead
+            }
+        }
+        throw Unreachable(reason: reasons.joined(separator: "; "))
+    }
+
+    /// - Parameter limit: nil for as long as libpq waits.
+    private static func open(_ parameters: [String: String], within limit: Duration?) throws(Unreachable) -> PostgresWire {
+        let handle = unsafe withArrays(parameters) { keywords, values in
+            unsafe limit == nil ? PQconnectdbParams(keywords, values, 0) : PQconnectStartParams(keywords, values, 0)
+        }
         guard let handle = unsafe handle else { throw Unreachable(reason: "out of memory") }
         let wire = unsafe PostgresWire(owning: handle)
+        if let limit, wire.connect(until: .now + limit) == nil {
+            let place = wire.host
+            throw Unreachable(reason: "connection to server at \(place.name), port \(place.port) failed: timeout expired")
+        }
         guard wire.isWhole else { throw Unreachable(reason: wire.reason) }
         return wire
     }

@@ -136,6 +136,30 @@ internal import Sodium
         return unsafe answer
     }
 
+    /// Goes on with a connection that was begun with `PQconnectStartParams`.
+    ///
+    /// - Returns: whether it has come about; nil where neither was known in time.
+    func connect(until end: ContinuousClock.Instant) -> Bool? {
+        var next = PGRES_POLLING_WRITING
+        while next != PGRES_POLLING_OK {
+            guard next != PGRES_POLLING_FAILED else { return false }
+            guard isReady(for: next == PGRES_POLLING_READING ? Int16(POLLIN) : Int16(POLLOUT), until: end) else { return nil }
+            next = unsafe PQconnectPoll(handle)
+        }
+        unsafe PQsetnonblocking(handle, 1)
+        return true
+    }
+
+    /// Waits until something of `events` is so; answers false where it is not in time.
+    func isReady(for events: Int16, until end: ContinuousClock.Instant) -> Bool {
+        while true {
+            let left = (end - .now) / .milliseconds(1)
+            guard left > 0 else { return false }
+            var socket = pollfd(fd: unsafe PQsocket(handle), events: events, revents: 0)
+            if unsafe poll(&socket, 1, Int32(left.rounded(.up))) > 0 { return true }
+        }
+    }
+
     private func consume() throws(DatabaseFault) {
         guard unsafe PQconsumeInput(handle) == 1 else { throw giveUp("the connection was lost") }
         lastSign = .now
@@ -177,31 +201,17 @@ struct PostgresPulse {
         let handle = unsafe PostgresAddress.withArrays(parameters.value) { unsafe PQconnectStartParams($0, $1, 0) }
         guard let handle = unsafe handle else { return true }
         let wire = unsafe PostgresWire(owning: handle)
-        var next = PGRES_POLLING_WRITING
-        while next != PGRES_POLLING_OK {
-            guard next != PGRES_POLLING_FAILED else { return true }
-            guard Self.wait(wire, next == PGRES_POLLING_READING ? Int16(POLLIN) : Int16(POLLOUT), until: end) else { return false }
-            next = unsafe PQconnectPoll(handle)
-        }
-        unsafe PQsetnonblocking(handle, 1)
+        guard let isConnected = wire.connect(until: end) else { return false }
+        guard isConnected else { return true }
         guard unsafe PQsendQuery(handle, "SELECT \(Self.identity)") == 1 else { return true }
         repeat {
             guard unsafe PQflush(handle) >= 0 else { return true }
-            guard Self.wait(wire, Int16(POLLIN), until: end) else { return false }
+            guard wire.isReady(for: Int16(POLLIN), until: end) else { return false }
             guard unsafe PQconsumeInput(handle) == 1 else { return true }
         } while unsafe PQisBusy(handle) == 1
         guard let identity, let answer = unsafe PQgetResult(handle) else { return true }
         defer { unsafe PQclear(answer) }
         guard unsafe PQntuples(answer) == 1, let said = unsafe PQgetvalue(answer, 0, 0) else { return true }
         return unsafe String(cString: said) == identity
-    }
-
-    private static func wait(_ wire: PostgresWire, _ events: Int16, until end: ContinuousClock.Instant) -> Bool {
-        while true {
-            let left = (end - .now) / .milliseconds(1)
-            guard left > 0 else { return false }
-            var socket = pollfd(fd: unsafe PQsocket(wire.handle), events: events, revents: 0)
-            if unsafe poll(&socket, 1, Int32(left.rounded(.up))) > 0 { return true }
-        }
     }
 }
