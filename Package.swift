@@ -64,6 +64,7 @@ let package = Package(
         .target(name: "CSQLite", path: "Sources/System/CSQLite"),
         .target(name: "CFileSystem", path: "Sources/System/CFileSystem"),
         .target(name: "CLDAP", path: "Sources/System/CLDAP"),
+        .target(name: "CMemory", path: "Sources/System/CMemory"),
         .target(
             name: "CBuild", path: "Sources/System/CBuild",
             cSettings: [.define("BUILT_FROM", to: "\"\(Context.environment["BUILD_COMMIT"] ?? "")\"")]),
@@ -126,8 +127,8 @@ let package = Package(
         .target(
             name: "Server",
             dependencies: [
-                "Telemetry", "Sodium", "Domain", "Database", "Schemas", "EventLog", "S3", "Contents", "Projections", "Replay", "Backup",
-                "ReadModel",
+                "CMemory", "Telemetry", "Sodium", "Domain", "Database", "Schemas", "EventLog", "S3", "Contents", "Projections", "Replay",
+                "Backup", "ReadModel",
                 "Redis", "Directory", "Bulletin", "Gateway", "Pages", "API", .coreMetrics, .hummingbird, .logging, .nioCore, .nioPosix,
                 .serviceLifecycle, .unixSignals,
             ], swiftSettings: strict),

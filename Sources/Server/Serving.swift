@@ -90,7 +90,7 @@ package struct Serving: Sendable {
             services.append(Watchdog(manager: manager, interval: interval, eventLoops: MultiThreadedEventLoopGroup.singleton))
         }
         if let opsAddress = settings.opsAddress { services.append(OpsListener(opsAddress, logger: logger, wiring.api)) }
-        services += [watching, Presence(node.database, settings, logger: logger)] as [any Service]
+        services += [watching, Presence(node.database, settings, logger: logger), Rest()] as [any Service]
         if settings.roles.contains(.projector), let interval = settings.sealInterval {
             let sealer = Sealer(database: node.database, key: SealKey(secret: node.secret.value))
             services.append(Sealing(sealer: sealer, interval: interval, logger: logger))

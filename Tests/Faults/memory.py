@@ -220,5 +220,25 @@ def meta(options: argparse.Namespace) -> None:
         equal(server.get("/ready").status, 200, "status of /ready")
 
 
+@test("a server that has worked and is asked for nothing gives its memory back, and answers as before")
+def resting(options: argparse.Namespace) -> str:
+    def share() -> float:
+        """MiB that the process has for itself, and of what it shares with others its part."""
+        rollup = Path(f"/proc/{server.process.pid}/smaps_rollup").read_text()
+        return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) / 1024
+
+    with notes(options) as (server, client):
+        for number in range(20):
+            expected(client.commit("notes", [offered(uid("item", number, n), uid("revision", number, n), b"meta") for n in range(50)]), 200)
+        client.changes("notes", None, 50)
+        busy = share()
+        end = time.monotonic() + 30
+        while (rested := share()) >= 30 and time.monotonic() < end:
+            time.sleep(0.2)
+        true(rested < 30, f"it takes {rested:.0f} MiB where nobody asks")
+        equal(len(client.changes("notes", None, 50)[0]), 1000, "items")
+        return f"{busy:.0f} MiB, then {rested:.0f}"
+
+
 if __name__ == "__main__":
     support.main(__doc__, support.on_either_engine)
