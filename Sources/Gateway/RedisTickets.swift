@@ -67,10 +67,13 @@ private struct RedisShelf: TicketShelf {
     let redis: Redis
 
     func put(_ bytes: [UInt8], at key: String, seconds: Int) async throws {
-        _ = try await redis.command("SET", .text(key), .bytes(bytes), "EX", .number(seconds))
+        _ = try await redis.patiently(["SET", .text(key), .bytes(bytes), "EX", .number(seconds)], isRepeatable: true)
     }
 
-    func take(_ key: String) async throws -> [UInt8]? { try await redis.command("EVAL", .text(Self.take), 1, .text(key)).bytes }
+    func take(_ key: String) async throws -> [UInt8]? {
+        // What was taken without an answer is gone: that it could not be told is the truth, and that there was none is not.
+        try await redis.patiently(["EVAL", .text(Self.take), 1, .text(key)], isRepeatable: false).bytes
+    }
 
     /// Looking and forgetting in one step, as GETDEL does in servers from 6.2 on.
     private static let take = "local found = redis.call('GET', KEYS[1]) if found then redis.call('DEL', KEYS[1]) end return found"

@@ -5,7 +5,8 @@
 ///
 /// Invariants: **Redis is a hint, never the only place of anything.** Nothing is queued for a Redis that is away: commands
 /// fail at once, publications are dropped, and whoever subscribes is told when messages come again, to look at the truth for
-/// what was missed. A command that has failed may have been carried out.
+/// what was missed. Only those who say so wait, a bounded number of them, for the first moments of an absence
+/// (``Redis/patiently(_:isRepeatable:)``). A command that has failed may have been carried out.
 ///
 /// Concurrency: everything may be called from anywhere. Answers come in the order of the commands; one that does not come in
 /// time ends the connection and so fails what waits behind it. What waits for answers, and for slow readers, is bounded.
@@ -19,6 +20,14 @@ internal import Telemetry
 package final class Redis: Service {
     /// How long a command may take, and opening a connection.
     package static let timeLimit = Duration.seconds(2)
+    /// How long those wait who can, from when Redis went away: a restart, or a failover by Sentinel, is over by then.
+    package static let moveLimit = Duration.seconds(5)
+    /// How many may wait; more are told to come again.
+    private static let waitersLimit = 1024
+    /// How often a connection is tried to be opened while they wait, at least.
+    private static let openingInterval = Duration.milliseconds(200)
+    /// How long one waits who has met a Redis that is being left.
+    private static let leavingInterval = Duration.milliseconds(50)
     /// How many news wait for the reader of a subscription before the oldest are dropped.
     static let newsLimit = 256
     /// How often a silent connection is tried: nobody else would find out that the other side is gone.
@@ -40,12 +49,21 @@ package final class Redis: Service {
         var lastInbox = 0
         /// Nil before the first attempt.
         var isAway: Bool?
+        /// Since when there is no connection that was to be; nil while there is one.
+        var awaySince: ContinuousClock.Instant?
+        /// How many wait for one, or are about to.
+        var waiting = 0
+        var waiters: [Int: CheckedContinuation<Void, Never>] = [:]
+        /// Those whose time was up before they began to wait.
+        var expired: Set<Int> = []
+        var lastWaiter = 0
         /// In Redis' words, why it takes no writes; nil where it does.
         var refusal: String?
         var isOver = false
     }
 
     private let dialer: Dialer
+    private let moveLimit: Duration
     private let logger: Logger
     private let state = Mutex(State())
 
@@ -54,7 +72,8 @@ package final class Redis: Service {
         try self.init(url, timeLimit: Self.timeLimit, logger: logger)
     }
 
-    init(_ url: RedisURL, timeLimit: Duration, logger: Logger) throws(RedisURL.Mistake) {
+    init(_ url: RedisURL, timeLimit: Duration, moveLimit: Duration = Redis.moveLimit, logger: Logger) throws(RedisURL.Mistake) {
+        self.moveLimit = moveLimit
         dialer = try Dialer(url, timeLimit: timeLimit)
         self.logger = logger
     }
@@ -88,6 +107,79 @@ package final class Redis: Service {
             judge(error, of: session.commands)
             throw error
         }
+    }
+
+    /// Whether Redis is away for so short a time that those who can wait for it.
+    package var isMoving: Bool { timeToWait > .zero }
+
+    private var timeToWait: Duration { state.withLock { timeToWait($0) } }
+
+    private func timeToWait(_ state: borrowing State) -> Duration { state.awaySince.map { moveLimit - (.now - $0) } ?? .zero }
+
+    /// Runs a command; while Redis is away for a moment, waits until it is back.
+    ///
+    /// - Parameter isRepeatable: whether it may be carried out twice: then it is run again where there was no answer.
+    /// - Throws: as ``command(_:)-([RedisArgument])`` does, once an absence has lasted for ``moveLimit``, or where too many wait.
+    package func patiently(_ words: [RedisArgument], isRepeatable: Bool) async throws(RedisFault) -> RedisValue {
+        while true {
+            let connection = state.withLock { $0.session?.commands }
+            do throws(RedisFault) { return try await command(words) } catch {
+                let isUndone =
+                    switch error {
+                    case .unavailable: connection == nil || isRepeatable
+                    case .refused(let text): RefusedWrites(text) == .here
+                    }
+                guard isUndone, !Task.isCancelled else { throw error }
+                // Who has found out that it must be left is before the one who leaves it.
+                while let connection, state.withLock({ $0.session?.commands === connection }) {
+                    do { try await Task.sleep(for: Self.leavingInterval) } catch { throw .unavailable("nobody waits") }
+                    if case .unavailable = error { break }
+                }
+                guard await connected() else { throw error }
+            }
+        }
+    }
+
+    /// Whether there is a connection, now or before the time is over in which one waits for it.
+    private func connected() async -> Bool {
+        let (isThere, wait) = state.withLock { state -> (Bool, (ticket: Int, time: Duration)?) in
+            let time = timeToWait(state)
+            guard time > .zero, state.waiting < Self.waitersLimit, !state.isOver else { return (state.session != nil, nil) }
+            state.waiting += 1
+            state.lastWaiter += 1
+            return (false, (state.lastWaiter, time))
+        }
+        guard let (ticket, time) = wait else { return isThere }
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                // Cancelled when there is a connection, and with whoever waits.
+                do { try await Task.sleep(for: time) } catch {}
+                self.expire(ticket)
+            }
+            await withCheckedContinuation { waiter in
+                let waits = state.withLock { state in
+                    guard state.expired.remove(ticket) == nil, state.session == nil else { return false }
+                    state.waiters[ticket] = waiter
+                    return true
+                }
+                if !waits { waiter.resume() }
+            }
+            group.cancelAll()
+        }
+        return state.withLock { state in
+            state.waiting -= 1
+            state.expired.remove(ticket)
+            return state.session != nil
+        }
+    }
+
+    private func expire(_ ticket: Int) {
+        let waiter = state.withLock { state in
+            let waiter = state.waiters.removeValue(forKey: ticket)
+            if waiter == nil { state.expired.insert(ticket) }
+            return waiter
+        }
+        waiter?.resume()
     }
 
     /// Sees whether a refusal tells that this Redis is of no use: one that has become a replica, or is still loading, is left
@@ -183,6 +275,7 @@ package final class Redis: Service {
 
     /// Keeps the connections open until the program shuts down.
     package func run() async throws {
+        state.withLock { $0.awaySince = .now }
         do {
             try await cancelWhenGracefulShutdown {
                 var backOff = BackOff()
@@ -191,7 +284,8 @@ package final class Redis: Service {
                     let fault = await self.session()
                     try Task.checkCancellation()
                     self.warn(fault)
-                    try await Task.sleep(for: backOff.next(after: .now - began))
+                    let pause = backOff.next(after: .now - began)
+                    try await Task.sleep(for: self.isMoving ? min(pause, Self.openingInterval) : pause)
                 }
             }
         } catch is CancellationError {}
@@ -201,6 +295,15 @@ package final class Redis: Service {
             return state.inboxes.values.flatMap(\.values)
         }
         for inbox in inboxes { inbox.finish() }
+        wakeWaiters()
+    }
+
+    private func wakeWaiters() {
+        let waiters = state.withLock { state in
+            defer { state.waiters = [:] }
+            return state.waiters.values
+        }
+        for waiter in waiters { waiter.resume() }
     }
 
     /// Opens both connections and waits until one of them ends. Answers with why it ended.
@@ -282,16 +385,19 @@ package final class Redis: Service {
         Telemetry.redis.connects.increment()
         let wasAway = state.withLock { state in
             state.session = session
+            state.awaySince = nil
             for channel in state.inboxes.keys { begin(channel, session) }
             defer { state.isAway = false }
             return state.isAway
         }
+        wakeWaiters()
         if wasAway == true { logger.info("Redis is back") }
     }
 
     private func hasEnded() {
         state.withLock { state in
             state.session = nil
+            state.awaySince = .now
             for channel in state.begun {
                 for inbox in (state.inboxes[channel] ?? [:]).values { inbox.tell(.interrupted) }
             }

@@ -1,5 +1,6 @@
 import Logging
 import NIOCore
+import Synchronization
 import Testing
 
 @testable import Redis
@@ -59,6 +60,61 @@ import Testing
                 #expect(await news.next() == .message([2]))
                 try await eventually { log.texts(.info).contains { $0.contains("is back") } }
                 #expect(log.texts(.warning).count == warnings + 1)
+            }
+        }
+    }
+
+    @Test("those who say so wait for a Redis that comes back, no more of them than a bound") func patient() async throws {
+        let (limit, many) = (1024, 1100)
+        try await OwnRedis.with { server in
+            try await connected(RedisURL("unix://\(server.socket)"), moveLimit: .seconds(600)) { redis in
+                server.kill()
+                try await eventually { redis.condition == .away }
+                #expect(redis.isMoving)
+                let told = Told()
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for number in 0..<many {
+                        group.addTask {
+                            do {
+                                let answer = try await redis.patiently(["SET", "key", .number(number)], isRepeatable: number % 2 == 0)
+                                #expect(answer == .status("OK"))
+                                told.answered.withLock { $0 += 1 }
+                            } catch is RedisFault { told.refused.withLock { $0 += 1 } }
+                        }
+                    }
+                    try await eventually { told.refused.withLock { $0 } == many - limit }
+                    try server.start()
+                    try await group.waitForAll()
+                }
+                #expect(told.answered.withLock { $0 } == limit)
+                #expect(!redis.isMoving)
+            }
+        }
+    }
+
+    @Test("who waits is told when Redis has been away for too long, and whoever comes later at once") func tooLong() async throws {
+        try await OwnRedis.with { server in
+            try await connected(RedisURL("unix://\(server.socket)"), moveLimit: .seconds(2)) { redis in
+                server.kill()
+                // If each waited, the test would be over its time.
+                for _ in 0..<100 {
+                    await #expect(throws: RedisFault.self) { try await redis.patiently(["PING"], isRepeatable: true) }
+                }
+                #expect(!redis.isMoving)
+            }
+        }
+    }
+
+    @Test("a replica is waited for too, until it is a primary") func promotion() async throws {
+        try await OwnRedis.with { server in
+            try await connected(RedisURL("unix://\(server.socket)"), moveLimit: .seconds(600)) { redis in
+                let operations = try await Dialer(RedisURL("unix://\(server.socket)"), timeLimit: patience).open()
+                _ = try await operations.ask(["REPLICAOF", "127.0.0.1", "1"])
+                async let answer = redis.patiently(["SET", "key", "value"], isRepeatable: false)
+                try await eventually { redis.condition == .away }
+                _ = try await operations.ask(["REPLICAOF", "NO", "ONE"])
+                #expect(try await answer == .status("OK"))
+                operations.close("over")
             }
         }
     }
@@ -192,5 +248,10 @@ import Testing
         #expect(waits[11] >= .seconds(1))
         #expect(Set(waits.suffix(6)).count == 6)
         #expect(backOff.next(after: .seconds(60)) <= .milliseconds(50))
+    }
+
+    private final class Told: Sendable {
+        let answered = Mutex(0)
+        let refused = Mutex(0)
     }
 }

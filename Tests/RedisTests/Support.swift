@@ -23,17 +23,19 @@ func fresh(_ name: String) -> String { "test:\(name):\(UUID().uuidString)" }
 
 /// Runs `body` with a client that is connected.
 func connected<T>(
-    _ url: RedisURL, log: CollectedLog = CollectedLog(), _ body: (Redis) async throws -> T
+    _ url: RedisURL, moveLimit: Duration = Redis.moveLimit, log: CollectedLog = CollectedLog(), _ body: (Redis) async throws -> T
 ) async throws -> T {
-    try await running(url, log: log) { redis in
+    try await running(url, moveLimit: moveLimit, log: log) { redis in
         try await eventually { redis.isConnected }
         return try await body(redis)
     }
 }
 
 /// Runs `body` with a client that may not find its Redis.
-func running<T>(_ url: RedisURL, log: CollectedLog = CollectedLog(), _ body: (Redis) async throws -> T) async throws -> T {
-    let redis = try Redis(url, timeLimit: patience, logger: log.logger)
+func running<T>(
+    _ url: RedisURL, moveLimit: Duration = Redis.moveLimit, log: CollectedLog = CollectedLog(), _ body: (Redis) async throws -> T
+) async throws -> T {
+    let redis = try Redis(url, timeLimit: patience, moveLimit: moveLimit, logger: log.logger)
     return try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask { try await redis.run() }
         defer { group.cancelAll() }
