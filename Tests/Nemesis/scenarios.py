@@ -10,7 +10,7 @@ import threading
 import time
 from typing import Callable, Iterator
 
-from world import World, wait
+from world import HALL, World, run, wait
 
 import faults
 from faults import Fault
@@ -175,7 +175,7 @@ def gateway(stage: Stage, kind: str) -> None:
 
 
 def rolling(stage: Stage) -> None:
-    """All processes of Apus are restarted, then Redis, then PostgreSQL by a switchover."""
+    """All processes of Apus are restarted, then Redis, which then fails over by Sentinel, then PostgreSQL by a switchover."""
     world = stage.world
     stage.spent(WARM_SECONDS)
     began = time.monotonic()
@@ -190,6 +190,9 @@ def rolling(stage: Stage) -> None:
         world.expected_away.discard(name)
         stage.spent(5)
     stage.say("Redis was restarted")
+    wait("Sentinel promotes the replica", lambda: "OK" in run("redis-cli", "-h", HALL, "-p", "26379", "SENTINEL", "FAILOVER", "apus"), 30)
+    stage.spent(8)
+    stage.say("Redis has failed over")
     stage.measured("requests that failed while Redis was", _failed(stage, began, but="ticket"), 0)
     stage.measured("tickets that were not to be had meanwhile", _failed(stage, began) - _failed(stage, began, but="ticket"))
     began = time.monotonic()
