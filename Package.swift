@@ -179,7 +179,7 @@ let package = Package(
                 "CSQLite", "Sodium", "Domain", "Telemetry", "Database", "Schemas", "EventLog", "S3", "Contents", "Projections", "Replay",
                 "Moving", "ReadModel",
                 "TestSupport",
-                .logging,
+                .logging, .nioCore, .nioPosix,
             ],
             swiftSettings: strict),
         .testTarget(

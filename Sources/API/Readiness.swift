@@ -11,14 +11,21 @@ package final class Readiness: Service {
     /// A look at one thing.
     package struct Check: Sendable {
         let silence: Fault
+        let mayBeSilent: @Sendable () -> Bool
         let look: @Sendable () async -> [Fault]
 
         /// - Parameters:
         ///   - silence: what is wrong when the look takes too long.
         ///   - isBearable: whether the process can do its work all the same then.
+        ///   - mayBeSilent: whether just now nothing is wrong when there is no answer, which is then not waited for: whoever asks may have
+        ///     less patience than we have.
         ///   - look: what is wrong.
-        package init(silence: String, isBearable: Bool = false, look: @escaping @Sendable () async -> [Fault]) {
+        package init(
+            silence: String, isBearable: Bool = false, unless mayBeSilent: @escaping @Sendable () -> Bool = { false },
+            look: @escaping @Sendable () async -> [Fault]
+        ) {
             self.silence = Fault(silence, isBearable: isBearable)
+            self.mayBeSilent = mayBeSilent
             self.look = look
         }
     }
@@ -95,6 +102,10 @@ package final class Readiness: Service {
 private final class Desk: Sendable {
     /// How long a look may take before what it looks at counts as away.
     private static let patience = Duration.seconds(2)
+    /// The same for what the process can do without: it must not keep the others' answer from whoever asks.
+    private static let shortPatience = Duration.milliseconds(500)
+    /// How often whoever waits sees whether that is needed.
+    private static let interval = Duration.milliseconds(100)
     /// How many may wait for an answer; more get none.
     private static let waitersLimit = 1024
 
@@ -133,11 +144,18 @@ private final class Desk: Sendable {
             waiting.lastTicket += 1
             return waiting.lastTicket
         }
-        let answer = await withTaskGroup(of: Void.self) { group in
+        // With whether no answer is one.
+        let (answer, isExcused) = await withTaskGroup(of: Bool.self) { group in
             group.addTask {
+                let end = ContinuousClock.now + (self.check.silence.isBearable ? Self.shortPatience : Self.patience)
                 // Cancelled when there is an answer, and with whoever waits.
-                do { try await Task.sleep(for: Self.patience) } catch {}
+                var isExcused = false
+                while !Task.isCancelled, !isExcused, .now < end {
+                    do { try await Task.sleep(for: Self.interval) } catch {}
+                    isExcused = self.check.mayBeSilent()
+                }
                 self.expire(ticket)
+                return isExcused
             }
             let answer = await withCheckedContinuation { waiter in
                 let isWaiting = waiting.withLock { waiting in
@@ -148,10 +166,10 @@ private final class Desk: Sendable {
                 if isWaiting { wake.yield() } else { waiter.resume(returning: Answer.none) }
             }
             group.cancelAll()
-            return answer
+            return (answer, await group.next() ?? false)
         }
         waiting.withLock { _ = $0.expired.remove(ticket) }
-        return answer ?? [check.silence]
+        return answer ?? (isExcused ? [] : [check.silence])
     }
 
     private func expire(_ ticket: Int) {

@@ -171,6 +171,9 @@ package protocol Database: Sendable {
     ///
     /// - Throws: ``DatabaseFault`` that says why not.
     func check() throws(DatabaseFault)
+
+    /// Whether it is away just now, for so short a time that those who need it wait for it.
+    var isMoving: Bool { get }
 }
 
 /// A database at the other end of a connection, where a round trip costs more than a statement.
@@ -199,6 +202,9 @@ extension Database {
 
     /// Whoever serves a database over a connection looks after its files.
     package func check() throws(DatabaseFault) {}
+
+    /// A file does not move.
+    package var isMoving: Bool { false }
 
     /// Asks one statement in a snapshot of its own.
     package func ask<T: Sendable>(
@@ -232,6 +238,8 @@ package struct DatabaseFault: Error, CustomStringConvertible, Sendable {
     let isBusy: Bool
     /// Whether there was no server that could be asked, or not the one that can be written: once there is one, nothing is wrong any more.
     package let isAway: Bool
+    /// The session that broke while it was to append, which it may have done; nil where nothing can have been, or no session is known.
+    package private(set) var asked: SessionMark?
 
     package init(_ kind: Kind, _ description: String) {
         self.init(kind, description, isBusy: false)
@@ -243,5 +251,11 @@ package struct DatabaseFault: Error, CustomStringConvertible, Sendable {
         self.canOnlyBeRead = canOnlyBeRead
         self.isBusy = isBusy
         self.isAway = isAway || canOnlyBeRead
+    }
+
+    func with(asked session: SessionMark?) -> DatabaseFault {
+        var fault = self
+        fault.asked = session
+        return fault
     }
 }

@@ -28,9 +28,21 @@ final class PostgresAddress: Sendable {
         var last: ContinuousClock.Instant?
     }
 
+    /// Whether there is a server that can be used.
+    private struct Absence {
+        /// When the first attempt to open a session began that has not succeeded; nil while there is none such.
+        var since: ContinuousClock.Instant?
+        /// How long earlier ones were waited through.
+        var earlier = Duration.zero
+    }
+
     /// By libpq's keywords; nil where the address is not understood. They may hold a password.
     private let parameters: Hidden<[String: String]>?
     private let suspicion = Mutex(Suspicion())
+    /// For how long an absence is waited through.
+    private let moveLimit: Duration
+    private let absence = Mutex(Absence())
+    private let beginning = ContinuousClock.now
     /// The servers with which a session has broken, the one that did so last at the end; each as ``Host``.
     private let broken = Mutex<[Host]>([])
 
@@ -40,7 +52,9 @@ final class PostgresAddress: Sendable {
         let port: String
     }
 
-    init(url: String, role: PostgresDatabase.Role) {
+    /// - Parameter moveLimit: for how long an absence is waited through.
+    init(url: String, role: PostgresDatabase.Role, moveLimit: Duration = .zero) {
+        self.moveLimit = moveLimit
         parameters = Self.parse(url).map { given in
             var parameters = Dictionary(Self.defaults) { $1 }
             let isAmongOthers = ["host", "hostaddr"].contains { given[$0]?.contains(",") == true }
@@ -65,6 +79,36 @@ final class PostgresAddress: Sendable {
             if let last = suspicion.last, now - last < Self.suspicionInterval { return }
             suspicion.count += 1
             suspicion.last = now
+        }
+    }
+
+    /// Time that stands still while an absence is waited through: what is bounded by it may take as much longer.
+    var time: Duration { time(at: .now) }
+
+    func time(at now: ContinuousClock.Instant) -> Duration {
+        absence.withLock { absence in
+            let present = absence.since.map { min(now - $0, moveLimit) } ?? .zero
+            return now - beginning - absence.earlier - present
+        }
+    }
+
+    /// Whether there is no server that can be used, for so short a time that those who need one wait for it.
+    var isMoving: Bool { isMoving(at: .now) }
+
+    func isMoving(at now: ContinuousClock.Instant) -> Bool {
+        absence.withLock { absence in absence.since.map { now - $0 < moveLimit } ?? false }
+    }
+
+    /// Notes that somebody begins to open a session. Whether there is a server is known when that is done, which may take seconds.
+    func isLookedFor(at now: ContinuousClock.Instant = .now) {
+        absence.withLock { $0.since = $0.since ?? now }
+    }
+
+    /// Notes that a session was opened.
+    func isBack(at now: ContinuousClock.Instant = .now) {
+        absence.withLock { absence in
+            if let since = absence.since { absence.earlier += min(now - since, moveLimit) }
+            absence.since = nil
         }
     }
 

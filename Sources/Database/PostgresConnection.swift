@@ -1,4 +1,5 @@
 internal import Dispatch
+internal import Foundation
 internal import Sodium
 internal import Telemetry
 
@@ -28,8 +29,11 @@ actor PostgresConnection {
         }
     }
 
-    /// How long the answers to questions may take, which are small and found at once; waiting for a lock has its own limit.
+    /// How long the answers to questions may take, which are small and found at once; waiting for a lock has its own limit, and a
+    /// database that moves is waited for.
     private static let questionLimit = Duration.seconds(8)
+    /// How often a session is tried to be opened while that is waited for, in seconds; never the same for all.
+    private static let openingInterval = 0.1...0.2
 
     private let address: PostgresAddress
     private let pool: DatabaseMetrics.Pool
@@ -66,6 +70,8 @@ actor PostgresConnection {
     }
 
     /// Runs statements as one transaction of its own, in one round trip, and makes something of the last one's first row.
+    ///
+    /// Where there was no answer, the fault says in which session it was asked for (``DatabaseFault/asked``).
     func atomically<T: Sendable>(
         _ batch: [(statement: Statement, values: [Value])], _ make: @Sendable (any Row) throws -> T
     ) throws -> T {
@@ -82,7 +88,7 @@ actor PostgresConnection {
     func answer(_ take: @Sendable (_ all: Bool) -> [Question]) {
         let questions = take(false)
         guard !questions.isEmpty else { return }
-        let end = ContinuousClock.now + Self.questionLimit
+        let end = address.time + Self.questionLimit
         do {
             for (question, results) in zip(questions, try ask(questions, until: end)) { question.take(.success(results)) }
         } catch {
@@ -90,7 +96,7 @@ actor PostgresConnection {
             // within the time that all of them have.
             var fault = session == nil || questions.count == 1 ? error : nil
             for question in questions {
-                guard fault == nil, ContinuousClock.now < end else {
+                guard fault == nil, address.time < end else {
                     question.take(.failure(fault ?? error))
                     continue
                 }
@@ -122,11 +128,13 @@ actor PostgresConnection {
     }
 
     /// The answers, a list for each question.
-    private func ask(_ questions: [Question], until end: ContinuousClock.Instant) throws -> [[PostgresResult]] {
+    ///
+    /// - Parameter end: until when, by the time of the address.
+    private func ask(_ questions: [Question], until end: Duration) throws -> [[PostgresResult]] {
         let results = try use(.question, isRepeatable: true) { session in
             try Self.ask(
                 questions.flatMap(\.batch), session, inSnapshot: questions.contains { $0.batch.count > 1 },
-                within: max(end - .now, .milliseconds(1)))
+                within: max(end - address.time, .milliseconds(1)))
         }
         var rest = results[...]
         return questions.map { question in
@@ -135,8 +143,7 @@ actor PostgresConnection {
         }
     }
 
-    /// Works with the session, opened if need be. What can be repeated is, once, when a session that stood idle turns out to
-    /// be dead: the server was restarted, and nobody has noticed.
+    /// Works with the session, opened if need be. What can be repeated is, once, when the session breaks.
     private func use<T>(
         _ kind: DatabaseMetrics.Kind, isRepeatable: Bool, _ body: (PostgresSession) throws -> T
     ) throws -> T {
@@ -146,10 +153,7 @@ actor PostgresConnection {
     private func work<T>(
         _ kind: DatabaseMetrics.Kind, isRepeatable: Bool, _ body: (PostgresSession) throws -> T
     ) throws -> T {
-        if session?.suspicions != address.suspicions { session = nil }
-        let idle = session
-        let session = try idle ?? PostgresSession(address)
-        self.session = session
+        let session = try wholeSession()
         let (trips, preparations) = (session.trips, session.preparations)
         defer {
             let made = session.trips - trips
@@ -160,11 +164,44 @@ actor PostgresConnection {
         do { return try body(session) } catch {
             if (error as? DatabaseFault)?.canOnlyBeRead == true { address.suspect() }
             guard let breakage = session.breakage else { throw error }
-            self.session = nil
-            address.broke(session.host)
-            address.suspect()
-            guard isRepeatable, idle != nil else { throw breakage }
+            leave(session)
+            guard isRepeatable else { throw kind == .append ? breakage.with(asked: session.mark) : breakage }
             return try work(kind, isRepeatable: false, body)
+        }
+    }
+
+    /// The session, or another one where it is suspect or has ended while it stood idle: then nothing was asked in it, and nothing is
+    /// lost with it.
+    private func wholeSession() throws -> PostgresSession {
+        if let session, session.suspicions == address.suspicions {
+            if session.isThere { return session }
+            leave(session)
+        }
+        session = nil
+        let opened = try openSession()
+        session = opened
+        return opened
+    }
+
+    private func leave(_ session: PostgresSession) {
+        self.session = nil
+        address.broke(session.host)
+        address.suspect()
+    }
+
+    /// Opens a session; again and again while there is no server, as long as that is waited for.
+    private func openSession() throws -> PostgresSession {
+        while true {
+            address.isLookedFor()
+            do {
+                let session = try PostgresSession(address)
+                address.isBack()
+                return session
+            } catch {
+                guard (error as? DatabaseFault)?.isAway == true else { throw error }
+                guard address.isMoving else { throw error }
+                Thread.sleep(forTimeInterval: .random(in: Self.openingInterval))
+            }
         }
     }
 }

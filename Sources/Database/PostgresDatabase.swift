@@ -2,9 +2,10 @@ package import Telemetry
 
 /// PostgreSQL over libpq: a pool of connections, each with a thread of its own for libpq's blocking calls.
 ///
-/// A connection that broke is closed and opened again at its next use, so the process outlives the server: requests that
-/// met the break get ``DatabaseFault/Kind/unavailable``. So is one to a server that answers no more, or cannot be written any
-/// more (``PostgresAddress``, ``PostgresWire``).
+/// A connection that broke is closed and opened again at its next use, so the process outlives the server. So is one to a server
+/// that answers no more, or cannot be written any more (``PostgresAddress``, ``PostgresWire``). Where there is no server, what can be
+/// asked later waits, for the first ``moveLimit`` of its absence if so wanted: a primary that is moved on purpose is back by then.
+/// After that, until there is one, all who ask get ``DatabaseFault/Kind/unavailable`` at once; so do those whose write met the break.
 package final class PostgresDatabase: RemoteDatabase {
     /// Which of the servers that an address may lead to are meant.
     package enum Role: Sendable {
@@ -13,6 +14,9 @@ package final class PostgresDatabase: RemoteDatabase {
         /// Any that answers, standbys among them.
         case any
     }
+
+    /// How long those who serve requests wait for a primary that moves.
+    package static let moveLimit = Duration.seconds(5)
 
     /// How many sessions there are for what is asked together, beside those of transactions. They are opened when they are needed.
     private static let questioners = 3
@@ -32,11 +36,14 @@ package final class PostgresDatabase: RemoteDatabase {
     ///   - url: `postgres://…`, in any form that libpq understands.
     ///   - connections: how many transactions may run at the same time.
     ///   - pool: as what the connections are counted.
-    ///   - patience: how long one waits for a connection before being told to come again.
+    ///   - patience: how long one waits for a connection before being told to come again. Time in which a server is waited for does not
+    ///     count.
+    ///   - moveLimit: how long a server is waited for that is away; not at all where a person waits, who would rather know.
     package convenience init(
-        url: String, connections: Int = 4, role: Role = .writable, as pool: DatabaseMetrics.Pool = .other, patience: Duration = .seconds(3)
+        url: String, connections: Int = 4, role: Role = .writable, as pool: DatabaseMetrics.Pool = .other, patience: Duration = .seconds(3),
+        moveLimit: Duration = .zero
     ) {
-        self.init(PostgresAddress(url: url, role: role), connections, pool, patience, asksTogether: true)
+        self.init(PostgresAddress(url: url, role: role, moveLimit: moveLimit), connections, pool, patience, asksTogether: true)
     }
 
     private init(
@@ -46,8 +53,11 @@ package final class PostgresDatabase: RemoteDatabase {
         self.patience = patience
         pool = ConnectionPool(address, size: connections, as: name, patience: patience)
         let others = (0..<Self.questioners).map { PostgresConnection(address, number: connections + $0, of: name) }
-        questions = asksTogether ? PostgresQuestions(connections: others, as: name, patience: patience) : nil
+        questions = asksTogether ? PostgresQuestions(address, connections: others, as: name, patience: patience) : nil
     }
+
+    /// Whether there is no server, for so short a time that those who need one wait for it.
+    package var isMoving: Bool { address.isMoving }
 
     /// Whether libpq understands an address.
     package static func understands(_ url: String) -> Bool { PostgresAddress(url: url, role: .any).isUnderstood }
@@ -139,13 +149,15 @@ actor ConnectionPool {
     private var lastTicket = 0
     private let size: Int
     private let name: DatabaseMetrics.Pool
-    /// How long one waits.
+    private let address: PostgresAddress
+    /// How long one waits, by the time of the address.
     private let patience: Duration
 
     init(_ address: PostgresAddress, size: Int, as name: DatabaseMetrics.Pool, patience: Duration) {
         idle = (0..<size).map { PostgresConnection(address, number: $0, of: name) }
         self.size = size
         self.name = name
+        self.address = address
         self.patience = patience
         Telemetry.database.connections[name].add(size)
     }
@@ -177,9 +189,10 @@ actor ConnectionPool {
         Telemetry.database.waiting[name].increment()
         defer { Telemetry.database.waiting[name].decrement() }
         return await withTaskGroup(of: Void.self) { group in
-            group.addTask { [patience] in
+            group.addTask { [patience, address] in
+                let end = address.time + patience
                 // Cancelled when a connection came, or because nobody waits for the answer any more.
-                do { try await Task.sleep(for: patience) } catch {}
+                while !Task.isCancelled, address.time < end { do { try await Task.sleep(for: end - address.time) } catch {} }
                 await self.giveUp(ticket)
             }
             defer { group.cancelAll() }

@@ -14,15 +14,17 @@ final class PostgresQuestions: Sendable {
     /// How many small questions wait in a lane before another is used for them too.
     private static let helpedFrom = 16
 
+    private let address: PostgresAddress
     private let lanes: [Lane]
     private let pool: DatabaseMetrics.Pool
 
     /// - Parameters:
     ///   - connections: used for nothing else.
     ///   - pool: as whose what is asked is counted.
-    ///   - patience: how long a question waits for its trip: a session may be held by a lock.
-    init(connections: [PostgresConnection], as pool: DatabaseMetrics.Pool, patience: Duration) {
-        lanes = connections.map { Lane($0, patience: patience) }
+    ///   - patience: how long a question waits for its trip, by the time of the address: a session may be held by a lock.
+    init(_ address: PostgresAddress, connections: [PostgresConnection], as pool: DatabaseMetrics.Pool, patience: Duration) {
+        self.address = address
+        lanes = connections.map { Lane($0, address, patience: patience) }
         self.pool = pool
     }
 
@@ -31,10 +33,12 @@ final class PostgresQuestions: Sendable {
         let connection: PostgresConnection
         private let queue = Mutex<[Question]>([])
 
+        private let address: PostgresAddress
         private let patience: Duration
 
-        init(_ connection: PostgresConnection, patience: Duration) {
+        init(_ connection: PostgresConnection, _ address: PostgresAddress, patience: Duration) {
             self.connection = connection
+            self.address = address
             self.patience = patience
         }
 
@@ -51,7 +55,7 @@ final class PostgresQuestions: Sendable {
 
         /// Takes as many as fit into a trip, or all. Those who have waited too long are told so.
         func take(all: Bool) -> [Question] {
-            let latest = ContinuousClock.now - patience
+            let latest = address.time - patience
             let (taken, late) = queue.withLock { queue in
                 var (count, statements) = (0, 0)
                 while count < queue.count, all || statements == 0 || statements + queue[count].batch.count <= PostgresQuestions.tripLimit {
@@ -76,7 +80,7 @@ final class PostgresQuestions: Sendable {
     /// The answers to statements that are asked in one snapshot, one for each.
     func ask(_ batch: [(statement: Statement, values: [Value])], _ extent: ReadExtent) async throws -> [PostgresResult] {
         let answer = Answer()
-        let question = Question(batch: batch) { answer.give($0) }
+        let question = Question(batch: batch, since: address.time) { answer.give($0) }
         guard let lane = lane(for: question, extent) else {
             Telemetry.database.timeouts[pool].increment()
             throw DatabaseFault(.unavailable, "PostgreSQL: too many questions wait")
@@ -107,7 +111,8 @@ final class PostgresQuestions: Sendable {
 /// Statements that are asked by themselves, in one snapshot.
 struct Question: Sendable {
     let batch: [(statement: Statement, values: [Value])]
-    let since = ContinuousClock.now
+    /// When it was asked, by the time of the address.
+    var since = Duration.zero
     /// Takes the answers, on the connection's thread.
     let take: @Sendable (Result<[PostgresResult], any Error>) -> Void
 }

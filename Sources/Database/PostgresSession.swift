@@ -11,6 +11,10 @@ internal import CPostgres
 
     /// How often sessions had become suspect when it was opened (``PostgresAddress/suspicions``).
     let suspicions: Int
+    /// What tells it from all others; nil behind a pooler, and where somebody has called a commit off that waited for its standbys:
+    /// whether they have it then nobody can say before they are back.
+    var mark: SessionMark? { wire.isCalledOff ? nil : known }
+    private var known: SessionMark?
     private let wire: PostgresWire
     private var handle: OpaquePointer { unsafe wire.handle }
     /// Whether a pooler stands between us and the server, which gives each transaction to another of its sessions: then
@@ -35,6 +39,7 @@ internal import CPostgres
         let server = try query(Self.selectServer, []) { (process: $0.integer(0), identity: $0.text(1)) }.first
         isPooled = unsafe server?.process != Int64(PQbackendPID(handle))
         let identity = isPooled ? nil : server?.identity
+        known = identity.flatMap { identity in server.map { SessionMark(server: identity, process: $0.process) } }
         let pulse = PostgresPulse(parameters: address.parameters(of: wire), identity: identity)
         wire.hasPulse = { pulse.isThere() }
         if !isPooled { try execute(PostgresSettings.setForSession, []) }
@@ -49,6 +54,9 @@ internal import CPostgres
     var breakage: DatabaseFault? {
         wire.isWhole ? nil : wire.fault ?? DatabaseFault(.unavailable, "PostgreSQL: the connection was lost", isAway: true)
     }
+
+    /// Whether the server has not ended it while it stood idle, as far as that is known here.
+    var isThere: Bool { wire.isThere }
 
     // MARK: Transactions
 

@@ -44,7 +44,10 @@ internal import Sodium
                 Logger(label: "apus").warning("PostgreSQL says something", metadata: ["notice": "\(words)"])
                 let source = unsafe PQresultErrorField(notice, PostgresWire.sourceFunction).map { unsafe String(cString: $0) }
                 guard source == PostgresWire.waitForStandbys else { return }
-                unsafe Unmanaged<PostgresWire>.fromOpaque(wire).takeUnretainedValue().isUnreplicated = true
+                let state = unsafe PQresultErrorField(notice, PostgresWire.sqlState).map { unsafe String(cString: $0) }
+                let whole = unsafe Unmanaged<PostgresWire>.fromOpaque(wire).takeUnretainedValue()
+                whole.isUnreplicated = true
+                whole.isCalledOff = state != PostgresWire.adminShutdown
             }, Unmanaged.passUnretained(self).toOpaque())
     }
 
@@ -54,11 +57,26 @@ internal import Sodium
     /// the server's own disk, and the server calls it good all the same. It may be lost with that server, so it is not acknowledged.
     private static let waitForStandbys = "SyncRepWaitForLSN"
     private var isUnreplicated = false
+    /// Whether it was called off by somebody, and not by the end of the session.
+    private(set) var isCalledOff = false
+    /// `PG_DIAG_SQLSTATE`, and what it is then.
+    private static let sqlState = Int32(UInt8(ascii: "C"))
+    private static let adminShutdown = "57P01"
 
     deinit { unsafe PQfinish(handle) }
 
     /// Whether the server can be spoken with, as far as is known.
     var isWhole: Bool { unsafe fault == nil && PQstatus(handle) == CONNECTION_OK }
+
+    /// Whether the other side has not ended the connection, as far as has come here. Asks nobody.
+    var isThere: Bool {
+        while isWhole {
+            var socket = pollfd(fd: unsafe PQsocket(handle), events: Int16(POLLIN), revents: 0)
+            guard unsafe poll(&socket, 1, 0) > 0 else { return true }
+            guard unsafe PQconsumeInput(handle) == 1 else { return false }
+        }
+        return false
+    }
 
     /// Why no connection came about: who, where and what the server said, a line for each address that was tried. Questions
     /// to the reader are indented.

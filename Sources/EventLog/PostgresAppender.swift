@@ -5,11 +5,15 @@ internal import Sodium
 internal import Telemetry
 
 /// Appends with one call of the function `apus_append`, which is a transaction of its own: the lock of the head never spans
-/// a round trip. What was decided on a view that others have changed since is decided again.
+/// a round trip. What was decided on a view that others have changed since is decided again. Where the session breaks before there
+/// is an answer, the log says whether it was appended.
 package struct PostgresAppender: Appender {
     /// How often a group is decided on a view that others may change meanwhile. After that the head stays locked while it is
     /// decided: where two front ends contend for a stream, the slower one would lose for seconds.
     private static let freeAttempts = 4
+    /// How often it is looked what has become of an append, each time a while after the one before: a server may take a moment to end a
+    /// session, and the database may go away again.
+    private static let lookups = 5
     /// How often a group is decided again, with claims that turned out to be taken, before its submissions are told to come
     /// later.
     private static let attempts = 32
@@ -80,11 +84,54 @@ package struct PostgresAppender: Appender {
             return (Plan(group, view, taken: taken), view)
         }
         guard !plan.records.isEmpty else { return (plan, 0) }
+        let rows = try Self.rows(plan, view)
         do {
-            let base = try await database.atomically(try Self.batch(plan, view)) { $0.integer(0) }
+            let base = try await database.atomically(Self.batch(plan, view, rows)) { $0.integer(0) }
             return (plan, base - view.head.position.rawValue)
-        } catch let fault as DatabaseFault { throw Refused(plan: plan, fault: fault) }
+        } catch let fault as DatabaseFault {
+            switch try await outcome(of: rows, after: view.head, fault) {
+            case .appended(let position): return (plan, position - plan.records[0].position.rawValue)
+            case .never:
+                throw Refused(plan: plan, fault: DatabaseFault(.conflict, "the database went away before it was appended"))
+            case .unknown: throw Refused(plan: plan, fault: fault)
+            }
+        }
     }
+
+    /// What has become of rows whose append had no answer.
+    private enum Outcome: Sendable {
+        /// The first of them has this position.
+        case appended(Int64)
+        /// They are not in the log, and nobody is left who could append them.
+        case never
+        case unknown
+    }
+
+    /// Looks what has become of rows that were to be appended in a session that broke. Nobody appends meanwhile, and the looking is itself
+    /// a commit: what it finds is on every disk that a commit must be on. That a payload is these rows' is sure, for what seals it is random.
+    private func outcome(of rows: AppendRows, after head: LogHead, _ fault: DatabaseFault) async throws -> Outcome {
+        guard let session = fault.asked, let first = rows.events.first else { return .unknown }
+        let place: [Value] = [.integer(head.position.rawValue), .blob(first.encoded.payload)]
+        for number in 0..<Self.lookups {
+            do {
+                let outcome = try await database.write { connection -> Outcome in
+                    if number > 0 { try connection.execute(Self.pause, []) }
+                    guard try session.hasEnded(connection) else { return .unknown }
+                    try connection.enqueue(EventLog.selectHeadForUpdate, [])
+                    return try connection.first(Self.selectAppended, place) { .appended($0.integer(0)) } ?? .never
+                }
+                if case .unknown = outcome { continue }
+                return outcome
+            } catch let fault as DatabaseFault where fault.isAway {
+                // A server that takes over may end its first sessions.
+                guard database.isMoving || number == 0 else { return .unknown }
+            }
+        }
+        return .unknown
+    }
+
+    private static let pause = Statement("SELECT pg_sleep(0.2)")
+    private static let selectAppended = Statement("SELECT position FROM apus_event WHERE position > $1 AND payload = $2")
 
     /// Decides and appends while nobody else can. Whoever stands still meanwhile loses the session and the lock with it.
     private func appendLocked(_ group: [Submission], _ taken: TakenClaims) async throws -> (Plan, shift: Int64) {
@@ -95,7 +142,7 @@ package struct PostgresAppender: Appender {
             let view = try LogView(for: group, connection)
             let plan = Plan(group, view, taken: taken)
             guard !plan.records.isEmpty else { return (plan, 0) }
-            let batch = try Self.batch(plan, view).map { Query($0.statement, $0.values) { _ in } }
+            let batch = Self.batch(plan, view, try Self.rows(plan, view)).map { Query($0.statement, $0.values) { _ in } }
             do { try connection.run(batch) } catch let fault as DatabaseFault { throw Refused(plan: plan, fault: fault) }
             return (plan, 0)
         }
@@ -108,7 +155,7 @@ package struct PostgresAppender: Appender {
             let plan = Plan([submission], view, taken: [:])
             let records = try plan.single.get()
             guard !records.isEmpty else { return records }
-            let batch = try Self.batch(plan, view).map { Query($0.statement, $0.values) { _ in } }
+            let batch = Self.batch(plan, view, try Self.rows(plan, view)).map { Query($0.statement, $0.values) { _ in } }
             do { try connection.run(batch) } catch let fault as DatabaseFault {
                 guard case .raised(_, let message) = fault.kind else { throw fault }
                 throw DatabaseFault(.conflict, "the log has moved on: \(message)")
@@ -141,8 +188,11 @@ package struct PostgresAppender: Appender {
         }
     }
 
-    private static func batch(_ plan: Plan, _ view: LogView) throws(LogFault) -> [(statement: Statement, values: [Value])] {
-        let rows = try AppendRows(plan.records, keys: view.streams.mapValues(\.key))
+    private static func rows(_ plan: Plan, _ view: LogView) throws(LogFault) -> AppendRows {
+        try AppendRows(plan.records, keys: view.streams.mapValues(\.key))
+    }
+
+    private static func batch(_ plan: Plan, _ view: LogView, _ rows: AppendRows) -> [(statement: Statement, values: [Value])] {
         // The head is locked first, so that nobody waits for a row of somebody who waits for the head.
         let writes =
             plan.writes.isEmpty

@@ -67,6 +67,9 @@ package struct ReadModel: Sendable {
     /// - Throws: `DatabaseFault` that says why not.
     package func check() throws(DatabaseFault) { try database.check() }
 
+    /// Whether the log's database is away just now, for so short a time that those who need it wait for it.
+    package var isMoving: Bool { database.isMoving }
+
     /// Asks questions of one moment, with the end of the log at hand: what decisions are made on.
     ///
     /// - Parameter ahead: says what `body` will ask, where all of it is known: then it costs one round trip. `body` may run several
@@ -76,7 +79,6 @@ package struct ReadModel: Sendable {
         _ extent: ReadExtent = .large, ahead: ((inout Ahead) -> Void)? = nil,
         _ body: @escaping @Sendable (Snapshot) throws -> T
     ) async throws -> T {
-        let deadline = clock.now + Self.patience
         let first = FirstLook()
         var waitingSince: ContinuousClock.Instant?
         defer { Telemetry.readModel.noteWait(since: waitingSince, until: clock.now) }
@@ -90,8 +92,9 @@ package struct ReadModel: Sendable {
                         Snapshot(connection: connection, stokens: stokens, contents: contents, bounds: bounds, log: log, quota: quota))
                 }
             } catch let behind as Behind {
-                waitingSince = waitingSince ?? clock.now
-                try await wait(for: behind, progress, after: steps, until: deadline)
+                let since = waitingSince ?? clock.now
+                waitingSince = since
+                try await wait(for: behind, progress, after: steps, until: since + Self.patience)
             }
         }
     }

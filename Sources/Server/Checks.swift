@@ -21,7 +21,7 @@ struct Checks: Sendable {
     func all() -> [Readiness.Check] {
         let (lag, replicaLag) = (Lag(), Lag())
         var checks = [
-            Readiness.Check(silence: "the log's database does not answer") { await lookAtLog(lag) }
+            Readiness.Check(silence: "the log's database does not answer", unless: isMoving) { await lookAtLog(lag) }
         ]
         checks.append(.init(silence: "the disk does not answer") { lookAtDisk() })
         checks.append(.init(silence: "nobody looks who writes") { node.trouble.words.map { [Fault($0)] } ?? [] })
@@ -31,7 +31,8 @@ struct Checks: Sendable {
                 .init(silence: "the projectors do not answer") { node.projectors.compactMap(\.obstacle).map { Fault($0.description) } })
         }
         if node.readModel.hasReplica {
-            checks.append(.init(silence: "the read database does not answer", isBearable: true) { await lookAtReplica(replicaLag) })
+            checks.append(
+                .init(silence: "the read database does not answer", isBearable: true, unless: isMoving) { await lookAtReplica(replicaLag) })
         }
         if let redis = node.redis, node.sharedTickets != nil, !roles.isDisjoint(with: [.api, .gateway]) {
             checks.append(.init(silence: "Redis does not answer") { look(at: redis) })
@@ -70,6 +71,10 @@ struct Checks: Sendable {
             .map { Fault("the disk of \($0.what) is full") }
     }
 
+    /// Whether requests wait for the log's database. All processes do so at the same moment: if each said that it is not ready, a proxy
+    /// would have nobody to let them wait.
+    private func isMoving() -> Bool { node.readModel.isMoving }
+
     private func lookAtLog(_ lag: Lag) async -> [Fault] {
         do throws(DatabaseFault) { try node.readModel.check() } catch {
             // Where they lie is in the log.
@@ -86,7 +91,7 @@ struct Checks: Sendable {
             let missing = lag.look(at: condition.position, end: condition.head)
             return faults + Self.tell(missing, "the read model")
         } catch {
-            return [Fault("the log's database does not answer", detail: "\(error)")]
+            return isMoving() ? [] : [Fault("the log's database does not answer", detail: "\(error)")]
         }
     }
 
@@ -115,6 +120,7 @@ struct Checks: Sendable {
         let isBearable = !roles.contains(.gateway)
         return switch redis.condition {
         case .writable: []
+        case .away where redis.isMoving: []
         case .away: [Fault("Redis is away: no sockets are opened", isBearable: isBearable)]
         case .refusing(let reason): [Fault("Redis takes no writes: no sockets are opened (\(reason))", isBearable: isBearable)]
         }

@@ -79,7 +79,7 @@ package struct Node: Sendable {
         if place == .files { try Self.prepare(settings.chunkFolder, for: settings.chunkReaders) }
         switch settings.database {
         case .postgres(let url):
-            let database = PostgresDatabase(url: url, as: .requests)
+            let database = PostgresDatabase(url: url, as: .requests, moveLimit: PostgresDatabase.moveLimit)
             do { try await Self.createSchema(database, secret, onlyAsks: onlyAsks) } catch {
                 // Another process was first, with another secret.
                 if found.isNew { try folder.removeSecret() }

@@ -560,6 +560,19 @@ def postgres_restarts(options: argparse.Namespace) -> str:
         return play.audit()
 
 
+@test("PostgreSQL is restarted on purpose while clients read and write: they wait, nobody is refused, and everything is there once")
+def postgres_is_restarted(options: argparse.Namespace) -> str:
+    with Postgres() as postgres, playing(options, projectors=2, url=postgres.url) as (stage, play):
+        for _ in range(options.rounds):
+            with play.running(before=0.7, after=0.5):
+                postgres.end()
+                time.sleep(2.0)
+                postgres.start()
+        equal([worker.refused for worker in [*play.writers, *play.readers]] + [writer.lost for writer in play.writers],
+              [0] * (2 * len(play.writers) + len(play.readers)), "what was refused or lost")
+        return play.audit()
+
+
 @test("a stoken stays good while the read model comes back after a crash of PostgreSQL")
 def stoken_after_crash(options: argparse.Namespace) -> str:
     with Postgres() as postgres, playing(options, url=postgres.url) as (stage, play):

@@ -20,7 +20,9 @@ enum Engine: String, CaseIterable, Sendable {
     static let isPostgresExpected = postgresURL != nil || environment["CI"] == "true"
 
     /// Runs `body` in a new place for databases, which is gone afterwards.
-    func place<T>(_ body: (Place) async throws -> T) async throws -> T {
+    ///
+    /// - Parameter relay: over which the server is reached, and waited for where it is cut.
+    func place<T>(over relay: Relay? = nil, _ body: (Place) async throws -> T) async throws -> T {
         let folder = FileManager.default.temporaryDirectory.appending(path: "apus-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
@@ -28,7 +30,8 @@ enum Engine: String, CaseIterable, Sendable {
         switch self {
         case .sqlite: return try await body(Place(folder: path, server: nil))
         case .postgres:
-            let server = PostgresServer(url: try #require(Self.postgresURL, Self.withoutPostgres))
+            let server = PostgresServer(
+                url: try relay?.url ?? #require(Self.postgresURL, Self.withoutPostgres), moveLimit: relay == nil ? .zero : .seconds(60))
             // Each place needs connections, and all tests run at once.
             await Turns.postgres.take()
             let result: Result<T, any Error>
@@ -57,11 +60,12 @@ enum Engine: String, CaseIterable, Sendable {
 /// A server on which a place has its databases: schemas in one database, each under a name that nobody else has.
 final class PostgresServer: Sendable {
     private let url: String
+    private let moveLimit: Duration
     private let prefix = "test_\(UUID().uuidString.lowercased().replacing("-", with: ""))"
     /// The schemas, each with what makes it.
     private let made = Mutex<[String: Task<Void, any Error>]>([:])
 
-    init(url: String) { self.url = url }
+    init(url: String, moveLimit: Duration = .zero) { (self.url, self.moveLimit) = (url, moveLimit) }
 
     /// - Parameter setting: what the session is set to from outside, as `name=value`.
     func database(_ name: String, setting: String? = nil) async throws -> PostgresDatabase {
@@ -76,7 +80,8 @@ final class PostgresServer: Sendable {
         let options = ["search_path=\(schema)", setting].compactMap { $0 }.map { "-c\($0)" }.joined(separator: " ")
         let escaped = options.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? ""
         // All tests share two cores: what is slow there is no fault.
-        return PostgresDatabase(url: url + (url.contains("?") ? "&" : "?") + "options=" + escaped, patience: .seconds(60))
+        return PostgresDatabase(
+            url: url + (url.contains("?") ? "&" : "?") + "options=" + escaped, patience: .seconds(60), moveLimit: moveLimit)
     }
 
     func drop() async throws {

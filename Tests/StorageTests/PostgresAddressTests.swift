@@ -36,6 +36,25 @@ import Testing
         #expect(address.suspicions == 2)
     }
 
+    @Test("tell a time that stands still while a server is waited for, and no longer than it is") func time() {
+        let address = PostgresAddress(url: "postgres://db/apus", role: .writable, moveLimit: .seconds(5))
+        let start = ContinuousClock.now
+        let first = address.time(at: start)
+        func time(_ seconds: Int) -> Duration { address.time(at: start + .seconds(seconds)) - first }
+        #expect(!address.isMoving(at: start))
+        address.isLookedFor(at: start + .seconds(10))
+        address.isLookedFor(at: start + .seconds(12))
+        #expect([11, 14].map(time) == [.seconds(10), .seconds(10)])
+        #expect(address.isMoving(at: start + .seconds(14)))
+        address.isBack(at: start + .seconds(14))
+        #expect([14, 20].map(time) == [.seconds(10), .seconds(16)])
+        address.isLookedFor(at: start + .seconds(20))
+        #expect(!address.isMoving(at: start + .seconds(25)))
+        #expect([25, 120].map(time) == [.seconds(16), .seconds(111)])
+        address.isBack(at: start + .seconds(120))
+        #expect(time(121) == .seconds(112))
+    }
+
     @Test("name servers that are tried in their order, but those last with which a session has broken") func order() {
         func tried(_ url: String, after broken: [(name: String, port: String)]) -> [String] {
             let address = PostgresAddress(url: url, role: .writable)

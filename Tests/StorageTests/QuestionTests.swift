@@ -36,7 +36,7 @@ import Testing
     func bounded() async throws {
         let address = PostgresAddress(url: try #require(Engine.postgresURL), role: .any)
         let connection = PostgresConnection(address, number: 0)
-        let questions = PostgresQuestions(connections: [connection], as: .other, patience: .seconds(60))
+        let questions = PostgresQuestions(address, connections: [connection], as: .other, patience: .seconds(60))
         let told = Told()
         let end = DispatchSemaphore(value: 0)
         let (isHeld, hold) = AsyncStream.makeStream(of: Void.self)
