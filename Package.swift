@@ -218,8 +218,9 @@ if Context.environment["APUS_FUZZ"] == "1" {
     }
 }
 
-// All that we wrote, its C included, under AddressSanitizer, for ops/sanitize alone.
-if Context.environment["APUS_SANITIZE"] == "address" {
+// The Swift tests under a sanitizer, for ops/sanitize alone.
+switch Context.environment["APUS_SANITIZE"] {
+case "address":  // all that we wrote, its C included
     package.targets.append(
         .testTarget(name: "SanitizerTests", path: "Tests/Sanitizers/SanitizerTests", swiftSettings: strict))
     for target in package.targets where target.type != .system {
@@ -230,4 +231,10 @@ if Context.environment["APUS_SANITIZE"] == "address" {
         }
         target.linkerSettings = (target.linkerSettings ?? []) + [.unsafeFlags(["-sanitize=address"])]
     }
+case "thread":  // everything, by an option of SwiftPM: it must see who hands over what to whom in packages of others too
+    package.targets += [
+        .target(name: "CThreads", path: "Tests/Sanitizers/CThreads"),
+        .testTarget(name: "ThreadTests", dependencies: ["CThreads"], path: "Tests/Sanitizers/ThreadTests", swiftSettings: strict),
+    ]
+default: break
 }
