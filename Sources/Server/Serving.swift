@@ -39,6 +39,9 @@ package struct Serving: Sendable {
     private static let shutdownSeconds: Int64 = 30
     /// How long a connection may be silent.
     private static let idleSeconds: Int64 = 120
+    /// How many connections may wait to be taken, as far as the kernel lets them (`net.core.somaxconn`). One that finds no room there
+    /// tries again after a second, then two, then four: where all clients come back together that takes longer than all else.
+    private static let backlog = 4096
 
     private let wiring: Wiring
     private let watching: Watching
@@ -114,7 +117,8 @@ package struct Serving: Sendable {
         ) { try await responder.respond(to: $0, context: $1) }
         return channel.server(
             configuration: .init(
-                address: address.bindAddress, availableConnectionsDelegate: AcceptedConnections(admission.connections)),
+                address: address.bindAddress, backlog: Self.backlog,
+                availableConnectionsDelegate: AcceptedConnections(admission.connections)),
             onServerRunning: { [logger, facts, manager] channel in
                 do { try address.open() } catch { logger.error("the socket's rights could not be set") }
                 let place = ListenAddress.text(of: channel) ?? address.text
