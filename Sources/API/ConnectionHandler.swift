@@ -118,8 +118,8 @@ package final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHan
         if let connection {
             connection.abandon()
             connection.detach()
-            admission.connections.leave(connection)
         }
+        admission.connections.leave(connection)
         connection = nil
         admission.strangers.give(headBytes + aheadBytes)
         (headBytes, aheadBytes) = (0, 0)
@@ -170,7 +170,7 @@ extension ConnectionHandler {
             passPieces(context)
             arrival.ended()
             body.isThere = true
-            connection?.become(working: true)
+            connection.map { admission.connections.set($0, working: true) }
             context.fireChannelRead(data)
         }
     }
@@ -239,6 +239,7 @@ extension ConnectionHandler {
 
     package func channelReadComplete(context: ChannelHandlerContext) {
         passPieces(context)
+        connection.map { admission.connections.hasRead($0) }
         arrival.pauses(at: context.eventLoop.now)
         if arrival.isAwaited { lookOut(context) }
         context.fireChannelReadComplete()
@@ -325,7 +326,7 @@ extension ConnectionHandler {
         aheadBytes -= ahead
         // A client may have the whole answer, and send the next request, before the end of the answer is told here.
         if unanswered == 0 { arrival.answered() }
-        connection?.become(working: unanswered > 0)
+        connection.map { admission.connections.set($0, working: unanswered > 0) }
         if !isBusy { arriving?.goOn() }
     }
 
@@ -334,6 +335,7 @@ extension ConnectionHandler {
     private func linger(_ context: ChannelHandlerContext) {
         guard !isLingering, context.channel.isActive else { return }
         isLingering = true
+        connection?.endInput()
         context.close(mode: .output, promise: nil)
         context.read()
         let bound = NIOLoopBound(context, eventLoop: context.eventLoop)

@@ -37,7 +37,8 @@ struct OpsListener: Service {
         let server = channel.server(
             configuration: .init(
                 address: address.bindAddress, availableConnectionsDelegate: AcceptedConnections(admission.connections)),
-            onServerRunning: { channel in
+            onServerRunning: { [admission] channel in
+                admission.connections.come(from: channel)
                 do { try address.open() } catch { logger.error("the socket's rights could not be set") }
                 logger.info(
                     "answering those who look after the server", metadata: ["address": "\(ListenAddress.text(of: channel) ?? address.text)"]

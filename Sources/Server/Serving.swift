@@ -120,6 +120,7 @@ package struct Serving: Sendable {
                 address: address.bindAddress, backlog: Self.backlog,
                 availableConnectionsDelegate: AcceptedConnections(admission.connections)),
             onServerRunning: { [logger, facts, manager] channel in
+                admission.connections.come(from: channel)
                 do { try address.open() } catch { logger.error("the socket's rights could not be set") }
                 let place = ListenAddress.text(of: channel) ?? address.text
                 logger.info("serving", metadata: facts.merging(["address": "\(place)"]) { $1 })
