@@ -12,6 +12,9 @@ let strict: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+/// What hardly ever runs: a release of it is small rather than fast.
+let small: [SwiftSetting] = strict + [.unsafeFlags(["-Osize"], .when(configuration: .release))]
+
 extension Target.Dependency {
     static let asyncHTTPClient: Self = .product(name: "AsyncHTTPClient", package: "async-http-client")
     static let argumentParser: Self = .product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -95,11 +98,11 @@ let package = Package(
             name: "Replay", dependencies: ["Domain", "Database", "EventLog", "Contents", "Projections"], swiftSettings: strict),
         .target(
             name: "Moving", dependencies: ["Sodium", "Domain", "Database", "EventLog", "Contents", "Projections", "Replay"],
-            swiftSettings: strict),
+            swiftSettings: small),
         .target(
             name: "Backup",
             dependencies: ["Sodium", "Domain", "Database", "Schemas", "EventLog", "Contents", "Projections", "Replay"],
-            swiftSettings: strict),
+            swiftSettings: small),
         .target(
             name: "ReadModel", dependencies: ["Clocks", "Telemetry", "Sodium", "Domain", "Database", "EventLog", "Contents"],
             swiftSettings: strict),
@@ -137,7 +140,7 @@ let package = Package(
             dependencies: [
                 "CFileSystem", "Sodium", "MessagePack", "Domain", "Database", "Schemas", "EventLog", "S3", "Contents", "Replay",
                 "ReadModel", "Redis", "Directory", "API", "Server", .nioCore, .nioPosix, .nioSSL,
-            ], swiftSettings: strict),
+            ], swiftSettings: small),
         .executableTarget(
             name: "Apus",
             dependencies: [
@@ -145,7 +148,7 @@ let package = Package(
                 "ReadModel", "Redis", "Directory", "Gateway", "Pages", "API", "Server", "Doctor", "CBuild", "CICU", .argumentParser,
                 .logging,
                 .nioCore, .nioPosix,
-            ], swiftSettings: strict),
+            ], swiftSettings: small),
         .target(name: "TestSupport", dependencies: ["Domain"], path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(name: "TelemetryTests", dependencies: ["Telemetry", .coreMetrics], swiftSettings: strict),
         .testTarget(name: "MessagePackTests", dependencies: ["MessagePack", "TestSupport", .nioCore], swiftSettings: strict),

@@ -296,7 +296,7 @@ extension Settings {
         SettingText.number)
 
     static let socketRate = Setting(
-        "APUS_SOCKET_RATE", flag: "--socket-rate", default: .text("1000"), "How many WebSockets may be opened in a second.",
+        "APUS_SOCKET_RATE", flag: "--socket-rate", default: .text("2000"), "How many WebSockets may be opened in a second.",
         SettingText.number)
 
     static let pingInterval = Setting(
