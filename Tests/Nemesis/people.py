@@ -293,6 +293,8 @@ class Subscriber(Reading):
 
     def open(self) -> None:
         path = f"/api/v1/collection/{self.collection}/item/subscription-ticket/"
+        # While there was a socket nothing was asked, perhaps for longer than a connection is kept.
+        self.session.close()
         answer = self.session.ask("ticket", lambda: self.session.post(path, {}), 200, 404)
         if answer.status == 404:
             if self.stoken:
