@@ -153,7 +153,9 @@ class Browser:
         self.folder.mkdir()
         self.driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(self.folder)})
         self.driver.find_element(By.XPATH, f"//button[normalize-space()='{text}']").click()
-        WebDriverWait(self.driver, PATIENCE_SECONDS).until(lambda _: [file for file in self.folder.iterdir() if file.name.endswith(end)])
+        # Until all of it is there, the browser may have a file of its own beside it.
+        WebDriverWait(self.driver, PATIENCE_SECONDS).until(
+            lambda _: [file.name.endswith(end) for file in self.folder.iterdir()] == [True])
         (file,) = self.folder.iterdir()
         self.folder = self.folder.with_name(self.folder.name + "-next")
         return file
