@@ -116,20 +116,18 @@ class Postgres(support.Beside):
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
-        """Stands still, all its processes do."""
-        those = [self.process.pid]  # which makes no new ones then
-        os.kill(self.process.pid, signal.SIGSTOP)
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            with contextlib.suppress(OSError):
-                if int(stat.read_text().rpartition(")")[2].split()[1]) == self.process.pid:
-                    those.append(int(stat.parent.name))
-                    os.kill(those[-1], signal.SIGSTOP)
+        """SIGSTOP to all of its processes: the kernel goes on acknowledging what they are sent."""
+        children = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=True)
+        pids = [self.process.pid, *map(int, children.stdout.split())]
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):  # a session that has just ended
+                os.kill(pid, signal.SIGSTOP)
         try:
             yield
         finally:
-            for process in those:
+            for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGCONT)
+                    os.kill(pid, signal.SIGCONT)
 
     def __exit__(self, *_: Any) -> None:
         if self.process and self.process.poll() is None:

@@ -13,7 +13,6 @@ import socket
 import subprocess
 import threading
 import time
-from typing import Iterator
 
 import cluster
 import support
@@ -67,22 +66,6 @@ class Address:
         self.listener.close()
 
 
-@contextlib.contextmanager
-def frozen(postgres: Postgres) -> Iterator[None]:
-    """SIGSTOP to all of its processes: the kernel goes on acknowledging what they are sent."""
-    children = subprocess.run(["pgrep", "-P", str(postgres.process.pid)], capture_output=True, text=True, check=True)
-    pids = [postgres.process.pid, *map(int, children.stdout.split())]
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):  # a session that has just ended
-            os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-
-
 class Writer:
     """A user who writes into a collection."""
 
@@ -124,7 +107,7 @@ def freeze(options: argparse.Namespace) -> str:
             writer = Writer(server)
             equal(writer.status(), 200)
             standby.caught_up()
-            with frozen(primary):
+            with primary.frozen():
                 began = time.monotonic()
                 equal(writer.status(), 503, "a write that the frozen one was sent")
                 refused = time.monotonic() - began
@@ -141,7 +124,7 @@ def freeze(options: argparse.Namespace) -> str:
 def thaw(options: argparse.Namespace) -> str:
     with Postgres() as postgres, Everything(options.apus, postgres.url) as server:
         writer = Writer(server)
-        with frozen(postgres):
+        with postgres.frozen():
             equal(writer.status(), 503, "a write while it is frozen")
         took = writer.comes_back()
         found = expected(writer.user.get(f"/api/v1/collection/{writer.collection}/item/item/"), 200).value
